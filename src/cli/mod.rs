@@ -1,0 +1,1 @@
+//! Subcommands, one file each: parsing, progress and exit codes, nothing else.

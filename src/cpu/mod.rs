@@ -1,0 +1,1 @@
+//! What the CPU executor computes with: scalars, SIMD dispatch, threads, matrix products.

@@ -1,0 +1,1 @@
+//! Schema, readers, vocabularies, encoded columns, splits and synthetic data.

@@ -1,0 +1,1 @@
+//! Adapters, devices, shaders, pipelines and buffers: all that speaks to wgpu.

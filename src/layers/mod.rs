@@ -1,0 +1,1 @@
+//! What models are made of: embedding sets, dense layers, weighting matrices, discriminators.

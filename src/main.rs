@@ -1,0 +1,2 @@
+//! polyscene
+fn main(){}

@@ -1,0 +1,1 @@
+//! One file per model; each reads like its section of the paper.

@@ -1,0 +1,1 @@
+//! One file per operation: shape rule, gradient rule, CPU code, shader and bindings.

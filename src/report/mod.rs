@@ -1,0 +1,1 @@
+//! Tables and summaries of results, as text and as JSON.

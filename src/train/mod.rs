@@ -1,0 +1,1 @@
+//! Configuration, the training loop, early stopping, checkpoints and metrics.
