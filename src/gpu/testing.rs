@@ -1,0 +1,42 @@
+//! The device that tests run on.
+
+use super::{DeviceChoice, Error, Gpu, OpenOptions, Selection, select};
+
+/// Opens the device for tests: a software renderer, or else any GPU. `POLYSCENE_TEST_DEVICE` names another, as
+/// `--device` would.
+///
+/// None only where `POLYSCENE_TEST_NO_ADAPTER=1` says that this machine has no adapter and that the test is to pass
+/// without; otherwise a missing adapter fails the test, so that tests are never skipped unnoticed.
+///
+/// # Panics
+/// When there is no adapter, or it does not open.
+pub fn software() -> Option<Gpu> {
+    software_with(OpenOptions::default())
+}
+
+/// As [`software`], opened with options.
+///
+/// # Panics
+/// As [`software`].
+pub fn software_with(options: OpenOptions) -> Option<Gpu> {
+    let selection = match std::env::var("POLYSCENE_TEST_DEVICE") {
+        Ok(named) => named.parse().and_then(|choice| select(&choice)),
+        Err(_) => match select(&DeviceChoice::Software) {
+            // macOS has no software renderer, and its GPU will do.
+            Err(Error::NoSoftwareRenderer) => select(&DeviceChoice::Auto),
+            selection => selection,
+        },
+    };
+    match selection {
+        Ok(Selection::Adapter(adapter, summary)) => {
+            Some(Gpu::open(&adapter, *summary, options).unwrap_or_else(|error| panic!("{error}")))
+        }
+        _ if std::env::var("POLYSCENE_TEST_NO_ADAPTER").is_ok_and(|value| value == "1") => None,
+        Ok(Selection::Cpu) => panic!(
+            "this test needs an adapter: install mesa-vulkan-drivers, or set POLYSCENE_TEST_NO_ADAPTER=1 to pass without"
+        ),
+        Err(error) => panic!(
+            "this test needs an adapter, or POLYSCENE_TEST_NO_ADAPTER=1 to pass without: {error}"
+        ),
+    }
+}
