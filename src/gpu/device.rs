@@ -188,7 +188,7 @@ impl Gpu {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn poll(&self) -> Result<()> {
-        self.drive(wgpu::PollType::Poll)
+        self.drive(|| self.device.poll(wgpu::PollType::Poll))
     }
 
     /// Waits for all submitted work.
@@ -196,7 +196,7 @@ impl Gpu {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn wait(&self) -> Result<()> {
-        self.drive(wgpu::PollType::wait_indefinitely())
+        self.drive(|| self.device.poll(wgpu::PollType::wait_indefinitely()))
     }
 
     /// Waits for one submission and those before it; later ones go on.
@@ -204,31 +204,48 @@ impl Gpu {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
-        self.drive(wgpu::PollType::Wait {
+        let wait = wgpu::PollType::Wait {
             submission_index: Some(submission),
             timeout: None,
-        })
+        };
+        self.drive(|| self.device.poll(wait))
     }
 
-    fn drive(&self, how: wgpu::PollType) -> Result<()> {
+    fn drive(
+        &self,
+        poll: impl FnOnce() -> Result<wgpu::PollStatus, wgpu::PollError>,
+    ) -> Result<()> {
         // wgpu panics in poll when the driver says that the device is lost, which a long dispatch under a watchdog
         // can bring about: the one panic of its that users can meet, so it becomes an error here.
-        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
+        let polled = catch_unwind(AssertUnwindSafe(poll));
+        if let Err(panic) = &polled {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            let reason = text
+                .unwrap_or("the driver reported an error while waiting")
+                .to_owned();
+            lock(&self.complaints).lost.get_or_insert(reason);
+        }
         self.check()?;
         match polled {
-            Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Error::Device {
-                adapter: self.summary.name.clone(),
+                adapter: self.name().to_owned(),
                 reason: error.to_string(),
             }),
-            Err(panic) => {
-                let reason = panic.downcast_ref::<String>().cloned();
-                let reason = reason
-                    .unwrap_or_else(|| "the driver reported an error while waiting".to_owned());
-                lock(&self.complaints).lost.get_or_insert(reason);
-                self.check()
-            }
+            _ => Ok(()),
         }
+    }
+
+    /// Workgroup counts along x, y, z that cover `workgroups` in all, where one dimension may not have so many. The
+    /// shader numbers them `y * num_workgroups.x + x` and leaves out those beyond the end, of which there are fewer than
+    /// rows.
+    /// None when two dimensions are too few.
+    pub fn fold(&self, workgroups: u64) -> Option<[u32; 3]> {
+        let limit = u64::from(self.limits.max_compute_workgroups_per_dimension);
+        let workgroups = workgroups.max(1);
+        let rows = workgroups.div_ceil(limit);
+        let columns = workgroups.div_ceil(rows);
+        (rows <= limit).then_some([columns as u32, rows as u32, 1])
     }
 
     /// Runs `make`, and returns what it made together with the first error that wgpu raised meanwhile on this thread.
@@ -333,5 +350,37 @@ mod tests {
             "{text}"
         );
         assert!(gpu.wait().is_err());
+    }
+
+    #[test]
+    fn a_panic_over_a_lost_device_is_an_error_that_stays() {
+        let Some(gpu) = testing::software() else {
+            return;
+        };
+        let text = gpu
+            .drive(|| panic!("Error in Device::poll: {}", "Parent device is lost"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("was lost: Error in Device::poll: Parent device is lost"),
+            "{text}"
+        );
+        assert!(matches!(gpu.clone().check(), Err(Error::DeviceLost { .. })));
+    }
+
+    #[test]
+    fn workgroups_fold_into_two_dimensions() {
+        let Some(gpu) = testing::software() else {
+            return;
+        };
+        let limit = u64::from(gpu.limits().max_compute_workgroups_per_dimension);
+        assert_eq!(gpu.fold(0), Some([1, 1, 1]));
+        assert_eq!(gpu.fold(limit), Some([limit as u32, 1, 1]));
+        for workgroups in [limit + 1, 3 * limit + 7, limit * limit] {
+            let [x, y, z] = gpu.fold(workgroups).unwrap().map(u64::from);
+            assert!(x <= limit && y <= limit && z == 1);
+            assert!(x * y >= workgroups && x * y - workgroups < y, "{x} x {y}");
+        }
+        assert_eq!(gpu.fold(limit * limit + 1), None);
     }
 }

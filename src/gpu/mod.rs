@@ -9,6 +9,7 @@
 //! [`Error`]s that say what to do.
 
 pub mod adapters;
+mod barriers;
 pub mod buffer;
 pub mod device;
 mod error;

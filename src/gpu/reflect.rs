@@ -3,7 +3,7 @@
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
 
 use super::shader::Shader;
-use super::{Error, Result};
+use super::{Error, Result, barriers};
 
 /// The entry point of every shader.
 pub const ENTRY: &str = "main";
@@ -160,6 +160,17 @@ pub(super) fn struct_layout(shader: &Shader, name: &str) -> Result<StructLayout>
         .map(|member| (member.name.clone().unwrap_or_default(), member.offset))
         .collect();
     Ok(StructLayout { members, size })
+}
+
+/// Parses a shader, and looks for a barrier that only some threads of a workgroup may reach.
+pub(super) fn check_barriers(shader: &Shader) -> Result<()> {
+    match barriers::misplaced(&parse(shader)?) {
+        None => Ok(()),
+        Some(span) => {
+            let message = "a barrier that some threads of a workgroup may not reach";
+            Err(shader.fault(message, Some(span.location(shader.text()).into())))
+        }
+    }
 }
 
 fn parse(shader: &Shader) -> Result<naga::Module, Error> {

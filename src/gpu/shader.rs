@@ -330,6 +330,14 @@ impl Shader {
         reflect::struct_layout(self, name)
     }
 
+    /// Whether every barrier stands where all threads of a workgroup come by; for tests, since nothing else checks it.
+    ///
+    /// # Errors
+    /// [`Error::Shader`] at a barrier that only some threads may reach, or when the text does not parse.
+    pub fn check_barriers(&self) -> Result<()> {
+        reflect::check_barriers(self)
+    }
+
     /// An error at a place of the text: line and column from 1, and the bytes to mark.
     pub(super) fn fault(&self, message: &str, at: Option<wgpu::SourceLocation>) -> Error {
         let place = at.and_then(|at| Some((at, self.origin(at.line_number as usize)?)));

@@ -40,3 +40,37 @@ pub fn software_with(options: OpenOptions) -> Option<Gpu> {
         ),
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    /// Run by the test below in a process of its own.
+    #[test]
+    #[ignore = "fails or passes by its environment"]
+    fn needs_an_adapter() {
+        let _ = super::software();
+    }
+
+    #[test]
+    fn a_missing_adapter_fails_unless_it_is_said_to_be_missing() {
+        let run = |said: &str| {
+            std::process::Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "gpu::testing::tests::needs_an_adapter",
+                    "--ignored",
+                ])
+                .env("VK_DRIVER_FILES", "/nonexistent")
+                .env("VK_ICD_FILENAMES", "/nonexistent")
+                .env_remove("POLYSCENE_TEST_DEVICE")
+                .env("POLYSCENE_TEST_NO_ADAPTER", said)
+                .output()
+                .unwrap()
+        };
+        assert!(run("1").status.success());
+        let failed = run("");
+        assert!(!failed.status.success());
+        let text = String::from_utf8_lossy(&failed.stdout).into_owned()
+            + &String::from_utf8_lossy(&failed.stderr);
+        assert!(text.contains("POLYSCENE_TEST_NO_ADAPTER=1"), "{text}");
+    }
+}
