@@ -1,6 +1,6 @@
 //! Adapters, devices, shaders, pipelines and buffers: all that speaks to wgpu, and nothing of models or plans.
 //!
-//! The order of a run: [`select`] turns a [`DeviceChoice`] into an adapter, [`Gpu::open`] opens it, a
+//! The order of a run: [`select()`] turns a [`DeviceChoice`] into an adapter, [`Gpu::open`] opens it, a
 //! [`shader::Source`] is expanded to a [`Shader`], [`PipelineCache`] builds its [`Pipeline`], and [`buffer`] makes
 //! what the bind groups point at. [`Readback`] and [`Upload`] carry data while steps run; [`timing`] says where the
 //! time went.
