@@ -1,1 +1,212 @@
 //! The graph a model is written in: tensors, parameters and the operations between them.
+//!
+//! Every tensor is a matrix. Its rows are either the samples of a minibatch ([`Rows::Batch`], known only when a step
+//! runs) or fixed. A model file adds nodes through the layers; [`crate::plan`] differentiates the graph and lays it out.
+
+mod parameter;
+mod schedule;
+
+pub use parameter::{Init, Parameter, Table, TableField};
+pub use schedule::{KeyLayout, Schedule, SlotMut};
+
+use crate::ops::{Op, Operation};
+
+/// Index of a tensor in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub usize);
+
+/// How many rows a tensor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// One per sample of the minibatch.
+    Batch,
+    /// A number known when the model is built.
+    Fixed(usize),
+}
+
+/// Rows and columns of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// How many rows.
+    pub rows: Rows,
+    /// Values in a row.
+    pub cols: usize,
+}
+
+impl Shape {
+    /// One row of `cols` values per sample.
+    pub const fn batch(cols: usize) -> Self {
+        Self { rows: Rows::Batch, cols }
+    }
+
+    /// `rows` × `cols`, whatever the batch.
+    pub const fn fixed(rows: usize, cols: usize) -> Self {
+        Self { rows: Rows::Fixed(rows), cols }
+    }
+
+    /// Rows of a tensor whose rows are fixed.
+    ///
+    /// # Panics
+    /// When they are the batch's.
+    pub fn fixed_rows(&self) -> usize {
+        match self.rows {
+            Rows::Fixed(rows) => rows,
+            Rows::Batch => panic!("a tensor of {self} has as many rows as the batch"),
+        }
+    }
+
+    /// Values held when the batch has `batch` rows.
+    pub fn len(&self, batch: usize) -> usize {
+        match self.rows {
+            Rows::Batch => batch * self.cols,
+            Rows::Fixed(rows) => rows * self.cols,
+        }
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.rows {
+            Rows::Batch => write!(f, "B×{}", self.cols),
+            Rows::Fixed(rows) => write!(f, "{rows}×{}", self.cols),
+        }
+    }
+}
+
+/// A tensor: its name in listings, its shape, and the parameter it stands for, if it does.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// Name in plan listings.
+    pub name: String,
+    /// Rows and columns.
+    pub shape: Shape,
+    /// Index into [`Graph::parameters`] when the tensor is a parameter.
+    pub parameter: Option<usize>,
+}
+
+/// One operation with the tensors it reads and writes.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What is computed.
+    pub op: Op,
+    /// Name in plan listings, such as `backbone.0`.
+    pub name: String,
+    /// Tensors read, in the operation's order.
+    pub inputs: Vec<TensorId>,
+    /// Tensors written, in the operation's order.
+    pub outputs: Vec<TensorId>,
+}
+
+/// A term of the training loss, as it is reported: the weighted sum of some of the columns that
+/// [`LogitLoss`](crate::ops::LogitLoss) nodes log, times a coefficient.
+#[derive(Clone, Debug)]
+pub struct LossTerm {
+    /// Name in `metrics.jsonl`, such as `bce` or `mi`.
+    pub name: String,
+    /// Factor of the term in the total loss (1 for the cross entropy, λ for regularisers).
+    pub coefficient: f64,
+    /// Logged columns and their weights within the term.
+    pub columns: Vec<(usize, f64)>,
+}
+
+/// A model as operations on tensors.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// All tensors; [`TensorId`] indexes them.
+    pub tensors: Vec<Tensor>,
+    /// Operations in an order in which they can run.
+    pub nodes: Vec<Node>,
+    /// Dense trainable parameters.
+    pub parameters: Vec<Parameter>,
+    /// Embedding tables.
+    pub tables: Vec<Table>,
+    /// Terms of the loss, in the order they are reported.
+    pub losses: Vec<LossTerm>,
+    /// Columns logged by loss nodes so far.
+    pub loss_columns: usize,
+    /// The model's logit, one column.
+    pub logits: Option<TensorId>,
+    scope: Vec<String>,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Shape of a tensor.
+    pub fn shape(&self, tensor: TensorId) -> Shape {
+        self.tensors[tensor.0].shape
+    }
+
+    /// Columns of a tensor.
+    pub fn width(&self, tensor: TensorId) -> usize {
+        self.shape(tensor).cols
+    }
+
+    /// Runs `build` with `name.` before every name made in it.
+    pub fn scoped<R>(&mut self, name: impl Into<String>, build: impl FnOnce(&mut Self) -> R) -> R {
+        self.scope.push(name.into());
+        let result = build(self);
+        self.scope.pop();
+        result
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        let mut parts: Vec<&str> = self.scope.iter().map(String::as_str).collect();
+        if !name.is_empty() {
+            parts.push(name);
+        }
+        parts.join(".")
+    }
+
+    /// A new dense parameter of `rows` × `cols` values.
+    pub fn parameter(&mut self, name: &str, rows: usize, cols: usize, init: Init) -> TensorId {
+        let name = self.full_name(name);
+        let tensor = TensorId(self.tensors.len());
+        self.tensors.push(Tensor {
+            name: name.clone(),
+            shape: Shape::fixed(rows, cols),
+            parameter: Some(self.parameters.len()),
+        });
+        self.parameters.push(Parameter { name, rows, cols, init, tensor });
+        tensor
+    }
+
+    /// A new embedding table; returns its index in [`Graph::tables`].
+    pub fn table(&mut self, table: Table) -> usize {
+        self.tables.push(table);
+        self.tables.len() - 1
+    }
+
+    /// Adds an operation and returns the tensors it writes.
+    ///
+    /// # Panics
+    /// When the shapes do not fit the operation: that is a mistake in a layer, not in a user's input.
+    pub fn add(&mut self, name: &str, op: impl Into<Op>, inputs: &[TensorId]) -> Vec<TensorId> {
+        let op = op.into();
+        let name = self.full_name(name);
+        let shapes: Vec<Shape> = inputs.iter().map(|&t| self.shape(t)).collect();
+        let outputs = op.outputs(&shapes).into_iter().map(|shape| self.tensor(&name, shape)).collect::<Vec<_>>();
+        self.nodes.push(Node { op, name, inputs: inputs.to_vec(), outputs: outputs.clone() });
+        outputs
+    }
+
+    /// Adds an operation that writes one tensor.
+    pub fn add_one(&mut self, name: &str, op: impl Into<Op>, inputs: &[TensorId]) -> TensorId {
+        self.add(name, op, inputs)[0]
+    }
+
+    /// Reserves `count` columns of the loss log for a loss node; returns the first.
+    pub fn reserve_loss_columns(&mut self, count: usize) -> usize {
+        let first = self.loss_columns;
+        self.loss_columns += count;
+        first
+    }
+
+    fn tensor(&mut self, name: &str, shape: Shape) -> TensorId {
+        self.tensors.push(Tensor { name: name.to_owned(), shape, parameter: None });
+        TensorId(self.tensors.len() - 1)
+    }
+}

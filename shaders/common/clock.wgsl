@@ -1,0 +1,21 @@
+// A step's numbers; the same struct stands in src/ops/kernel.rs.
+struct Clock {
+    // Samples in this step.
+    rows: u32,
+    // First word of the step's slot in the schedule.
+    base: u32,
+    // Number of the slot: where losses are logged.
+    slot: u32,
+    // Row of the results where this step's first prediction goes.
+    first: u32,
+    // Seed of the run's random masks.
+    seed: u32,
+    // Optimiser steps taken before this one.
+    step: u32,
+    // Learning rate times Adam's bias correction.
+    learning_rate: f32,
+    // 1 / rows.
+    inverse_rows: f32,
+}
+
+@group(1) @binding(0) var<uniform> clock: Clock;

@@ -1,0 +1,40 @@
+// Dense Adam on the embedding rows the batch did not read: their gradient is 0. One invocation per value of the shard.
+#import adam
+#import clock
+#import grid
+#import shard
+const WIDTH: u32 = 1u;
+const COUNT: u32 = 0u;
+const UNIQUE: u32 = 0u;
+
+@group(0) @binding(0) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(1) var<storage, read_write> first: array<f32>;
+@group(0) @binding(2) var<storage, read_write> second: array<f32>;
+@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+
+// Whether the batch read the row: its distinct rows are sorted.
+fn is_read(row: u32) -> bool {
+    var low = 0u;
+    var high = schedule[clock.base + COUNT];
+    while (low < high) {
+        let middle = (low + high) / 2u;
+        if (schedule[clock.base + UNIQUE + middle] < row) {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    return low < schedule[clock.base + COUNT] && schedule[clock.base + UNIQUE + low] == row;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let at = invocation(id, groups);
+    if (at >= ROWS * WIDTH || is_read(FIRST_ROW + at / WIDTH)) {
+        return;
+    }
+    let updated = adam(0.0, weights[at], first[at], second[at]);
+    weights[at] = updated.x;
+    first[at] = updated.y;
+    second[at] = updated.z;
+}

@@ -1,0 +1,84 @@
+//! Vectors of samples: kernels that treat [`LANES`] samples side by side, compiled for the widest instructions the
+//! machine has.
+
+use super::Real;
+
+/// Samples computed side by side.
+pub const LANES: usize = 16;
+
+/// One value of [`LANES`] samples. Plain arrays: the compiler turns their loops into vector instructions.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub struct Lanes<T>(pub [T; LANES]);
+
+impl<T: Real> Lanes<T> {
+    /// The same value in every lane.
+    #[inline(always)]
+    pub fn splat(value: T) -> Self {
+        Self([value; LANES])
+    }
+
+    /// Zero in every lane.
+    #[inline(always)]
+    pub fn zero() -> Self {
+        Self::splat(T::zero())
+    }
+
+    /// `self * other`, lane by lane.
+    #[inline(always)]
+    pub fn times(self, other: Self) -> Self {
+        let mut out = self;
+        for lane in 0..LANES {
+            out.0[lane] = self.0[lane] * other.0[lane];
+        }
+        out
+    }
+
+    /// `self += a * b`, lane by lane.
+    #[inline(always)]
+    pub fn add_product(&mut self, a: Self, b: Self) {
+        for lane in 0..LANES {
+            self.0[lane] = a.0[lane].mul_add(b.0[lane], self.0[lane]);
+        }
+    }
+
+    /// `self += a * b` with one `a` for all lanes.
+    #[inline(always)]
+    pub fn add_scaled(&mut self, a: T, b: Self) {
+        for lane in 0..LANES {
+            self.0[lane] = a.mul_add(b.0[lane], self.0[lane]);
+        }
+    }
+
+    /// The sum of the lanes, in a fixed order.
+    #[inline(always)]
+    pub fn total(self) -> T {
+        let mut half = self.0;
+        let mut width = LANES / 2;
+        while width > 0 {
+            for lane in 0..width {
+                half[lane] += half[lane + width];
+            }
+            width /= 2;
+        }
+        half[0]
+    }
+}
+
+/// Rewrites up to [`LANES`] rows of a row-major matrix as one [`Lanes`] per column; lanes beyond the rows are zero.
+#[inline(always)]
+pub fn transpose_rows<T: Real>(rows: &[T], width: usize, out: &mut [Lanes<T>]) {
+    let count = rows.len() / width;
+    debug_assert!(count <= LANES);
+    for (col, lanes) in out[..width].iter_mut().enumerate() {
+        for lane in 0..LANES {
+            lanes.0[lane] = if lane < count { rows[lane * width + col] } else { T::zero() };
+        }
+    }
+}
+
+/// Runs `work` compiled for the machine's widest vector instructions. Only code inlined into it profits.
+#[inline(always)]
+pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}

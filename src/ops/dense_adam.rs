@@ -1,0 +1,91 @@
+//! Adam on the dense parameters, all of them in one dispatch.
+
+use super::{AdamOptions, Arg, Cost, Cpu, Kernel, ModelState, Op, Operation, Target, Threads};
+use crate::cpu::{Real, for_chunks};
+use crate::graph::{Graph, Node, Shape};
+
+/// m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − α m / (√v + ε), with g the gradient plus L2 · w and α the
+/// step's bias-corrected learning rate.
+///
+/// Inputs: the gradients of the parameters named, in their order. No outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenseAdam {
+    /// Which parameter each input is the gradient of.
+    pub parameters: Vec<usize>,
+    /// Constants.
+    pub options: AdamOptions,
+}
+
+impl AdamOptions {
+    /// Adds the constants of `shaders/common/adam.wgsl`.
+    pub(super) fn constants(&self, kernel: Kernel) -> Kernel {
+        kernel
+            .with("BETA1", self.beta1)
+            .with("BETA2", self.beta2)
+            .with("EPSILON", self.epsilon)
+            .with("L2", self.l2)
+    }
+
+    /// Updates one value and its moments.
+    #[inline(always)]
+    pub(super) fn update<T: Real>(&self, gradient: T, rate: T, w: &mut T, m: &mut T, v: &mut T) {
+        let (beta1, beta2) = (T::of(self.beta1), T::of(self.beta2));
+        let one = T::one();
+        let g = gradient + T::of(self.l2) * *w;
+        *m = beta1 * *m + (one - beta1) * g;
+        *v = beta2 * *v + (one - beta2) * g * g;
+        *w = *w - rate * *m / (v.sqrt() + T::of(self.epsilon));
+    }
+}
+
+/// Values one task updates.
+const VALUES_PER_TASK: usize = 16 * 1024;
+
+impl Operation for DenseAdam {
+    fn name(&self) -> &'static str {
+        "dense_adam"
+    }
+
+    fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
+        Vec::new()
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        let values: usize = node.inputs.iter().map(|&t| graph.shape(t).len(batch)).sum();
+        Cost { flops: 12 * values as u64, bytes: 7 * 4 * values as u64 }
+    }
+
+    fn run<T: Real>(&self, _: &Cpu<'_, T>, _: &mut [Vec<T>]) {}
+
+    fn update<T: Real>(&self, cpu: &Cpu<'_, T>, state: &mut ModelState<T>) {
+        let rate = T::of(f64::from(cpu.clock.learning_rate));
+        let dense = &mut state.dense;
+        for (&parameter, gradient) in self.parameters.iter().zip(cpu.inputs) {
+            let weights = dense.weights[parameter].chunks_mut(VALUES_PER_TASK);
+            let moments = dense.first[parameter]
+                .chunks_mut(VALUES_PER_TASK)
+                .zip(dense.second[parameter].chunks_mut(VALUES_PER_TASK));
+            let mut tasks: Vec<_> = weights.zip(moments).zip(gradient.chunks(VALUES_PER_TASK)).collect();
+            for_chunks(&mut tasks, 1, |_, task| {
+                let ((weights, (first, second)), gradient) = &mut task[0];
+                for (i, &g) in gradient.iter().enumerate() {
+                    self.options.update(g, rate, &mut weights[i], &mut first[i], &mut second[i]);
+                }
+            });
+        }
+    }
+
+    fn kernels(&self, _: &Node, _: &Graph, _: &Target) -> Vec<Kernel> {
+        let kernel = Kernel { threads: Threads::PerParameter, ..Kernel::new("dense_adam", 0) };
+        vec![self.options.constants(kernel).bind([
+            Arg::Gradients,
+            Arg::Parameters,
+            Arg::FirstMoments,
+            Arg::SecondMoments,
+        ])]
+    }
+}

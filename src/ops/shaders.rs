@@ -1,0 +1,49 @@
+//! The texts of the shaders, embedded in the program.
+
+/// Name and text of every shader: one WGSL file per operation.
+pub const SHADERS: &[(&str, &str)] = &[
+    ("combine", include_str!("../../shaders/combine.wgsl")),
+    ("dense_adam", include_str!("../../shaders/dense_adam.wgsl")),
+    ("embed", include_str!("../../shaders/embed.wgsl")),
+    ("embed_grad", include_str!("../../shaders/embed_grad.wgsl")),
+    ("linear", include_str!("../../shaders/linear.wgsl")),
+    ("linear_grad_input", include_str!("../../shaders/linear_grad_input.wgsl")),
+    ("linear_grad_weights", include_str!("../../shaders/linear_grad_weights.wgsl")),
+    ("logit_loss", include_str!("../../shaders/logit_loss.wgsl")),
+    ("low_rank", include_str!("../../shaders/low_rank.wgsl")),
+    ("low_rank_grad", include_str!("../../shaders/low_rank_grad.wgsl")),
+    ("row_adam", include_str!("../../shaders/row_adam.wgsl")),
+    ("row_sweep", include_str!("../../shaders/row_sweep.wgsl")),
+    ("store_logits", include_str!("../../shaders/store_logits.wgsl")),
+    ("sum_rows", include_str!("../../shaders/sum_rows.wgsl")),
+    ("weighted_linear", include_str!("../../shaders/weighted_linear.wgsl")),
+    ("weighted_linear_grad", include_str!("../../shaders/weighted_linear_grad.wgsl")),
+    ("weighted_linear_grad_weights", include_str!("../../shaders/weighted_linear_grad_weights.wgsl")),
+];
+
+/// Name and text of what shaders import.
+const IMPORTS: &[(&str, &str)] = &[
+    ("adam", include_str!("../../shaders/common/adam.wgsl")),
+    ("blocks", include_str!("../../shaders/common/blocks.wgsl")),
+    ("clock", include_str!("../../shaders/common/clock.wgsl")),
+    ("epilogue", include_str!("../../shaders/common/epilogue.wgsl")),
+    ("grid", include_str!("../../shaders/common/grid.wgsl")),
+    ("logistic", include_str!("../../shaders/common/logistic.wgsl")),
+    ("lookup", include_str!("../../shaders/common/lookup.wgsl")),
+    ("random", include_str!("../../shaders/common/random.wgsl")),
+    ("shard", include_str!("../../shaders/common/shard.wgsl")),
+];
+
+fn find(list: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
+    list.iter().find(|(stem, _)| *stem == name).map(|&(_, text)| text)
+}
+
+/// The text of `shaders/NAME.wgsl`.
+pub fn shader_text(name: &str) -> Option<&'static str> {
+    find(SHADERS, name)
+}
+
+/// The text of `shaders/common/NAME.wgsl`.
+pub fn import_text(name: &str) -> Option<&'static str> {
+    find(IMPORTS, name)
+}
