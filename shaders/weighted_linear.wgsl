@@ -24,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let last = clock.rows - 1u;
     let samples = vec4<u32>(sample, min(sample + 1u, last), min(sample + 2u, last), min(sample + 3u, last));
     let from = samples * INPUTS;
-    let scales = samples * (ROW_GROUPS * COL_GROUPS) + group * COL_GROUPS;
+    let scales = samples * (ROW_GROUPS * COL_GROUPS) + group * S_ROW_STEP;
     var weights: array<u32, ROW_TILE>;
     var sums: array<vec4<f32>, ROW_TILE>;
     for (var i = 0u; i < ROW_TILE; i += 1u) {
@@ -43,7 +43,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
                 partial[i] += w[weights[i] + n] * x;
             }
         }
-        let scale = vec4<f32>(s[scales.x + c], s[scales.y + c], s[scales.z + c], s[scales.w + c]);
+        let k = c * S_COL_STEP;
+        let scale = vec4<f32>(s[scales.x + k], s[scales.y + k], s[scales.z + k], s[scales.w + k]);
         for (var i = 0u; i < ROW_TILE; i += 1u) {
             sums[i] += scale * partial[i];
         }

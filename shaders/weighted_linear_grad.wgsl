@@ -24,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let samples = vec4<u32>(sample, min(sample + 1u, last), min(sample + 2u, last), min(sample + 3u, last));
     let from = samples * INPUTS;
     let gradients = samples * OUTPUTS;
-    let scales = samples * (ROW_GROUPS * COL_GROUPS) + group;
+    let scales = samples * (ROW_GROUPS * COL_GROUPS) + group * S_COL_STEP;
     for (var tile = 0u; tile < COL_TILES; tile += 1u) {
         let member = tile * COL_TILE;
         var cols: array<u32, COL_TILE>;
@@ -51,7 +51,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
                     products[j] += w[m * INPUTS + cols[j]] * d;
                 }
             }
-            let k = r * COL_GROUPS;
+            let k = r * S_ROW_STEP;
             let scale = vec4<f32>(s[scales.x + k], s[scales.y + k], s[scales.z + k], s[scales.w + k]);
             var partial = vec4<f32>();
             for (var j = 0u; j < COL_TILE; j += 1u) {

@@ -38,7 +38,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
     }
     for (var sample = 0u; sample < clock.rows; sample += 1u) {
-        let scale = s[sample * (ROW_GROUPS * COL_GROUPS) + r * COL_GROUPS + c];
+        let scale = s[sample * (ROW_GROUPS * COL_GROUPS) + r * S_ROW_STEP + c * S_COL_STEP];
         var x: array<f32, COL_TILE>;
         for (var j = 0u; j < COL_TILE; j += 1u) {
             x[j] = scale * h[sample * INPUTS + inputs[j]];

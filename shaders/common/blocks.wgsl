@@ -8,6 +8,9 @@ const ROW_BASE: u32 = 1u;
 const ROW_STEP: u32 = 1u;
 const COL_BASE: u32 = 1u;
 const COL_STEP: u32 = 1u;
+// S is stored by row groups of the outputs, or by column groups of the inputs.
+const S_ROW_STEP: u32 = 1u;
+const S_COL_STEP: u32 = 1u;
 // Members of a group that one invocation holds in registers.
 const ROW_TILE: u32 = 1u;
 const COL_TILE: u32 = 1u;

@@ -34,6 +34,8 @@ pub struct TableField {
     /// The field's name; its rows are saved as `TABLE.NAME`.
     pub name: String,
     /// Which column of the data's ids feeds it.
+    pub source: usize,
+    /// Its column among the lookups of all tables, as a step sees them.
     pub column: usize,
     /// First row in the table.
     pub offset: usize,
@@ -60,6 +62,16 @@ impl Table {
     /// All fields' rows together.
     pub fn rows(&self) -> usize {
         self.fields.last().map_or(0, |field| field.offset + field.rows)
+    }
+
+    /// Values: rows × width.
+    pub fn len(&self) -> usize {
+        self.rows() * self.width
+    }
+
+    /// Whether it has no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Whether any field is numeric.

@@ -29,9 +29,17 @@ pub struct Blocks {
     pub col_groups: usize,
     /// ψ.
     pub repeat: Repeat,
+    /// Whether S is stored as [d_c, d_r]: its rows run over the layer's inputs.
+    pub transposed: bool,
 }
 
 impl Blocks {
+    /// Where the value of row group `r` and column group `c` lies in S.
+    #[inline(always)]
+    pub fn value(&self, r: usize, c: usize) -> usize {
+        if self.transposed { c * self.row_groups + r } else { r * self.col_groups + c }
+    }
+
     /// Outputs that share a row of S.
     pub fn rows_per_group(&self) -> usize {
         self.outputs / self.row_groups
@@ -83,6 +91,8 @@ impl Blocks {
             .with("ROW_STEP", if interleave { 1 } else { self.row_groups })
             .with("COL_BASE", if interleave { cols } else { 1 })
             .with("COL_STEP", if interleave { 1 } else { self.col_groups })
+            .with("S_ROW_STEP", if self.transposed { 1 } else { self.col_groups })
+            .with("S_COL_STEP", if self.transposed { self.row_groups } else { 1 })
             .with("ROW_TILE", rows.min(TILE))
             .with("COL_TILE", cols.min(TILE))
     }
@@ -103,7 +113,7 @@ pub(super) const TILE: usize = 4;
 
 /// out[b,m] = act(scale · Σ_c S[b,r(m),c] Σ_{n in group c} W[m,n] h[b,n] + bias[m]).
 ///
-/// Inputs: h [B, d_n], S [B, d_r·d_c], W [d_m, d_n], bias [1, d_m]. Output: [B, d_m].
+/// Inputs: h [B, d_n], S [B, d_r·d_c] as [d_r, d_c] or transposed, W [d_m, d_n], bias [1, d_m]. Output: [B, d_m].
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightedLinear {
     /// Who shares a value of S.
@@ -189,7 +199,7 @@ impl WeightedLinear {
         for group in 0..blocks.row_groups {
             // h as this row group sees it; shared by the group's outputs.
             for c in 0..blocks.col_groups {
-                let s = s[group * blocks.col_groups + c];
+                let s = s[blocks.value(group, c)];
                 for j in 0..blocks.cols_per_group() {
                     let n = blocks.col(c, j);
                     scaled[n] = s.times(h[n]);

@@ -84,7 +84,7 @@ impl WeightedLinearGrad {
         let mut dh = vec![Lanes::zero(); dn];
         for r in 0..blocks.row_groups {
             for c in 0..blocks.col_groups {
-                let s = s[r * blocks.col_groups + c];
+                let s = s[blocks.value(r, c)];
                 let mut ds = Lanes::zero();
                 for j in 0..blocks.cols_per_group() {
                     let n = blocks.col(c, j);
@@ -97,7 +97,7 @@ impl WeightedLinearGrad {
                     ds.add_product(h[n], y);
                 }
                 for lane in 0..count {
-                    ds_out[lane * values + r * blocks.col_groups + c] = scale * ds.0[lane];
+                    ds_out[lane * values + blocks.value(r, c)] = scale * ds.0[lane];
                 }
             }
         }
@@ -202,7 +202,7 @@ fn group_gradient<T: Real>(
     let of = |feature: usize| feature * count..(feature + 1) * count;
     let members = blocks.rows_per_group();
     for c in 0..blocks.col_groups {
-        let s = &s[of(r * blocks.col_groups + c)];
+        let s = &s[of(blocks.value(r, c))];
         let mut i = 0;
         while i < members {
             let tile = TILE.min(members - i);

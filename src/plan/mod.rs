@@ -1,1 +1,86 @@
 //! From a graph to a fixed list of dispatches, and the executors that replay it.
+//!
+//! [`Plan::training`] differentiates a model's graph, fuses what can be fused and gives every tensor a buffer;
+//! [`Plan::inference`] keeps what the logits need. An [`Executor`] owns the model's state and replays plans on the CPU
+//! ([`CpuExecutor`]) or on a GPU ([`GpuExecutor`]).
+
+mod buffers;
+mod chunk;
+mod cpu_executor;
+mod differentiate;
+mod executor;
+mod fuse;
+
+
+mod initial;
+
+
+
+pub use buffers::Place;
+pub use chunk::{Chunk, Feeder, Source, Step};
+pub use cpu_executor::{CpuExecutor, convert};
+pub use executor::{Error, Executor, StepLosses};
+pub use initial::initial_state;
+
+use crate::graph::{Graph, Schedule, TensorId};
+use crate::ops::{AdamOptions, StoreLogits};
+
+/// What a training plan needs to know beside the graph.
+#[derive(Clone, Debug)]
+pub struct TrainingOptions {
+    /// Samples a step can hold: the batch size.
+    pub capacity: usize,
+    /// Adam of the dense parameters.
+    pub dense: AdamOptions,
+    /// Adam of the embedding rows.
+    pub embeddings: AdamOptions,
+    /// Whether rows that a batch did not read move too.
+    pub sweep_embeddings: bool,
+}
+
+/// One step as a fixed list of operations over pre-assigned buffers.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The operations, in the order they run.
+    pub graph: Graph,
+    /// Samples a step can hold.
+    pub capacity: usize,
+    /// Layout of a step's slot.
+    pub schedule: Schedule,
+    /// Where each tensor lies.
+    pub places: Vec<Place>,
+    /// Values each activation buffer holds.
+    pub buffers: Vec<usize>,
+    /// For each parameter its gradient; empty where nothing is trained.
+    pub gradients: Vec<TensorId>,
+}
+
+impl Plan {
+    /// The plan of one training step: forward, backward and Adam.
+    ///
+    /// # Panics
+    /// When a parameter has no influence on the loss: that is a mistake in a model.
+    pub fn training(graph: &Graph, options: &TrainingOptions) -> Self {
+        let (graph, gradients) = differentiate::with_training(graph, options);
+        let graph = fuse::fuse(graph, &gradients);
+        let schedule = Schedule::training(&graph, options.capacity);
+        Self::assemble(graph, options.capacity, schedule, gradients)
+    }
+
+    /// The plan of predicting one batch: what the logits need, without dropout.
+    ///
+    /// # Panics
+    /// When the graph has no logits.
+    pub fn inference(graph: &Graph, capacity: usize) -> Self {
+        let mut graph = differentiate::forward_only(graph);
+        let logits = graph.logits.expect("a model sets its logits");
+        graph.add("logits", StoreLogits, &[logits]);
+        let graph = fuse::fuse(graph, &[]);
+        Self::assemble(graph, capacity, Schedule::inference(capacity), Vec::new())
+    }
+
+    fn assemble(graph: Graph, capacity: usize, schedule: Schedule, gradients: Vec<TensorId>) -> Self {
+        let (places, buffers) = buffers::assign(&graph, capacity, &gradients);
+        Self { graph, capacity, schedule, places, buffers, gradients }
+    }
+}

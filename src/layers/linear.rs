@@ -1,0 +1,54 @@
+//! Dense layers and stacks of them.
+
+use crate::graph::{Graph, Init, TensorId};
+use crate::ops::{Activation, Epilogue, Linear};
+
+/// How a dense layer is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer {
+    /// Outputs.
+    pub outputs: usize,
+    /// Whether there is a bias.
+    pub bias: bool,
+    /// Column ranges of the input that share the weights.
+    pub groups: usize,
+    /// Activation and dropout.
+    pub epilogue: Epilogue,
+}
+
+impl Layer {
+    /// A layer with bias.
+    pub fn new(outputs: usize, activation: Activation) -> Self {
+        Self { outputs, bias: true, groups: 1, epilogue: Epilogue::new(activation) }
+    }
+
+    /// Adds the layer on x as `name`, with parameters `name.weight` and `name.bias`.
+    pub fn add(self, graph: &mut Graph, name: &str, x: TensorId) -> TensorId {
+        let inputs = graph.width(x) / self.groups;
+        graph.scoped(name, |graph| {
+            let mut tensors = vec![x, graph.parameter("weight", self.outputs, inputs, Init::GlorotUniform)];
+            if self.bias {
+                tensors.push(graph.parameter("bias", 1, self.outputs, Init::Zeros));
+            }
+            let op = Linear { bias: self.bias, groups: self.groups, epilogue: self.epilogue };
+            graph.add_one("", op, &tensors)
+        })
+    }
+}
+
+/// A stack of dense layers `name.0`, `name.1`, … : ReLU and dropout after each of `hidden`, then a last layer.
+pub fn mlp(graph: &mut Graph, name: &str, x: TensorId, hidden: &[usize], dropout: f64, last: Layer) -> TensorId {
+    graph.scoped(name, |graph| {
+        let mut h = x;
+        for (l, &width) in hidden.iter().enumerate() {
+            let layer = Layer { epilogue: hidden_epilogue(dropout, l), ..Layer::new(width, Activation::Relu) };
+            h = layer.add(graph, &l.to_string(), h);
+        }
+        last.add(graph, &hidden.len().to_string(), h)
+    })
+}
+
+/// ReLU and dropout after the hidden layer number `layer` of a stack; each has masks of its own.
+pub fn hidden_epilogue(dropout: f64, layer: usize) -> Epilogue {
+    Epilogue { activation: Activation::Relu, dropout, salt: layer as u32 }
+}

@@ -1,0 +1,172 @@
+//! Minibatches as executors take them: several steps at a time, with the integers each needs.
+
+use crate::graph::{Graph, Schedule, Table};
+use crate::ops::Clock;
+
+/// Rows of encoded data.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// How many rows.
+    pub rows: usize,
+    /// Ids of the fields, row-major: rows × `fields`.
+    pub ids: &'a [u32],
+    /// Fields of a row.
+    pub fields: usize,
+    /// Values of numeric fields, row-major: rows × `value_count`.
+    pub values: &'a [f32],
+    /// Numeric fields of a row.
+    pub value_count: usize,
+    /// Labels, one per row; empty where only predictions are wanted.
+    pub labels: &'a [f32],
+}
+
+/// One step to be fed: which rows, how they are shuffled, and the step's numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The data rows of its samples.
+    pub rows: &'a [u32],
+    /// The permutation π of its samples; empty where there is none.
+    pub shuffle: &'a [u32],
+    /// Seed, step, learning rate and place of the results; rows, slot and base are filled in.
+    pub clock: Clock,
+}
+
+/// Several steps, ready for an executor.
+#[derive(Clone, Debug, Default)]
+pub struct Chunk {
+    /// The steps' numbers.
+    pub clocks: Vec<Clock>,
+    /// Their slots, one after another.
+    pub words: Vec<u32>,
+    /// Table rows of the samples, one line per sample and slot place; empty when the data lies on the device.
+    pub ids: Vec<u32>,
+    /// Values, likewise.
+    pub values: Vec<f32>,
+    /// Labels, likewise.
+    pub labels: Vec<f32>,
+}
+
+/// Fills chunks. Works on the host alone, so that it can run while a device computes.
+#[derive(Clone, Debug)]
+pub struct Feeder {
+    schedule: Schedule,
+    tables: Vec<Table>,
+    resident: bool,
+    scratch: Vec<u64>,
+    rows: Vec<u32>,
+}
+
+impl Feeder {
+    /// A feeder for plans of `graph` with slots of this layout. If `resident`, the device has the data: chunks say only
+    /// which rows.
+    pub fn new(graph: &Graph, schedule: &Schedule, resident: bool) -> Self {
+        Self {
+            schedule: schedule.clone(),
+            tables: graph.tables.clone(),
+            resident,
+            scratch: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Lookups of one sample, over all tables.
+    pub fn lookups(&self) -> usize {
+        self.tables.iter().map(|table| table.fields.len()).sum()
+    }
+
+    /// Fills `chunk`, whose memory is reused, with `steps`.
+    ///
+    /// # Panics
+    /// When a step has more rows than the plan's capacity.
+    pub fn fill(&mut self, source: &Source<'_>, steps: &[Step<'_>], chunk: &mut Chunk) {
+        let Schedule { capacity, stride, .. } = self.schedule;
+        let lookups = self.lookups();
+        chunk.clocks.clear();
+        chunk.words.resize(steps.len() * stride, 0);
+        let packed = if self.resident { 0 } else { steps.len() * capacity };
+        chunk.ids.resize(packed * lookups, 0);
+        chunk.values.resize(packed * source.value_count, 0.0);
+        chunk.labels.resize(packed, 0.0);
+        for (slot, step) in steps.iter().enumerate() {
+            assert!(step.rows.len() <= capacity, "a step of {} rows in a plan for {capacity}", step.rows.len());
+            chunk.clocks.push(Clock {
+                rows: step.rows.len() as u32,
+                base: (slot * stride) as u32,
+                slot: slot as u32,
+                inverse_rows: 1.0 / step.rows.len() as f32,
+                ..step.clock
+            });
+            let first = slot * capacity;
+            let words = &mut chunk.words[slot * stride..][..stride];
+            let mut view = self.schedule.slot(words);
+            for (i, (order, &row)) in view.order().iter_mut().zip(step.rows).enumerate() {
+                *order = if self.resident { row } else { (first + i) as u32 };
+            }
+            if !step.shuffle.is_empty() {
+                view.set_shuffle(step.shuffle);
+            }
+            if !self.resident {
+                for (i, &row) in step.rows.iter().enumerate() {
+                    let row = row as usize;
+                    let ids = &mut chunk.ids[(first + i) * lookups..][..lookups];
+                    lookup_rows(&self.tables, source, row, ids);
+                    let count = source.value_count;
+                    chunk.values[(first + i) * count..][..count].copy_from_slice(&source.values[row * count..][..count]);
+                    if let Some(&label) = source.labels.get(row) {
+                        chunk.labels[first + i] = label;
+                    }
+                }
+            }
+            for table in 0..self.schedule.keys.len() {
+                let fields = &self.tables[table].fields;
+                self.rows.clear();
+                for &row in step.rows {
+                    let ids = &source.ids[row as usize * source.fields..][..source.fields];
+                    self.rows.extend(fields.iter().map(|field| ids[field.source] + field.offset as u32));
+                }
+                view.set_keys(table, &self.rows, &mut self.scratch);
+            }
+        }
+    }
+
+    /// Table rows of data rows `first..first + count`, as a device that holds the data wants them.
+    pub fn lookups_of(&self, source: &Source<'_>, first: usize, count: usize) -> Vec<u32> {
+        let lookups = self.lookups();
+        let mut ids = vec![0; count * lookups];
+        for (i, ids) in ids.chunks_exact_mut(lookups).enumerate() {
+            lookup_rows(&self.tables, source, first + i, ids);
+        }
+        ids
+    }
+}
+
+fn lookup_rows(tables: &[Table], source: &Source<'_>, row: usize, out: &mut [u32]) {
+    let ids = &source.ids[row * source.fields..][..source.fields];
+    for (out, field) in out.iter_mut().zip(tables.iter().flat_map(|table| &table.fields)) {
+        *out = ids[field.source] + field.offset as u32;
+    }
+}
+
+/// Feeds all rows of `source` in order to `run`, `steps` batches of `capacity` rows at a time.
+pub(super) fn predict_in_chunks<E>(
+    feeder: &mut Feeder,
+    source: &Source<'_>,
+    capacity: usize,
+    steps: usize,
+    mut run: impl FnMut(&Chunk) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut chunk = Chunk::default();
+    let mut first = 0;
+    while first < source.rows {
+        let end = source.rows.min(first + capacity * steps);
+        let rows: Vec<u32> = (first as u32..end as u32).collect();
+        let steps: Vec<Step<'_>> = rows
+            .chunks(capacity)
+            .map(|rows| Step { rows, shuffle: &[], clock: Clock { first: rows[0], ..Clock::default() } })
+            .collect();
+        feeder.fill(source, &steps, &mut chunk);
+        run(&chunk)?;
+        first = end;
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! What every executor can do.
+
+use super::{Chunk, Source};
+use crate::graph::Graph;
+use crate::ops::{Clock, LOSS_LANES, ModelState};
+
+/// What can go wrong while a plan runs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model does not fit the device.
+    #[error("{what} needs {needed} bytes in one binding, and {device} allows {allowed}: {fix}")]
+    TooLarge {
+        /// What is too large.
+        what: String,
+        /// Bytes it needs.
+        needed: u64,
+        /// Bytes the device allows.
+        allowed: u64,
+        /// The device.
+        device: String,
+        /// What to change.
+        fix: String,
+    },
+    /// An embedding table has more rows than ids can name.
+    #[error("embedding table {table} has {rows} rows, more than 4294967295: hash its largest fields (data.fields.NAME.hash)")]
+    TooManyRows {
+        /// The table.
+        table: String,
+        /// Its rows.
+        rows: usize,
+    },
+}
+
+/// The loss of one step: the mean over the batch of each term, in the order of
+/// [`Graph::losses`](crate::graph::Graph::losses), without coefficients; and the total with them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepLosses {
+    /// Optimiser steps taken before this one.
+    pub step: u32,
+    /// The terms.
+    pub terms: Vec<f64>,
+    /// Σ coefficient · term.
+    pub total: f64,
+}
+
+/// The losses of a step from its log: [`LOSS_LANES`] × columns sums over samples.
+pub(super) fn mean_losses(graph: &Graph, log: &[f64], clock: &Clock) -> StepLosses {
+    let width = graph.loss_columns;
+    let mean = |column: usize| {
+        let sum: f64 = (0..LOSS_LANES).map(|lane| log[lane * width + column]).sum();
+        sum / f64::from(clock.rows)
+    };
+    let terms: Vec<f64> =
+        graph.losses.iter().map(|term| term.columns.iter().map(|&(col, weight)| weight * mean(col)).sum()).collect();
+    let total = graph.losses.iter().zip(&terms).map(|(term, value)| term.coefficient * value).sum();
+    StepLosses { step: clock.step, terms, total }
+}
+
+/// A device that holds a model's state and replays its plans.
+pub trait Executor {
+    /// What it runs on, for people.
+    fn device(&self) -> String;
+
+    /// Takes training data to the device if it fits there; says whether it did. Chunks for [`train`](Self::train) are
+    /// then filled by a feeder that knows it.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn load(&mut self, source: &Source<'_>) -> Result<bool, Error>;
+
+    /// Steps that one chunk should hold.
+    fn steps_per_chunk(&self) -> usize;
+
+    /// Runs the chunk's training steps, perhaps only later.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn train(&mut self, chunk: &Chunk) -> Result<(), Error>;
+
+    /// Losses of steps that ended since the last call, in order. With `wait`, of all steps given so far.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, Error>;
+
+    /// Logits of all rows of `source`, in order.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn predict(&mut self, source: &Source<'_>) -> Result<Vec<f32>, Error>;
+
+    /// A copy of the model's state.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn state(&mut self) -> Result<ModelState<f32>, Error>;
+
+    /// Replaces the model's state, which has the graph's shapes.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn set_state(&mut self, state: &ModelState<f32>) -> Result<(), Error>;
+}

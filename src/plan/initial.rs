@@ -1,0 +1,64 @@
+//! First values of a model's state, from the seed.
+
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, Normal, Uniform};
+use rand_pcg::Pcg64;
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::graph::{Graph, Init, Table};
+use crate::ops::{DenseState, ModelState, TableState};
+
+/// Table rows drawn from one stream of random numbers.
+const ROWS_PER_STREAM: usize = 4096;
+
+/// First values of all parameters and tables, moments zero. Each parameter draws from a stream of its own, named after
+/// it, so that adding one changes no other.
+pub fn initial_state(graph: &Graph, seed: u64) -> ModelState<f32> {
+    let weights: Vec<Vec<f32>> = graph
+        .parameters
+        .iter()
+        .map(|parameter| {
+            let mut random = stream(seed, &parameter.name, 0);
+            let count = parameter.rows * parameter.cols;
+            match parameter.init {
+                Init::Zeros => vec![0.0; count],
+                Init::GlorotUniform => {
+                    let limit = (6.0 / (parameter.rows + parameter.cols) as f64).sqrt();
+                    let uniform = Uniform::new_inclusive(-limit, limit).expect("a finite range");
+                    (0..count).map(|_| uniform.sample(&mut random) as f32).collect()
+                }
+                Init::Normal(deviation) => normal(&mut random, deviation, count),
+            }
+        })
+        .collect();
+    let zeros: Vec<Vec<f32>> = weights.iter().map(|values| vec![0.0; values.len()]).collect();
+    let tables = graph.tables.iter().map(|table| initial_table(table, seed)).collect();
+    ModelState { dense: DenseState { first: zeros.clone(), second: zeros, weights }, tables }
+}
+
+fn initial_table(table: &Table, seed: u64) -> TableState<f32> {
+    let mut weights = vec![0.0; table.len()];
+    for field in &table.fields {
+        // A stream per field as well: a field keeps its first values whatever stands beside it.
+        let name = format!("{}.{}", table.name, field.name);
+        weights[field.offset * table.width..][..field.rows * table.width]
+            .par_chunks_mut(ROWS_PER_STREAM * table.width)
+            .enumerate()
+            .for_each(|(chunk, values)| {
+                let mut random = stream(seed, &name, chunk as u64);
+                values.copy_from_slice(&normal(&mut random, table.deviation, values.len()));
+            });
+    }
+    let zeros = vec![0.0; weights.len()];
+    TableState { first: zeros.clone(), second: zeros, weights }
+}
+
+fn stream(seed: u64, name: &str, part: u64) -> Pcg64 {
+    Pcg64::seed_from_u64(xxh3_64_with_seed(name.as_bytes(), seed ^ part.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
+fn normal(random: &mut Pcg64, deviation: f64, count: usize) -> Vec<f32> {
+    let normal = Normal::new(0.0, deviation).expect("a finite deviation");
+    random.sample_iter(normal).take(count).map(|value: f64| value as f32).collect()
+}

@@ -1,0 +1,266 @@
+//! What several test files share: golden cases, and models on either device.
+#![allow(dead_code, reason = "each test file uses a part of this module")]
+
+use std::path::Path;
+
+use polyscene::graph::Graph;
+use polyscene::layers::Field;
+use polyscene::models::{self, Inputs, Model};
+use polyscene::ops::{AdamOptions, Clock, DenseState, ModelState, TableState};
+use polyscene::graph::Schedule;
+use polyscene::plan::{Chunk, Executor, Feeder, Plan, Source, Step, TrainingOptions};
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+/// A case of `tests/golden/`, in the precision it was computed in.
+pub struct Golden {
+    bytes: Vec<u8>,
+    pub case: Value,
+}
+
+impl Golden {
+    pub fn open(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.safetensors"));
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("a safetensors file");
+        let case = header.metadata().as_ref().expect("metadata")["case"].clone();
+        Self { case: serde_json::from_str(&case).expect("the case's options"), bytes }
+    }
+
+    fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.bytes).expect("a safetensors file")
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors().tensor(name).is_ok()
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.tensors().names().into_iter().map(str::to_owned).collect()
+    }
+
+    pub fn values(&self, name: &str) -> Vec<f64> {
+        let tensors = self.tensors();
+        let tensor = tensors.tensor(name).unwrap_or_else(|_| panic!("{name} is in the golden file"));
+        tensor.data().chunks_exact(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap())).collect()
+    }
+
+    pub fn integers(&self, name: &str) -> Vec<u32> {
+        let tensors = self.tensors();
+        let tensor = tensors.tensor(name).unwrap_or_else(|_| panic!("{name} is in the golden file"));
+        let size = tensor.data().len() / tensor.shape().iter().product::<usize>();
+        tensor
+            .data()
+            .chunks_exact(size)
+            .map(|bytes| {
+                let mut wide = [0; 8];
+                wide[..size].copy_from_slice(bytes);
+                u32::try_from(u64::from_le_bytes(wide)).unwrap()
+            })
+            .collect()
+    }
+
+    pub fn number(&self, key: &str) -> f64 {
+        self.case[key].as_f64().unwrap_or_else(|| panic!("{key} is a number"))
+    }
+
+    pub fn text(&self, key: &str) -> &str {
+        self.case[key].as_str().unwrap_or_else(|| panic!("{key} is a string"))
+    }
+
+    pub fn batch(&self) -> usize {
+        self.number("batch") as usize
+    }
+
+    pub fn inputs(&self) -> Inputs {
+        let list = self.case["fields"].as_array().unwrap();
+        let mut numeric = 0;
+        let fields = list
+            .iter()
+            .enumerate()
+            .map(|(source, field)| Field {
+                name: field["name"].as_str().unwrap().to_owned(),
+                source,
+                rows: field["rows"].as_u64().unwrap() as usize,
+                value: (field["kind"] == "numeric").then(|| {
+                    numeric += 1;
+                    numeric - 1
+                }),
+            })
+            .collect();
+        Inputs { fields, aware: list.iter().filter(|field| field["group"] == "aware").count() }
+    }
+
+    /// The model's options: those keys of the case that the model knows.
+    fn options<M: Model>(&self) -> M {
+        let mut options = serde_json::to_value(M::default()).unwrap();
+        let known = options.as_object_mut().unwrap();
+        for (key, value) in self.case.as_object().unwrap() {
+            let key = if key == "aux_hidden" { "auxiliary_hidden" } else { key };
+            if known.contains_key(key) {
+                known.insert(key.to_owned(), value.clone());
+            }
+        }
+        serde_json::from_value(options).unwrap()
+    }
+
+    pub fn graph(&self) -> Graph {
+        struct Build<'a>(&'a Golden);
+        impl models::Visitor for Build<'_> {
+            type Output = Graph;
+            fn visit<M: Model>(self) -> Graph {
+                self.0.options::<M>().build(&self.0.inputs()).unwrap()
+            }
+        }
+        models::visit(self.text("model"), Build(self)).expect("a known model")
+    }
+
+    pub fn training(&self) -> TrainingOptions {
+        let adam = |l2: f64| AdamOptions {
+            beta1: self.number("beta1"),
+            beta2: self.number("beta2"),
+            epsilon: self.number("epsilon"),
+            l2,
+        };
+        TrainingOptions {
+            capacity: self.batch(),
+            dense: adam(self.number("weight_decay")),
+            embeddings: adam(self.number("embedding_l2")),
+            sweep_embeddings: self.text("embedding_adam") == "dense",
+        }
+    }
+
+    /// State made of the tensors called `prefix.NAME`; moments zero.
+    pub fn state(&self, graph: &Graph, prefix: &str) -> ModelState<f64> {
+        let weights: Vec<Vec<f64>> =
+            graph.parameters.iter().map(|p| self.values(&format!("{prefix}.{}", p.name))).collect();
+        let zeros: Vec<Vec<f64>> = weights.iter().map(|values| vec![0.0; values.len()]).collect();
+        let tables = graph
+            .tables
+            .iter()
+            .map(|table| {
+                let weights: Vec<f64> = table
+                    .fields
+                    .iter()
+                    .flat_map(|field| self.values(&format!("{prefix}.{}.{}", table.name, field.name)))
+                    .collect();
+                let zeros = vec![0.0; weights.len()];
+                TableState { first: zeros.clone(), second: zeros, weights }
+            })
+            .collect();
+        ModelState { dense: DenseState { first: zeros.clone(), second: zeros, weights }, tables }
+    }
+
+    /// Logits of the first batch.
+    pub fn predict(&self, executor: &mut dyn Executor) -> Vec<f32> {
+        let (ids, values) = (self.integers("input.ids"), self.numeric());
+        let rows = self.batch();
+        let source = Source {
+            rows,
+            ids: &ids,
+            fields: ids.len() / rows,
+            value_count: values.len() / rows,
+            values: &values,
+            labels: &[],
+        };
+        executor.predict(&source).unwrap()
+    }
+
+    fn numeric(&self) -> Vec<f32> {
+        let name = "input.values";
+        if self.has(name) { self.values(name).into_iter().map(|value| value as f32).collect() } else { Vec::new() }
+    }
+
+    /// One chunk of the ten steps.
+    pub fn steps(&self, graph: &Graph, schedule: &Schedule) -> Chunk {
+        let batch = self.batch();
+        let changing = self.text("batches") == "changing";
+        let (ids, labels) = if changing {
+            (self.integers("input.step_ids"), self.values("input.step_labels"))
+        } else {
+            (self.integers("input.ids"), self.values("input.labels"))
+        };
+        let labels: Vec<f32> = labels.into_iter().map(|label| label as f32).collect();
+        let values = self.numeric();
+        let source = Source {
+            rows: labels.len(),
+            ids: &ids,
+            fields: ids.len() / labels.len(),
+            value_count: values.len() / labels.len(),
+            values: &values,
+            labels: &labels,
+        };
+        let shuffles =
+            if self.has("input.shuffle") { self.integers("input.shuffle") } else { vec![0; 10 * batch] };
+        let regularised = self.has("input.shuffle");
+        let rows: Vec<Vec<u32>> = (0..10)
+            .map(|step| {
+                let first = if changing { step * batch } else { 0 };
+                (first as u32..(first + batch) as u32).collect()
+            })
+            .collect();
+        let steps: Vec<Step<'_>> = rows
+            .iter()
+            .enumerate()
+            .map(|(step, rows)| Step {
+                rows,
+                shuffle: if regularised { &shuffles[step * batch..][..batch] } else { &[] },
+                clock: clock(step as u32, self.number("lr"), self.number("beta1"), self.number("beta2")),
+            })
+            .collect();
+        let mut chunk = Chunk::default();
+        Feeder::new(graph, schedule, false).fill(&source, &steps, &mut chunk);
+        chunk
+    }
+}
+
+/// The clock of step number `step`, with Adam's bias correction.
+pub fn clock(step: u32, rate: f64, beta1: f64, beta2: f64) -> Clock {
+    let t = f64::from(step) + 1.0;
+    let learning_rate = rate * (1.0 - beta2.powf(t)).sqrt() / (1.0 - beta1.powf(t));
+    Clock { step, seed: 7, learning_rate: learning_rate as f32, ..Clock::default() }
+}
+
+/// A chunk with one of another's steps.
+pub fn only_step(chunk: &Chunk, step: usize) -> Chunk {
+    Chunk { clocks: vec![chunk.clocks[step]], ..chunk.clone() }
+}
+
+
+/// Every golden case.
+pub const CASES: &[&str] = &[
+    "dnn",
+    "dnn-l2",
+    "dnn-numeric",
+    "dnn-lazy-adam",
+    "dnn-dense-adam",
+    "dpg-r",
+    "mi-dpg-r",
+    "mi-dpg-rc",
+    "mi-dpg-c",
+    "mi-dpg-non",
+    "mi-dpg-r-tile",
+    "mi-dpg-r-input",
+    "mi-dpg-r-options",
+    "mi-dpg-rc-dk2",
+    "mi-dpg-c-last",
+    "mi-dpg-c-gate",
+];
+
+/// The training and prediction plans of a case.
+pub fn plans(golden: &Golden) -> (Graph, Plan, Plan) {
+    let graph = golden.graph();
+    let train = Plan::training(&graph, &golden.training());
+    let predict = Plan::inference(&graph, golden.batch());
+    (graph, train, predict)
+}
+
+/// The largest difference between `found` and `expected`, as a fraction of the largest expected value.
+pub fn difference(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(1e-12_f64, |most, value| most.max(value.abs()));
+    found.iter().zip(expected).fold(0.0_f64, |most, (a, b)| {
+        let off = (a - b).abs() / scale;
+        if off.is_nan() { f64::INFINITY } else { most.max(off) }
+    })
+}

@@ -1,0 +1,97 @@
+//! Both models against PyTorch's values (`tests/golden/`), on the CPU executor in f64: logits, losses, every named
+//! gradient, ten Adam steps.
+
+mod common;
+
+use common::{CASES, Golden, difference, only_step, plans};
+use polyscene::plan::{CpuExecutor, Executor};
+
+/// Clocks hold the learning rate in f32, so that steps agree to its precision only.
+const STEP_TOLERANCE: f64 = 2e-7;
+/// What f64 leaves over in one pass.
+const TOLERANCE: f64 = 1e-10;
+
+#[test]
+fn one_step_gives_pytorchs_losses_and_gradients() {
+    for name in CASES {
+        let golden = Golden::open(name);
+        let (graph, train, predict) = plans(&golden);
+        let (schedule, gradient_rows) = (train.schedule.clone(), train.clone());
+        let mut executor = CpuExecutor::<f64>::new(train, predict, &golden.state(&graph, "param"));
+        let chunk = only_step(&golden.steps(&graph, &schedule), 0);
+        executor.train(&chunk).unwrap();
+        let losses = executor.losses(true).unwrap();
+        let check = |what: &str, found: &[f64], expected: &[f64]| {
+            let off = difference(found, expected);
+            assert!(off < TOLERANCE, "{name}: {what} differs by {off:e} of its largest value");
+        };
+        check("loss", &[losses[0].total], &golden.values("output.loss"));
+        check("bce", &losses[0].terms[..1], &golden.values("output.bce"));
+        if golden.has("output.mi") {
+            check("mi", &losses[0].terms[1..], &golden.values("output.mi"));
+        }
+        for (parameter, gradient) in graph.parameters.iter().zip(executor.gradients()) {
+            check(&parameter.name, gradient, &golden.values(&format!("grad.{}", parameter.name)));
+        }
+        // Embedding gradients: the summed rows, put back where they belong.
+        let node = gradient_rows.graph.nodes.iter().find(|node| matches!(node.op, polyscene::ops::Op::EmbedGrad(_)));
+        let rows = executor.tensor(node.unwrap().outputs[0]).unwrap();
+        let keys = schedule.keys[0];
+        let table = &graph.tables[0];
+        let mut dense = vec![0.0; table.len()];
+        for u in 0..chunk.words[keys.count] as usize {
+            let row = chunk.words[keys.unique + u] as usize;
+            dense[row * table.width..][..table.width].copy_from_slice(&rows[u * table.width..][..table.width]);
+        }
+        for field in &table.fields {
+            let found = &dense[field.offset * table.width..][..field.rows * table.width];
+            check(&field.name, found, &golden.values(&format!("grad.embedding.{}", field.name)));
+        }
+        // The embeddings and dense parameters in the file are all there are.
+        let known = graph.parameters.len() + table.fields.len();
+        let unused = |file: &String| file.starts_with("grad.discriminator") && *name == "mi-dpg-c-last";
+        let in_file = golden.names().iter().filter(|file| file.starts_with("grad.") && !unused(file)).count();
+        let last = graph.parameters.iter().filter(|p| p.name.starts_with("discriminator") && *name == "mi-dpg-c-last");
+        assert_eq!(in_file, known - last.count(), "{name}: parameters");
+    }
+}
+
+#[test]
+fn predictions_are_pytorchs() {
+    for name in CASES {
+        let golden = Golden::open(name);
+        let (graph, train, predict) = plans(&golden);
+        let mut executor = CpuExecutor::<f64>::new(train, predict, &golden.state(&graph, "param"));
+        let logits: Vec<f64> =
+            golden.predict(&mut executor).into_iter().map(f64::from).collect();
+        let off = difference(&logits, &golden.values("output.logits"));
+        assert!(off < 1e-6, "{name}: logits differ by {off:e}");
+        if golden.has("output.gated_logits") {
+            // d_r = d_k = 1 and d_c = d_n: the weighting is a gate on the layer's inputs (AdaSparse, PEPNet).
+            let off = difference(&logits, &golden.values("output.gated_logits"));
+            assert!(off < 1e-6, "{name}: gated logits differ by {off:e}");
+        }
+    }
+}
+
+#[test]
+fn ten_adam_steps_are_pytorchs() {
+    for name in CASES {
+        let golden = Golden::open(name);
+        let (graph, train, predict) = plans(&golden);
+        let schedule = train.schedule.clone();
+        let mut executor = CpuExecutor::<f64>::new(train, predict, &golden.state(&graph, "param"));
+        executor.train(&golden.steps(&graph, &schedule)).unwrap();
+        let losses: Vec<f64> = executor.losses(true).unwrap().iter().map(|losses| losses.total).collect();
+        let off = difference(&losses, &golden.values("adam.losses"));
+        assert!(off < STEP_TOLERANCE, "{name}: losses differ by {off:e}");
+        let expected = golden.state(&graph, "adam.param");
+        let found = executor.model();
+        for (i, parameter) in graph.parameters.iter().enumerate() {
+            let off = difference(&found.dense.weights[i], &expected.dense.weights[i]);
+            assert!(off < STEP_TOLERANCE, "{name}: {} differs by {off:e}", parameter.name);
+        }
+        let off = difference(&found.tables[0].weights, &expected.tables[0].weights);
+        assert!(off < STEP_TOLERANCE, "{name}: embeddings differ by {off:e}");
+    }
+}
