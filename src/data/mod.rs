@@ -1,1 +1,3 @@
 //! Schema, readers, vocabularies, encoded columns, splits and synthetic data.
+
+pub mod synthetic;

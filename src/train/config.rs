@@ -1,0 +1,314 @@
+//! A run's configuration: one TOML file, overridden by `--set key=value`.
+//!
+//! ```toml
+//! [data]                # what the columns mean; its keys belong to the data's schema
+//! path = "data.parquet"
+//!
+//! [model]               # which model, and that model's own options
+//! name = "mi-dpg"
+//! width = 16
+//!
+//! [train]               # TrainOptions
+//! epochs = 10
+//! ```
+//!
+//! Every fault names the file (or the `--set`), the section, the key, and what would have been right.
+
+mod error;
+mod section;
+mod set;
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+pub use error::{ConfigError, nearest};
+pub use section::{parse_section, parse_table};
+pub use set::apply_set;
+
+/// The sections a file may have.
+const SECTIONS: [&str; 3] = ["data", "model", "train"];
+
+/// A run's configuration. Two are equal when their sections are, wherever they were read from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[data]`, not yet interpreted: see [`Config::data`].
+    pub data: Table,
+    /// `[model]`, with its `name`; the other keys depend on the model: see [`Config::model_options`].
+    pub model: Table,
+    /// `[train]`.
+    pub train: TrainOptions,
+    /// The file and the overrides it was read from, for messages.
+    file: String,
+    sets: Vec<String>,
+}
+
+/// `[train]`: how long, how fast and in what order a model is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainOptions {
+    /// Passes over the training rows; 0 leaves the initial weights.
+    pub epochs: u32,
+    /// Rows per step.
+    pub batch_size: u32,
+    /// Rows per step of an evaluation: changes speed and memory, not results.
+    pub eval_batch_size: u32,
+    /// Decides initial weights, the order of rows and every other random choice of the run.
+    pub seed: u64,
+    /// Adam's step size.
+    pub learning_rate: f64,
+    /// Adam's decay of the first moment, in [0, 1).
+    pub beta1: f64,
+    /// Adam's decay of the second moment, in [0, 1).
+    pub beta2: f64,
+    /// Added to Adam's denominator, outside the bias correction.
+    pub epsilon: f64,
+    /// L2 on dense parameters: this times the parameter is added to its gradient.
+    pub weight_decay: f64,
+    /// L2 on the embedding rows that a batch touches, in the same way.
+    pub embedding_l2: f64,
+    /// Whether a step moves the embedding rows of its batch or all rows.
+    pub embedding_adam: EmbeddingAdam,
+    /// Epochs without a better validation metric before training stops; 0 never stops early.
+    pub patience: u32,
+    /// The validation metric that decides which epoch is best.
+    pub early_stop_metric: EarlyStopMetric,
+    /// Steps between checkpoints; 0 writes one per epoch only.
+    pub checkpoint_steps: u64,
+}
+
+/// How Adam treats embedding rows that are not in the batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EmbeddingAdam {
+    /// They and their moments stay as they are.
+    #[default]
+    Lazy,
+    /// They move with a gradient of zero, as every other parameter does.
+    Dense,
+}
+
+/// A validation metric to stop on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EarlyStopMetric {
+    /// Area under the ROC curve, over all scenarios: larger is better.
+    #[default]
+    Auc,
+    /// Mean cross entropy, over all scenarios: smaller is better.
+    Logloss,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        TrainOptions {
+            epochs: 10,
+            batch_size: 512,
+            eval_batch_size: 4096,
+            seed: 0,
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            embedding_l2: 0.0,
+            embedding_adam: EmbeddingAdam::Lazy,
+            patience: 2,
+            early_stop_metric: EarlyStopMetric::Auc,
+            checkpoint_steps: 0,
+        }
+    }
+}
+
+impl TrainOptions {
+    /// Checks what the types cannot, as the device will see it: in single precision.
+    fn check(&self, file: &str) -> Result<(), ConfigError> {
+        let number = |key: &str, value: f64, right: fn(f32) -> bool, expected: &str| match right(
+            value as f32,
+        ) {
+            true => Ok(()),
+            false => Err(ConfigError::value(
+                file,
+                &format!("train.{key}"),
+                expected,
+                &value.to_string(),
+            )),
+        };
+        let count = |key: &str, value: u32| match value {
+            0 => Err(ConfigError::value(
+                file,
+                &format!("train.{key}"),
+                "a whole number of at least 1",
+                "0",
+            )),
+            _ => Ok(()),
+        };
+        let positive = |x: f32| x > 0.0 && x.is_finite();
+        let not_negative = |x: f32| x >= 0.0 && x.is_finite();
+        let below_one = |x: f32| (0.0..1.0).contains(&x);
+        count("batch_size", self.batch_size)?;
+        count("eval_batch_size", self.eval_batch_size)?;
+        number(
+            "learning_rate",
+            self.learning_rate,
+            positive,
+            "a number above 0",
+        )?;
+        number("beta1", self.beta1, below_one, "a number from 0 to below 1")?;
+        number("beta2", self.beta2, below_one, "a number from 0 to below 1")?;
+        number(
+            "epsilon",
+            self.epsilon,
+            positive,
+            "a number above 0 in single precision",
+        )?;
+        number(
+            "weight_decay",
+            self.weight_decay,
+            not_negative,
+            "a number of at least 0",
+        )?;
+        number(
+            "embedding_l2",
+            self.embedding_l2,
+            not_negative,
+            "a number of at least 0",
+        )
+    }
+}
+
+impl Config {
+    /// Reads the file at `path` and applies each of `sets` (`key.path=value`), the later ones last.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not TOML, a `--set` cannot be applied, a section or key is unknown,
+    /// `model.name` is missing, or a value of `[train]` has the wrong type or is out of range.
+    pub fn load(path: &Path, sets: &[String]) -> Result<Config, ConfigError> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Config::from_toml(&text, &file, sets),
+            Err(source) => Err(ConfigError::Read { file, source }),
+        }
+    }
+
+    /// As [`Config::load`], from the text of a file; `file` names it in messages.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`], but for reading.
+    pub fn from_toml(text: &str, file: &str, sets: &[String]) -> Result<Config, ConfigError> {
+        let mut document: Table =
+            text.parse()
+                .map_err(|error: toml::de::Error| ConfigError::Syntax {
+                    file: file.to_owned(),
+                    message: error.to_string(),
+                })?;
+        for set in sets {
+            apply_set(&mut document, set)?;
+        }
+        Config::from_document(&document, file, sets).map_err(|error| error.blame(sets))
+    }
+
+    fn from_document(document: &Table, file: &str, sets: &[String]) -> Result<Config, ConfigError> {
+        for (key, value) in document {
+            if !SECTIONS.contains(&key.as_str()) {
+                return Err(ConfigError::unknown_section(file, key, value, &SECTIONS));
+            }
+        }
+        let config = Config {
+            data: parse_section(document, "data", file)?,
+            model: parse_section(document, "model", file)?,
+            train: parse_section(document, "train", file)?,
+            file: file.to_owned(),
+            sets: sets.to_vec(),
+        };
+        config.train.check(file)?;
+        match config.model.get("name") {
+            Some(Value::String(_)) => Ok(config),
+            Some(other) => Err(ConfigError::value(
+                file,
+                "model.name",
+                "a model's name",
+                &section::describe(other),
+            )),
+            None => Err(ConfigError::missing(file, "model", "name")),
+        }
+    }
+
+    /// The model's name.
+    pub fn model_name(&self) -> &str {
+        self.model
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// `[data]` as the type that knows its keys.
+    ///
+    /// # Errors
+    /// When a key is unknown or missing, or a value has the wrong type.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        parse_table(&self.data, "data", &self.file).map_err(|error| error.blame(&self.sets))
+    }
+
+    /// `[model]` without its `name`, as the model's own type of options.
+    ///
+    /// # Errors
+    /// When a key is unknown or missing, or a value has the wrong type.
+    pub fn model_options<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        let mut options = self.model.clone();
+        options.remove("name");
+        parse_table(&options, "model", &self.file).map_err(|error| error.blame(&self.sets))
+    }
+
+    /// Replaces `[data]` by `options`, so that [`Config::to_toml`] writes its defaults out too.
+    ///
+    /// # Errors
+    /// When `options` is not something TOML can hold.
+    pub fn set_data<T: Serialize>(&mut self, options: &T) -> Result<(), ConfigError> {
+        self.data =
+            Table::try_from(options).map_err(|error| ConfigError::unwritable("data", &error))?;
+        Ok(())
+    }
+
+    /// Replaces all of `[model]` but its `name` by `options`, so that [`Config::to_toml`] writes its defaults out too.
+    ///
+    /// # Errors
+    /// When `options` is not something TOML can hold.
+    pub fn set_model_options<T: Serialize>(&mut self, options: &T) -> Result<(), ConfigError> {
+        let options =
+            Table::try_from(options).map_err(|error| ConfigError::unwritable("model", &error))?;
+        let name = Value::String(self.model_name().to_owned());
+        self.model = [("name".to_owned(), name)]
+            .into_iter()
+            .chain(options)
+            .collect();
+        Ok(())
+    }
+
+    /// The whole configuration as TOML, defaults written out: reading it gives an equal `Config`.
+    ///
+    /// # Errors
+    /// When a value is beyond what TOML can hold (a seed above 2^63 − 1).
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        let train = Table::try_from(&self.train)
+            .map_err(|error| ConfigError::unwritable("train", &error))?;
+        let document: Table = SECTIONS
+            .into_iter()
+            .zip([self.data.clone(), self.model.clone(), train])
+            .map(|(section, table)| (section.to_owned(), Value::Table(table)))
+            .collect();
+        toml::to_string(&document)
+            .map_err(|error| ConfigError::unwritable("the configuration", &error))
+    }
+}
+
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        self.data == other.data && self.model == other.model && self.train == other.train
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! `--set key.path=value`.
+
+use toml::{Table, Value};
+
+use super::ConfigError;
+use super::section::describe;
+
+/// Applies one `key.path=value` to a document, creating tables on the way.
+///
+/// The value is read as TOML (`0.1`, `true`, `["a", "b"]`, `"text"`); anything that is not TOML is a string, so
+/// `data.path=/x/y z.parquet` needs no quotes. A number in the path picks an element of an array that is there.
+///
+/// # Errors
+/// Without a `=`, with an empty or malformed path, with an unfinished array, table or quotation, or when the path
+/// leads through a value that holds no keys.
+pub fn apply_set(document: &mut Table, argument: &str) -> Result<(), ConfigError> {
+    let fault = |reason: String| ConfigError::Set {
+        argument: argument.to_owned(),
+        reason,
+    };
+    let Some((key, value)) = argument.split_once('=') else {
+        return Err(fault(
+            "expected key=value, such as train.epochs=5".to_owned(),
+        ));
+    };
+    let path = split_path(key).ok_or_else(|| {
+        fault(format!(
+            "`{}` is not a key; expected section.key, such as train.epochs",
+            key.trim()
+        ))
+    })?;
+    let value = read_value(value.trim()).map_err(fault)?;
+    let Some((last, tables)) = path.split_last() else {
+        return Err(fault("the key is empty".to_owned()));
+    };
+
+    let mut place = Place::Table(document);
+    for (depth, part) in tables.iter().enumerate() {
+        place = place.descend(part, &path[..depth]).map_err(fault)?;
+    }
+    place.put(last, value, tables).map_err(fault)
+}
+
+/// The dotted path that an argument sets, if it is well formed.
+pub(super) fn target(argument: &str) -> Option<String> {
+    let (key, _) = argument.split_once('=')?;
+    Some(split_path(key)?.join("."))
+}
+
+/// A container on the way to the key.
+enum Place<'a> {
+    Table(&'a mut Table),
+    Array(&'a mut Vec<Value>),
+}
+
+impl<'a> Place<'a> {
+    /// The container under `part`; `above` is the path so far, for messages.
+    fn descend(self, part: &str, above: &[String]) -> Result<Place<'a>, String> {
+        let value = match self {
+            Place::Table(table) => table
+                .entry(part)
+                .or_insert_with(|| Value::Table(Table::new())),
+            Place::Array(array) => element(array, part, above)?,
+        };
+        match value {
+            Value::Table(table) => Ok(Place::Table(table)),
+            Value::Array(array) => Ok(Place::Array(array)),
+            other => {
+                let path = [above, &[part.to_owned()]].concat().join(".");
+                Err(format!(
+                    "`{path}` is {}, which has no keys",
+                    describe(other)
+                ))
+            }
+        }
+    }
+
+    fn put(self, part: &str, value: Value, above: &[String]) -> Result<(), String> {
+        match self {
+            Place::Table(table) => {
+                table.insert(part.to_owned(), value);
+            }
+            Place::Array(array) => *element(array, part, above)? = value,
+        }
+        Ok(())
+    }
+}
+
+fn element<'a>(
+    array: &'a mut [Value],
+    part: &str,
+    above: &[String],
+) -> Result<&'a mut Value, String> {
+    let (path, length) = (above.join("."), array.len());
+    part.parse::<usize>().ok().and_then(|index| array.get_mut(index)).ok_or_else(|| {
+        format!("`{path}` is an array of {length}; `{part}` is not one of its places, which count from 0")
+    })
+}
+
+/// The parts of a dotted key, quoted parts included, read by the TOML parser itself.
+fn split_path(key: &str) -> Option<Vec<String>> {
+    let key = key.trim();
+    if key.contains(['\n', '\r', '#', '=']) {
+        return None;
+    }
+    let mut table: Table = format!("{key} = 0").parse().ok()?;
+    let mut path = Vec::new();
+    loop {
+        let (part, value) = table.into_iter().next()?;
+        path.push(part);
+        match value {
+            Value::Table(inner) => table = inner,
+            _ => return Some(path),
+        }
+    }
+}
+
+fn read_value(text: &str) -> Result<Value, String> {
+    match text.parse::<Value>() {
+        Ok(value) => Ok(value),
+        // Meant as TOML: a string in its place would only confuse.
+        Err(error) if text.starts_with(['[', '{', '"', '\'']) => Err(format!(
+            "the value is not TOML: {} (to mean it literally, quote it)",
+            error.message()
+        )),
+        Err(_) => Ok(Value::String(text.to_owned())),
+    }
+}
