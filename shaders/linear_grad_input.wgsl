@@ -43,8 +43,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var s2 = vec4<f32>();
     var s3 = vec4<f32>();
     for (var n = 0u; n < OUTER; n += 1u) {
-        let from = n * INNER;
-        let weights = vec4<f32>(w[from + col], w[from + c1], w[from + c2], w[from + c3]);
+        let start = n * INNER;
+        let weights = vec4<f32>(w[start + col], w[start + c1], w[start + c2], w[start + c3]);
         s0 += dz[d0 + n] * weights;
         s1 += dz[d1 + n] * weights;
         s2 += dz[d2 + n] * weights;

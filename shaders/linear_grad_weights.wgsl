@@ -44,9 +44,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var s3 = vec4<f32>();
     var b = vec4<f32>();
     for (var sample = 0u; sample < rows; sample += 1u) {
-        let from = sample * INNER;
+        let start = sample * INNER;
         let to = sample * OUTER;
-        let inputs = vec4<f32>(x[from + col], x[from + c1], x[from + c2], x[from + c3]);
+        let inputs = vec4<f32>(x[start + col], x[start + c1], x[start + c2], x[start + c3]);
         let d = vec4<f32>(dz[to + row], dz[to + r1], dz[to + r2], dz[to + r3]);
         s0 += d.x * inputs;
         s1 += d.y * inputs;

@@ -27,19 +27,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         return;
     }
     let base = sample * (ROWS * COLS);
-    let from = select(sample, 0u, OTHER_SHARED);
+    let start = select(sample, 0u, OTHER_SHARED);
     var sum = 0.0;
     if (ROW_SIDE) {
         let row = at % SIZE / RANK;
         let k = at % RANK;
         for (var col = 0u; col < COLS; col += 1u) {
-            sum += dz(base + row * COLS + col) * other[from * (RANK * COLS) + k * COLS + col];
+            sum += dz(base + row * COLS + col) * other[start * (RANK * COLS) + k * COLS + col];
         }
     } else {
         let k = at % SIZE / COLS;
         let col = at % COLS;
         for (var row = 0u; row < ROWS; row += 1u) {
-            sum += dz(base + row * COLS + col) * other[from * (ROWS * RANK) + row * RANK + k];
+            sum += dz(base + row * COLS + col) * other[start * (ROWS * RANK) + row * RANK + k];
         }
     }
     gradient[at] = sum;

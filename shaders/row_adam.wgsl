@@ -15,8 +15,8 @@ const UNIQUE: u32 = 0u;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let from = invocation(id, groups);
-    let unique = from / WIDTH;
+    let start = invocation(id, groups);
+    let unique = start / WIDTH;
     if (unique >= schedule[clock.base + COUNT]) {
         return;
     }
@@ -24,8 +24,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if (!in_shard(row)) {
         return;
     }
-    let at = (row - FIRST_ROW) * WIDTH + from % WIDTH;
-    let updated = adam(gradients[from], weights[at], first[at], second[at]);
+    let at = (row - FIRST_ROW) * WIDTH + start % WIDTH;
+    let updated = adam(gradients[start], weights[at], first[at], second[at]);
     weights[at] = updated.x;
     first[at] = updated.y;
     second[at] = updated.z;

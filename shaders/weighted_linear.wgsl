@@ -23,7 +23,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let member = at % ROW_TILES * ROW_TILE;
     let last = clock.rows - 1u;
     let samples = vec4<u32>(sample, min(sample + 1u, last), min(sample + 2u, last), min(sample + 3u, last));
-    let from = samples * INPUTS;
+    let start = samples * INPUTS;
     let scales = samples * (ROW_GROUPS * COL_GROUPS) + group * S_ROW_STEP;
     var weights: array<u32, ROW_TILE>;
     var sums: array<vec4<f32>, ROW_TILE>;
@@ -38,7 +38,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
         for (var j = 0u; j < COL_MEMBERS; j += 1u) {
             let n = col_member(c, j);
-            let x = vec4<f32>(h[from.x + n], h[from.y + n], h[from.z + n], h[from.w + n]);
+            let x = vec4<f32>(h[start.x + n], h[start.y + n], h[start.z + n], h[start.w + n]);
             for (var i = 0u; i < ROW_TILE; i += 1u) {
                 partial[i] += w[weights[i] + n] * x;
             }

@@ -22,7 +22,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let group = at % COL_GROUPS;
     let last = clock.rows - 1u;
     let samples = vec4<u32>(sample, min(sample + 1u, last), min(sample + 2u, last), min(sample + 3u, last));
-    let from = samples * INPUTS;
+    let start = samples * INPUTS;
     let gradients = samples * OUTPUTS;
     let scales = samples * (ROW_GROUPS * COL_GROUPS) + group * S_COL_STEP;
     for (var tile = 0u; tile < COL_TILES; tile += 1u) {
@@ -35,7 +35,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             cols[j] = n;
             // Members beyond the group must not count towards dS.
             let inside = select(0.0, 1.0, member + j < COL_MEMBERS);
-            x[j] = inside * vec4<f32>(h[from.x + n], h[from.y + n], h[from.z + n], h[from.w + n]);
+            x[j] = inside * vec4<f32>(h[start.x + n], h[start.y + n], h[start.z + n], h[start.w + n]);
             sums[j] = vec4<f32>();
         }
         for (var r = 0u; r < ROW_GROUPS; r += 1u) {

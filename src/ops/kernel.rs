@@ -2,6 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::gpu::Constant;
+
 /// A step's numbers, as shaders read them (`shaders/common/clock.wgsl`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
@@ -35,7 +37,7 @@ pub struct Target {
     pub shard_rows: Vec<usize>,
     /// Invocations of a workgroup.
     pub workgroup: u32,
-    /// Fields of a sample in the data's ids.
+    /// Lookups of a sample, over all tables.
     pub fields: usize,
     /// Values of a sample in the data's values.
     pub value_count: usize,
@@ -98,41 +100,15 @@ pub enum Arg {
     Results,
 }
 
-/// Whether a dispatch may write a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Access {
-    /// Read only.
-    Read,
-    /// Read and written.
-    Write,
-}
-
-/// A value for a `const` line of a shader.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Constant {
-    /// u32.
-    U32(u32),
-    /// f32.
-    F32(f32),
-    /// bool.
-    Bool(bool),
-}
-
 impl From<usize> for Constant {
     fn from(value: usize) -> Self {
-        Self::U32(u32::try_from(value).expect("shader constants fit 32 bits"))
+        u32::try_from(value).expect("shader constants fit 32 bits").into()
     }
 }
 
 impl From<f64> for Constant {
     fn from(value: f64) -> Self {
-        Self::F32(value as f32)
-    }
-}
-
-impl From<bool> for Constant {
-    fn from(value: bool) -> Self {
-        Self::Bool(value)
+        (value as f32).into()
     }
 }
 

@@ -25,7 +25,7 @@ pub use cost::Cost;
 pub use dense_adam::DenseAdam;
 pub use embed::{Embed, EmbedGrad, MOST_FIELDS_WITH_NUMERIC};
 pub use epilogue::{Activation, Epilogue};
-pub use kernel::{Access, Arg, Clock, Constant, Kernel, TableArg, Target, Threads};
+pub use kernel::{Arg, Clock, Kernel, TableArg, Target, Threads};
 pub use linear::Linear;
 pub use linear_grad::{LinearGradInput, LinearGradWeights};
 pub use logit_loss::{LOSS_LANES, LogitLoss, LossColumn, LossTarget};

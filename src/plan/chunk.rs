@@ -20,6 +20,20 @@ pub struct Source<'a> {
     pub labels: &'a [f32],
 }
 
+impl<'a> Source<'a> {
+    /// The rows from `first` on, `count` at most.
+    pub(super) fn rows_from(&self, first: usize, count: usize) -> Source<'a> {
+        let end = self.rows.min(first + count);
+        Source {
+            rows: end - first,
+            ids: &self.ids[first * self.fields..end * self.fields],
+            values: &self.values[first * self.value_count..end * self.value_count],
+            labels: if self.labels.is_empty() { &[] } else { &self.labels[first..end] },
+            ..*self
+        }
+    }
+}
+
 /// One step to be fed: which rows, how they are shuffled, and the step's numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {

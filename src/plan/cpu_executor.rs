@@ -195,7 +195,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
             let words = slot(&chunk.words, &self.predict.plan.schedule, clock);
             let input = StepInput { clock, words, source: view(chunk, fields, source.value_count) };
             self.predict.run(&mut self.state, &input);
-            Ok(())
+            Ok::<_, Error>(())
         })?;
         Ok(std::mem::take(self.predict.results.get_mut().expect("no thread panics while it stores")))
     }

@@ -8,6 +8,9 @@ use crate::ops::{Clock, LOSS_LANES, ModelState};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The device failed.
+    #[error(transparent)]
+    Gpu(#[from] crate::gpu::Error),
     /// The model does not fit the device.
     #[error("{what} needs {needed} bytes in one binding, and {device} allows {allowed}: {fix}")]
     TooLarge {
@@ -21,14 +24,6 @@ pub enum Error {
         device: String,
         /// What to change.
         fix: String,
-    },
-    /// An embedding table has more rows than ids can name.
-    #[error("embedding table {table} has {rows} rows, more than 4294967295: hash its largest fields (data.fields.NAME.hash)")]
-    TooManyRows {
-        /// The table.
-        table: String,
-        /// Its rows.
-        rows: usize,
     },
 }
 

@@ -10,17 +10,22 @@ mod cpu_executor;
 mod differentiate;
 mod executor;
 mod fuse;
-
+mod gpu_executor;
+mod gpu_memory;
 
 mod initial;
-
+mod listing;
+mod lower;
 
 
 pub use buffers::Place;
 pub use chunk::{Chunk, Feeder, Source, Step};
 pub use cpu_executor::{CpuExecutor, convert};
 pub use executor::{Error, Executor, StepLosses};
+pub use gpu_executor::{GpuExecutor, GpuOptions};
 pub use initial::initial_state;
+pub use listing::{DispatchListing, Listing, MemoryListing};
+pub use lower::{Dispatch, DispatchLimits, Resource, parameter_places};
 
 use crate::graph::{Graph, Schedule, TensorId};
 use crate::ops::{AdamOptions, StoreLogits};
@@ -77,6 +82,17 @@ impl Plan {
         graph.add("logits", StoreLogits, &[logits]);
         let graph = fuse::fuse(graph, &[]);
         Self::assemble(graph, capacity, Schedule::inference(capacity), Vec::new())
+    }
+
+    /// Lookups of one sample, over all tables.
+    pub fn lookups(&self) -> usize {
+        self.graph.tables.iter().map(|table| table.fields.len()).sum()
+    }
+
+    /// Numeric fields of a sample.
+    pub fn value_count(&self) -> usize {
+        let columns = self.graph.tables.iter().flat_map(|table| &table.fields).filter_map(|field| field.value);
+        columns.max().map_or(0, |last| last + 1)
     }
 
     fn assemble(graph: Graph, capacity: usize, schedule: Schedule, gradients: Vec<TensorId>) -> Self {

@@ -1,5 +1,5 @@
 //! What several test files share: golden cases, and models on either device.
-#![allow(dead_code, reason = "each test file uses a part of this module")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
 use std::path::Path;
 

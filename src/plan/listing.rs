@@ -1,0 +1,136 @@
+//! A plan as a table of dispatches, for people and programs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Dispatch, DispatchLimits, Plan, Resource, parameter_places};
+use crate::ops::TableArg;
+
+/// One dispatch of a step.
+#[derive(Clone, Debug, Serialize)]
+pub struct DispatchListing {
+    /// The part of the model it computes.
+    pub name: String,
+    /// The operation.
+    pub operation: String,
+    /// The shader file.
+    pub shader: String,
+    /// Shape of its result; `B` is the batch.
+    pub shape: String,
+    /// Floating-point operations; a multiply-add counts as two.
+    pub flops: u64,
+    /// Bytes moved when every tensor is touched once.
+    pub bytes: u64,
+    /// Invocations.
+    pub threads: usize,
+    /// Buffers in binding order.
+    pub buffers: Vec<String>,
+}
+
+/// Device memory, in bytes.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemoryListing {
+    /// Dense parameters, their gradients and moments.
+    pub parameters: u64,
+    /// Embedding tables and their moments.
+    pub tables: u64,
+    /// Activations and gradients of activations.
+    pub activations: u64,
+    /// Integers of one step: rows, shuffle, sorted keys.
+    pub schedule: u64,
+    /// All of it.
+    pub total: u64,
+}
+
+/// A whole plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listing {
+    /// Samples of a step.
+    pub batch_size: usize,
+    /// The dispatches of a step, in order.
+    pub dispatches: Vec<DispatchListing>,
+    /// Sum of the dispatches' operations.
+    pub flops: u64,
+    /// Sum of the dispatches' bytes.
+    pub bytes: u64,
+    /// Bytes of each activation buffer.
+    pub buffers: BTreeMap<String, u64>,
+    /// Memory the plan needs on the device.
+    pub memory: MemoryListing,
+}
+
+impl Plan {
+    /// The plan as it is dispatched on a device with these limits.
+    pub fn listing(&self, limits: &DispatchLimits) -> Listing {
+        let dispatches: Vec<DispatchListing> =
+            self.dispatches(limits).iter().map(|dispatch| self.list(dispatch)).collect();
+        let (_, parameters) = parameter_places(&self.graph);
+        let table_values: usize = self.graph.tables.iter().map(|table| table.len()).sum();
+        let copies = if self.gradients.is_empty() { [1, 1] } else { [4, 3] };
+        let buffers: BTreeMap<String, u64> =
+            self.buffers.iter().enumerate().map(|(i, &values)| (activation_name(i), 4 * values as u64)).collect();
+        let mut memory = MemoryListing {
+            parameters: 4 * (copies[0] * parameters) as u64,
+            tables: 4 * (copies[1] * table_values) as u64,
+            activations: buffers.values().sum(),
+            schedule: 4 * self.schedule.stride as u64,
+            total: 0,
+        };
+        memory.total = memory.parameters + memory.tables + memory.activations + memory.schedule;
+        Listing {
+            batch_size: self.capacity,
+            flops: dispatches.iter().map(|dispatch| dispatch.flops).sum(),
+            bytes: dispatches.iter().map(|dispatch| dispatch.bytes).sum(),
+            dispatches,
+            buffers,
+            memory,
+        }
+    }
+
+    fn list(&self, dispatch: &Dispatch) -> DispatchListing {
+        let (places, _) = parameter_places(&self.graph);
+        let parameter = |first: usize, count: usize| {
+            let found = places.iter().position(|&place| place == first).map(|p| &self.graph.parameters[p]);
+            match found {
+                Some(parameter) if parameter.rows * parameter.cols == count => parameter.name.clone(),
+                _ => "all".to_owned(),
+            }
+        };
+        let name = |resource: &Resource| match *resource {
+            Resource::Parameter { first, count } => format!("parameter {}", parameter(first, count)),
+            Resource::Gradient { first, count } => format!("gradient {}", parameter(first, count)),
+            Resource::FirstMoments => "first moments".to_owned(),
+            Resource::SecondMoments => "second moments".to_owned(),
+            Resource::Activation(buffer) => activation_name(buffer),
+            Resource::Table { table, shard, what } => {
+                let what = match what {
+                    TableArg::Weights => "rows",
+                    TableArg::First => "first moments",
+                    TableArg::Second => "second moments",
+                };
+                format!("{} {what} (shard {shard})", self.graph.tables[table].name)
+            }
+            Resource::Schedule => "schedule".to_owned(),
+            Resource::Ids => "data ids".to_owned(),
+            Resource::Values => "data values".to_owned(),
+            Resource::Labels => "data labels".to_owned(),
+            Resource::Losses => "loss log".to_owned(),
+            Resource::Results => "predictions".to_owned(),
+        };
+        DispatchListing {
+            name: dispatch.name.clone(),
+            operation: dispatch.operation.to_owned(),
+            shader: format!("{}.wgsl", dispatch.shader),
+            shape: dispatch.shape.map_or_else(String::new, |shape| shape.to_string()),
+            flops: dispatch.cost.flops,
+            bytes: dispatch.cost.bytes,
+            threads: dispatch.threads,
+            buffers: dispatch.resources.iter().map(name).collect(),
+        }
+    }
+}
+
+fn activation_name(buffer: usize) -> String {
+    format!("activation {buffer}")
+}

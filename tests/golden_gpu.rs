@@ -1,0 +1,81 @@
+//! Both models against PyTorch's values (`tests/golden/`), on the software renderer, with and without bounds checks:
+//! logits, losses, every named gradient, ten Adam steps. And the two modes against each other, to the bit.
+
+mod common;
+
+use common::{CASES, Golden, difference, only_step, plans};
+use polyscene::gpu::{OpenOptions, testing};
+use polyscene::ops::ModelState;
+use polyscene::plan::{Executor, GpuExecutor, GpuOptions, convert};
+
+const TOLERANCE: f64 = 2e-5;
+
+fn executor(golden: &Golden, checked: bool) -> Option<(GpuExecutor, polyscene::graph::Graph, polyscene::graph::Schedule)> {
+    let gpu = testing::software_with(OpenOptions { checked, ..OpenOptions::default() })?;
+    let (graph, train, predict) = plans(golden);
+    let schedule = train.schedule.clone();
+    let state: ModelState<f32> = convert(&golden.state(&graph, "param"));
+    // All ten steps in one submit.
+    let options = GpuOptions { steps_per_submit: Some(10), ..GpuOptions::default() };
+    let executor = GpuExecutor::new(gpu, train, predict, &state, options).unwrap();
+    Some((executor, graph, schedule))
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+#[test]
+fn shaders_give_pytorchs_numbers() {
+    for name in CASES {
+        let golden = Golden::open(name);
+        let mut ends: Vec<ModelState<f32>> = Vec::new();
+        for checked in [false, true] {
+            let Some((mut executor, graph, schedule)) = executor(&golden, checked) else { return };
+            let check = |what: &str, found: &[f64], expected: &[f64], tolerance: f64| {
+                let off = difference(found, expected);
+                assert!(off < tolerance, "{name}, checked {checked}: {what} differs by {off:e} of its largest value");
+            };
+            let logits = wide(&golden.predict(&mut executor));
+            check("logits", &logits, &golden.values("output.logits"), TOLERANCE);
+
+            let steps = golden.steps(&graph, &schedule);
+            executor.train(&only_step(&steps, 0)).unwrap();
+            let losses = executor.losses(true).unwrap();
+            check("loss", &[losses[0].total], &golden.values("output.loss"), TOLERANCE);
+            for (parameter, gradient) in graph.parameters.iter().zip(executor.gradients().unwrap()) {
+                let expected = golden.values(&format!("grad.{}", parameter.name));
+                check(&parameter.name, &wide(&gradient), &expected, TOLERANCE);
+            }
+
+            executor.set_state(&convert(&golden.state(&graph, "param"))).unwrap();
+            executor.train(&steps).unwrap();
+            let losses: Vec<f64> = executor.losses(true).unwrap().iter().map(|losses| losses.total).collect();
+            check("ten losses", &losses, &golden.values("adam.losses"), 1e-4);
+            let expected = golden.state(&graph, "adam.param");
+            let found = executor.state().unwrap();
+            for (i, parameter) in graph.parameters.iter().enumerate() {
+                // Where a gradient is near 0, Adam's first steps turn its rounding into a step: compared by norm.
+                let off = relative_norm(&found.dense.weights[i], &expected.dense.weights[i]);
+                assert!(off < 1e-3, "{name}, checked {checked}: {} is off by {off:e} after ten steps", parameter.name);
+            }
+            let off = relative_norm(&found.tables[0].weights, &expected.tables[0].weights);
+            assert!(off < 1e-3, "{name}, checked {checked}: embeddings are off by {off:e} after ten steps");
+            ends.push(found);
+        }
+        assert_eq!(bits(&ends[0]), bits(&ends[1]), "{name}: checked and unchecked shaders differ");
+    }
+}
+
+fn relative_norm(found: &[f32], expected: &[f64]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    let off = norm(&mut found.iter().zip(expected).map(|(a, b)| f64::from(*a) - b));
+    off / norm(&mut expected.iter().copied()).max(1e-12)
+}
+
+fn bits(state: &ModelState<f32>) -> Vec<u32> {
+    let tables = state.tables.iter().flat_map(|table| [&table.weights, &table.first, &table.second]);
+    let dense = &state.dense;
+    let lists = dense.weights.iter().chain(&dense.first).chain(&dense.second).chain(tables);
+    lists.flatten().map(|value| value.to_bits()).collect()
+}
