@@ -347,3 +347,52 @@ fn a_fault_that_a_set_brought_in_names_the_set() {
         "--set data.aware=b: data.aware: expected an array, found \"b\""
     );
 }
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(tag = "by", rename_all = "lowercase", deny_unknown_fields)]
+enum Tagged {
+    Time { column: String },
+    Seed { seed: u64, valid: f64 },
+}
+
+#[test]
+fn a_table_tagged_by_one_of_its_keys_is_read_with_the_same_faults() {
+    let read = |lines: &str| {
+        let table: Table = format!("[split]\n{lines}").parse().unwrap();
+        parse_section::<Tagged>(&table, "split", "run.toml").map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        read("by = 'seed'\nseed = 3\nvalid = 0"),
+        Ok(Tagged::Seed {
+            seed: 3,
+            valid: 0.0
+        })
+    );
+    let fault = |lines: &str| read(lines).unwrap_err();
+    assert_eq!(
+        fault("by = 'seed'\nseed = 3\nvalid = 0.1\nvaild = 0.2"),
+        "run.toml: unknown key `vaild` in [split]; did you mean `valid`?"
+    );
+    assert_eq!(
+        fault("by = 'sede'"),
+        "run.toml: split.by: expected \"time\" or \"seed\", found \"sede\""
+    );
+    assert_eq!(fault("seed = 1"), "run.toml: [split] needs the key `by`");
+    assert_eq!(
+        fault("by = 'time'"),
+        "run.toml: [split] needs the key `column`"
+    );
+}
+
+#[test]
+fn the_configuration_of_synthetic_data_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = crate::data::synthetic::SyntheticOptions {
+        rows: 10,
+        sequence: 3,
+        ..Default::default()
+    };
+    let files = crate::data::synthetic::generate(&options, folder.path(), &mut |_| {}).unwrap();
+    let config = Config::load(&files.config, &["train.epochs=1".to_owned()]).unwrap();
+    assert_eq!((config.model_name(), config.train.epochs), ("mi-dpg", 1));
+}
