@@ -1,6 +1,6 @@
 //! Synthetic clicks with a planted truth, for `polyscene synth`.
 //!
-//! A [teacher](teacher) knows the probability that a row converts: intercept of the scenario + effects of single
+//! A teacher knows the probability that a row converts: intercept of the scenario + effects of single
 //! fields + a low-rank interaction of user and item whose rank components each scenario weighs differently, which is
 //! what a multi-scenario model is there to find. Ids are Zipf-skewed, scenarios are of unequal sizes, and 5–20 % of a
 //! scenario's rows convert. The true probability is written too, so the best reachable AUC is known.

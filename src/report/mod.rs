@@ -1,1 +1,3 @@
 //! Tables and summaries of results, as text and as JSON.
+
+pub mod table;

@@ -101,12 +101,12 @@ pub(super) fn sizes(options: &SyntheticOptions) -> [u64; FIELDS.len()] {
         *size = match description.field {
             Field::Scenario => options.scenarios.into(),
             Field::UserId | Field::ItemId => vocabulary,
-            Field::City => (vocabulary / 100).clamp(20, 2000),
+            Field::City => (vocabulary / 200).clamp(20, 2000),
             Field::Occupation => 20,
-            Field::Interest => 40,
-            Field::Category => (vocabulary / 100).clamp(20, 500),
-            Field::Brand => (vocabulary / 25).clamp(20, 20_000),
-            Field::Shop => (vocabulary / 10).clamp(20, 100_000),
+            Field::Interest => 24,
+            Field::Category => (vocabulary / 200).clamp(20, 500),
+            Field::Brand => (vocabulary / 100).clamp(20, 20_000),
+            Field::Shop => (vocabulary / 50).clamp(20, 100_000),
             Field::PriceBucket | Field::Position => 10,
             Field::Channel | Field::AgeGroup | Field::Daypart | Field::Device | Field::Weekday => {
                 description.values.len() as u64

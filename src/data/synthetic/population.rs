@@ -49,6 +49,7 @@ pub(super) enum Purpose {
     Effect,
     Offset,
     Rate,
+    BestAuc,
 }
 
 impl Population {
@@ -87,17 +88,6 @@ impl Population {
     pub(super) fn pilot(&self, scenario: u32, number: u64) -> Features {
         let mut stream = stream(self.seed, Purpose::Pilot, [scenario.into(), number]);
         self.meet(scenario.into(), &mut stream)
-    }
-
-    /// A scenario's share of the rows.
-    pub(super) fn share(&self, scenario: u32) -> f64 {
-        let scenario = scenario as usize;
-        self.shares[scenario]
-            - if scenario == 0 {
-                0.0
-            } else {
-                self.shares[scenario - 1]
-            }
     }
 
     /// What describes an item: the ids of its category, brand, shop and price bucket.

@@ -1,17 +1,21 @@
 //! The planted truth: the probability that a row converts.
 //!
-//! With u, v the hidden vectors (rank 8) of the user's and of the item's side, and w the weights of the row's
+//! With u, v the hidden vectors (rank 4) of the user's and of the item's side, and w the weights of the row's
 //! scenario-aware fields,
 //!
 //! ```text
-//! signal = Σ_fields effect(field, id) + κ Σ_k w_k (u_k + p_k) (v_k + q_k)
+//! signal = Σ_fields effect(field, id) + κ Σ_k w_k (u_k v_k + q_k u_k + p_k v_k)
 //! w_k    = 2 σ(a (0.9 g_scenario,k + 0.25 (g_channel,k + g_age,k + g_daypart,k)))   in (0, 2)
-//! P(y=1) = σ(intercept_scenario + scale · signal)
+//! P(y=1) = σ(intercept_scenario + scale_scenario · signal)
 //! ```
 //!
-//! The offsets p and q give the weighted part main effects, so a model gains from the scenarios' weights before it has
-//! found the interaction. The intercepts are solved for the scenarios' conversion rates on a sample, the scale for
-//! the spread of the logits, and with it the best reachable AUC.
+//! The offsets p and q give the weighted part main effects: a model gains from the scenarios' weights before it has
+//! found the products. With four scenarios and 160,000 rows to learn from, test AUC is about 0.74 for a logistic
+//! regression, 0.75 for a factorisation machine, 0.755 with a weight per scenario on its components, and 0.80 for the
+//! truth; from 800,000 rows the two machines reach 0.765 and 0.773.
+//!
+//! Intercept and scale of a scenario are solved, on a sample, for the conversion rate and the best reachable AUC that
+//! it was given.
 
 use rayon::prelude::*;
 
@@ -20,29 +24,33 @@ use super::fields::Field;
 use super::population::{Features, Population, Purpose, hash, unit};
 
 /// Components of a hidden vector.
-const RANK: usize = 8;
+const RANK: usize = 4;
+// `hidden` takes each component from 16 bits of one hash.
+const _: () = assert!(RANK * 16 <= 64);
 type Hidden = [f32; RANK];
 
-/// Standard deviation of the logits within a scenario, on average.
-const LOGIT_SPREAD: f64 = 1.4;
-/// κ: the weighted part has about twice the variance of the plain effects.
-const INTERACTION: f32 = 0.36;
+/// Range of the scenarios' best reachable AUCs; over all scenarios it comes out a little above the middle.
+const BEST_AUC: (f64, f64) = (0.76, 0.82);
+/// Range of the scenarios' conversion rates.
+const RATE: (f64, f64) = (0.05, 0.2);
+/// κ: the weighted part has about seven times the variance of the plain effects.
+const INTERACTION: f32 = 0.40;
 /// a: how far apart the scenarios' weights are.
 const CONTRAST: f32 = 2.5;
 
-/// The user's side: how much of u each field makes up; the squares add up to 1. What many users share weighs most,
+/// The user's side: how much of u each field makes up; the squares add up to about 1. What many users share weighs most,
 /// for it can be learned from few rows.
 const USER_SIDE: [(Field, f32); 5] = [
-    (Field::UserId, 0.35),
-    (Field::Interest, 0.70),
+    (Field::UserId, 0.20),
+    (Field::Interest, 0.75),
     (Field::Occupation, 0.45),
     (Field::AgeGroup, 0.35),
-    (Field::City, 0.25),
+    (Field::City, 0.22),
 ];
 /// The item's side, in the order of [`Population::describe_item`] after the item itself.
 const ITEM_SIDE: [(Field, f32); 5] = [
-    (Field::ItemId, 0.40),
-    (Field::Category, 0.70),
+    (Field::ItemId, 0.30),
+    (Field::Category, 0.75),
     (Field::Brand, 0.35),
     (Field::Shop, 0.20),
     (Field::PriceBucket, 0.43),
@@ -51,10 +59,10 @@ const ITEM_SIDE: [(Field, f32); 5] = [
 const HISTORY: f32 = 0.6;
 /// Plain effects: the standard deviation of each.
 const EFFECTS: [(Field, f32); 11] = [
-    (Field::UserId, 0.15),
+    (Field::UserId, 0.10),
     (Field::City, 0.10),
     (Field::Interest, 0.20),
-    (Field::ItemId, 0.25),
+    (Field::ItemId, 0.20),
     (Field::Category, 0.30),
     (Field::Brand, 0.15),
     (Field::Shop, 0.10),
@@ -84,8 +92,8 @@ pub(super) struct Teacher {
     seed: u64,
     user_offset: Hidden,
     item_offset: Hidden,
-    scale: f64,
     rates: Vec<f64>,
+    scales: Vec<f64>,
     intercepts: Vec<f64>,
 }
 
@@ -97,32 +105,25 @@ impl Teacher {
             seed,
             user_offset: offset(seed, 0),
             item_offset: offset(seed, 1),
-            scale: 1.0,
-            rates: rates(options),
+            rates: spread(RATE, options, Purpose::Rate),
+            scales: Vec::new(),
             intercepts: Vec::new(),
         };
         // Enough rows for a rate to a fraction of a percent, and not too many for thousands of scenarios.
         let sample = ((1u64 << 18) / u64::from(options.scenarios)).clamp(512, 8192);
-        let signals: Vec<Vec<f64>> = (0..options.scenarios)
+        let aucs = spread(BEST_AUC, options, Purpose::BestAuc);
+        (teacher.scales, teacher.intercepts) = (0..options.scenarios)
             .into_par_iter()
             .map(|scenario| {
                 let signal =
                     |row| f64::from(teacher.signal(population, &population.pilot(scenario, row)));
-                (0..sample).map(signal).collect()
+                fit(
+                    (0..sample).map(signal).collect(),
+                    teacher.rate(scenario),
+                    aucs[scenario as usize],
+                )
             })
-            .collect();
-        let variance: f64 = signals
-            .iter()
-            .zip(0..)
-            .map(|(signals, scenario)| population.share(scenario) * variance(signals))
-            .sum();
-        teacher.scale = LOGIT_SPREAD / variance.sqrt().max(1e-6);
-        let scale = teacher.scale;
-        teacher.intercepts = signals
-            .par_iter()
-            .zip(&teacher.rates)
-            .map(|(signals, &rate)| intercept(signals, scale, rate))
-            .collect();
+            .unzip();
         teacher
     }
 
@@ -134,8 +135,9 @@ impl Teacher {
     /// Decides whether a row converts.
     pub(super) fn label(&self, population: &Population, features: Features) -> Row {
         let signal = f64::from(self.signal(population, &features));
-        let intercept = self.intercepts[features.of(Field::Scenario) as usize];
-        let probability = sigmoid(intercept + self.scale * signal) as f32;
+        let scenario = features.of(Field::Scenario) as usize;
+        let probability =
+            sigmoid(self.intercepts[scenario] + self.scales[scenario] * signal) as f32;
         Row {
             price: population.price(features.of(Field::ItemId)),
             label: features.chance < f64::from(probability),
@@ -159,8 +161,9 @@ impl Teacher {
             user = std::array::from_fn(|k| kept * user[k] + HISTORY * seen[k]);
         }
         let weights = self.weights(features);
+        let (p, q) = (&self.user_offset, &self.item_offset);
         let weighted: f32 = (0..RANK)
-            .map(|k| weights[k] * (user[k] + self.user_offset[k]) * (item[k] + self.item_offset[k]))
+            .map(|k| weights[k] * (user[k] * item[k] + q[k] * user[k] + p[k] * item[k]))
             .sum();
         effects + INTERACTION * weighted
     }
@@ -227,21 +230,19 @@ impl Teacher {
 /// A uniform number of width 1, times this, has variance 1.
 const UNIT_VARIANCE: f32 = 3.464_101_6;
 
-/// A vector whose components are uniform with mean 0 and variance 1: four 16-bit numbers from each of two hashes.
-fn hidden<const N: usize>(seed: u64, purpose: Purpose, of: [u64; N]) -> Hidden {
-    let first = hash(seed, purpose, of);
-    let second = hash(first, purpose, []);
+/// A vector whose components are uniform with mean 0 and variance 1: the four 16-bit parts of one hash.
+fn hidden(seed: u64, purpose: Purpose, of: [u64; 2]) -> Hidden {
+    let bits = hash(seed, purpose, of);
     std::array::from_fn(|k| {
-        let word = if k < 4 { first } else { second };
-        let lane = (word >> (16 * (k % 4))) as u16;
-        (f32::from(lane) / 65535.0 - 0.5) * UNIT_VARIANCE
+        let part = (bits >> (16 * k)) as u16;
+        (f32::from(part) / 65535.0 - 0.5) * UNIT_VARIANCE
     })
 }
 
-/// p or q: ±0.8 in each component.
+/// p or q: ±1.1 in each component.
 fn offset(seed: u64, side: u64) -> Hidden {
     let bits = hash(seed, Purpose::Offset, [side]);
-    std::array::from_fn(|k| if bits >> k & 1 == 1 { 0.8 } else { -0.8 })
+    std::array::from_fn(|k| if bits >> k & 1 == 1 { 1.1 } else { -1.1 })
 }
 
 fn add(sum: &mut Hidden, part: f32, vector: &Hidden) {
@@ -250,47 +251,71 @@ fn add(sum: &mut Hidden, part: f32, vector: &Hidden) {
     }
 }
 
-/// A conversion rate for each scenario, spread evenly over 5–20 % in random order.
-fn rates(options: &SyntheticOptions) -> Vec<f64> {
-    let count = options.scenarios as usize;
-    let draw = |scenario: u64, which| hash(options.seed, Purpose::Rate, [which, scenario]);
+/// A number for each scenario, spread evenly over a range in random order.
+fn spread((low, high): (f64, f64), options: &SyntheticOptions, purpose: Purpose) -> Vec<f64> {
+    let draw = |scenario: u64, which| hash(options.seed, purpose, [which, scenario]);
     let mut order: Vec<u64> = (0..options.scenarios.into()).collect();
     order.sort_by_key(|&scenario| draw(scenario, 0));
-    let mut rates = vec![0.0; count];
+    let mut numbers = vec![0.0; order.len()];
     for (place, &scenario) in order.iter().enumerate() {
-        let within = unit(draw(scenario, 1));
-        rates[scenario as usize] = 0.05 + 0.15 * (place as f64 + within) / count as f64;
+        let within = (place as f64 + unit(draw(scenario, 1))) / order.len() as f64;
+        numbers[scenario as usize] = low + (high - low) * within;
     }
-    rates
+    numbers
 }
 
-/// The intercept at which the mean probability is `rate`, by bisection: the mean grows with the intercept.
-fn intercept(signals: &[f64], scale: f64, rate: f64) -> f64 {
-    let mean = |intercept: f64| {
-        signals
-            .iter()
-            .map(|signal| sigmoid(intercept + scale * signal))
-            .sum::<f64>()
-            / signals.len() as f64
+/// Scale and intercept at which a sample of signals has this conversion rate and this best reachable AUC: the mean
+/// probability grows with the intercept, and the AUC with the scale.
+fn fit(mut signals: Vec<f64>, rate: f64, auc: f64) -> (f64, f64) {
+    signals.sort_by(f64::total_cmp);
+    let count = signals.len() as f64;
+    let mean = signals.iter().sum::<f64>() / count;
+    let deviation = (signals
+        .iter()
+        .map(|signal| (signal - mean).powi(2))
+        .sum::<f64>()
+        / count)
+        .sqrt()
+        .max(1e-6);
+    let probability = |scale: f64, intercept: f64| {
+        move |&signal: &f64| sigmoid(intercept + scale * (signal - mean))
     };
-    let (mut low, mut high) = (-40.0, 40.0);
-    for _ in 0..40 {
+    let intercept = |scale| {
+        let rate_at = |intercept| {
+            signals
+                .iter()
+                .map(probability(scale, intercept))
+                .sum::<f64>()
+                / count
+        };
+        bisect(-40.0, 40.0, 24, |intercept| rate_at(intercept) < rate)
+    };
+    let auc_at = |scale| expected_auc(signals.iter().map(probability(scale, intercept(scale))));
+    let scale = bisect(0.0, 8.0 / deviation, 12, |scale| auc_at(scale) < auc);
+    (scale, intercept(scale) - scale * mean)
+}
+
+/// The AUC to expect of rows with these true probabilities, ascending: each row is positive with its own.
+fn expected_auc(ascending: impl Iterator<Item = f64>) -> f64 {
+    let (mut positives, mut negatives, mut won) = (0.0, 0.0, 0.0);
+    for p in ascending {
+        won += p * negatives;
+        positives += p;
+        negatives += 1.0 - p;
+    }
+    won / (positives * negatives)
+}
+
+/// The place between `low` and `high` up to which `below` holds, after so many halvings.
+fn bisect(mut low: f64, mut high: f64, halvings: u32, below: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..halvings {
         let middle = (low + high) / 2.0;
-        match mean(middle) < rate {
+        match below(middle) {
             true => low = middle,
             false => high = middle,
         }
     }
     (low + high) / 2.0
-}
-
-fn variance(values: &[f64]) -> f64 {
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    values
-        .iter()
-        .map(|value| (value - mean).powi(2))
-        .sum::<f64>()
-        / values.len() as f64
 }
 
 fn sigmoid(z: f64) -> f64 {

@@ -218,7 +218,7 @@ impl<'de> Deserializer<'de> for Reader {
             Value::Integer(number) => visitor.visit_i64(number),
             Value::Float(number) => visitor.visit_f64(number),
             Value::Boolean(truth) => visitor.visit_bool(truth),
-            // Only files of dates and times need more: here a date is a column's value or a name.
+            // No option is a date: where one stands unquoted, its text is meant.
             Value::Datetime(time) => visitor.visit_string(time.to_string()),
             Value::Array(array) => visitor.visit_seq(Elements {
                 rest: array.into_iter(),

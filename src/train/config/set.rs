@@ -126,3 +126,81 @@ fn read_value(text: &str) -> Result<Value, String> {
         Err(_) => Ok(Value::String(text.to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_override_and_create() {
+        let mut table = Table::new();
+        for set in [
+            "train.epochs=0",
+            "model.name=dnn",
+            "data.path=/x/y z.parquet",
+            "data.aware=[\"a\",\"b\"]",
+            "data.label = click",
+            "data.quoted='1'",
+            "data.\"a.b\".min_count=2",
+            "data.glob=day=*/part-#1.csv",
+            "model.mir=true",
+            "train.learning_rate=1e-2",
+            "data.empty=",
+            "data.sequence=[{column=\"h\"}]",
+            "data.sequence.0.max_length=5",
+        ] {
+            apply_set(&mut table, set).unwrap();
+        }
+        let expected: Table = r#"
+            train.epochs = 0
+            model.name = "dnn"
+            data.path = "/x/y z.parquet"
+            data.aware = ["a", "b"]
+            data.label = "click"
+            data.quoted = "1"
+            data."a.b".min_count = 2
+            data.glob = "day=*/part-#1.csv"
+            model.mir = true
+            train.learning_rate = 1e-2
+            data.empty = ""
+            data.sequence = [{ column = "h", max_length = 5 }]
+        "#
+        .parse()
+        .unwrap();
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn malformed_sets_say_why() {
+        let fault = |set: &str| {
+            let mut table: Table = "[train]\nepochs = 3\n[data]\nsequence = [{}]"
+                .parse()
+                .unwrap();
+            apply_set(&mut table, set).unwrap_err().to_string()
+        };
+        assert_eq!(
+            fault("foo"),
+            "--set foo: expected key=value, such as train.epochs=5"
+        );
+        assert_eq!(
+            fault("=1"),
+            "--set =1: `` is not a key; expected section.key, such as train.epochs"
+        );
+        assert_eq!(
+            fault("a..b=1"),
+            "--set a..b=1: `a..b` is not a key; expected section.key, such as train.epochs"
+        );
+        assert_eq!(
+            fault("train.epochs.max=1"),
+            "--set train.epochs.max=1: `train.epochs` is 3, which has no keys"
+        );
+        assert_eq!(
+            fault("data.sequence.1.column=h"),
+            "--set data.sequence.1.column=h: `data.sequence` is an array of 1; `1` is not one of its places, which count from 0"
+        );
+        assert!(
+            fault("data.aware=[a, b]")
+                .starts_with("--set data.aware=[a, b]: the value is not TOML: ")
+        );
+    }
+}

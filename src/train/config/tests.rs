@@ -327,78 +327,6 @@ fn text_that_is_not_toml_says_where() {
 }
 
 #[test]
-fn sets_override_and_create() {
-    let mut table = Table::new();
-    for set in [
-        "train.epochs=0",
-        "model.name=dnn",
-        "data.path=/x/y z.parquet",
-        "data.aware=[\"a\",\"b\"]",
-        "data.label = click",
-        "data.quoted='1'",
-        "data.\"a.b\".min_count=2",
-        "data.glob=day=*/part-#1.csv",
-        "model.mir=true",
-        "train.learning_rate=1e-2",
-        "data.empty=",
-        "data.sequence=[{column=\"h\"}]",
-        "data.sequence.0.max_length=5",
-    ] {
-        apply_set(&mut table, set).unwrap();
-    }
-    let expected: Table = r#"
-        train.epochs = 0
-        model.name = "dnn"
-        data.path = "/x/y z.parquet"
-        data.aware = ["a", "b"]
-        data.label = "click"
-        data.quoted = "1"
-        data."a.b".min_count = 2
-        data.glob = "day=*/part-#1.csv"
-        model.mir = true
-        train.learning_rate = 1e-2
-        data.empty = ""
-        data.sequence = [{ column = "h", max_length = 5 }]
-    "#
-    .parse()
-    .unwrap();
-    assert_eq!(table, expected);
-}
-
-#[test]
-fn malformed_sets_say_why() {
-    let fault = |set: &str| {
-        let mut table: Table = "[train]\nepochs = 3\n[data]\nsequence = [{}]"
-            .parse()
-            .unwrap();
-        apply_set(&mut table, set).unwrap_err().to_string()
-    };
-    assert_eq!(
-        fault("foo"),
-        "--set foo: expected key=value, such as train.epochs=5"
-    );
-    assert_eq!(
-        fault("=1"),
-        "--set =1: `` is not a key; expected section.key, such as train.epochs"
-    );
-    assert_eq!(
-        fault("a..b=1"),
-        "--set a..b=1: `a..b` is not a key; expected section.key, such as train.epochs"
-    );
-    assert_eq!(
-        fault("train.epochs.max=1"),
-        "--set train.epochs.max=1: `train.epochs` is 3, which has no keys"
-    );
-    assert_eq!(
-        fault("data.sequence.1.column=h"),
-        "--set data.sequence.1.column=h: `data.sequence` is an array of 1; `1` is not one of its places, which count from 0"
-    );
-    assert!(
-        fault("data.aware=[a, b]").starts_with("--set data.aware=[a, b]: the value is not TOML: ")
-    );
-}
-
-#[test]
 fn a_fault_that_a_set_brought_in_names_the_set() {
     let fault = |set: &str| read(TEXT, &["model.width=8", set]).unwrap_err().to_string();
     assert_eq!(
@@ -418,4 +346,53 @@ fn a_fault_that_a_set_brought_in_names_the_set() {
         config.data::<Schema>().unwrap_err().to_string(),
         "--set data.aware=b: data.aware: expected an array, found \"b\""
     );
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(tag = "by", rename_all = "lowercase", deny_unknown_fields)]
+enum Tagged {
+    Time { column: String },
+    Seed { seed: u64, valid: f64 },
+}
+
+#[test]
+fn a_table_tagged_by_one_of_its_keys_is_read_with_the_same_faults() {
+    let read = |lines: &str| {
+        let table: Table = format!("[split]\n{lines}").parse().unwrap();
+        parse_section::<Tagged>(&table, "split", "run.toml").map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        read("by = 'seed'\nseed = 3\nvalid = 0"),
+        Ok(Tagged::Seed {
+            seed: 3,
+            valid: 0.0
+        })
+    );
+    let fault = |lines: &str| read(lines).unwrap_err();
+    assert_eq!(
+        fault("by = 'seed'\nseed = 3\nvalid = 0.1\nvaild = 0.2"),
+        "run.toml: unknown key `vaild` in [split]; did you mean `valid`?"
+    );
+    assert_eq!(
+        fault("by = 'sede'"),
+        "run.toml: split.by: expected \"time\" or \"seed\", found \"sede\""
+    );
+    assert_eq!(fault("seed = 1"), "run.toml: [split] needs the key `by`");
+    assert_eq!(
+        fault("by = 'time'"),
+        "run.toml: [split] needs the key `column`"
+    );
+}
+
+#[test]
+fn the_configuration_of_synthetic_data_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = crate::data::synthetic::SyntheticOptions {
+        rows: 10,
+        sequence: 3,
+        ..Default::default()
+    };
+    let files = crate::data::synthetic::generate(&options, folder.path(), &mut |_| {}).unwrap();
+    let config = Config::load(&files.config, &["train.epochs=1".to_owned()]).unwrap();
+    assert_eq!((config.model_name(), config.train.epochs), ("mi-dpg", 1));
 }

@@ -1,0 +1,244 @@
+//! Results as tables: for terminals, as plain text, and as Markdown.
+
+use std::io::IsTerminal;
+
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use crate::train::metrics::Metrics;
+
+/// How a table is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableStyle {
+    /// Box-drawing characters, bold and dim text.
+    Terminal,
+    /// ASCII only, no escape sequences: for files and pipes.
+    Plain,
+    /// GitHub's Markdown.
+    Markdown,
+}
+
+impl TableStyle {
+    /// [`Terminal`](TableStyle::Terminal) when standard output is one and `NO_COLOR` is unset or empty, else
+    /// [`Plain`](TableStyle::Plain).
+    pub fn for_stdout() -> TableStyle {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match std::io::stdout().is_terminal() && !no_color {
+            true => TableStyle::Terminal,
+            false => TableStyle::Plain,
+        }
+    }
+}
+
+/// One line per scenario and a last line "all": AUC, LogLoss, GAUC, calibration, rows and positives; "n/a" for a
+/// number that a group does not have. With `best`, the metrics of the true probabilities, each scenario's best
+/// reachable AUC and LogLoss stand beside its own. No newline at the end.
+pub fn scenario_table(metrics: &Metrics, best: Option<&Metrics>, style: TableStyle) -> String {
+    let mut heads = vec!["scenario", "AUC"];
+    heads.extend(best.map(|_| "best AUC"));
+    heads.push("LogLoss");
+    heads.extend(best.map(|_| "best LogLoss"));
+    heads.extend(["GAUC", "calibration", "rows", "positives"]);
+
+    let mut lines: Vec<Vec<String>> = metrics
+        .scenarios
+        .iter()
+        .map(|(name, own)| line(name, own, best.map(|best| best.scenario(name))))
+        .collect();
+    lines.push(line("all", metrics, best.map(Some)));
+    draw(&heads, &lines, style)
+}
+
+/// The cells of one group. The outer option says whether there are columns of best numbers, the inner one whether
+/// this group has them.
+fn line(name: &str, own: &Metrics, best: Option<Option<&Metrics>>) -> Vec<String> {
+    let mut cells = vec![name.to_owned(), decimal(own.auc)];
+    cells.extend(best.map(|best| decimal(best.and_then(|best| best.auc))));
+    cells.push(decimal(own.logloss));
+    cells.extend(best.map(|best| decimal(best.and_then(|best| best.logloss))));
+    cells.extend([
+        decimal(own.gauc),
+        decimal(own.calibration),
+        grouped(own.rows),
+        grouped(own.positives),
+    ]);
+    cells
+}
+
+/// Draws any table: the first column to the left, the others to the right, the last line set off from those above.
+pub fn draw(heads: &[&str], lines: &[Vec<String>], style: TableStyle) -> String {
+    let mut table = Table::new();
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    match style {
+        TableStyle::Terminal => table
+            .load_style(presets::UTF8_FULL_CONDENSED)
+            .enforce_styling(),
+        TableStyle::Plain => table.load_style(presets::NOTHING).force_no_tty(),
+        TableStyle::Markdown => table.load_style(presets::ASCII_MARKDOWN).force_no_tty(),
+    };
+    let styled = style == TableStyle::Terminal;
+    let cell = |text: &str, bold: bool| match (styled, bold, text) {
+        (true, true, _) => Cell::new(text).add_attribute(Attribute::Bold),
+        (true, false, MISSING) => Cell::new(text).add_attribute(Attribute::Dim),
+        _ => Cell::new(text),
+    };
+    let text = |text: &str| match style {
+        // A bar would end the cell.
+        TableStyle::Markdown => text.replace('|', "\\|"),
+        _ => text.to_owned(),
+    };
+    table.set_header(heads.iter().map(|head| cell(&text(head), true)));
+    for (number, line) in lines.iter().enumerate() {
+        let last = number + 1 == lines.len();
+        table.add_row(line.iter().map(|value| cell(&text(value), last)));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    match style {
+        TableStyle::Markdown => right_aligned(&table.to_string(), heads.len()),
+        _ => table.trim_fmt(),
+    }
+}
+
+/// What stands for a number that there is not.
+const MISSING: &str = "n/a";
+
+fn decimal(value: Option<f64>) -> String {
+    match value {
+        Some(value) if value.is_finite() => format!("{value:.4}"),
+        _ => MISSING.to_owned(),
+    }
+}
+
+/// A count with a comma between thousands.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Marks all columns of a Markdown table but the first as right-aligned, in its second line: `|----|---:|`.
+fn right_aligned(markdown: &str, columns: usize) -> String {
+    let mut lines: Vec<String> = markdown.lines().map(str::to_owned).collect();
+    if let Some(rule) = lines.get_mut(1) {
+        let marks: Vec<usize> = rule
+            .match_indices('|')
+            .map(|(place, _)| place)
+            .skip(2)
+            .take(columns - 1)
+            .collect();
+        for mark in marks {
+            rule.replace_range(mark - 1..mark, ":");
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(auc: Option<f64>, rows: u64) -> Metrics {
+        Metrics {
+            auc,
+            logloss: Some(0.25),
+            calibration: Some(1.012_34),
+            rows,
+            positives: 12,
+            ..Metrics::default()
+        }
+    }
+
+    fn two_scenarios() -> Metrics {
+        let scenarios = vec![
+            ("news|feed".to_owned(), metrics(Some(0.75), 1_234_567)),
+            ("mail".to_owned(), metrics(None, 999)),
+        ];
+        Metrics {
+            scenarios,
+            ..metrics(Some(0.8), 1_235_566)
+        }
+    }
+
+    #[test]
+    fn plain_tables_align_and_have_no_escapes() {
+        let text = scenario_table(&two_scenarios(), None, TableStyle::Plain);
+        assert_eq!(
+            text,
+            [
+                " scenario      AUC  LogLoss  GAUC  calibration       rows  positives",
+                " news|feed  0.7500   0.2500   n/a       1.0123  1,234,567         12",
+                " mail          n/a   0.2500   n/a       1.0123        999         12",
+                " all        0.8000   0.2500   n/a       1.0123  1,235,566         12",
+            ]
+            .join("\n")
+        );
+    }
+
+    #[test]
+    fn markdown_escapes_bars_and_aligns_numbers() {
+        let best = Metrics {
+            scenarios: vec![("mail".to_owned(), metrics(Some(0.9), 999))],
+            ..metrics(Some(0.9), 1)
+        };
+        let text = scenario_table(&two_scenarios(), Some(&best), TableStyle::Markdown);
+        let lines: Vec<&str> = text.lines().collect();
+        let bare = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            bare(lines[0]),
+            "| scenario | AUC | best AUC | LogLoss | best LogLoss | GAUC | calibration | rows | positives |"
+        );
+        let marks: Vec<bool> = lines[1]
+            .trim_matches('|')
+            .split('|')
+            .map(|rule| rule.ends_with("-:"))
+            .collect();
+        assert_eq!(
+            marks,
+            [false, true, true, true, true, true, true, true, true]
+        );
+        assert!(lines[1].chars().all(|c| "|-:".contains(c)), "{}", lines[1]);
+        // A scenario that the best metrics do not have.
+        assert_eq!(
+            bare(lines[2]),
+            "| news\\|feed | 0.7500 | n/a | 0.2500 | n/a | n/a | 1.0123 | 1,234,567 | 12 |"
+        );
+        assert_eq!(
+            bare(lines[3]),
+            "| mail | n/a | 0.9000 | 0.2500 | 0.2500 | n/a | 1.0123 | 999 | 12 |"
+        );
+        assert_eq!(lines.len(), 5);
+    }
+
+    #[test]
+    fn terminals_get_boxes_and_bold() {
+        let text = scenario_table(&two_scenarios(), None, TableStyle::Terminal);
+        assert!(
+            text.starts_with('┌') && text.contains("\u{1b}[1m"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn no_scenarios_leave_the_last_line() {
+        let text = scenario_table(&Metrics::default(), None, TableStyle::Plain);
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.contains("all"));
+    }
+
+    #[test]
+    fn numbers_are_written_for_readers() {
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(decimal(Some(f64::NAN)), "n/a");
+        assert_eq!(decimal(Some(0.123_46)), "0.1235");
+    }
+}
