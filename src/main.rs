@@ -1,2 +1,2 @@
 //! polyscene
-fn main(){}
+fn main() {}

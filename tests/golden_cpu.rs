@@ -62,8 +62,7 @@ fn predictions_are_pytorchs() {
         let golden = Golden::open(name);
         let (graph, train, predict) = plans(&golden);
         let mut executor = CpuExecutor::<f64>::new(train, predict, &golden.state(&graph, "param"));
-        let logits: Vec<f64> =
-            golden.predict(&mut executor).into_iter().map(f64::from).collect();
+        let logits: Vec<f64> = golden.predict(&mut executor).into_iter().map(f64::from).collect();
         let off = difference(&logits, &golden.values("output.logits"));
         assert!(off < 1e-6, "{name}: logits differ by {off:e}");
         if golden.has("output.gated_logits") {

@@ -10,7 +10,10 @@ use polyscene::plan::{Executor, GpuExecutor, GpuOptions, convert};
 
 const TOLERANCE: f64 = 2e-5;
 
-fn executor(golden: &Golden, checked: bool) -> Option<(GpuExecutor, polyscene::graph::Graph, polyscene::graph::Schedule)> {
+fn executor(
+    golden: &Golden,
+    checked: bool,
+) -> Option<(GpuExecutor, polyscene::graph::Graph, polyscene::graph::Schedule)> {
     let gpu = testing::software_with(OpenOptions { checked, ..OpenOptions::default() })?;
     let (graph, train, predict) = plans(golden);
     let schedule = train.schedule.clone();

@@ -86,10 +86,8 @@ mod tests {
         let b: Vec<f64> = (0..8).map(f64::from).collect(); // 2×4
         let mut out = vec![0.0; 6];
         product(Matrix::new(&a, 2, 3).transposed(), Matrix::new(&b, 2, 4).columns(1, 2), &mut out);
-        let expected: Vec<f64> = (0..3)
-            .flat_map(|i| (1..3).map(move |j| (i, j)))
-            .map(|(i, j)| a[i] * b[j] + a[3 + i] * b[4 + j])
-            .collect();
+        let expected: Vec<f64> =
+            (0..3).flat_map(|i| (1..3).map(move |j| (i, j))).map(|(i, j)| a[i] * b[j] + a[3 + i] * b[4 + j]).collect();
         assert_eq!(out, expected);
     }
 }

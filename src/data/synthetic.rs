@@ -45,13 +45,7 @@ pub struct SyntheticOptions {
 
 impl Default for SyntheticOptions {
     fn default() -> Self {
-        SyntheticOptions {
-            rows: 200_000,
-            scenarios: 4,
-            seed: 0,
-            vocabulary: 10_000,
-            sequence: 0,
-        }
+        SyntheticOptions { rows: 200_000, scenarios: 4, seed: 0, vocabulary: 10_000, sequence: 0 }
     }
 }
 
@@ -144,24 +138,14 @@ pub fn generate(
     })?;
     std::fs::rename(&partial, &data).map_err(io(&data))?;
     std::fs::write(&config, config_text(options)).map_err(io(&config))?;
-    Ok(SyntheticFiles {
-        data,
-        config,
-        scenarios,
-    })
+    Ok(SyntheticFiles { data, config, scenarios })
 }
 
 impl SyntheticOptions {
     fn check(&self) -> Result<(), SyntheticError> {
-        let within = |option, found: u64, least: u64, most: u64, expected| match (least..=most)
-            .contains(&found)
-        {
+        let within = |option, found: u64, least: u64, most: u64, expected| match (least..=most).contains(&found) {
             true => Ok(()),
-            false => Err(SyntheticError::Option {
-                option,
-                expected,
-                found,
-            }),
+            false => Err(SyntheticError::Option { option, expected, found }),
         };
         within("rows", self.rows, 1, 1 << 48, "1 to 2^48")?;
         within("scenarios", self.scenarios.into(), 1, 10_000, "1 to 10000")?;
@@ -187,21 +171,14 @@ fn write_rows(
         })
         .collect();
 
-    let file = File::create(path).map_err(|source| SyntheticError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let parquet = |source| SyntheticError::Parquet {
-        path: path.to_owned(),
-        source,
-    };
+    let file = File::create(path).map_err(|source| SyntheticError::Io { path: path.to_owned(), source })?;
+    let parquet = |source| SyntheticError::Parquet { path: path.to_owned(), source };
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(1 << 18))
         .build();
     let schema = table::schema(options.sequence > 0);
-    let mut writer =
-        ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(parquet)?;
+    let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(parquet)?;
 
     // One window of chunks is written while the next is generated.
     let window = |first: u64| {
@@ -211,9 +188,7 @@ fn write_rows(
             .map(|chunk| {
                 let start = chunk * CHUNK_ROWS;
                 let rows = start..options.rows.min(start + CHUNK_ROWS);
-                let rows: Vec<_> = rows
-                    .map(|row| teacher.label(&population, population.row(row)))
-                    .collect();
+                let rows: Vec<_> = rows.map(|row| teacher.label(&population, population.row(row))).collect();
                 let batch = table::batch(&schema, &rows)?;
                 let counts = rows.iter().map(|row| (row.scenario(), row.label)).collect();
                 Ok((batch, counts))
@@ -249,19 +224,10 @@ type Chunk = (RecordBatch, Vec<(u32, bool)>);
 
 /// A run's configuration for the generated rows.
 fn config_text(options: &SyntheticOptions) -> String {
-    let SyntheticOptions {
-        rows,
-        scenarios,
-        seed,
-        vocabulary,
-        sequence,
-    } = options;
+    let SyntheticOptions { rows, scenarios, seed, vocabulary, sequence } = options;
     let list = |aware| {
-        let names: Vec<String> = fields::FIELDS
-            .iter()
-            .filter(|f| f.aware == aware)
-            .map(|f| format!("{:?}", f.name))
-            .collect();
+        let names: Vec<String> =
+            fields::FIELDS.iter().filter(|f| f.aware == aware).map(|f| format!("{:?}", f.name)).collect();
         names.join(", ")
     };
     let (aware, agnostic) = (list(true), list(false));

@@ -128,8 +128,7 @@ mod tests {
     #[test]
     fn keys_group_the_lookups_of_a_row_in_order_of_position() {
         let layout = KeyLayout { count: 6, unique: 7, starts: 11, positions: 16, lookups: 4 };
-        let schedule =
-            Schedule { capacity: 2, order: 0, shuffle: 2, unshuffle: 4, keys: vec![layout], stride: 20 };
+        let schedule = Schedule { capacity: 2, order: 0, shuffle: 2, unshuffle: 4, keys: vec![layout], stride: 20 };
         let mut words = vec![0; schedule.stride];
         let mut slot = schedule.slot(&mut words);
         slot.set_keys(0, &[9, 3, 9, 5], &mut Vec::new());

@@ -102,15 +102,18 @@ impl Weighting {
                 Decomposition::Non => {
                     return generate(graph, "full", rows * cols, Activation::Sigmoid);
                 }
-                Decomposition::R => {
-                    (generate(graph, "row", rows * rank, Activation::None), graph.parameter("column_share", rank, cols, shared))
-                }
-                Decomposition::C => {
-                    (graph.parameter("row_share", rows, rank, shared), generate(graph, "column", rank * cols, Activation::None))
-                }
-                Decomposition::Rc => {
-                    (generate(graph, "row", rows * rank, Activation::None), generate(graph, "column", rank * cols, Activation::None))
-                }
+                Decomposition::R => (
+                    generate(graph, "row", rows * rank, Activation::None),
+                    graph.parameter("column_share", rank, cols, shared),
+                ),
+                Decomposition::C => (
+                    graph.parameter("row_share", rows, rank, shared),
+                    generate(graph, "column", rank * cols, Activation::None),
+                ),
+                Decomposition::Rc => (
+                    generate(graph, "row", rows * rank, Activation::None),
+                    generate(graph, "column", rank * cols, Activation::None),
+                ),
             };
             graph.add_one("core", LowRank { rows, rank, cols }, &[row, column])
         });

@@ -74,6 +74,8 @@ fn require(condition: bool, message: impl FnOnce() -> String) -> Result<(), Erro
 /// Checks options that all networks share.
 fn check_network(width: usize, hidden: &[usize], dropout: f64) -> Result<(), Error> {
     require(width > 0, || "width is 0; expected the length of an embedding, such as 16".to_owned())?;
-    require(hidden.iter().all(|&size| size > 0), || "hidden has a layer of 0; expected sizes such as [128, 64, 32]".to_owned())?;
+    require(hidden.iter().all(|&size| size > 0), || {
+        "hidden has a layer of 0; expected sizes such as [128, 64, 32]".to_owned()
+    })?;
     require((0.0..1.0).contains(&dropout), || format!("dropout is {dropout}; expected a number from 0 to below 1"))
 }

@@ -262,7 +262,9 @@ impl Operation for Combine {
                     .pieces
                     .iter()
                     .filter(|piece| piece.input == input)
-                    .map(|piece| (dz, Piece { input: 0, from: piece.to, to: piece.from, rows: piece.rows.inverse(), ..*piece }))
+                    .map(|piece| {
+                        (dz, Piece { input: 0, from: piece.to, to: piece.from, rows: piece.rows.inverse(), ..*piece })
+                    })
                     .collect();
                 let width = graph.width(node.inputs[input]);
                 Some(Self::sum(graph, &node.name, width, &pieces, Activation::None))

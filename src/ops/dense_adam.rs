@@ -19,11 +19,7 @@ pub struct DenseAdam {
 impl AdamOptions {
     /// Adds the constants of `shaders/common/adam.wgsl`.
     pub(super) fn constants(&self, kernel: Kernel) -> Kernel {
-        kernel
-            .with("BETA1", self.beta1)
-            .with("BETA2", self.beta2)
-            .with("EPSILON", self.epsilon)
-            .with("L2", self.l2)
+        kernel.with("BETA1", self.beta1).with("BETA2", self.beta2).with("EPSILON", self.epsilon).with("L2", self.l2)
     }
 
     /// Updates one value and its moments.

@@ -184,10 +184,12 @@ impl Operation for EmbedGrad {
             .with("STARTS", keys.starts)
             .with("POSITIONS", keys.positions)
             .with("ORDER", target.schedule.order);
-        vec![
-            lookup_constants(kernel, graph, self.table, target)
-                .bind([Arg::Input(0), Arg::Values, Arg::Schedule, Arg::Output(0)]),
-        ]
+        vec![lookup_constants(kernel, graph, self.table, target).bind([
+            Arg::Input(0),
+            Arg::Values,
+            Arg::Schedule,
+            Arg::Output(0),
+        ])]
     }
 }
 

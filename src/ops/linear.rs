@@ -1,8 +1,6 @@
 //! The dense layer: y = act(x Wᵀ + b).
 
-use super::{
-    Arg, Combine, Cost, Cpu, Epilogue, Kernel, LinearGradInput, LinearGradWeights, Op, Operation, Target,
-};
+use super::{Arg, Combine, Cost, Cpu, Epilogue, Kernel, LinearGradInput, LinearGradWeights, Op, Operation, Target};
 use crate::cpu::{Matrix, Real, for_row_blocks, product};
 use crate::graph::{Graph, Node, Shape, TensorId};
 

@@ -20,12 +20,7 @@ pub struct RowAdam {
 
 fn shard_kernel(name: &'static str, table: usize, shard: usize, threads: usize) -> Kernel {
     let of = |what| Arg::Table { table, shard, what };
-    Kernel::new(name, threads).bind([
-        of(TableArg::Weights),
-        of(TableArg::First),
-        of(TableArg::Second),
-        Arg::Schedule,
-    ])
+    Kernel::new(name, threads).bind([of(TableArg::Weights), of(TableArg::First), of(TableArg::Second), Arg::Schedule])
 }
 
 impl Operation for RowAdam {

@@ -41,10 +41,8 @@ impl Operation for WeightedLinearGrad {
         let rows = cpu.rows();
         let [dh, ds] = outputs else { unreachable!("two outputs") };
         // One task's block of dS goes with its block of dh: pair them up so that one pass writes both.
-        let mut pairs: Vec<(&mut [T], &mut [T])> = dh[..rows * dn]
-            .chunks_mut(LANES * dn)
-            .zip(ds[..rows * values].chunks_mut(LANES * values))
-            .collect();
+        let mut pairs: Vec<(&mut [T], &mut [T])> =
+            dh[..rows * dn].chunks_mut(LANES * dn).zip(ds[..rows * values].chunks_mut(LANES * values)).collect();
         for_chunks(&mut pairs, 1, |block, pair| {
             let (dh, ds) = &mut pair[0];
             vectorized(
@@ -207,12 +205,10 @@ fn group_gradient<T: Real>(
         while i < members {
             let tile = TILE.min(members - i);
             // Rows beyond the group repeat its last: computed, not stored.
-            let d: [&[Lanes<T>]; TILE] =
-                std::array::from_fn(|t| &dz[of(blocks.row(r, (i + t).min(members - 1)))]);
+            let d: [&[Lanes<T>]; TILE] = std::array::from_fn(|t| &dz[of(blocks.row(r, (i + t).min(members - 1)))]);
             let mut j = 0;
             while j < blocks.cols_per_group() {
-                let n: [usize; COLS] =
-                    std::array::from_fn(|u| blocks.col(c, (j + u).min(blocks.cols_per_group() - 1)));
+                let n: [usize; COLS] = std::array::from_fn(|u| blocks.col(c, (j + u).min(blocks.cols_per_group() - 1)));
                 let x: [&[Lanes<T>]; COLS] = n.map(|n| &h[of(n)]);
                 let mut sums = [[Lanes::zero(); COLS]; TILE];
                 for b in 0..count {

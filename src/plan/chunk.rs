@@ -125,7 +125,8 @@ impl Feeder {
                     let ids = &mut chunk.ids[(first + i) * lookups..][..lookups];
                     lookup_rows(&self.tables, source, row, ids);
                     let count = source.value_count;
-                    chunk.values[(first + i) * count..][..count].copy_from_slice(&source.values[row * count..][..count]);
+                    chunk.values[(first + i) * count..][..count]
+                        .copy_from_slice(&source.values[row * count..][..count]);
                     if let Some(&label) = source.labels.get(row) {
                         chunk.labels[first + i] = label;
                     }

@@ -199,10 +199,8 @@ impl Program {
             bytes[..size_of::<Clock>()].copy_from_slice(bytemuck::bytes_of(clock));
         }
         let piece = |bytes, target| Piece { bytes, target, offset: 0 };
-        let mut pieces = vec![
-            piece(bytemuck::cast_slice(&chunk.words), &self.schedule),
-            piece(clocks.as_slice(), &self.clocks),
-        ];
+        let mut pieces =
+            vec![piece(bytemuck::cast_slice(&chunk.words), &self.schedule), piece(clocks.as_slice(), &self.clocks)];
         if !self.source.resident {
             pieces.extend([
                 piece(bytemuck::cast_slice(&chunk.ids), &self.source.ids),
@@ -263,17 +261,7 @@ impl GpuExecutor {
         let train = Program::new(&gpu, train, &limits, &cache, &memory, &results, steps)?;
         let predict = Program::new(&gpu, predict, &limits, &cache, &memory, &results, steps)?;
         let readback = Readback::new(&gpu, "losses", train.log.size(), UPLOADS)?;
-        Ok(Self {
-            gpu,
-            options,
-            memory,
-            train,
-            predict,
-            results,
-            readback,
-            pending: VecDeque::new(),
-            chunks: 0,
-        })
+        Ok(Self { gpu, options, memory, train, predict, results, readback, pending: VecDeque::new(), chunks: 0 })
     }
 
     /// The dense parameters' gradients of the last step, in the graph's order.

@@ -17,7 +17,6 @@ mod initial;
 mod listing;
 mod lower;
 
-
 pub use buffers::Place;
 pub use chunk::{Chunk, Feeder, Source, Step};
 pub use cpu_executor::{CpuExecutor, convert};

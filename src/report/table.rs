@@ -39,11 +39,8 @@ pub fn scenario_table(metrics: &Metrics, best: Option<&Metrics>, style: TableSty
     heads.extend(best.map(|_| "best LogLoss"));
     heads.extend(["GAUC", "calibration", "rows", "positives"]);
 
-    let mut lines: Vec<Vec<String>> = metrics
-        .scenarios
-        .iter()
-        .map(|(name, own)| line(name, own, best.map(|best| best.scenario(name))))
-        .collect();
+    let mut lines: Vec<Vec<String>> =
+        metrics.scenarios.iter().map(|(name, own)| line(name, own, best.map(|best| best.scenario(name)))).collect();
     lines.push(line("all", metrics, best.map(Some)));
     draw(&heads, &lines, style)
 }
@@ -55,12 +52,7 @@ fn line(name: &str, own: &Metrics, best: Option<Option<&Metrics>>) -> Vec<String
     cells.extend(best.map(|best| decimal(best.and_then(|best| best.auc))));
     cells.push(decimal(own.logloss));
     cells.extend(best.map(|best| decimal(best.and_then(|best| best.logloss))));
-    cells.extend([
-        decimal(own.gauc),
-        decimal(own.calibration),
-        grouped(own.rows),
-        grouped(own.positives),
-    ]);
+    cells.extend([decimal(own.gauc), decimal(own.calibration), grouped(own.rows), grouped(own.positives)]);
     cells
 }
 
@@ -69,9 +61,7 @@ pub fn draw(heads: &[&str], lines: &[Vec<String>], style: TableStyle) -> String 
     let mut table = Table::new();
     table.set_content_arrangement(ContentArrangement::Disabled);
     match style {
-        TableStyle::Terminal => table
-            .load_style(presets::UTF8_FULL_CONDENSED)
-            .enforce_styling(),
+        TableStyle::Terminal => table.load_style(presets::UTF8_FULL_CONDENSED).enforce_styling(),
         TableStyle::Plain => table.load_style(presets::NOTHING).force_no_tty(),
         TableStyle::Markdown => table.load_style(presets::ASCII_MARKDOWN).force_no_tty(),
     };
@@ -127,12 +117,7 @@ fn grouped(count: u64) -> String {
 fn right_aligned(markdown: &str, columns: usize) -> String {
     let mut lines: Vec<String> = markdown.lines().map(str::to_owned).collect();
     if let Some(rule) = lines.get_mut(1) {
-        let marks: Vec<usize> = rule
-            .match_indices('|')
-            .map(|(place, _)| place)
-            .skip(2)
-            .take(columns - 1)
-            .collect();
+        let marks: Vec<usize> = rule.match_indices('|').map(|(place, _)| place).skip(2).take(columns - 1).collect();
         for mark in marks {
             rule.replace_range(mark - 1..mark, ":");
         }
@@ -145,25 +130,13 @@ mod tests {
     use super::*;
 
     fn metrics(auc: Option<f64>, rows: u64) -> Metrics {
-        Metrics {
-            auc,
-            logloss: Some(0.25),
-            calibration: Some(1.012_34),
-            rows,
-            positives: 12,
-            ..Metrics::default()
-        }
+        Metrics { auc, logloss: Some(0.25), calibration: Some(1.012_34), rows, positives: 12, ..Metrics::default() }
     }
 
     fn two_scenarios() -> Metrics {
-        let scenarios = vec![
-            ("news|feed".to_owned(), metrics(Some(0.75), 1_234_567)),
-            ("mail".to_owned(), metrics(None, 999)),
-        ];
-        Metrics {
-            scenarios,
-            ..metrics(Some(0.8), 1_235_566)
-        }
+        let scenarios =
+            vec![("news|feed".to_owned(), metrics(Some(0.75), 1_234_567)), ("mail".to_owned(), metrics(None, 999))];
+        Metrics { scenarios, ..metrics(Some(0.8), 1_235_566) }
     }
 
     #[test]
@@ -183,10 +156,7 @@ mod tests {
 
     #[test]
     fn markdown_escapes_bars_and_aligns_numbers() {
-        let best = Metrics {
-            scenarios: vec![("mail".to_owned(), metrics(Some(0.9), 999))],
-            ..metrics(Some(0.9), 1)
-        };
+        let best = Metrics { scenarios: vec![("mail".to_owned(), metrics(Some(0.9), 999))], ..metrics(Some(0.9), 1) };
         let text = scenario_table(&two_scenarios(), Some(&best), TableStyle::Markdown);
         let lines: Vec<&str> = text.lines().collect();
         let bare = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -194,35 +164,19 @@ mod tests {
             bare(lines[0]),
             "| scenario | AUC | best AUC | LogLoss | best LogLoss | GAUC | calibration | rows | positives |"
         );
-        let marks: Vec<bool> = lines[1]
-            .trim_matches('|')
-            .split('|')
-            .map(|rule| rule.ends_with("-:"))
-            .collect();
-        assert_eq!(
-            marks,
-            [false, true, true, true, true, true, true, true, true]
-        );
+        let marks: Vec<bool> = lines[1].trim_matches('|').split('|').map(|rule| rule.ends_with("-:")).collect();
+        assert_eq!(marks, [false, true, true, true, true, true, true, true, true]);
         assert!(lines[1].chars().all(|c| "|-:".contains(c)), "{}", lines[1]);
         // A scenario that the best metrics do not have.
-        assert_eq!(
-            bare(lines[2]),
-            "| news\\|feed | 0.7500 | n/a | 0.2500 | n/a | n/a | 1.0123 | 1,234,567 | 12 |"
-        );
-        assert_eq!(
-            bare(lines[3]),
-            "| mail | n/a | 0.9000 | 0.2500 | 0.2500 | n/a | 1.0123 | 999 | 12 |"
-        );
+        assert_eq!(bare(lines[2]), "| news\\|feed | 0.7500 | n/a | 0.2500 | n/a | n/a | 1.0123 | 1,234,567 | 12 |");
+        assert_eq!(bare(lines[3]), "| mail | n/a | 0.9000 | 0.2500 | 0.2500 | n/a | 1.0123 | 999 | 12 |");
         assert_eq!(lines.len(), 5);
     }
 
     #[test]
     fn terminals_get_boxes_and_bold() {
         let text = scenario_table(&two_scenarios(), None, TableStyle::Terminal);
-        assert!(
-            text.starts_with('┌') && text.contains("\u{1b}[1m"),
-            "{text}"
-        );
+        assert!(text.starts_with('┌') && text.contains("\u{1b}[1m"), "{text}");
     }
 
     #[test]
@@ -234,10 +188,7 @@ mod tests {
 
     #[test]
     fn numbers_are_written_for_readers() {
-        assert_eq!(
-            [0, 999, 1000, 1_234_567].map(grouped),
-            ["0", "999", "1,000", "1,234,567"]
-        );
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(decimal(Some(f64::NAN)), "n/a");
         assert_eq!(decimal(Some(0.123_46)), "0.1235");
     }

@@ -125,24 +125,12 @@ impl Default for TrainOptions {
 impl TrainOptions {
     /// Checks what the types cannot, as the device will see it: in single precision.
     fn check(&self, file: &str) -> Result<(), ConfigError> {
-        let number = |key: &str, value: f64, right: fn(f32) -> bool, expected: &str| match right(
-            value as f32,
-        ) {
+        let number = |key: &str, value: f64, right: fn(f32) -> bool, expected: &str| match right(value as f32) {
             true => Ok(()),
-            false => Err(ConfigError::value(
-                file,
-                &format!("train.{key}"),
-                expected,
-                &value.to_string(),
-            )),
+            false => Err(ConfigError::value(file, &format!("train.{key}"), expected, &value.to_string())),
         };
         let count = |key: &str, value: u32| match value {
-            0 => Err(ConfigError::value(
-                file,
-                &format!("train.{key}"),
-                "a whole number of at least 1",
-                "0",
-            )),
+            0 => Err(ConfigError::value(file, &format!("train.{key}"), "a whole number of at least 1", "0")),
             _ => Ok(()),
         };
         let positive = |x: f32| x > 0.0 && x.is_finite();
@@ -150,32 +138,12 @@ impl TrainOptions {
         let below_one = |x: f32| (0.0..1.0).contains(&x);
         count("batch_size", self.batch_size)?;
         count("eval_batch_size", self.eval_batch_size)?;
-        number(
-            "learning_rate",
-            self.learning_rate,
-            positive,
-            "a number above 0",
-        )?;
+        number("learning_rate", self.learning_rate, positive, "a number above 0")?;
         number("beta1", self.beta1, below_one, "a number from 0 to below 1")?;
         number("beta2", self.beta2, below_one, "a number from 0 to below 1")?;
-        number(
-            "epsilon",
-            self.epsilon,
-            positive,
-            "a number above 0 in single precision",
-        )?;
-        number(
-            "weight_decay",
-            self.weight_decay,
-            not_negative,
-            "a number of at least 0",
-        )?;
-        number(
-            "embedding_l2",
-            self.embedding_l2,
-            not_negative,
-            "a number of at least 0",
-        )
+        number("epsilon", self.epsilon, positive, "a number above 0 in single precision")?;
+        number("weight_decay", self.weight_decay, not_negative, "a number of at least 0")?;
+        number("embedding_l2", self.embedding_l2, not_negative, "a number of at least 0")
     }
 }
 
@@ -198,12 +166,10 @@ impl Config {
     /// # Errors
     /// Those of [`Config::load`], but for reading.
     pub fn from_toml(text: &str, file: &str, sets: &[String]) -> Result<Config, ConfigError> {
-        let mut document: Table =
-            text.parse()
-                .map_err(|error: toml::de::Error| ConfigError::Syntax {
-                    file: file.to_owned(),
-                    message: error.to_string(),
-                })?;
+        let mut document: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+            file: file.to_owned(),
+            message: error.to_string(),
+        })?;
         for set in sets {
             apply_set(&mut document, set)?;
         }
@@ -226,22 +192,14 @@ impl Config {
         config.train.check(file)?;
         match config.model.get("name") {
             Some(Value::String(_)) => Ok(config),
-            Some(other) => Err(ConfigError::value(
-                file,
-                "model.name",
-                "a model's name",
-                &section::describe(other),
-            )),
+            Some(other) => Err(ConfigError::value(file, "model.name", "a model's name", &section::describe(other))),
             None => Err(ConfigError::missing(file, "model", "name")),
         }
     }
 
     /// The model's name.
     pub fn model_name(&self) -> &str {
-        self.model
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.model.get("name").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// `[data]` as the type that knows its keys.
@@ -267,8 +225,7 @@ impl Config {
     /// # Errors
     /// When `options` is not something TOML can hold.
     pub fn set_data<T: Serialize>(&mut self, options: &T) -> Result<(), ConfigError> {
-        self.data =
-            Table::try_from(options).map_err(|error| ConfigError::unwritable("data", &error))?;
+        self.data = Table::try_from(options).map_err(|error| ConfigError::unwritable("data", &error))?;
         Ok(())
     }
 
@@ -277,13 +234,9 @@ impl Config {
     /// # Errors
     /// When `options` is not something TOML can hold.
     pub fn set_model_options<T: Serialize>(&mut self, options: &T) -> Result<(), ConfigError> {
-        let options =
-            Table::try_from(options).map_err(|error| ConfigError::unwritable("model", &error))?;
+        let options = Table::try_from(options).map_err(|error| ConfigError::unwritable("model", &error))?;
         let name = Value::String(self.model_name().to_owned());
-        self.model = [("name".to_owned(), name)]
-            .into_iter()
-            .chain(options)
-            .collect();
+        self.model = [("name".to_owned(), name)].into_iter().chain(options).collect();
         Ok(())
     }
 
@@ -292,15 +245,13 @@ impl Config {
     /// # Errors
     /// When a value is beyond what TOML can hold (a seed above 2^63 − 1).
     pub fn to_toml(&self) -> Result<String, ConfigError> {
-        let train = Table::try_from(&self.train)
-            .map_err(|error| ConfigError::unwritable("train", &error))?;
+        let train = Table::try_from(&self.train).map_err(|error| ConfigError::unwritable("train", &error))?;
         let document: Table = SECTIONS
             .into_iter()
             .zip([self.data.clone(), self.model.clone(), train])
             .map(|(section, table)| (section.to_owned(), Value::Table(table)))
             .collect();
-        toml::to_string(&document)
-            .map_err(|error| ConfigError::unwritable("the configuration", &error))
+        toml::to_string(&document).map_err(|error| ConfigError::unwritable("the configuration", &error))
     }
 }
 

@@ -44,10 +44,7 @@ pub struct Metrics {
 impl Metrics {
     /// The numbers of the scenario called `name`, if there is one.
     pub fn scenario(&self, name: &str) -> Option<&Metrics> {
-        self.scenarios
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, metrics)| metrics)
+        self.scenarios.iter().find(|(known, _)| known == name).map(|(_, metrics)| metrics)
     }
 
     /// Fraction of rows whose label is 1; `None` without rows.
@@ -79,8 +76,7 @@ pub fn evaluate(
         .into_par_iter()
         .map(|rows| {
             let pick = |values: &[f32]| rows.iter().map(|&row| values[row]).collect::<Vec<_>>();
-            let users: Option<Vec<u64>> =
-                users.map(|users| rows.iter().map(|&row| users[row]).collect());
+            let users: Option<Vec<u64>> = users.map(|users| rows.iter().map(|&row| users[row]).collect());
             group(&pick(logits), &pick(labels), users.as_deref())
         })
         .collect::<Vec<_>>();
@@ -179,10 +175,7 @@ fn is_positive(label: f32) -> bool {
     label > 0.5
 }
 
-fn write_scenarios<S: Serializer>(
-    scenarios: &[(String, Metrics)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn write_scenarios<S: Serializer>(scenarios: &[(String, Metrics)], serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(scenarios.len()))?;
     for (name, metrics) in scenarios {
         map.serialize_entry(name, metrics)?;
@@ -190,9 +183,7 @@ fn write_scenarios<S: Serializer>(
     map.end()
 }
 
-fn read_scenarios<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<(String, Metrics)>, D::Error> {
+fn read_scenarios<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Metrics)>, D::Error> {
     struct InOrder;
 
     impl<'de> Visitor<'de> for InOrder {

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use polyscene::graph::Graph;
+use polyscene::graph::Schedule;
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, Model};
 use polyscene::ops::{AdamOptions, Clock, DenseState, ModelState, TableState};
-use polyscene::graph::Schedule;
 use polyscene::plan::{Chunk, Executor, Feeder, Plan, Source, Step, TrainingOptions};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -190,8 +190,7 @@ impl Golden {
             values: &values,
             labels: &labels,
         };
-        let shuffles =
-            if self.has("input.shuffle") { self.integers("input.shuffle") } else { vec![0; 10 * batch] };
+        let shuffles = if self.has("input.shuffle") { self.integers("input.shuffle") } else { vec![0; 10 * batch] };
         let regularised = self.has("input.shuffle");
         let rows: Vec<Vec<u32>> = (0..10)
             .map(|step| {
@@ -225,7 +224,6 @@ pub fn clock(step: u32, rate: f64, beta1: f64, beta2: f64) -> Clock {
 pub fn only_step(chunk: &Chunk, step: usize) -> Chunk {
     Chunk { clocks: vec![chunk.clocks[step]], ..chunk.clone() }
 }
-
 
 /// Every golden case.
 pub const CASES: &[&str] = &[

@@ -34,20 +34,10 @@ pub(super) struct Description {
 }
 
 const CHANNELS: [&str; 6] = ["feed", "search", "push", "mail", "partner", "direct"];
-const AGE_GROUPS: [&str; 8] = [
-    "25-29", "30-34", "18-24", "35-44", "45-54", "55-64", "under-18", "65-up",
-];
+const AGE_GROUPS: [&str; 8] = ["25-29", "30-34", "18-24", "35-44", "45-54", "55-64", "under-18", "65-up"];
 const DAYPARTS: [&str; 6] = ["evening", "noon", "afternoon", "morning", "late", "night"];
-const DEVICES: [&str; 8] = [
-    "android",
-    "iphone",
-    "desktop",
-    "android-tablet",
-    "ipad",
-    "laptop",
-    "television",
-    "console",
-];
+const DEVICES: [&str; 8] =
+    ["android", "iphone", "desktop", "android-tablet", "ipad", "laptop", "television", "console"];
 const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// All fields in column order, the scenario-aware ones first.
@@ -71,25 +61,11 @@ pub(super) const FIELDS: [Description; 16] = [
 ];
 
 const fn aware(field: Field, name: &'static str, values: &'static [&'static str]) -> Description {
-    Description {
-        field,
-        name,
-        aware: true,
-        values,
-    }
+    Description { field, name, aware: true, values }
 }
 
-const fn agnostic(
-    field: Field,
-    name: &'static str,
-    values: &'static [&'static str],
-) -> Description {
-    Description {
-        field,
-        name,
-        aware: false,
-        values,
-    }
+const fn agnostic(field: Field, name: &'static str, values: &'static [&'static str]) -> Description {
+    Description { field, name, aware: false, values }
 }
 
 /// How many values each field has, by [`Field`]. Ids of users and items share the vocabulary option; what describes

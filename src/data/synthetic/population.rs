@@ -77,10 +77,7 @@ impl Population {
     pub(super) fn row(&self, number: u64) -> Features {
         let mut stream = stream(self.seed, Purpose::Row, [number]);
         let u: f64 = stream.random();
-        let scenario = self
-            .shares
-            .partition_point(|&share| share <= u)
-            .min(self.shares.len() - 1);
+        let scenario = self.shares.partition_point(|&share| share <= u).min(self.shares.len() - 1);
         self.meet(scenario as u64, &mut stream)
     }
 
@@ -92,13 +89,7 @@ impl Population {
 
     /// What describes an item: the ids of its category, brand, shop and price bucket.
     pub(super) fn describe_item(&self, item: u64) -> [u64; 4] {
-        [
-            Field::Category,
-            Field::Brand,
-            Field::Shop,
-            Field::PriceBucket,
-        ]
-        .map(|field| self.attribute(field, item))
+        [Field::Category, Field::Brand, Field::Shop, Field::PriceBucket].map(|field| self.attribute(field, item))
     }
 
     /// An item's price: the buckets are ranges of it, each 1.6 times as wide as the one before.
@@ -116,12 +107,7 @@ impl Population {
         let item = self.item(Purpose::ScenarioItems, scenario, stream);
         set(Field::Scenario, scenario);
         set(Field::UserId, user);
-        for field in [
-            Field::AgeGroup,
-            Field::City,
-            Field::Occupation,
-            Field::Interest,
-        ] {
+        for field in [Field::AgeGroup, Field::City, Field::Occupation, Field::Interest] {
             set(field, self.attribute(field, user));
         }
         set(Field::ItemId, item);
@@ -130,21 +116,11 @@ impl Population {
         set(Field::Brand, brand);
         set(Field::Shop, shop);
         set(Field::PriceBucket, price);
-        for field in [
-            Field::Channel,
-            Field::Daypart,
-            Field::Device,
-            Field::Position,
-            Field::Weekday,
-        ] {
+        for field in [Field::Channel, Field::Daypart, Field::Device, Field::Position, Field::Weekday] {
             set(field, self.circumstance(field, scenario, stream));
         }
         let history = self.history(user, stream);
-        Features {
-            ids,
-            history,
-            chance: stream.random(),
-        }
+        Features { ids, history, chance: stream.random() }
     }
 
     /// An item: one half of the time what is popular everywhere, else what is popular in this scenario or with users
@@ -153,9 +129,7 @@ impl Population {
         let rank = self.items.sample(stream);
         match stream.random::<bool>() {
             true => rank,
-            false => {
-                (rank + hash(self.seed, purpose, [group]) % self.items.count) % self.items.count
-            }
+            false => (rank + hash(self.seed, purpose, [group]) % self.items.count) % self.items.count,
         }
     }
 
@@ -196,10 +170,7 @@ struct Ids {
 
 impl Ids {
     fn new(count: u64, exponent: f64) -> Ids {
-        Ids {
-            count,
-            ranks: Zipf::new(count as f64, exponent).ok(),
-        }
+        Ids { count, ranks: Zipf::new(count as f64, exponent).ok() }
     }
 
     fn sample(&self, stream: &mut Pcg64Mcg) -> u64 {
@@ -220,10 +191,7 @@ fn stream<const N: usize>(seed: u64, purpose: Purpose, of: [u64; N]) -> Pcg64Mcg
 
 /// 64 well-mixed bits that belong to one thing alone.
 pub(super) fn hash<const N: usize>(seed: u64, purpose: Purpose, of: [u64; N]) -> u64 {
-    of.into_iter()
-        .fold(mix(mix(seed) ^ purpose as u64), |hash, word| {
-            mix(hash ^ word)
-        })
+    of.into_iter().fold(mix(mix(seed) ^ purpose as u64), |hash, word| mix(hash ^ word))
 }
 
 /// A uniform number in [0, 1) from 64 random bits.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Float32Array, Int32Array, Int64Array, ListBuilder, PrimitiveBuilder, StringArray,
-};
+use arrow::array::{ArrayRef, Float32Array, Int32Array, Int64Array, ListBuilder, PrimitiveBuilder, StringArray};
 use arrow::datatypes::{DataType, Field as Column, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
@@ -24,11 +22,7 @@ pub(super) fn schema(history: bool) -> SchemaRef {
     columns.push(Column::new("price", DataType::Float32, false));
     if history {
         let item = Column::new_list_field(DataType::Int64, true);
-        columns.push(Column::new(
-            "history",
-            DataType::List(Arc::new(item)),
-            false,
-        ));
+        columns.push(Column::new("history", DataType::List(Arc::new(item)), false));
     }
     columns.push(Column::new("label", DataType::Int32, false));
     columns.push(Column::new("true_probability", DataType::Float32, false));
@@ -38,25 +32,17 @@ pub(super) fn schema(history: bool) -> SchemaRef {
 /// Rows under [`schema`].
 pub(super) fn batch(schema: &SchemaRef, rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let mut columns: Vec<ArrayRef> = FIELDS.iter().map(|field| column(field, rows)).collect();
-    columns.push(Arc::new(Float32Array::from_iter_values(
-        rows.iter().map(|row| row.price),
-    )));
+    columns.push(Arc::new(Float32Array::from_iter_values(rows.iter().map(|row| row.price))));
     if schema.column_with_name("history").is_some() {
         let mut lists = ListBuilder::new(PrimitiveBuilder::<Int64Type>::new());
         for row in rows {
-            lists
-                .values()
-                .extend(row.features.history.iter().map(|&item| Some(item as i64)));
+            lists.values().extend(row.features.history.iter().map(|&item| Some(item as i64)));
             lists.append(true);
         }
         columns.push(Arc::new(lists.finish()));
     }
-    columns.push(Arc::new(Int32Array::from_iter_values(
-        rows.iter().map(|row| i32::from(row.label)),
-    )));
-    columns.push(Arc::new(Float32Array::from_iter_values(
-        rows.iter().map(|row| row.probability),
-    )));
+    columns.push(Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| i32::from(row.label)))));
+    columns.push(Arc::new(Float32Array::from_iter_values(rows.iter().map(|row| row.probability))));
     RecordBatch::try_new(schema.clone(), columns)
 }
 
@@ -64,9 +50,7 @@ fn column(field: &Description, rows: &[Row]) -> ArrayRef {
     let ids = rows.iter().map(|row| row.features.of(field.field));
     match field.field {
         Field::Scenario => Arc::new(StringArray::from_iter_values(ids.map(scenario_name))),
-        _ if is_text(field) => Arc::new(StringArray::from_iter_values(
-            ids.map(|id| field.values[id as usize]),
-        )),
+        _ if is_text(field) => Arc::new(StringArray::from_iter_values(ids.map(|id| field.values[id as usize]))),
         _ => Arc::new(Int64Array::from_iter_values(ids.map(|id| id as i64))),
     }
 }

@@ -115,13 +115,8 @@ impl Teacher {
         (teacher.scales, teacher.intercepts) = (0..options.scenarios)
             .into_par_iter()
             .map(|scenario| {
-                let signal =
-                    |row| f64::from(teacher.signal(population, &population.pilot(scenario, row)));
-                fit(
-                    (0..sample).map(signal).collect(),
-                    teacher.rate(scenario),
-                    aucs[scenario as usize],
-                )
+                let signal = |row| f64::from(teacher.signal(population, &population.pilot(scenario, row)));
+                fit((0..sample).map(signal).collect(), teacher.rate(scenario), aucs[scenario as usize])
             })
             .unzip();
         teacher
@@ -136,8 +131,7 @@ impl Teacher {
     pub(super) fn label(&self, population: &Population, features: Features) -> Row {
         let signal = f64::from(self.signal(population, &features));
         let scenario = features.of(Field::Scenario) as usize;
-        let probability =
-            sigmoid(self.intercepts[scenario] + self.scales[scenario] * signal) as f32;
+        let probability = sigmoid(self.intercepts[scenario] + self.scales[scenario] * signal) as f32;
         Row {
             price: population.price(features.of(Field::ItemId)),
             label: features.chance < f64::from(probability),
@@ -147,14 +141,8 @@ impl Teacher {
     }
 
     fn signal(&self, population: &Population, features: &Features) -> f32 {
-        let effects: f32 = EFFECTS
-            .iter()
-            .map(|&(field, size)| size * self.effect(field, features.of(field)))
-            .sum();
-        let (mut user, item) = (
-            self.side(&USER_SIDE, features),
-            self.side(&ITEM_SIDE, features),
-        );
+        let effects: f32 = EFFECTS.iter().map(|&(field, size)| size * self.effect(field, features.of(field))).sum();
+        let (mut user, item) = (self.side(&USER_SIDE, features), self.side(&ITEM_SIDE, features));
         if !features.history.is_empty() {
             let seen = self.seen(population, &features.history);
             let kept = (1.0 - HISTORY * HISTORY).sqrt();
@@ -162,32 +150,18 @@ impl Teacher {
         }
         let weights = self.weights(features);
         let (p, q) = (&self.user_offset, &self.item_offset);
-        let weighted: f32 = (0..RANK)
-            .map(|k| weights[k] * (user[k] * item[k] + q[k] * user[k] + p[k] * item[k]))
-            .sum();
+        let weighted: f32 = (0..RANK).map(|k| weights[k] * (user[k] * item[k] + q[k] * user[k] + p[k] * item[k])).sum();
         effects + INTERACTION * weighted
     }
 
     /// The weights of the rank components in the scenario and its circumstances, each in (0, 2).
     pub(super) fn weights(&self, features: &Features) -> Hidden {
-        const AWARE: [(Field, f32); 4] = [
-            (Field::Scenario, 0.9),
-            (Field::Channel, 0.25),
-            (Field::AgeGroup, 0.25),
-            (Field::Daypart, 0.25),
-        ];
+        const AWARE: [(Field, f32); 4] =
+            [(Field::Scenario, 0.9), (Field::Channel, 0.25), (Field::AgeGroup, 0.25), (Field::Daypart, 0.25)];
         // The vectors of age groups are also part of u: this is another purpose, hence other numbers.
         let mut sum = Hidden::default();
         for (field, part) in AWARE {
-            add(
-                &mut sum,
-                part,
-                &hidden(
-                    self.seed,
-                    Purpose::Weight,
-                    [field as u64, features.of(field)],
-                ),
-            );
+            add(&mut sum, part, &hidden(self.seed, Purpose::Weight, [field as u64, features.of(field)]));
         }
         sum.map(|g| 2.0 / (1.0 + (-CONTRAST * g).exp()))
     }
@@ -206,10 +180,7 @@ impl Teacher {
         let mut sum = Hidden::default();
         for &item in history {
             let [category, brand, shop, price] = population.describe_item(item);
-            for ((field, part), id) in ITEM_SIDE
-                .into_iter()
-                .zip([item, category, brand, shop, price])
-            {
+            for ((field, part), id) in ITEM_SIDE.into_iter().zip([item, category, brand, shop, price]) {
                 add(&mut sum, part, &self.vector(field, id));
             }
         }
@@ -270,24 +241,10 @@ fn fit(mut signals: Vec<f64>, rate: f64, auc: f64) -> (f64, f64) {
     signals.sort_by(f64::total_cmp);
     let count = signals.len() as f64;
     let mean = signals.iter().sum::<f64>() / count;
-    let deviation = (signals
-        .iter()
-        .map(|signal| (signal - mean).powi(2))
-        .sum::<f64>()
-        / count)
-        .sqrt()
-        .max(1e-6);
-    let probability = |scale: f64, intercept: f64| {
-        move |&signal: &f64| sigmoid(intercept + scale * (signal - mean))
-    };
+    let deviation = (signals.iter().map(|signal| (signal - mean).powi(2)).sum::<f64>() / count).sqrt().max(1e-6);
+    let probability = |scale: f64, intercept: f64| move |&signal: &f64| sigmoid(intercept + scale * (signal - mean));
     let intercept = |scale| {
-        let rate_at = |intercept| {
-            signals
-                .iter()
-                .map(probability(scale, intercept))
-                .sum::<f64>()
-                / count
-        };
+        let rate_at = |intercept| signals.iter().map(probability(scale, intercept)).sum::<f64>() / count;
         bisect(-40.0, 40.0, 24, |intercept| rate_at(intercept) < rate)
     };
     let auc_at = |scale| expected_auc(signals.iter().map(probability(scale, intercept(scale))));
@@ -320,9 +277,5 @@ fn bisect(mut low: f64, mut high: f64, halvings: u32, below: impl Fn(f64) -> boo
 
 fn sigmoid(z: f64) -> f64 {
     let t = (-z.abs()).exp();
-    if z >= 0.0 {
-        1.0 / (1.0 + t)
-    } else {
-        t / (1.0 + t)
-    }
+    if z >= 0.0 { 1.0 / (1.0 + t) } else { t / (1.0 + t) }
 }

@@ -112,11 +112,7 @@ impl ConfigError {
     }
 
     pub(super) fn missing(file: &str, section: &str, key: &str) -> ConfigError {
-        ConfigError::Missing {
-            origin: file.to_owned(),
-            section: section.to_owned(),
-            key: key.to_owned(),
-        }
+        ConfigError::Missing { origin: file.to_owned(), section: section.to_owned(), key: key.to_owned() }
     }
 
     pub(super) fn unknown_key(file: &str, section: &str, key: &str, known: &[&str]) -> ConfigError {
@@ -128,12 +124,7 @@ impl ConfigError {
         }
     }
 
-    pub(super) fn unknown_section(
-        file: &str,
-        section: &str,
-        value: &Value,
-        known: &[&str],
-    ) -> ConfigError {
+    pub(super) fn unknown_section(file: &str, section: &str, value: &Value, known: &[&str]) -> ConfigError {
         let what = match value {
             Value::Table(_) => format!("section [{section}]"),
             _ => format!("key `{section}` outside any section"),
@@ -142,36 +133,19 @@ impl ConfigError {
             Value::Table(_) => hint(section, known, "[", "]", "sections"),
             _ => hint("", known, "[", "]", "sections"),
         };
-        ConfigError::UnknownSection {
-            origin: file.to_owned(),
-            what,
-            section: section.to_owned(),
-            hint,
-        }
+        ConfigError::UnknownSection { origin: file.to_owned(), what, section: section.to_owned(), hint }
     }
 
     pub(super) fn unwritable(what: &str, reason: &dyn Display) -> ConfigError {
-        ConfigError::Unwritable {
-            what: what.to_owned(),
-            reason: reason.to_string(),
-        }
+        ConfigError::Unwritable { what: what.to_owned(), reason: reason.to_string() }
     }
 
     /// Names the last of `sets` that wrote the faulty key (or a table around it) as the origin, if there is one.
     pub(super) fn blame(mut self, sets: &[String]) -> ConfigError {
         let (origin, path) = match &mut self {
-            ConfigError::UnknownSection {
-                origin, section, ..
-            } => (origin, section.clone()),
-            ConfigError::UnknownKey {
-                origin,
-                section,
-                key,
-                ..
-            } => (origin, format!("{section}.{key}")),
-            ConfigError::Value { origin, key, .. } | ConfigError::Other { origin, key, .. } => {
-                (origin, key.clone())
-            }
+            ConfigError::UnknownSection { origin, section, .. } => (origin, section.clone()),
+            ConfigError::UnknownKey { origin, section, key, .. } => (origin, format!("{section}.{key}")),
+            ConfigError::Value { origin, key, .. } | ConfigError::Other { origin, key, .. } => (origin, key.clone()),
             _ => return self,
         };
         let wrote = |set: &&String| match set::target(set) {
@@ -188,18 +162,14 @@ impl ConfigError {
 
 /// Whether the dotted `path` is `outer` or lies inside it.
 fn within(path: &str, outer: &str) -> bool {
-    path.strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn hint(word: &str, known: &[&str], open: &str, close: &str, kind: &str) -> String {
     if let Some(near) = nearest(word, known) {
         return format!("did you mean {open}{near}{close}?");
     }
-    let all: Vec<String> = known
-        .iter()
-        .map(|name| format!("{open}{name}{close}"))
-        .collect();
+    let all: Vec<String> = known.iter().map(|name| format!("{open}{name}{close}")).collect();
     match all.is_empty() {
         true => format!("it takes no {kind}"),
         false => format!("the {kind} are {}", all.join(", ")),
@@ -212,12 +182,7 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = plain(word);
     known
         .iter()
-        .map(|&name| {
-            (
-                strsim::normalized_damerau_levenshtein(&word, &plain(name)),
-                name,
-            )
-        })
+        .map(|&name| (strsim::normalized_damerau_levenshtein(&word, &plain(name)), name))
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)

@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use serde::de::value::{MapAccessDeserializer, StringDeserializer};
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer,
-    MapAccess, SeqAccess, Unexpected, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, Visitor,
 };
 use toml::{Table, Value};
 
@@ -16,19 +16,10 @@ use super::ConfigError;
 /// # Errors
 /// When a key is unknown (if `T` denies those) or missing, or a value has the wrong type: the message names file,
 /// section, key, what was expected and what was found.
-pub fn parse_section<T: DeserializeOwned>(
-    document: &Table,
-    section: &str,
-    file: &str,
-) -> Result<T, ConfigError> {
+pub fn parse_section<T: DeserializeOwned>(document: &Table, section: &str, file: &str) -> Result<T, ConfigError> {
     match document.get(section) {
         Some(Value::Table(table)) => parse_table(table, section, file),
-        Some(other) => Err(ConfigError::value(
-            file,
-            section,
-            "a section",
-            &describe(other),
-        )),
+        Some(other) => Err(ConfigError::value(file, section, "a section", &describe(other))),
         None => parse_table(&Table::new(), section, file),
     }
 }
@@ -37,24 +28,14 @@ pub fn parse_section<T: DeserializeOwned>(
 ///
 /// # Errors
 /// Those of [`parse_section`].
-pub fn parse_table<T: DeserializeOwned>(
-    table: &Table,
-    section: &str,
-    file: &str,
-) -> Result<T, ConfigError> {
+pub fn parse_table<T: DeserializeOwned>(table: &Table, section: &str, file: &str) -> Result<T, ConfigError> {
     T::deserialize(Reader(Value::Table(table.clone()))).map_err(|fault| {
-        let place: String = std::iter::once(section.to_owned())
-            .chain(fault.path.into_iter().rev())
-            .collect();
+        let place: String = std::iter::once(section.to_owned()).chain(fault.path.into_iter().rev()).collect();
         match fault.kind {
             Kind::UnknownKey { key, known } => ConfigError::unknown_key(file, &place, &key, known),
             Kind::MissingKey(key) => ConfigError::missing(file, &place, key),
             Kind::Value { expected, found } => ConfigError::value(file, &place, &expected, &found),
-            Kind::Other(message) => ConfigError::Other {
-                origin: file.to_owned(),
-                key: place,
-                message,
-            },
+            Kind::Other(message) => ConfigError::Other { origin: file.to_owned(), key: place, message },
         }
     })
 }
@@ -77,24 +58,15 @@ struct Fault {
 
 #[derive(Debug)]
 enum Kind {
-    UnknownKey {
-        key: String,
-        known: &'static [&'static str],
-    },
+    UnknownKey { key: String, known: &'static [&'static str] },
     MissingKey(&'static str),
-    Value {
-        expected: String,
-        found: String,
-    },
+    Value { expected: String, found: String },
     Other(String),
 }
 
 impl Fault {
     fn new(kind: Kind) -> Fault {
-        Fault {
-            path: Vec::new(),
-            kind,
-        }
+        Fault { path: Vec::new(), kind }
     }
 
     fn inside(mut self, step: String) -> Fault {
@@ -127,10 +99,7 @@ impl serde::de::Error for Fault {
             Unexpected::Float(value) => Value::Float(value).to_string(),
             other => other.to_string(),
         };
-        Fault::new(Kind::Value {
-            expected: in_words(&expected.to_string()),
-            found,
-        })
+        Fault::new(Kind::Value { expected: in_words(&expected.to_string()), found })
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -139,10 +108,7 @@ impl serde::de::Error for Fault {
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
         let found = format!("an array of {length}");
-        Fault::new(Kind::Value {
-            expected: in_words(&expected.to_string()),
-            found,
-        })
+        Fault::new(Kind::Value { expected: in_words(&expected.to_string()), found })
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
@@ -152,17 +118,11 @@ impl serde::de::Error for Fault {
             Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
             None => "nothing".to_owned(),
         };
-        Fault::new(Kind::Value {
-            expected,
-            found: format!("{variant:?}"),
-        })
+        Fault::new(Kind::Value { expected, found: format!("{variant:?}") })
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
-        Fault::new(Kind::UnknownKey {
-            key: field.to_owned(),
-            known,
-        })
+        Fault::new(Kind::UnknownKey { key: field.to_owned(), known })
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -191,9 +151,7 @@ fn in_words(expected: &str) -> String {
         (_, "a sequence") => "an array".to_owned(),
         (_, "a map") => "a table".to_owned(),
         (_, other) if other.starts_with("struct ") => "a table".to_owned(),
-        (_, other) if other.starts_with("enum ") || other.ends_with(" enum") => {
-            "a string".to_owned()
-        }
+        (_, other) if other.starts_with("enum ") || other.ends_with(" enum") => "a string".to_owned(),
         (_, other) => other.to_owned(),
     }
 }
@@ -220,14 +178,8 @@ impl<'de> Deserializer<'de> for Reader {
             Value::Boolean(truth) => visitor.visit_bool(truth),
             // No option is a date: where one stands unquoted, its text is meant.
             Value::Datetime(time) => visitor.visit_string(time.to_string()),
-            Value::Array(array) => visitor.visit_seq(Elements {
-                rest: array.into_iter(),
-                index: 0,
-            }),
-            Value::Table(table) => visitor.visit_map(Entries {
-                rest: table.into_iter(),
-                value: None,
-            }),
+            Value::Array(array) => visitor.visit_seq(Elements { rest: array.into_iter(), index: 0 }),
+            Value::Table(table) => visitor.visit_map(Entries { rest: table.into_iter(), value: None }),
         }
     }
 
@@ -235,11 +187,7 @@ impl<'de> Deserializer<'de> for Reader {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fault> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -251,20 +199,16 @@ impl<'de> Deserializer<'de> for Reader {
     ) -> Result<V::Value, Fault> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(StringDeserializer::new(text)),
-            Value::Table(table) => visitor.visit_enum(MapAccessDeserializer::new(Entries {
-                rest: table.into_iter(),
-                value: None,
-            })),
+            Value::Table(table) => {
+                visitor.visit_enum(MapAccessDeserializer::new(Entries { rest: table.into_iter(), value: None }))
+            }
             other => {
                 let Fault { kind, .. } = Fault::unknown_variant("", variants);
                 let expected = match kind {
                     Kind::Value { expected, .. } => expected,
                     _ => String::new(),
                 };
-                Err(Fault::new(Kind::Value {
-                    expected,
-                    found: describe(&other),
-                }))
+                Err(Fault::new(Kind::Value { expected, found: describe(&other) }))
             }
         }
     }
@@ -283,18 +227,13 @@ struct Elements {
 impl<'de> SeqAccess<'de> for Elements {
     type Error = Fault;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Fault> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
         let Some(value) = self.rest.next() else {
             return Ok(None);
         };
         let index = self.index;
         self.index += 1;
-        seed.deserialize(Reader(value))
-            .map(Some)
-            .map_err(|fault| fault.inside(format!("[{index}]")))
+        seed.deserialize(Reader(value)).map(Some).map_err(|fault| fault.inside(format!("[{index}]")))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -310,10 +249,7 @@ struct Entries {
 impl<'de> MapAccess<'de> for Entries {
     type Error = Fault;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Fault> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
         let Some((key, value)) = self.rest.next() else {
             return Ok(None);
         };
@@ -325,7 +261,6 @@ impl<'de> MapAccess<'de> for Entries {
         let Some((key, value)) = self.value.take() else {
             return Err(Fault::custom("a value was read before its key"));
         };
-        seed.deserialize(Reader(value))
-            .map_err(|fault| fault.inside(format!(".{key}")))
+        seed.deserialize(Reader(value)).map_err(|fault| fault.inside(format!(".{key}")))
     }
 }

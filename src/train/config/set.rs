@@ -14,21 +14,12 @@ use super::section::describe;
 /// Without a `=`, with an empty or malformed path, with an unfinished array, table or quotation, or when the path
 /// leads through a value that holds no keys.
 pub fn apply_set(document: &mut Table, argument: &str) -> Result<(), ConfigError> {
-    let fault = |reason: String| ConfigError::Set {
-        argument: argument.to_owned(),
-        reason,
-    };
+    let fault = |reason: String| ConfigError::Set { argument: argument.to_owned(), reason };
     let Some((key, value)) = argument.split_once('=') else {
-        return Err(fault(
-            "expected key=value, such as train.epochs=5".to_owned(),
-        ));
+        return Err(fault("expected key=value, such as train.epochs=5".to_owned()));
     };
-    let path = split_path(key).ok_or_else(|| {
-        fault(format!(
-            "`{}` is not a key; expected section.key, such as train.epochs",
-            key.trim()
-        ))
-    })?;
+    let path = split_path(key)
+        .ok_or_else(|| fault(format!("`{}` is not a key; expected section.key, such as train.epochs", key.trim())))?;
     let value = read_value(value.trim()).map_err(fault)?;
     let Some((last, tables)) = path.split_last() else {
         return Err(fault("the key is empty".to_owned()));
@@ -57,9 +48,7 @@ impl<'a> Place<'a> {
     /// The container under `part`; `above` is the path so far, for messages.
     fn descend(self, part: &str, above: &[String]) -> Result<Place<'a>, String> {
         let value = match self {
-            Place::Table(table) => table
-                .entry(part)
-                .or_insert_with(|| Value::Table(Table::new())),
+            Place::Table(table) => table.entry(part).or_insert_with(|| Value::Table(Table::new())),
             Place::Array(array) => element(array, part, above)?,
         };
         match value {
@@ -67,10 +56,7 @@ impl<'a> Place<'a> {
             Value::Array(array) => Ok(Place::Array(array)),
             other => {
                 let path = [above, &[part.to_owned()]].concat().join(".");
-                Err(format!(
-                    "`{path}` is {}, which has no keys",
-                    describe(other)
-                ))
+                Err(format!("`{path}` is {}, which has no keys", describe(other)))
             }
         }
     }
@@ -86,11 +72,7 @@ impl<'a> Place<'a> {
     }
 }
 
-fn element<'a>(
-    array: &'a mut [Value],
-    part: &str,
-    above: &[String],
-) -> Result<&'a mut Value, String> {
+fn element<'a>(array: &'a mut [Value], part: &str, above: &[String]) -> Result<&'a mut Value, String> {
     let (path, length) = (above.join("."), array.len());
     part.parse::<usize>().ok().and_then(|index| array.get_mut(index)).ok_or_else(|| {
         format!("`{path}` is an array of {length}; `{part}` is not one of its places, which count from 0")
@@ -119,10 +101,9 @@ fn read_value(text: &str) -> Result<Value, String> {
     match text.parse::<Value>() {
         Ok(value) => Ok(value),
         // Meant as TOML: a string in its place would only confuse.
-        Err(error) if text.starts_with(['[', '{', '"', '\'']) => Err(format!(
-            "the value is not TOML: {} (to mean it literally, quote it)",
-            error.message()
-        )),
+        Err(error) if text.starts_with(['[', '{', '"', '\'']) => {
+            Err(format!("the value is not TOML: {} (to mean it literally, quote it)", error.message()))
+        }
         Err(_) => Ok(Value::String(text.to_owned())),
     }
 }
@@ -173,34 +154,17 @@ mod tests {
     #[test]
     fn malformed_sets_say_why() {
         let fault = |set: &str| {
-            let mut table: Table = "[train]\nepochs = 3\n[data]\nsequence = [{}]"
-                .parse()
-                .unwrap();
+            let mut table: Table = "[train]\nepochs = 3\n[data]\nsequence = [{}]".parse().unwrap();
             apply_set(&mut table, set).unwrap_err().to_string()
         };
-        assert_eq!(
-            fault("foo"),
-            "--set foo: expected key=value, such as train.epochs=5"
-        );
-        assert_eq!(
-            fault("=1"),
-            "--set =1: `` is not a key; expected section.key, such as train.epochs"
-        );
-        assert_eq!(
-            fault("a..b=1"),
-            "--set a..b=1: `a..b` is not a key; expected section.key, such as train.epochs"
-        );
-        assert_eq!(
-            fault("train.epochs.max=1"),
-            "--set train.epochs.max=1: `train.epochs` is 3, which has no keys"
-        );
+        assert_eq!(fault("foo"), "--set foo: expected key=value, such as train.epochs=5");
+        assert_eq!(fault("=1"), "--set =1: `` is not a key; expected section.key, such as train.epochs");
+        assert_eq!(fault("a..b=1"), "--set a..b=1: `a..b` is not a key; expected section.key, such as train.epochs");
+        assert_eq!(fault("train.epochs.max=1"), "--set train.epochs.max=1: `train.epochs` is 3, which has no keys");
         assert_eq!(
             fault("data.sequence.1.column=h"),
             "--set data.sequence.1.column=h: `data.sequence` is an array of 1; `1` is not one of its places, which count from 0"
         );
-        assert!(
-            fault("data.aware=[a, b]")
-                .starts_with("--set data.aware=[a, b]: the value is not TOML: ")
-        );
+        assert!(fault("data.aware=[a, b]").starts_with("--set data.aware=[a, b]: the value is not TOML: "));
     }
 }

@@ -41,10 +41,7 @@ struct Model {
 
 impl Default for Model {
     fn default() -> Self {
-        Model {
-            width: 16,
-            mir: true,
-        }
+        Model { width: 16, mir: true }
     }
 }
 
@@ -73,9 +70,7 @@ fn read(text: &str, sets: &[&str]) -> Result<Config, ConfigError> {
 
 /// The message of reading `[train]` with these lines.
 fn train_fault(lines: &str) -> String {
-    read(&format!("[model]\nname = \"dnn\"\n[train]\n{lines}"), &[])
-        .unwrap_err()
-        .to_string()
+    read(&format!("[model]\nname = \"dnn\"\n[train]\n{lines}"), &[]).unwrap_err().to_string()
 }
 
 /// The message of interpreting `[data]` with these lines.
@@ -87,25 +82,12 @@ fn data_fault(lines: &str) -> String {
 #[test]
 fn a_file_is_read_and_the_rest_is_default() {
     let config = read(TEXT, &[]).unwrap();
-    let expected = TrainOptions {
-        epochs: 3,
-        learning_rate: 1.0,
-        ..TrainOptions::default()
-    };
+    let expected = TrainOptions { epochs: 3, learning_rate: 1.0, ..TrainOptions::default() };
     assert_eq!(config.train, expected);
     assert_eq!(config.model_name(), "mi-dpg");
-    assert_eq!(
-        config.model_options::<Model>().unwrap(),
-        Model {
-            width: 16,
-            mir: false
-        }
-    );
+    assert_eq!(config.model_options::<Model>().unwrap(), Model { width: 16, mir: false });
     let data: Schema = config.data().unwrap();
-    assert_eq!(
-        (data.split.by, data.sequence[0].max_length, data.limit),
-        (By::Time, 15, None)
-    );
+    assert_eq!((data.split.by, data.sequence[0].max_length, data.limit), (By::Time, 15, None));
 }
 
 #[test]
@@ -115,13 +97,7 @@ fn the_resolved_text_has_every_default_and_reads_back_equal() {
     config.set_data(&data).unwrap();
     config.set_model_options(&model).unwrap();
     let text = config.to_toml().unwrap();
-    for line in [
-        "width = 16",
-        "seed = 7",
-        "embedding_adam = \"dense\"",
-        "eval_batch_size = 4096",
-        "beta1 = 0.9",
-    ] {
+    for line in ["width = 16", "seed = 7", "embedding_adam = \"dense\"", "eval_batch_size = 4096", "beta1 = 0.9"] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
     let again = read(&text, &[]).unwrap();
@@ -134,13 +110,7 @@ fn the_resolved_text_has_every_default_and_reads_back_equal() {
 fn a_seed_that_toml_cannot_hold_is_an_error() {
     let mut config = read(TEXT, &[]).unwrap();
     config.train.seed = u64::MAX;
-    assert!(
-        config
-            .to_toml()
-            .unwrap_err()
-            .to_string()
-            .starts_with("cannot write train as TOML")
-    );
+    assert!(config.to_toml().unwrap_err().to_string().starts_with("cannot write train as TOML"));
 }
 
 #[test]
@@ -154,16 +124,8 @@ fn unknown_keys_name_the_nearest() {
         "run.toml: unknown key `batch-size` in [train]; did you mean `batch_size`?"
     );
     let far = train_fault("zzz = 1");
-    assert!(
-        far.starts_with(
-            "run.toml: unknown key `zzz` in [train]; the keys are `epochs`, `batch_size`"
-        ),
-        "{far}"
-    );
-    assert_eq!(
-        data_fault("split.bye = 1"),
-        "run.toml: unknown key `bye` in [data.split]; did you mean `by`?"
-    );
+    assert!(far.starts_with("run.toml: unknown key `zzz` in [train]; the keys are `epochs`, `batch_size`"), "{far}");
+    assert_eq!(data_fault("split.bye = 1"), "run.toml: unknown key `bye` in [data.split]; did you mean `by`?");
     assert_eq!(
         data_fault("sequence = [{ column = 'a', max_length = 1 }, { colum = 'b' }]"),
         "run.toml: unknown key `colum` in [data.sequence[1]]; did you mean `column`?"
@@ -173,10 +135,7 @@ fn unknown_keys_name_the_nearest() {
 #[test]
 fn unknown_sections_name_the_nearest() {
     let fault = |text: &str| read(text, &[]).unwrap_err().to_string();
-    assert_eq!(
-        fault("[trian]\nepochs = 1"),
-        "run.toml: unknown section [trian]; did you mean [train]?"
-    );
+    assert_eq!(fault("[trian]\nepochs = 1"), "run.toml: unknown section [trian]; did you mean [train]?");
     assert_eq!(
         fault("[optimiser]"),
         "run.toml: unknown section [optimiser]; the sections are [data], [model], [train]"
@@ -185,65 +144,29 @@ fn unknown_sections_name_the_nearest() {
         fault("epochs = 1"),
         "run.toml: unknown key `epochs` outside any section; the sections are [data], [model], [train]"
     );
-    assert_eq!(
-        fault("train = 1"),
-        "run.toml: train: expected a section, found 1"
-    );
+    assert_eq!(fault("train = 1"), "run.toml: train: expected a section, found 1");
 }
 
 #[test]
 fn wrong_types_say_what_was_expected_and_found() {
     for (line, expected) in [
-        (
-            "epochs = -1",
-            "train.epochs: expected a whole number from 0 to 4294967295, found -1",
-        ),
-        (
-            "epochs = 1.5",
-            "train.epochs: expected a whole number from 0 to 4294967295, found 1.5",
-        ),
-        (
-            "epochs = 5000000000",
-            "train.epochs: expected a whole number from 0 to 4294967295, found 5000000000",
-        ),
-        (
-            "seed = -1",
-            "train.seed: expected a whole number from 0 to 9223372036854775807, found -1",
-        ),
-        (
-            "learning_rate = 'fast'",
-            "train.learning_rate: expected a number, found \"fast\"",
-        ),
-        (
-            "learning_rate = [1]",
-            "train.learning_rate: expected a number, found an array",
-        ),
-        (
-            "embedding_adam = 'sparse'",
-            "train.embedding_adam: expected \"lazy\" or \"dense\", found \"sparse\"",
-        ),
-        (
-            "early_stop_metric = 3",
-            "train.early_stop_metric: expected \"auc\" or \"logloss\", found 3",
-        ),
+        ("epochs = -1", "train.epochs: expected a whole number from 0 to 4294967295, found -1"),
+        ("epochs = 1.5", "train.epochs: expected a whole number from 0 to 4294967295, found 1.5"),
+        ("epochs = 5000000000", "train.epochs: expected a whole number from 0 to 4294967295, found 5000000000"),
+        ("seed = -1", "train.seed: expected a whole number from 0 to 9223372036854775807, found -1"),
+        ("learning_rate = 'fast'", "train.learning_rate: expected a number, found \"fast\""),
+        ("learning_rate = [1]", "train.learning_rate: expected a number, found an array"),
+        ("embedding_adam = 'sparse'", "train.embedding_adam: expected \"lazy\" or \"dense\", found \"sparse\""),
+        ("early_stop_metric = 3", "train.early_stop_metric: expected \"auc\" or \"logloss\", found 3"),
     ] {
         assert_eq!(train_fault(line), format!("run.toml: {expected}"));
     }
     for (line, expected) in [
         ("path = 3", "data.path: expected a string, found 3"),
         ("aware = 'a'", "data.aware: expected an array, found \"a\""),
-        (
-            "aware = ['a', 2]",
-            "data.aware[1]: expected a string, found 2",
-        ),
-        (
-            "split = 'seed'",
-            "data.split: expected a table, found \"seed\"",
-        ),
-        (
-            "split.by = 'date'",
-            "data.split.by: expected \"seed\" or \"time\", found \"date\"",
-        ),
+        ("aware = ['a', 2]", "data.aware[1]: expected a string, found 2"),
+        ("split = 'seed'", "data.split: expected a table, found \"seed\""),
+        ("split.by = 'date'", "data.split.by: expected \"seed\" or \"time\", found \"date\""),
         (
             "sequence = [{ max_length = true }]",
             "data.sequence[0].max_length: expected a whole number from 0 to 4294967295, found true",
@@ -251,14 +174,8 @@ fn wrong_types_say_what_was_expected_and_found() {
     ] {
         assert_eq!(data_fault(line), format!("run.toml: {expected}"));
     }
-    assert_eq!(
-        data_fault("sequence = [{ column = 'a' }]"),
-        "run.toml: [data.sequence[0]] needs the key `max_length`"
-    );
-    assert_eq!(
-        read("[model]", &[]).unwrap_err().to_string(),
-        "run.toml: [model] needs the key `name`"
-    );
+    assert_eq!(data_fault("sequence = [{ column = 'a' }]"), "run.toml: [data.sequence[0]] needs the key `max_length`");
+    assert_eq!(read("[model]", &[]).unwrap_err().to_string(), "run.toml: [model] needs the key `name`");
     assert_eq!(
         read("model.name = 1", &[]).unwrap_err().to_string(),
         "run.toml: model.name: expected a model's name, found 1"
@@ -268,79 +185,38 @@ fn wrong_types_say_what_was_expected_and_found() {
 #[test]
 fn values_out_of_range_are_errors() {
     for (line, expected) in [
-        (
-            "batch_size = 0",
-            "train.batch_size: expected a whole number of at least 1, found 0",
-        ),
-        (
-            "eval_batch_size = 0",
-            "train.eval_batch_size: expected a whole number of at least 1, found 0",
-        ),
-        (
-            "learning_rate = 0",
-            "train.learning_rate: expected a number above 0, found 0",
-        ),
-        (
-            "learning_rate = nan",
-            "train.learning_rate: expected a number above 0, found NaN",
-        ),
-        (
-            "beta1 = 1",
-            "train.beta1: expected a number from 0 to below 1, found 1",
-        ),
+        ("batch_size = 0", "train.batch_size: expected a whole number of at least 1, found 0"),
+        ("eval_batch_size = 0", "train.eval_batch_size: expected a whole number of at least 1, found 0"),
+        ("learning_rate = 0", "train.learning_rate: expected a number above 0, found 0"),
+        ("learning_rate = nan", "train.learning_rate: expected a number above 0, found NaN"),
+        ("beta1 = 1", "train.beta1: expected a number from 0 to below 1, found 1"),
         // Rounds to 1 in single precision.
-        (
-            "beta2 = 0.999999999999",
-            "train.beta2: expected a number from 0 to below 1, found 0.999999999999",
-        ),
-        (
-            "weight_decay = -0.5",
-            "train.weight_decay: expected a number of at least 0, found -0.5",
-        ),
-        (
-            "embedding_l2 = inf",
-            "train.embedding_l2: expected a number of at least 0, found inf",
-        ),
+        ("beta2 = 0.999999999999", "train.beta2: expected a number from 0 to below 1, found 0.999999999999"),
+        ("weight_decay = -0.5", "train.weight_decay: expected a number of at least 0, found -0.5"),
+        ("embedding_l2 = inf", "train.embedding_l2: expected a number of at least 0, found inf"),
     ] {
         assert_eq!(train_fault(line), format!("run.toml: {expected}"));
     }
-    assert!(
-        train_fault("epsilon = 1e-60")
-            .contains("train.epsilon: expected a number above 0 in single precision")
-    );
+    assert!(train_fault("epsilon = 1e-60").contains("train.epsilon: expected a number above 0 in single precision"));
 }
 
 #[test]
 fn text_that_is_not_toml_says_where() {
     let fault = read("[train\nepochs = 1", &[]).unwrap_err().to_string();
-    assert!(
-        fault.starts_with("run.toml: TOML parse error at line 1"),
-        "{fault}"
-    );
-    let missing = Config::load(Path::new("/nowhere/run.toml"), &[])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        missing.starts_with("cannot read /nowhere/run.toml: "),
-        "{missing}"
-    );
+    assert!(fault.starts_with("run.toml: TOML parse error at line 1"), "{fault}");
+    let missing = Config::load(Path::new("/nowhere/run.toml"), &[]).unwrap_err().to_string();
+    assert!(missing.starts_with("cannot read /nowhere/run.toml: "), "{missing}");
 }
 
 #[test]
 fn a_fault_that_a_set_brought_in_names_the_set() {
     let fault = |set: &str| read(TEXT, &["model.width=8", set]).unwrap_err().to_string();
-    assert_eq!(
-        fault("train.epoch=1"),
-        "--set train.epoch=1: unknown key `epoch` in [train]; did you mean `epochs`?"
-    );
+    assert_eq!(fault("train.epoch=1"), "--set train.epoch=1: unknown key `epoch` in [train]; did you mean `epochs`?");
     assert_eq!(
         fault("train.batch_size=0"),
         "--set train.batch_size=0: train.batch_size: expected a whole number of at least 1, found 0"
     );
-    assert_eq!(
-        fault("trian.epochs=1"),
-        "--set trian.epochs=1: unknown section [trian]; did you mean [train]?"
-    );
+    assert_eq!(fault("trian.epochs=1"), "--set trian.epochs=1: unknown section [trian]; did you mean [train]?");
     let config = read(TEXT, &["data.aware=b"]).unwrap();
     assert_eq!(
         config.data::<Schema>().unwrap_err().to_string(),
@@ -361,37 +237,21 @@ fn a_table_tagged_by_one_of_its_keys_is_read_with_the_same_faults() {
         let table: Table = format!("[split]\n{lines}").parse().unwrap();
         parse_section::<Tagged>(&table, "split", "run.toml").map_err(|error| error.to_string())
     };
-    assert_eq!(
-        read("by = 'seed'\nseed = 3\nvalid = 0"),
-        Ok(Tagged::Seed {
-            seed: 3,
-            valid: 0.0
-        })
-    );
+    assert_eq!(read("by = 'seed'\nseed = 3\nvalid = 0"), Ok(Tagged::Seed { seed: 3, valid: 0.0 }));
     let fault = |lines: &str| read(lines).unwrap_err();
     assert_eq!(
         fault("by = 'seed'\nseed = 3\nvalid = 0.1\nvaild = 0.2"),
         "run.toml: unknown key `vaild` in [split]; did you mean `valid`?"
     );
-    assert_eq!(
-        fault("by = 'sede'"),
-        "run.toml: split.by: expected \"time\" or \"seed\", found \"sede\""
-    );
+    assert_eq!(fault("by = 'sede'"), "run.toml: split.by: expected \"time\" or \"seed\", found \"sede\"");
     assert_eq!(fault("seed = 1"), "run.toml: [split] needs the key `by`");
-    assert_eq!(
-        fault("by = 'time'"),
-        "run.toml: [split] needs the key `column`"
-    );
+    assert_eq!(fault("by = 'time'"), "run.toml: [split] needs the key `column`");
 }
 
 #[test]
 fn the_configuration_of_synthetic_data_is_one() {
     let folder = tempfile::tempdir().unwrap();
-    let options = crate::data::synthetic::SyntheticOptions {
-        rows: 10,
-        sequence: 3,
-        ..Default::default()
-    };
+    let options = crate::data::synthetic::SyntheticOptions { rows: 10, sequence: 3, ..Default::default() };
     let files = crate::data::synthetic::generate(&options, folder.path(), &mut |_| {}).unwrap();
     let config = Config::load(&files.config, &["train.epochs=1".to_owned()]).unwrap();
     assert_eq!((config.model_name(), config.train.epochs), ("mi-dpg", 1));

@@ -16,11 +16,7 @@ const PARALLEL_ROWS: usize = 1 << 16;
 /// When the slices have different lengths.
 pub fn auc(scores: &[f32], labels: &[f32]) -> Option<f64> {
     assert_eq!(scores.len(), labels.len(), "one label per score");
-    let mut keys = scores
-        .iter()
-        .zip(labels)
-        .map(sort_key)
-        .collect::<Option<Vec<u64>>>()?;
+    let mut keys = scores.iter().zip(labels).map(sort_key).collect::<Option<Vec<u64>>>()?;
     if keys.len() >= PARALLEL_ROWS {
         keys.par_sort_unstable();
     } else {
@@ -67,11 +63,7 @@ fn sort_key((&score, &label): (&f32, &f32)) -> Option<u64> {
     }
     // −0 and 0 are one score, and −0 + 0 = 0.
     let bits = (score + 0.0).to_bits();
-    let ordered = if bits >> 31 == 1 {
-        !bits
-    } else {
-        bits | 1 << 31
-    };
+    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
     Some(u64::from(ordered) << 1 | u64::from(is_positive(label)))
 }
 

@@ -68,13 +68,8 @@ proptest! {
 #[test]
 fn auc_of_many_rows_takes_the_parallel_sort() {
     let rows = 200_000u32;
-    let scores: Vec<f32> = (0..rows)
-        .map(|row| (row.wrapping_mul(2_654_435_761) % 1000) as f32)
-        .collect();
-    let labels: Vec<f32> = scores
-        .iter()
-        .map(|score| f32::from(u8::from(*score >= 500.0)))
-        .collect();
+    let scores: Vec<f32> = (0..rows).map(|row| (row.wrapping_mul(2_654_435_761) % 1000) as f32).collect();
+    let labels: Vec<f32> = scores.iter().map(|score| f32::from(u8::from(*score >= 500.0))).collect();
     assert_eq!(auc(&scores, &labels), Some(1.0));
     let opposite: Vec<f32> = labels.iter().map(|label| 1.0 - label).collect();
     assert_eq!(auc(&scores, &opposite), Some(0.0));
@@ -91,13 +86,7 @@ fn a_group_of_one_class_or_with_nan_has_no_auc() {
 #[test]
 fn logloss_and_calibration_match_hand_computed_values() {
     // Predictions 1/2 and 3/4, labels 0 and 1.
-    let metrics = evaluate(
-        &[0.0, 3f32.ln()],
-        &[0.0, 1.0],
-        &[0, 0],
-        &names(&["a"]),
-        None,
-    );
+    let metrics = evaluate(&[0.0, 3f32.ln()], &[0.0, 1.0], &[0, 0], &names(&["a"]), None);
     let expected = (2f64.ln() + (4.0 / 3.0f64).ln()) / 2.0;
     assert!((metrics.logloss.unwrap() - expected).abs() < 1e-7);
     assert!((metrics.calibration.unwrap() - 1.25).abs() < 1e-7);
@@ -106,13 +95,7 @@ fn logloss_and_calibration_match_hand_computed_values() {
 
 #[test]
 fn extreme_logits_do_not_overflow() {
-    let metrics = evaluate(
-        &[1000.0, -1000.0, f32::MAX],
-        &[0.0, 1.0, 1.0],
-        &[0; 3],
-        &names(&["a"]),
-        None,
-    );
+    let metrics = evaluate(&[1000.0, -1000.0, f32::MAX], &[0.0, 1.0, 1.0], &[0; 3], &names(&["a"]), None);
     assert!((metrics.logloss.unwrap() - 2000.0 / 3.0).abs() < 1e-9);
     assert_eq!(metrics.calibration, Some(1.0));
 }
@@ -121,28 +104,13 @@ fn extreme_logits_do_not_overflow() {
 fn scenarios_are_scored_apart_and_unseen_ones_only_overall() {
     let logits = [2.0, 1.0, 3.0, -1.0, 5.0, 0.0];
     let labels = [1.0, 0.0, 0.0, 0.0, 1.0, 1.0];
-    let metrics = evaluate(
-        &logits,
-        &labels,
-        &[0, 0, 1, 1, 9, 9],
-        &names(&["x", "y", "z"]),
-        Some(&[1, 1, 2, 2, 3, 3]),
-    );
+    let metrics = evaluate(&logits, &labels, &[0, 0, 1, 1, 9, 9], &names(&["x", "y", "z"]), Some(&[1, 1, 2, 2, 3, 3]));
     assert_eq!(metrics.rows, 6);
     assert_eq!(metrics.gauc, Some(1.0));
-    assert_eq!(
-        metrics.scenario("x").map(|x| (x.auc, x.rows, x.positives)),
-        Some((Some(1.0), 2, 1))
-    );
+    assert_eq!(metrics.scenario("x").map(|x| (x.auc, x.rows, x.positives)), Some((Some(1.0), 2, 1)));
     let y = metrics.scenario("y").unwrap();
-    assert_eq!(
-        (y.auc, y.gauc, y.calibration, y.rows),
-        (None, None, None, 2)
-    );
-    assert_eq!(
-        metrics.scenario("z").map(|z| (z.logloss, z.rows)),
-        Some((None, 0))
-    );
+    assert_eq!((y.auc, y.gauc, y.calibration, y.rows), (None, None, None, 2));
+    assert_eq!(metrics.scenario("z").map(|z| (z.logloss, z.rows)), Some((None, 0)));
 }
 
 #[test]
@@ -165,34 +133,15 @@ fn relative_improvement_is_measured_from_chance() {
 
 #[test]
 fn json_keeps_order_and_writes_null_for_missing_numbers() {
-    let metrics = evaluate(
-        &[0.5, 0.25],
-        &[0.0, 1.0],
-        &[1, 0],
-        &names(&["zebra", "ant"]),
-        None,
-    );
+    let metrics = evaluate(&[0.5, 0.25], &[0.0, 1.0], &[1, 0], &names(&["zebra", "ant"]), None);
     let json = serde_json::to_string(&metrics).unwrap();
     assert!(json.starts_with(r#"{"auc":0.0,"logloss":"#), "{json}");
-    assert!(
-        json.contains(r#""scenarios":{"zebra":{"auc":null,"#),
-        "{json}"
-    );
+    assert!(json.contains(r#""scenarios":{"zebra":{"auc":null,"#), "{json}");
     assert!(json.find("zebra") < json.find("ant"));
     let read: Metrics = serde_json::from_str(&json).unwrap();
     let summary = |metrics: &Metrics| {
-        let names: Vec<String> = metrics
-            .scenarios
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect();
-        (
-            metrics.auc,
-            metrics.gauc,
-            metrics.rows,
-            metrics.positives,
-            names,
-        )
+        let names: Vec<String> = metrics.scenarios.iter().map(|(name, _)| name.clone()).collect();
+        (metrics.auc, metrics.gauc, metrics.rows, metrics.positives, names)
     };
     assert_eq!(summary(&read), summary(&metrics));
 }
