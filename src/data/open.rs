@@ -1,0 +1,167 @@
+//! Opening a dataset: from a schema to three splits of encoded rows.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use super::cache::{self, Cache, Cached};
+use super::checks::Skipped;
+use super::columns::Plan;
+use super::encoder::Encoder;
+use super::error::{Error, Result};
+use super::fit::{Fitted, gather};
+use super::inputs::Inputs;
+use super::reader::Reader;
+use super::rows::Rows;
+use super::schema::Schema;
+use super::spool::Spool;
+use super::tensors::map;
+
+/// What [`open`] is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Hashing the input files, to look for a cache.
+    Hashing,
+    /// Reading and checking the input files.
+    Reading,
+    /// Counting values over the train rows.
+    Counting,
+    /// Writing the encoded rows.
+    Encoding,
+}
+
+/// How far [`open`] has come in one phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The phase.
+    pub phase: Phase,
+    /// Bytes (hashing, reading) or rows (counting, encoding) done.
+    pub done: u64,
+    /// Of how many.
+    pub total: u64,
+    /// Rows done in this phase.
+    pub rows: u64,
+}
+
+/// Encoded data, split in three.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The vocabularies and statistics, which depend on the train rows only.
+    pub encoder: Encoder,
+    /// The rows to learn from.
+    pub train: Rows,
+    /// The rows that decide when to stop; empty when the schema asks for none.
+    pub valid: Rows,
+    /// The rows to report on; empty when the schema asks for none.
+    pub test: Rows,
+    /// The bad rows that were left out.
+    pub skipped: Skipped,
+    /// Whether the rows come from the cache, or why they are not kept.
+    pub cache: Cache,
+}
+
+/// Sizes that tests make small.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    /// Rows of a chunk.
+    pub(super) chunk_rows: usize,
+    /// Bytes of rows that are held in memory before a temporary file is used.
+    pub(super) spool_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { chunk_rows: 1 << 16, spool_bytes: 1 << 30 }
+    }
+}
+
+/// Reads, checks and encodes the data that a schema describes, or takes it from the cache.
+///
+/// A relative `data.path` is looked for in each folder of `base`, in order. `progress` is called often; it should be
+/// quick.
+///
+/// # Errors
+/// Every [`Error`] but [`Error::Encoder`]; the message names the file, place and fix. A cache that cannot be read or
+/// written is no error: see [`Dataset::cache`].
+pub fn open(schema: &Schema, base: &[PathBuf], progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
+    schema.validate()?;
+    let inputs = Inputs::of(schema, base)?;
+    let roots = cache::roots(&inputs);
+    open_inputs(schema, &inputs, &roots, &Limits::default(), progress)
+}
+
+/// [`open`] with the files found, and the folders that may hold caches.
+pub(super) fn open_inputs(
+    schema: &Schema,
+    inputs: &Inputs,
+    roots: &[PathBuf],
+    limits: &Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Dataset> {
+    let mut notes = Vec::new();
+    let key = if schema.cache { Some(cache::key(inputs, schema, progress)?) } else { None };
+    if let Some(key) = &key {
+        for folder in roots.iter().map(|root| root.join(key)).filter(|folder| folder.is_dir()) {
+            // A damaged cache is written anew, by the way of any first run.
+            if let Ok(Cached { encoder, rows: [train, valid, test], skipped }) = cache::load(&folder, schema) {
+                return Ok(Dataset { encoder, train, valid, test, skipped, cache: Cache::Read(folder) });
+            }
+        }
+    }
+
+    let fitted = fit(schema, inputs, limits, progress)?;
+    let total = fitted.spool.rows();
+    let mut encoding = |rows| progress(Progress { phase: Phase::Encoding, done: rows, total, rows });
+    if let Some(key) = &key {
+        for root in roots {
+            match cache::write(root, key, &fitted, &mut encoding)? {
+                Ok(rows) => return Ok(dataset(fitted, rows, Cache::Written(root.join(key)))),
+                Err(e) => notes.push(format!("{}: {e}", root.display())),
+            }
+        }
+    }
+    let rows = match on_disk(&fitted, inputs, &mut encoding)? {
+        Some(rows) => rows,
+        None => fitted.in_memory(&mut encoding)?,
+    };
+    let cache = if key.is_some() { Cache::Failed(notes.join("; ")) } else { Cache::Off };
+    Ok(dataset(fitted, rows, cache))
+}
+
+fn dataset(fitted: Fitted, rows: [Rows; 3], cache: Cache) -> Dataset {
+    let [train, valid, test] = rows;
+    Dataset { encoder: fitted.encoder, train, valid, test, skipped: fitted.skipped, cache }
+}
+
+fn fit(schema: &Schema, inputs: &Inputs, limits: &Limits, progress: &mut dyn FnMut(Progress)) -> Result<Fitted> {
+    let plan = Plan::to_fit(schema);
+    let reader = Reader::new(inputs, &plan.wanted, false, limits.chunk_rows);
+    let spool = Spool::new(limits.spool_bytes, temporary_folders(inputs));
+    let gathered = gather(schema, &plan, reader, spool, inputs.bytes(), progress)?;
+    if gathered.spool.rows() == 0 {
+        let paths = inputs.paths().map(PathBuf::from).collect();
+        return Err(Error::NoRows { paths, skipped: gathered.skipped.count });
+    }
+    gathered.fit(schema, progress)
+}
+
+/// The data's own folder is on a disk that holds such data; the system's temporary folder may be memory.
+fn temporary_folders(inputs: &Inputs) -> Vec<PathBuf> {
+    inputs.stem().parent().map(PathBuf::from).into_iter().collect()
+}
+
+/// Rows that are too many for memory, in temporary files; `None` when they are few or no disk takes them.
+fn on_disk(fitted: &Fitted, inputs: &Inputs, progress: &mut dyn FnMut(u64)) -> Result<Option<[Rows; 3]>> {
+    if !fitted.spool.is_large() {
+        return Ok(None);
+    }
+    for folder in temporary_folders(inputs).into_iter().chain([std::env::temp_dir()]) {
+        let files: Result<Vec<File>, _> = (0..3).map(|_| tempfile::tempfile_in(&folder)).collect();
+        let Some(files) = files.ok().and_then(|files| <[File; 3]>::try_from(files).ok()) else { continue };
+        let Ok(written) = fitted.in_files(files, progress)? else { continue };
+        let rows = |(k, (file, _)): (usize, &(File, _))| map(file, &fitted.shape(k), None).ok();
+        if let Some(rows) = written.iter().enumerate().map(rows).collect::<Option<Vec<Rows>>>() {
+            return Ok(<[Rows; 3]>::try_from(rows).ok());
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,210 @@
+//! Reading all input files, one after another, in chunks of rows.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+
+use super::columns::{Wanted, check_type, locate};
+use super::csv_file::{CsvFile, line_at};
+use super::error::{BadRow, Place, Result};
+use super::inputs::{Encoding, Input, Inputs};
+use super::parquet_file::{ParquetFile, ParquetRows};
+
+/// What is wrong with one row of a chunk.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    /// The row's index in the chunk.
+    pub(super) row: usize,
+    pub(super) column: Option<String>,
+    pub(super) expected: String,
+    pub(super) found: String,
+}
+
+/// How many bad rows are told in full; the others are only counted.
+pub(super) const TOLD: usize = 8;
+
+/// The faulty rows of a chunk, in order; the first few with their reasons.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Faults {
+    pub(super) rows: Vec<u32>,
+    pub(super) told: Vec<Fault>,
+}
+
+impl Faults {
+    /// Notes a row, which must not come before one noted earlier.
+    pub(super) fn add(&mut self, row: usize, fault: impl FnOnce() -> Fault) {
+        if self.rows.last() == Some(&(row as u32)) {
+            return;
+        }
+        self.rows.push(row as u32);
+        if self.told.len() < TOLD {
+            self.told.push(fault());
+        }
+    }
+}
+
+/// Some consecutive rows of one file.
+pub(super) struct Chunk {
+    pub(super) path: Arc<Path>,
+    pub(super) batch: RecordBatch,
+    /// Per wanted column its index in the batch.
+    columns: Arc<[Option<usize>]>,
+    /// Rows that are no rows of the file's table.
+    pub(super) faults: Faults,
+    /// How many rows of all files came before.
+    pub(super) first: u64,
+    places: Places,
+}
+
+enum Places {
+    /// The bytes at which a CSV file's rows start.
+    Offsets(Vec<u64>),
+    /// How many rows of a Parquet file came before.
+    After(u64),
+}
+
+impl Chunk {
+    pub(super) fn len(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// A wanted column; `None` when it is optional and the file lacks it.
+    pub(super) fn column(&self, wanted: usize) -> Option<&ArrayRef> {
+        self.columns[wanted].map(|k| self.batch.column(k))
+    }
+
+    /// A fault with its file and place.
+    pub(super) fn bad_row(&self, fault: &Fault) -> Result<BadRow> {
+        let place = match &self.places {
+            Places::Offsets(offsets) => line_at(&self.path, offsets[fault.row])?,
+            Places::After(n) => Place::Row(n + fault.row as u64 + 1),
+        };
+        Ok(BadRow {
+            path: self.path.to_path_buf(),
+            place,
+            column: fault.column.clone(),
+            expected: fault.expected.clone(),
+            found: fault.found.clone(),
+        })
+    }
+}
+
+/// Reads the rows of all files in order.
+pub(super) struct Reader {
+    files: Vec<Input>,
+    wanted: Vec<Wanted>,
+    /// Whether chunks hold all columns, or only the wanted ones.
+    all_columns: bool,
+    limit: usize,
+    /// The index of the next file to open.
+    next_file: usize,
+    open: Option<Open>,
+    rows: u64,
+    bytes_before: u64,
+}
+
+struct Open {
+    path: Arc<Path>,
+    bytes: u64,
+    columns: Arc<[Option<usize>]>,
+    rows: OpenRows,
+}
+
+enum OpenRows {
+    Csv(CsvFile),
+    Parquet(ParquetRows),
+}
+
+impl Reader {
+    /// Chunks have at most `limit` rows.
+    pub(super) fn new(inputs: &Inputs, wanted: &[Wanted], all_columns: bool, limit: usize) -> Reader {
+        Reader {
+            files: inputs.files().to_vec(),
+            wanted: wanted.to_vec(),
+            all_columns,
+            limit: limit.max(1),
+            next_file: 0,
+            open: None,
+            rows: 0,
+            bytes_before: 0,
+        }
+    }
+
+    /// Bytes read of all files, as well as it can be told.
+    pub(super) fn bytes_done(&self) -> u64 {
+        let inside = self.open.as_ref().map_or(0, |open| match &open.rows {
+            OpenRows::Csv(csv) => csv.bytes_done(),
+            OpenRows::Parquet(rows) => (rows.done() * open.bytes as f64) as u64,
+        });
+        self.bytes_before + inside
+    }
+
+    /// The next chunk; `None` after the last file's end.
+    pub(super) fn next(&mut self) -> Result<Option<Chunk>> {
+        loop {
+            let Some(open) = &mut self.open else {
+                let Some(file) = self.files.get(self.next_file) else { return Ok(None) };
+                self.next_file += 1;
+                self.open = Some(Open::new(file, &self.wanted, self.all_columns, self.limit)?);
+                continue;
+            };
+            let Some((batch, faults, places)) = open.next(self.limit)? else {
+                self.bytes_before += open.bytes;
+                self.open = None;
+                continue;
+            };
+            let first = self.rows;
+            self.rows += batch.num_rows() as u64;
+            let (path, columns) = (open.path.clone(), open.columns.clone());
+            return Ok(Some(Chunk { path, batch, columns, faults, first, places }));
+        }
+    }
+}
+
+impl Open {
+    fn new(file: &Input, wanted: &[Wanted], all_columns: bool, limit: usize) -> Result<Open> {
+        let path = &file.path;
+        let (rows, columns) = match file.encoding {
+            Encoding::Csv { delimiter } => {
+                let mut csv = CsvFile::open(path, delimiter)?;
+                let located = locate(wanted, csv.names(), path)?;
+                let (selected, columns) = select(&located, csv.names().len(), all_columns);
+                csv.select(selected);
+                (OpenRows::Csv(csv), columns)
+            }
+            Encoding::Parquet => {
+                let parquet = ParquetFile::open(path)?;
+                let fields = parquet.schema().fields().clone();
+                let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
+                let located = locate(wanted, &names, path)?;
+                for (wanted, column) in wanted.iter().zip(&located) {
+                    if let Some(column) = column {
+                        check_type(wanted, fields[*column].data_type(), path)?;
+                    }
+                }
+                let (selected, columns) = select(&located, names.len(), all_columns);
+                (OpenRows::Parquet(parquet.read(path, &selected, limit)?), columns)
+            }
+        };
+        Ok(Open { path: path.as_path().into(), bytes: file.bytes, columns: columns.into(), rows })
+    }
+
+    fn next(&mut self, limit: usize) -> Result<Option<(RecordBatch, Faults, Places)>> {
+        Ok(match &mut self.rows {
+            OpenRows::Csv(csv) => {
+                csv.next(&self.path, limit)?.map(|rows| (rows.batch, rows.faults, Places::Offsets(rows.offsets)))
+            }
+            OpenRows::Parquet(rows) => {
+                rows.next(&self.path)?.map(|(batch, after)| (batch, Faults::default(), Places::After(after)))
+            }
+        })
+    }
+}
+
+/// The columns of a file to read, ascending, and the located columns' indices among these.
+fn select(located: &[Option<usize>], count: usize, all: bool) -> (Vec<usize>, Vec<Option<usize>>) {
+    let selected: Vec<usize> = (0..count).filter(|k| all || located.contains(&Some(*k))).collect();
+    let columns = located.iter().map(|column| column.and_then(|c| selected.binary_search(&c).ok())).collect();
+    (selected, columns)
+}

@@ -1,0 +1,96 @@
+//! Encoding other files with saved vocabularies, for evaluation and prediction.
+
+use arrow::array::RecordBatch;
+
+use super::checks::{Skipped, check};
+use super::columns::Plan;
+use super::encoder::Encoder;
+use super::error::Result;
+use super::inputs::Inputs;
+use super::reader::{Chunk, Reader};
+use super::rows::Rows;
+use super::schema::OnBadRow;
+
+/// Some consecutive rows of one file, encoded.
+#[derive(Debug, Clone)]
+pub struct EncodedChunk {
+    /// The good rows.
+    pub rows: Rows,
+    /// All columns and all rows of the chunk in file order. Columns of CSV files are text; a bad row's absent cells are
+    /// null there and its invalid bytes replaced.
+    pub batch: RecordBatch,
+    /// For each row of `rows` its index in `batch`; skipped bad rows are absent.
+    pub kept: Vec<u32>,
+}
+
+/// The chunks of all input files; see [`scan`].
+pub struct Scan<'e> {
+    encoder: &'e Encoder,
+    plan: Plan,
+    reader: Reader,
+    on_bad_row: OnBadRow,
+    next: Option<Result<Chunk>>,
+    skipped: Skipped,
+    total: u64,
+}
+
+/// Encodes files with an encoder's vocabularies, in chunks of at most `batch_rows` rows that never span two files.
+///
+/// Every file must have the feature columns and the scenario, and with `need_label` the label; without it, the
+/// chunks' labels are empty. Columns for the user and the true probability are taken where a file has them. Unknown
+/// categories get row 0; a row of an unknown scenario is a bad row. What happens to bad rows is the schema's
+/// `on_bad_row`, or [`Scan::on_bad_row`].
+///
+/// # Errors
+/// When the first file cannot be read; errors of later rows come from the iterator, which then ends.
+pub fn scan<'e>(encoder: &'e Encoder, inputs: &Inputs, need_label: bool, batch_rows: usize) -> Result<Scan<'e>> {
+    let plan = Plan::to_scan(encoder.schema(), need_label);
+    let mut reader = Reader::new(inputs, &plan.wanted, true, batch_rows);
+    let next = reader.next()?.map(Ok);
+    let (on_bad_row, total) = (encoder.schema().on_bad_row, inputs.bytes());
+    Ok(Scan { encoder, plan, reader, on_bad_row, next, skipped: Skipped::default(), total })
+}
+
+impl Scan<'_> {
+    /// Overrides the schema's `on_bad_row`.
+    pub fn on_bad_row(mut self, on_bad_row: OnBadRow) -> Self {
+        self.on_bad_row = on_bad_row;
+        self
+    }
+
+    /// The bad rows left out so far.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    /// Bytes read so far, and of all files.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.reader.bytes_done(), self.total)
+    }
+
+    fn encode(&mut self, chunk: Chunk) -> Result<EncodedChunk> {
+        let Scan { encoder, plan, reader, on_bad_row, skipped, next, .. } = self;
+        // The next chunk is decoded while this one is encoded.
+        let (following, encoded) = rayon::join(
+            || reader.next(),
+            || {
+                let checked = check(encoder.schema(), plan, Some(encoder.scenario_numbers()), &chunk)?;
+                skipped.settle(*on_bad_row, &chunk, &checked.faults)?;
+                let kept = checked.keep.clone();
+                Ok((encoder.encode(plan, &chunk, checked)?, kept))
+            },
+        );
+        let (rows, kept) = encoded?;
+        *next = following.transpose();
+        Ok(EncodedChunk { rows, batch: chunk.batch, kept })
+    }
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<EncodedChunk>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let chunk = self.next.take()?;
+        Some(chunk.and_then(|chunk| self.encode(chunk)))
+    }
+}
