@@ -121,10 +121,7 @@ impl AdapterSummary {
 
 /// All adapters of this machine that can compute, each card once; empty where there is no driver at all.
 pub fn list() -> Vec<AdapterSummary> {
-    enumerate()
-        .into_iter()
-        .map(|(_, summary)| summary)
-        .collect()
+    enumerate().into_iter().map(|(_, summary)| summary).collect()
 }
 
 /// As [`list`], with the adapters themselves.
@@ -132,8 +129,7 @@ pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterSummary)> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     // The environment may narrow the backends or switch the drivers' own validation on (WGPU_BACKEND,
     // WGPU_VALIDATION); by default nothing stands between us and the driver.
-    descriptor.backends =
-        (wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12).with_env();
+    descriptor.backends = (wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12).with_env();
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
@@ -145,10 +141,7 @@ pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterSummary)> {
             flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
         })
         .collect();
-    let identities: Vec<_> = adapters
-        .iter()
-        .map(|adapter| Identity::from(adapter.get_info()))
-        .collect();
+    let identities: Vec<_> = adapters.iter().map(|adapter| Identity::from(adapter.get_info())).collect();
     let chosen = each_card_once(&identities);
 
     let mut adapters: Vec<_> = adapters.into_iter().map(Some).collect();
@@ -173,20 +166,14 @@ struct Identity {
 
 impl From<wgpu::AdapterInfo> for Identity {
     fn from(info: wgpu::AdapterInfo) -> Self {
-        Self {
-            backend: info.backend,
-            vendor: info.vendor,
-            device: info.device,
-            name: info.name,
-        }
+        Self { backend: info.backend, vendor: info.vendor, device: info.device, name: info.name }
     }
 }
 
 impl Identity {
     fn same_card(&self, other: &Self) -> bool {
         // Metal gives no numbers, so there the name must do.
-        let numbered =
-            self.vendor != 0 && self.device != 0 && other.vendor != 0 && other.device != 0;
+        let numbered = self.vendor != 0 && self.device != 0 && other.vendor != 0 && other.device != 0;
         if numbered {
             (self.vendor, self.device) == (other.vendor, other.device)
         } else {
@@ -199,24 +186,13 @@ impl Identity {
 /// card behind two backends is kept only for the better of them.
 fn each_card_once(identities: &[Identity]) -> Vec<usize> {
     // Metal first: where Metal exists, Vulkan is a translation of it.
-    const PREFERENCE: [wgpu::Backend; 3] = [
-        wgpu::Backend::Metal,
-        wgpu::Backend::Vulkan,
-        wgpu::Backend::Dx12,
-    ];
+    const PREFERENCE: [wgpu::Backend; 3] = [wgpu::Backend::Metal, wgpu::Backend::Vulkan, wgpu::Backend::Dx12];
     let mut kept: Vec<usize> = Vec::new();
     for backend in PREFERENCE {
         // Each kept card may stand for one adapter of this backend.
         let mut unmatched = kept.clone();
-        for (place, identity) in identities
-            .iter()
-            .enumerate()
-            .filter(|(_, identity)| identity.backend == backend)
-        {
-            match unmatched
-                .iter()
-                .position(|&earlier| identities[earlier].same_card(identity))
-            {
+        for (place, identity) in identities.iter().enumerate().filter(|(_, identity)| identity.backend == backend) {
+            match unmatched.iter().position(|&earlier| identities[earlier].same_card(identity)) {
                 Some(found) => drop(unmatched.swap_remove(found)),
                 None => kept.push(place),
             }
@@ -230,12 +206,7 @@ mod tests {
     use super::*;
 
     fn card(backend: wgpu::Backend, vendor: u32, device: u32, name: &str) -> Identity {
-        Identity {
-            backend,
-            vendor,
-            device,
-            name: name.to_owned(),
-        }
+        Identity { backend, vendor, device, name: name.to_owned() }
     }
 
     #[test]
@@ -264,10 +235,7 @@ mod tests {
     #[test]
     fn metal_is_preferred_to_its_translation() {
         use wgpu::Backend::{Metal, Vulkan};
-        let seen = [
-            card(Vulkan, 0x106b, 0xa140, "Apple M3"),
-            card(Metal, 0, 0, "Apple M3"),
-        ];
+        let seen = [card(Vulkan, 0x106b, 0xa140, "Apple M3"), card(Metal, 0, 0, "Apple M3")];
         assert_eq!(each_card_once(&seen), [1]);
     }
 

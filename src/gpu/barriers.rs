@@ -9,17 +9,13 @@
 //! flow. A barrier must stand where only uniform conditions decide: under uniform `if`s and loops, and after no
 //! `return`, `break` or `continue` that some threads take and others not.
 
-use naga::{
-    AddressSpace, Binding, Block, BuiltIn, Expression, Function, Handle, Module, Span, Statement,
-};
+use naga::{AddressSpace, Binding, Block, BuiltIn, Expression, Function, Handle, Module, Span, Statement};
 
 /// Where the first misplaced barrier stands.
 pub(super) fn misplaced(module: &Module) -> Option<Span> {
     let entries = module.entry_points.iter().map(|entry| &entry.function);
     let functions = module.functions.iter().map(|(_, function)| function);
-    entries
-        .chain(functions)
-        .find_map(|function| Analysis::new(module, function).barrier())
+    entries.chain(functions).find_map(|function| Analysis::new(module, function).barrier())
 }
 
 struct Analysis<'a> {
@@ -51,20 +47,13 @@ impl Exits {
     }
 
     fn or(self, other: Self) -> Self {
-        Self {
-            returned: self.returned || other.returned,
-            left: self.left || other.left,
-        }
+        Self { returned: self.returned || other.returned, left: self.left || other.left }
     }
 }
 
 impl<'a> Analysis<'a> {
     fn new(module: &'a Module, function: &'a Function) -> Self {
-        let mut analysis = Self {
-            module,
-            function,
-            varying: vec![false; function.local_variables.len()],
-        };
+        let mut analysis = Self { module, function, varying: vec![false; function.local_variables.len()] };
         // A variable found varying makes others so; each round finds at least one, or is the last.
         loop {
             let before = analysis.varying.clone();
@@ -91,11 +80,7 @@ impl<'a> Analysis<'a> {
                     }
                     Exits::default()
                 }
-                Statement::Call {
-                    function,
-                    arguments,
-                    ..
-                } => {
+                Statement::Call { function, arguments, .. } => {
                     if !flow.uniform && self.has_barrier(*function) {
                         found.get_or_insert(*span);
                     }
@@ -106,58 +91,32 @@ impl<'a> Analysis<'a> {
                     Exits::default()
                 }
                 Statement::Store { pointer, value } => {
-                    let uniform =
-                        flow.uniform && self.uniform(*value) && self.place_uniform(*pointer);
+                    let uniform = flow.uniform && self.uniform(*value) && self.place_uniform(*pointer);
                     self.give(*pointer, uniform);
                     Exits::default()
                 }
                 Statement::Block(inner) => self.block(inner, flow, found),
-                Statement::If {
-                    condition,
-                    accept,
-                    reject,
-                } => {
-                    let inner = Flow {
-                        uniform: flow.uniform && self.uniform(*condition),
-                    };
+                Statement::If { condition, accept, reject } => {
+                    let inner = Flow { uniform: flow.uniform && self.uniform(*condition) };
                     let accepted = self.block(accept, inner, found);
                     accepted.or(self.block(reject, inner, found))
                 }
                 Statement::Switch { selector, cases } => {
-                    let inner = Flow {
-                        uniform: flow.uniform && self.uniform(*selector),
-                    };
-                    let all = cases
-                        .iter()
-                        .map(|case| self.block(&case.body, inner, found));
+                    let inner = Flow { uniform: flow.uniform && self.uniform(*selector) };
+                    let all = cases.iter().map(|case| self.block(&case.body, inner, found));
                     // A `break` here leaves the switch only, but is taken to leave the loop: stricter, and rare.
                     all.fold(Exits::default(), Exits::or)
                 }
-                Statement::Loop {
-                    body,
-                    continuing,
-                    break_if,
-                } => {
+                Statement::Loop { body, continuing, break_if } => {
                     // Threads that left in one round are missing in the next, so the loop is gone through twice.
                     let once = self.round(body, continuing, *break_if, flow, found);
-                    let again = Flow {
-                        uniform: flow.uniform && !once.any(),
-                    };
+                    let again = Flow { uniform: flow.uniform && !once.any() };
                     let twice = self.round(body, continuing, *break_if, again, found);
                     // Who leaves the loop goes on behind it with all others.
-                    Exits {
-                        returned: once.returned || twice.returned,
-                        left: false,
-                    }
+                    Exits { returned: once.returned || twice.returned, left: false }
                 }
-                Statement::Return { .. } | Statement::Kill => Exits {
-                    returned: !flow.uniform,
-                    left: false,
-                },
-                Statement::Break | Statement::Continue => Exits {
-                    returned: false,
-                    left: !flow.uniform,
-                },
+                Statement::Return { .. } | Statement::Kill => Exits { returned: !flow.uniform, left: false },
+                Statement::Break | Statement::Continue => Exits { returned: false, left: !flow.uniform },
                 _ => Exits::default(),
             };
             exits = exits.or(taken);
@@ -175,15 +134,10 @@ impl<'a> Analysis<'a> {
         found: &mut Option<Span>,
     ) -> Exits {
         let exits = self.block(body, flow, found);
-        let after = Flow {
-            uniform: flow.uniform && !exits.any(),
-        };
+        let after = Flow { uniform: flow.uniform && !exits.any() };
         let exits = exits.or(self.block(continuing, after, found));
         let broken = break_if.is_some_and(|condition| !after.uniform || !self.uniform(condition));
-        exits.or(Exits {
-            returned: false,
-            left: broken,
-        })
+        exits.or(Exits { returned: false, left: broken })
     }
 
     /// Notes what is written through a pointer, where it leads to a local variable.
@@ -196,9 +150,7 @@ impl<'a> Analysis<'a> {
     fn local(&self, pointer: Handle<Expression>) -> Option<Handle<naga::LocalVariable>> {
         match self.function.expressions[pointer] {
             Expression::LocalVariable(variable) => Some(variable),
-            Expression::Access { base, .. } | Expression::AccessIndex { base, .. } => {
-                self.local(base)
-            }
+            Expression::Access { base, .. } | Expression::AccessIndex { base, .. } => self.local(base),
             _ => None,
         }
     }
@@ -224,15 +176,11 @@ impl<'a> Analysis<'a> {
                 let binding = &self.function.arguments[*index as usize].binding;
                 matches!(
                     binding,
-                    Some(Binding::BuiltIn(
-                        BuiltIn::WorkGroupId | BuiltIn::WorkGroupSize | BuiltIn::NumWorkGroups
-                    ))
+                    Some(Binding::BuiltIn(BuiltIn::WorkGroupId | BuiltIn::WorkGroupSize | BuiltIn::NumWorkGroups))
                 )
             }
             Expression::LocalVariable(variable) => !self.varying[variable.index()],
-            Expression::GlobalVariable(variable) => match self.module.global_variables[*variable]
-                .space
-            {
+            Expression::GlobalVariable(variable) => match self.module.global_variables[*variable].space {
                 AddressSpace::Uniform | AddressSpace::Immediate => true,
                 AddressSpace::Storage { access } => !access.contains(naga::StorageAccess::STORE),
                 // What other threads write may have changed between two threads' reads.
@@ -248,24 +196,10 @@ impl<'a> Analysis<'a> {
             Expression::Compose { components, .. } => all(components),
             Expression::Unary { expr, .. } | Expression::As { expr, .. } => self.uniform(*expr),
             Expression::Binary { left, right, .. } => all(&[*left, *right]),
-            Expression::Select {
-                condition,
-                accept,
-                reject,
-            } => all(&[*condition, *accept, *reject]),
+            Expression::Select { condition, accept, reject } => all(&[*condition, *accept, *reject]),
             Expression::Relational { argument, .. } => self.uniform(*argument),
-            Expression::Math {
-                arg,
-                arg1,
-                arg2,
-                arg3,
-                ..
-            } => {
-                self.uniform(*arg)
-                    && [arg1, arg2, arg3]
-                        .into_iter()
-                        .flatten()
-                        .all(|&part| self.uniform(part))
+            Expression::Math { arg, arg1, arg2, arg3, .. } => {
+                self.uniform(*arg) && [arg1, arg2, arg3].into_iter().flatten().all(|&part| self.uniform(part))
             }
             // Results of calls, atomics and subgroup operations, and all that compute shaders of ours do not use.
             _ => false,
@@ -277,18 +211,10 @@ impl<'a> Analysis<'a> {
             block.iter().any(|statement| match statement {
                 Statement::ControlBarrier(_) | Statement::WorkGroupUniformLoad { .. } => true,
                 Statement::Block(inner) => within(module, inner),
-                Statement::If { accept, reject, .. } => {
-                    within(module, accept) || within(module, reject)
-                }
-                Statement::Switch { cases, .. } => {
-                    cases.iter().any(|case| within(module, &case.body))
-                }
-                Statement::Loop {
-                    body, continuing, ..
-                } => within(module, body) || within(module, continuing),
-                Statement::Call { function, .. } => {
-                    within(module, &module.functions[*function].body)
-                }
+                Statement::If { accept, reject, .. } => within(module, accept) || within(module, reject),
+                Statement::Switch { cases, .. } => cases.iter().any(|case| within(module, &case.body)),
+                Statement::Loop { body, continuing, .. } => within(module, body) || within(module, continuing),
+                Statement::Call { function, .. } => within(module, &module.functions[*function].body),
                 _ => false,
             })
         }

@@ -19,12 +19,7 @@ const PIECE: usize = 32 << 20;
 /// [`Error::TooLarge`] above [`Gpu::max_buffer_bytes`], [`Error::OutOfMemory`] when the device has no room.
 pub fn storage(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
     use wgpu::BufferUsages as Usage;
-    create(
-        gpu,
-        what,
-        bytes,
-        Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST,
-    )
+    create(gpu, what, bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)
 }
 
 /// A [`storage`] buffer that holds `data`.
@@ -42,56 +37,28 @@ pub fn storage_of<T: NoUninit>(gpu: &Gpu, what: &str, data: &[T]) -> Result<wgpu
 /// # Errors
 /// As [`storage`].
 pub fn uniform(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
-    create(
-        gpu,
-        what,
-        bytes,
-        wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-    )
+    create(gpu, what, bytes, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST)
 }
 
 /// A buffer of any usage, its length rounded up to a multiple of [`GRAIN`] and never zero.
 ///
 /// # Errors
 /// As [`storage`]; [`Error::Device`] when the usages do not go together.
-pub fn create(
-    gpu: &Gpu,
-    what: &str,
-    bytes: u64,
-    usage: wgpu::BufferUsages,
-) -> Result<wgpu::Buffer> {
+pub fn create(gpu: &Gpu, what: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
     let adapter = || gpu.name().to_owned();
     let limit = gpu.max_buffer_bytes();
-    let size = bytes
-        .max(1)
-        .checked_next_multiple_of(GRAIN)
-        .filter(|&size| size <= limit);
+    let size = bytes.max(1).checked_next_multiple_of(GRAIN).filter(|&size| size <= limit);
     let Some(size) = size else {
-        return Err(Error::TooLarge {
-            adapter: adapter(),
-            what: what.to_owned(),
-            bytes,
-            limit,
-        });
+        return Err(Error::TooLarge { adapter: adapter(), what: what.to_owned(), bytes, limit });
     };
-    let descriptor = wgpu::BufferDescriptor {
-        label: Some(what),
-        size,
-        usage,
-        mapped_at_creation: false,
-    };
+    let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
     let (buffer, error) = gpu.catching(|| gpu.device.create_buffer(&descriptor));
     match error {
         None => Ok(buffer),
-        Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::OutOfMemory {
-            adapter: adapter(),
-            what: what.to_owned(),
-            bytes,
-        }),
-        Some(error) => Err(Error::Device {
-            adapter: adapter(),
-            reason: format!("{what}: {}", describe(&error)),
-        }),
+        Some(wgpu::Error::OutOfMemory { .. }) => {
+            Err(Error::OutOfMemory { adapter: adapter(), what: what.to_owned(), bytes })
+        }
+        Some(error) => Err(Error::Device { adapter: adapter(), reason: format!("{what}: {}", describe(&error)) }),
     }
 }
 
@@ -101,12 +68,7 @@ pub fn create(
 ///
 /// # Errors
 /// [`Error::Range`] and [`Error::Alignment`]; what [`Gpu::check`] returns.
-pub fn upload<T: NoUninit>(
-    gpu: &Gpu,
-    buffer: &wgpu::Buffer,
-    offset: u64,
-    data: &[T],
-) -> Result<()> {
+pub fn upload<T: NoUninit>(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, data: &[T]) -> Result<()> {
     let bytes: &[u8] = bytemuck::cast_slice(data);
     inside(buffer, offset, bytes.len() as u64)?;
     let mut earlier = None;
@@ -159,9 +121,7 @@ pub fn download(gpu: &Gpu, buffer: &wgpu::Buffer, range: Range<u64>) -> Result<V
         encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, ..size, |_| {});
         gpu.submit(encoder);
         gpu.wait()?;
-        let view = staging
-            .get_mapped_range(..size)
-            .map_err(|error| not_mapped(gpu, &error))?;
+        let view = staging.get_mapped_range(..size).map_err(|error| not_mapped(gpu, &error))?;
         bytes.extend_from_slice(&view);
         drop(view);
         staging.unmap();
@@ -191,35 +151,21 @@ pub fn download_as<T: AnyBitPattern + NoUninit>(
 /// Checks that a write of `length` bytes from `offset` on, rounded up to whole words, lies in a buffer.
 pub(super) fn inside(buffer: &wgpu::Buffer, offset: u64, length: u64) -> Result<()> {
     let end = offset.saturating_add(length);
-    if end
-        .checked_next_multiple_of(4)
-        .is_none_or(|end| end > buffer.size())
-    {
+    if end.checked_next_multiple_of(4).is_none_or(|end| end > buffer.size()) {
         return Err(out_of_range(offset, end, buffer.size()));
     }
     if !offset.is_multiple_of(4) {
-        return Err(Error::Alignment {
-            what: "a buffer".to_owned(),
-            offset,
-        });
+        return Err(Error::Alignment { what: "a buffer".to_owned(), offset });
     }
     Ok(())
 }
 
 fn out_of_range(start: u64, end: u64, bytes: u64) -> Error {
-    Error::Range {
-        what: "a buffer".to_owned(),
-        start,
-        end,
-        bytes,
-    }
+    Error::Range { what: "a buffer".to_owned(), start, end, bytes }
 }
 
 pub(super) fn not_mapped(gpu: &Gpu, error: &wgpu::MapRangeError) -> Error {
-    Error::Device {
-        adapter: gpu.name().to_owned(),
-        reason: error.to_string(),
-    }
+    Error::Device { adapter: gpu.name().to_owned(), reason: error.to_string() }
 }
 
 #[cfg(test)]
@@ -249,10 +195,7 @@ mod tests {
         assert_eq!(download(&gpu, &buffer, 0..255).unwrap(), bytes);
         assert_eq!(download(&gpu, &buffer, 3..9).unwrap(), bytes[3..9]);
         upload(&gpu, &buffer, 8, &[7.5f32, -1.0]).unwrap();
-        assert_eq!(
-            download_as::<f32>(&gpu, &buffer, 8, 2).unwrap(),
-            [7.5, -1.0]
-        );
+        assert_eq!(download_as::<f32>(&gpu, &buffer, 8, 2).unwrap(), [7.5, -1.0]);
         assert_eq!(download(&gpu, &buffer, 16..20).unwrap(), bytes[16..20]);
     }
 
@@ -261,9 +204,7 @@ mod tests {
         let Some(gpu) = testing::software() else {
             return;
         };
-        let words: Vec<u32> = (0..(PIECE * 2 + 4096) as u32 / 4)
-            .map(|n| n.wrapping_mul(2_654_435_761))
-            .collect();
+        let words: Vec<u32> = (0..(PIECE * 2 + 4096) as u32 / 4).map(|n| n.wrapping_mul(2_654_435_761)).collect();
         let buffer = storage_of(&gpu, "words", &words).unwrap();
         assert!(download_as::<u32>(&gpu, &buffer, 0, words.len()).unwrap() == words);
     }
@@ -274,26 +215,11 @@ mod tests {
             return;
         };
         let buffer = storage(&gpu, "small", 16).unwrap();
-        assert!(matches!(
-            download(&gpu, &buffer, 8..20),
-            Err(Error::Range { .. })
-        ));
-        assert!(matches!(
-            download(&gpu, &buffer, u64::MAX - 1..u64::MAX),
-            Err(Error::Range { .. })
-        ));
-        assert!(matches!(
-            upload(&gpu, &buffer, 16, &[1u32]),
-            Err(Error::Range { .. })
-        ));
-        assert!(matches!(
-            upload(&gpu, &buffer, u64::MAX, &[1u32]),
-            Err(Error::Range { .. })
-        ));
-        assert!(matches!(
-            upload(&gpu, &buffer, 2, &[1u32]),
-            Err(Error::Alignment { .. })
-        ));
+        assert!(matches!(download(&gpu, &buffer, 8..20), Err(Error::Range { .. })));
+        assert!(matches!(download(&gpu, &buffer, u64::MAX - 1..u64::MAX), Err(Error::Range { .. })));
+        assert!(matches!(upload(&gpu, &buffer, 16, &[1u32]), Err(Error::Range { .. })));
+        assert!(matches!(upload(&gpu, &buffer, u64::MAX, &[1u32]), Err(Error::Range { .. })));
+        assert!(matches!(upload(&gpu, &buffer, 2, &[1u32]), Err(Error::Alignment { .. })));
         gpu.check().unwrap();
     }
 
@@ -304,10 +230,7 @@ mod tests {
         };
         for bytes in [gpu.max_buffer_bytes() + 1, u64::MAX] {
             let error = storage(&gpu, "table `item`", bytes).unwrap_err();
-            assert!(
-                matches!(&error, Error::TooLarge { what, .. } if what == "table `item`"),
-                "{error}"
-            );
+            assert!(matches!(&error, Error::TooLarge { what, .. } if what == "table `item`"), "{error}");
         }
         gpu.check().unwrap();
     }

@@ -55,13 +55,8 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Open`] with the driver's reason.
-    pub fn open(
-        adapter: &wgpu::Adapter,
-        summary: AdapterSummary,
-        options: OpenOptions,
-    ) -> Result<Self> {
-        let useful =
-            wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    pub fn open(adapter: &wgpu::Adapter, summary: AdapterSummary, options: OpenOptions) -> Result<Self> {
+        let useful = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
         let limits = wanted_limits(&adapter.limits(), options);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("polyscene"),
@@ -69,13 +64,8 @@ impl Gpu {
             required_limits: limits.clone(),
             ..Default::default()
         };
-        let (device, queue) =
-            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| {
-                Error::Open {
-                    adapter: summary.name.clone(),
-                    reason: error.to_string(),
-                }
-            })?;
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| Error::Open { adapter: summary.name.clone(), reason: error.to_string() })?;
 
         let complaints = Arc::new(Mutex::new(Complaints::default()));
         let slot = Arc::clone(&complaints);
@@ -90,14 +80,7 @@ impl Gpu {
             }
         });
         let checked = options.checked;
-        Ok(Self {
-            device,
-            queue,
-            summary: Arc::new(summary),
-            checked,
-            limits,
-            complaints,
-        })
+        Ok(Self { device, queue, summary: Arc::new(summary), checked, limits, complaints })
     }
 
     /// The adapter's name, for messages.
@@ -120,11 +103,7 @@ impl Gpu {
 
     /// Most bytes that one storage binding can see: a multiple of 256, so that shards of a buffer can start there.
     pub fn max_binding_bytes(&self) -> u64 {
-        self.limits
-            .max_storage_buffer_binding_size
-            .min(self.max_buffer_bytes())
-            / 256
-            * 256
+        self.limits.max_storage_buffer_binding_size.min(self.max_buffer_bytes()) / 256 * 256
     }
 
     /// Most bytes of one buffer.
@@ -134,9 +113,7 @@ impl Gpu {
 
     /// The distance in bytes between uniform structs of `bytes` bytes that are bound with a dynamic offset.
     pub fn uniform_stride(&self, bytes: u64) -> u64 {
-        bytes
-            .max(1)
-            .next_multiple_of(self.limits.min_uniform_buffer_offset_alignment.into())
+        bytes.max(1).next_multiple_of(self.limits.min_uniform_buffer_offset_alignment.into())
     }
 
     /// Whether shaders may use half-precision numbers.
@@ -158,16 +135,10 @@ impl Gpu {
         let complaints = lock(&self.complaints);
         let adapter = || self.summary.name.clone();
         if let Some(reason) = complaints.lost.clone() {
-            return Err(Error::DeviceLost {
-                adapter: adapter(),
-                reason,
-            });
+            return Err(Error::DeviceLost { adapter: adapter(), reason });
         }
         match complaints.error.clone() {
-            Some(reason) => Err(Error::Device {
-                adapter: adapter(),
-                reason,
-            }),
+            Some(reason) => Err(Error::Device { adapter: adapter(), reason }),
             None => Ok(()),
         }
     }
@@ -179,8 +150,7 @@ impl Gpu {
 
     /// A new encoder.
     pub fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
-        self.device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
     }
 
     /// Runs the callbacks of finished work, and returns at once.
@@ -204,34 +174,23 @@ impl Gpu {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
-        let wait = wgpu::PollType::Wait {
-            submission_index: Some(submission),
-            timeout: None,
-        };
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
         self.drive(|| self.device.poll(wait))
     }
 
-    fn drive(
-        &self,
-        poll: impl FnOnce() -> Result<wgpu::PollStatus, wgpu::PollError>,
-    ) -> Result<()> {
+    fn drive(&self, poll: impl FnOnce() -> Result<wgpu::PollStatus, wgpu::PollError>) -> Result<()> {
         // wgpu panics in poll when the driver says that the device is lost, which a long dispatch under a watchdog
         // can bring about: the one panic of its that users can meet, so it becomes an error here.
         let polled = catch_unwind(AssertUnwindSafe(poll));
         if let Err(panic) = &polled {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            let reason = text
-                .unwrap_or("the driver reported an error while waiting")
-                .to_owned();
+            let reason = text.unwrap_or("the driver reported an error while waiting").to_owned();
             lock(&self.complaints).lost.get_or_insert(reason);
         }
         self.check()?;
         match polled {
-            Ok(Err(error)) => Err(Error::Device {
-                adapter: self.name().to_owned(),
-                reason: error.to_string(),
-            }),
+            Ok(Err(error)) => Err(Error::Device { adapter: self.name().to_owned(), reason: error.to_string() }),
             _ => Ok(()),
         }
     }
@@ -266,14 +225,10 @@ impl Gpu {
 fn wanted_limits(has: &wgpu::Limits, options: OpenOptions) -> wgpu::Limits {
     let binding = has.max_storage_buffer_binding_size;
     wgpu::Limits {
-        max_storage_buffer_binding_size: options
-            .max_binding_bytes
-            .map_or(binding, |most| most.min(binding)),
+        max_storage_buffer_binding_size: options.max_binding_bytes.map_or(binding, |most| most.min(binding)),
         max_buffer_size: has.max_buffer_size,
         // Not raised: a kernel that needs more would fail elsewhere, so it shall fail here.
-        max_storage_buffers_per_shader_stage: has
-            .max_storage_buffers_per_shader_stage
-            .min(STORAGE_BUFFERS),
+        max_storage_buffers_per_shader_stage: has.max_storage_buffers_per_shader_stage.min(STORAGE_BUFFERS),
         max_compute_workgroup_storage_size: has.max_compute_workgroup_storage_size,
         max_compute_invocations_per_workgroup: has.max_compute_invocations_per_workgroup,
         max_compute_workgroup_size_x: has.max_compute_workgroup_size_x,
@@ -319,10 +274,7 @@ mod tests {
 
     #[test]
     fn a_lowered_binding_limit_is_the_devices_limit() {
-        let options = OpenOptions {
-            max_binding_bytes: Some(65_536),
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions { max_binding_bytes: Some(65_536), ..OpenOptions::default() };
         let Some(gpu) = testing::software_with(options) else {
             return;
         };
@@ -345,10 +297,7 @@ mod tests {
         // Not allowed: the buffer has no COPY_DST.
         gpu.queue.write_buffer(&buffer, 0, &[0; 16]);
         let text = gpu.check().unwrap_err().to_string();
-        assert!(
-            text.contains("COPY_DST") && text.contains(gpu.name()),
-            "{text}"
-        );
+        assert!(text.contains("COPY_DST") && text.contains(gpu.name()), "{text}");
         assert!(gpu.wait().is_err());
     }
 
@@ -357,14 +306,8 @@ mod tests {
         let Some(gpu) = testing::software() else {
             return;
         };
-        let text = gpu
-            .drive(|| panic!("Error in Device::poll: {}", "Parent device is lost"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            text.contains("was lost: Error in Device::poll: Parent device is lost"),
-            "{text}"
-        );
+        let text = gpu.drive(|| panic!("Error in Device::poll: {}", "Parent device is lost")).unwrap_err().to_string();
+        assert!(text.contains("was lost: Error in Device::poll: Parent device is lost"), "{text}");
         assert!(matches!(gpu.clone().check(), Err(Error::DeviceLost { .. })));
     }
 

@@ -8,9 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The text given for a device is not a device choice.
-    #[error(
-        "`{given}` is not a device: give auto, cpu, software, an adapter's number, or part of its name"
-    )]
+    #[error("`{given}` is not a device: give auto, cpu, software, an adapter's number, or part of its name")]
     DeviceChoice {
         /// The text as given.
         given: String,
@@ -34,9 +32,7 @@ pub enum Error {
         available: String,
     },
     /// The driver would not open a device on an adapter.
-    #[error(
-        "cannot open {adapter}: {reason}\nUpdate its driver, or choose another device (see `polyscene devices`)."
-    )]
+    #[error("cannot open {adapter}: {reason}\nUpdate its driver, or choose another device (see `polyscene devices`).")]
     Open {
         /// The adapter's name.
         adapter: String,

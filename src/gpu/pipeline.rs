@@ -47,19 +47,11 @@ impl Pipeline {
         let fault = |reason| self.fault(gpu, reason);
         let declared: Vec<_> = self.reflection.group(BUFFERS).collect();
         if declared.len() != buffers.len() {
-            let names: Vec<_> = declared
-                .iter()
-                .map(|binding| binding.name.as_str())
-                .collect();
+            let names: Vec<_> = declared.iter().map(|binding| binding.name.as_str()).collect();
             let (wanted, given) = (names.join(", "), buffers.len());
-            return Err(fault(format!(
-                "it binds {} buffers ({wanted}), and {given} were given",
-                names.len()
-            )));
+            return Err(fault(format!("it binds {} buffers ({wanted}), and {given} were given", names.len())));
         }
-        let layout = self
-            .layout(BUFFERS)
-            .ok_or_else(|| fault("it binds no buffers".to_owned()))?;
+        let layout = self.layout(BUFFERS).ok_or_else(|| fault("it binds no buffers".to_owned()))?;
         let entries: Vec<_> = declared
             .iter()
             .zip(buffers)
@@ -77,12 +69,7 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Pipeline`] when the shader has none, or the buffer does not suit.
     pub fn bind_clock(&self, gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<wgpu::BindGroup> {
-        let missing = || {
-            self.fault(
-                gpu,
-                format!("it has no uniform at @group({CLOCK}) @binding(0)"),
-            )
-        };
+        let missing = || self.fault(gpu, format!("it has no uniform at @group({CLOCK}) @binding(0)"));
         let layout = self.layout(CLOCK).ok_or_else(missing)?;
         let binding = self.reflection.group(CLOCK).next().ok_or_else(missing)?;
         let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -90,14 +77,7 @@ impl Pipeline {
             offset: 0,
             size: NonZeroU64::new(binding.min_bytes.into()),
         });
-        self.bind_group(
-            gpu,
-            layout,
-            &[wgpu::BindGroupEntry {
-                binding: 0,
-                resource,
-            }],
-        )
+        self.bind_group(gpu, layout, &[wgpu::BindGroupEntry { binding: 0, resource }])
     }
 
     fn bind_group(
@@ -106,11 +86,7 @@ impl Pipeline {
         layout: &wgpu::BindGroupLayout,
         entries: &[wgpu::BindGroupEntry<'_>],
     ) -> Result<wgpu::BindGroup> {
-        let descriptor = wgpu::BindGroupDescriptor {
-            label: Some(&self.name),
-            layout,
-            entries,
-        };
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(&self.name), layout, entries };
         let (group, error) = gpu.catching(|| gpu.device.create_bind_group(&descriptor));
         match error {
             None => Ok(group),
@@ -119,11 +95,7 @@ impl Pipeline {
     }
 
     fn fault(&self, gpu: &Gpu, reason: String) -> Error {
-        Error::Pipeline {
-            shader: self.name.clone(),
-            adapter: gpu.name().to_owned(),
-            reason,
-        }
+        Error::Pipeline { shader: self.name.clone(), adapter: gpu.name().to_owned(), reason }
     }
 }
 
@@ -159,11 +131,7 @@ impl PipelineCache {
         }
         // Not under the lock: others may want what is built already.
         let built = Arc::new(build(gpu, shader)?);
-        Ok(Arc::clone(
-            self.lock()
-                .entry(Arc::clone(shader.text()))
-                .or_insert(built),
-        ))
+        Ok(Arc::clone(self.lock().entry(Arc::clone(shader.text())).or_insert(built)))
     }
 
     /// The pipelines of many shaders in their order, the missing ones built on all processors.
@@ -172,14 +140,9 @@ impl PipelineCache {
     /// As [`get`](Self::get), for the first shader at fault.
     pub fn get_all(&self, gpu: &Gpu, shaders: &[Shader]) -> Result<Vec<Arc<Pipeline>>> {
         let mut texts = HashMap::new();
-        let variants: Vec<_> = shaders
-            .iter()
-            .filter(|shader| texts.insert(Arc::clone(shader.text()), ()).is_none())
-            .collect();
-        let faults: Vec<_> = variants
-            .par_iter()
-            .map(|shader| self.get(gpu, shader).err())
-            .collect();
+        let variants: Vec<_> =
+            shaders.iter().filter(|shader| texts.insert(Arc::clone(shader.text()), ()).is_none()).collect();
+        let faults: Vec<_> = variants.par_iter().map(|shader| self.get(gpu, shader).err()).collect();
         if let Some(fault) = faults.into_iter().flatten().next() {
             return Err(fault);
         }
@@ -193,19 +156,12 @@ impl PipelineCache {
 }
 
 fn build(gpu: &Gpu, shader: &Shader) -> Result<Pipeline> {
-    let fault = |reason| Error::Pipeline {
-        shader: shader.name().to_owned(),
-        adapter: gpu.name().to_owned(),
-        reason,
-    };
+    let fault = |reason| Error::Pipeline { shader: shader.name().to_owned(), adapter: gpu.name().to_owned(), reason };
     let reflection = shader.reflect()?;
     fits(gpu, &reflection).map_err(fault)?;
 
     let source = wgpu::ShaderSource::Wgsl(shader.text().as_ref().into());
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(shader.name()),
-        source,
-    };
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(shader.name()), source };
     let (module, error) = gpu.catching(|| {
         if gpu.checked {
             gpu.device.create_shader_module(descriptor)
@@ -213,66 +169,47 @@ fn build(gpu: &Gpu, shader: &Shader) -> Result<Pipeline> {
             // SAFETY: the texts are this program's own, never a user's. They index by shapes that the plan made the
             // buffers for and by ids that were checked when the data was encoded, their loops are bounded by those
             // shapes, and they divide by constants above zero. The tests run every shader with the checks on too.
-            unsafe {
-                gpu.device.create_shader_module_trusted(
-                    descriptor,
-                    wgpu::ShaderRuntimeChecks::unchecked(),
-                )
-            }
+            unsafe { gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         }
     });
     if let Some(error) = error {
         let messages = pollster::block_on(module.get_compilation_info()).messages;
-        let reason = messages.into_iter().next().map_or_else(
-            || describe(&error),
-            |message| shader.fault(&message.message, message.location).to_string(),
-        );
+        let reason = messages
+            .into_iter()
+            .next()
+            .map_or_else(|| describe(&error), |message| shader.fault(&message.message, message.location).to_string());
         return Err(fault(reason));
     }
 
     let (built, error) = gpu.catching(|| {
-        let last = reflection
-            .bindings
-            .iter()
-            .map(|binding| binding.group)
-            .max();
-        let layouts: Vec<_> = (0..last.map_or(0, |last| last + 1))
-            .map(|group| layout(gpu, shader.name(), &reflection, group))
-            .collect();
+        let last = reflection.bindings.iter().map(|binding| binding.group).max();
+        let layouts: Vec<_> =
+            (0..last.map_or(0, |last| last + 1)).map(|group| layout(gpu, shader.name(), &reflection, group)).collect();
         let references: Vec<_> = layouts.iter().map(Option::as_ref).collect();
-        let all = gpu
-            .device
-            .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(shader.name()),
-                bind_group_layouts: &references,
-                immediate_size: 0,
-            });
-        let pipeline = gpu
-            .device
-            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(shader.name()),
-                layout: Some(&all),
-                module: &module,
-                entry_point: Some(ENTRY),
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    // Our shaders write workgroup memory before they read it; zeros first would cost time and a barrier.
-                    zero_initialize_workgroup_memory: false,
-                    ..Default::default()
-                },
-                cache: None,
-            });
+        let all = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(shader.name()),
+            bind_group_layouts: &references,
+            immediate_size: 0,
+        });
+        let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(shader.name()),
+            layout: Some(&all),
+            module: &module,
+            entry_point: Some(ENTRY),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Our shaders write workgroup memory before they read it; zeros first would cost time and a barrier.
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
         (pipeline, layouts)
     });
     if let Some(error) = error {
         return Err(fault(describe(&error)));
     }
     let (pipeline, layouts) = built;
-    Ok(Pipeline {
-        name: shader.name().to_owned(),
-        pipeline,
-        reflection,
-        layouts,
-    })
+    Ok(Pipeline { name: shader.name().to_owned(), pipeline, reflection, layouts })
 }
 
 /// Says in our words what wgpu would say in its own, and keeps to our two groups.
@@ -288,46 +225,24 @@ fn fits(gpu: &Gpu, reflection: &Reflection) -> Result<(), String> {
             ));
         }
     }
-    let storage = reflection
-        .bindings
-        .iter()
-        .filter(|binding| binding.kind != BindingKind::Uniform)
-        .count();
+    let storage = reflection.bindings.iter().filter(|binding| binding.kind != BindingKind::Uniform).count();
     let most = limits.max_storage_buffers_per_shader_stage;
     if storage > most as usize {
-        return Err(format!(
-            "it binds {storage} storage buffers, and the limit is {most}"
-        ));
+        return Err(format!("it binds {storage} storage buffers, and the limit is {most}"));
     }
-    let threads: u64 = reflection
-        .workgroup_size
-        .iter()
-        .map(|&n| u64::from(n))
-        .product();
+    let threads: u64 = reflection.workgroup_size.iter().map(|&n| u64::from(n)).product();
     let most = limits.max_compute_invocations_per_workgroup;
     if threads > u64::from(most) {
-        return Err(format!(
-            "its workgroups have {threads} threads, and the limit is {most}"
-        ));
+        return Err(format!("its workgroups have {threads} threads, and the limit is {most}"));
     }
-    let (bytes, most) = (
-        reflection.workgroup_bytes,
-        limits.max_compute_workgroup_storage_size,
-    );
+    let (bytes, most) = (reflection.workgroup_bytes, limits.max_compute_workgroup_storage_size);
     if bytes > most {
-        return Err(format!(
-            "its workgroups share {bytes} bytes of memory, and the limit is {most}"
-        ));
+        return Err(format!("its workgroups share {bytes} bytes of memory, and the limit is {most}"));
     }
     Ok(())
 }
 
-fn layout(
-    gpu: &Gpu,
-    label: &str,
-    reflection: &Reflection,
-    group: u32,
-) -> Option<wgpu::BindGroupLayout> {
+fn layout(gpu: &Gpu, label: &str, reflection: &Reflection, group: u32) -> Option<wgpu::BindGroupLayout> {
     let entries: Vec<_> = reflection
         .group(group)
         .map(|binding| wgpu::BindGroupLayoutEntry {
@@ -335,12 +250,8 @@ fn layout(
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer {
                 ty: match binding.kind {
-                    BindingKind::StorageRead => {
-                        wgpu::BufferBindingType::Storage { read_only: true }
-                    }
-                    BindingKind::StorageReadWrite => {
-                        wgpu::BufferBindingType::Storage { read_only: false }
-                    }
+                    BindingKind::StorageRead => wgpu::BufferBindingType::Storage { read_only: true },
+                    BindingKind::StorageReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
                     BindingKind::Uniform => wgpu::BufferBindingType::Uniform,
                 },
                 has_dynamic_offset: group == CLOCK,
@@ -351,11 +262,7 @@ fn layout(
         })
         .collect();
     (!entries.is_empty()).then(|| {
-        gpu.device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                label: Some(label),
-                entries: &entries,
-            })
+        gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries })
     })
 }
 
@@ -385,9 +292,7 @@ mod tests {
     }
 
     fn affine(length: u32, shift: f32) -> Shader {
-        let source = Source::new("affine", AFFINE)
-            .with("LENGTH", length)
-            .with("SHIFT", shift);
+        let source = Source::new("affine", AFFINE).with("LENGTH", length).with("SHIFT", shift);
         source.expand(common).unwrap()
     }
 
@@ -400,22 +305,12 @@ mod tests {
     #[test]
     fn dispatches_compute_what_the_text_says() {
         for checked in [false, true] {
-            let Some(gpu) = testing::software_with(OpenOptions {
-                checked,
-                ..OpenOptions::default()
-            }) else {
+            let Some(gpu) = testing::software_with(OpenOptions { checked, ..OpenOptions::default() }) else {
                 return;
             };
             let cache = PipelineCache::new();
-            let built = cache
-                .get_all(
-                    &gpu,
-                    &[affine(100, 0.5), plain("negate", NEGATE), affine(90, 1.0)],
-                )
-                .unwrap();
-            let [first, negate, second] = &built[..] else {
-                panic!("three pipelines")
-            };
+            let built = cache.get_all(&gpu, &[affine(100, 0.5), plain("negate", NEGATE), affine(90, 1.0)]).unwrap();
+            let [first, negate, second] = &built[..] else { panic!("three pipelines") };
 
             let input: Vec<f32> = (0..100).map(|n| n as f32).collect();
             let x = buffer::storage_of(&gpu, "x", &input).unwrap();
@@ -452,11 +347,7 @@ mod tests {
 
             let result: Vec<f32> = buffer::download_as(&gpu, &z, 0, 128).unwrap();
             for (n, &value) in result.iter().enumerate() {
-                let wanted = if n < 90 {
-                    -(n as f32 * 2.0 + 0.5) * 3.0 + 1.0
-                } else {
-                    0.0
-                };
+                let wanted = if n < 90 { -(n as f32 * 2.0 + 0.5) * 3.0 + 1.0 } else { 0.0 };
                 assert_eq!(value, wanted, "at {n}, checked: {checked}");
             }
         }
@@ -470,10 +361,7 @@ mod tests {
         };
         let cache = PipelineCache::new();
         let (affine, negate) = (affine(64, 0.0), plain("negate", NEGATE));
-        let (affine, negate) = (
-            cache.get(&gpu, &affine).unwrap(),
-            cache.get(&gpu, &negate).unwrap(),
-        );
+        let (affine, negate) = (cache.get(&gpu, &affine).unwrap(), cache.get(&gpu, &negate).unwrap());
         let x = buffer::storage_of(&gpu, "x", &[1.0f32; 64]).unwrap();
         let y = buffer::storage(&gpu, "y", 256).unwrap();
         let clock = buffer::uniform(&gpu, "clock", gpu.uniform_stride(8)).unwrap();
@@ -496,10 +384,7 @@ mod tests {
         }
         drop(pass);
         gpu.submit(encoder);
-        assert_eq!(
-            buffer::download_as::<f32>(&gpu, &x, 0, 64).unwrap(),
-            [25.0; 64]
-        );
+        assert_eq!(buffer::download_as::<f32>(&gpu, &x, 0, 64).unwrap(), [25.0; 64]);
     }
 
     #[test]
@@ -509,15 +394,10 @@ mod tests {
         };
         let cache = PipelineCache::new();
         assert!(cache.is_empty());
-        let built = cache
-            .get_all(&gpu, &[affine(1, 0.0), affine(2, 0.0), affine(1, 0.0)])
-            .unwrap();
+        let built = cache.get_all(&gpu, &[affine(1, 0.0), affine(2, 0.0), affine(1, 0.0)]).unwrap();
         assert_eq!(cache.len(), 2);
         assert!(Arc::ptr_eq(&built[0], &built[2]));
-        assert!(Arc::ptr_eq(
-            &built[1],
-            &cache.get(&gpu, &affine(2, 0.0)).unwrap()
-        ));
+        assert!(Arc::ptr_eq(&built[1], &cache.get(&gpu, &affine(2, 0.0)).unwrap()));
         assert_eq!(cache.len(), 2);
     }
 
@@ -529,16 +409,10 @@ mod tests {
         let cache = PipelineCache::new();
         let fault = |name: &str, text| cache.get(&gpu, &plain(name, text)).unwrap_err().to_string();
 
-        let text = fault(
-            "misspelt",
-            "@compute @workgroup_size(64)\nfn main() { let x = foo(); }\n",
-        );
+        let text = fault("misspelt", "@compute @workgroup_size(64)\nfn main() { let x = foo(); }\n");
         assert!(text.starts_with("shaders/misspelt.wgsl:2:"), "{text}");
         let text = fault("wide", "@compute @workgroup_size(64, 64)\nfn main() {}\n");
-        assert!(
-            text.contains("wide") && text.contains("4096 threads"),
-            "{text}"
-        );
+        assert!(text.contains("wide") && text.contains("4096 threads"), "{text}");
         let text = fault(
             "far",
             "@group(2) @binding(0) var<storage, read> x: array<f32>;\n\
@@ -550,26 +424,14 @@ mod tests {
             .chain(["@compute @workgroup_size(1) fn main() {}\n".to_owned()])
             .collect();
         let text = fault("nine", nine.leak());
-        assert!(
-            text.contains("9 storage buffers, and the limit is 8"),
-            "{text}"
-        );
+        assert!(text.contains("9 storage buffers, and the limit is 8"), "{text}");
         let memory = "var<workgroup> x: array<f32, 100000>;\n@compute @workgroup_size(1) fn main() { x[0] = 1.0; }\n";
         let text = fault("greedy", memory);
         assert!(text.contains("400000 bytes"), "{text}");
 
         // In a batch too, and the others do not suffer.
-        let batch = [
-            affine(1, 0.0),
-            plain("wide", "@compute @workgroup_size(64, 64)\nfn main() {}\n"),
-        ];
-        assert!(
-            cache
-                .get_all(&gpu, &batch)
-                .unwrap_err()
-                .to_string()
-                .contains("wide")
-        );
+        let batch = [affine(1, 0.0), plain("wide", "@compute @workgroup_size(64, 64)\nfn main() {}\n")];
+        assert!(cache.get_all(&gpu, &batch).unwrap_err().to_string().contains("wide"));
         gpu.check().unwrap();
     }
 
@@ -579,11 +441,8 @@ mod tests {
         let Some(gpu) = testing::software() else {
             return;
         };
-        let text =
-            "@compute @workgroup_size(1)\nfn main() {\n  var x = 1.0lf;\n  x = x * 2.0lf;\n}\n";
-        let error = PipelineCache::new()
-            .get(&gpu, &plain("double", text))
-            .unwrap_err();
+        let text = "@compute @workgroup_size(1)\nfn main() {\n  var x = 1.0lf;\n  x = x * 2.0lf;\n}\n";
+        let error = PipelineCache::new().get(&gpu, &plain("double", text)).unwrap_err();
         assert!(matches!(error, Error::Pipeline { .. }), "{error}");
         assert!(error.to_string().contains("shaders/double.wgsl"), "{error}");
         gpu.check().unwrap();
@@ -594,27 +453,12 @@ mod tests {
         let Some(gpu) = testing::software() else {
             return;
         };
-        let negate = PipelineCache::new()
-            .get(&gpu, &plain("negate", NEGATE))
-            .unwrap();
+        let negate = PipelineCache::new().get(&gpu, &plain("negate", NEGATE)).unwrap();
         let text = negate.bind(&gpu, &[]).unwrap_err().to_string();
-        assert!(
-            text.contains("it binds 1 buffers (values), and 0 were given"),
-            "{text}"
-        );
+        assert!(text.contains("it binds 1 buffers (values), and 0 were given"), "{text}");
         let uniform = buffer::uniform(&gpu, "no storage", 16).unwrap();
-        assert!(
-            negate
-                .bind(&gpu, &[uniform.as_entire_buffer_binding()])
-                .is_err()
-        );
-        assert!(
-            negate
-                .bind_clock(&gpu, &uniform)
-                .unwrap_err()
-                .to_string()
-                .contains("no uniform")
-        );
+        assert!(negate.bind(&gpu, &[uniform.as_entire_buffer_binding()]).is_err());
+        assert!(negate.bind_clock(&gpu, &uniform).unwrap_err().to_string().contains("no uniform"));
         gpu.check().unwrap();
     }
 }

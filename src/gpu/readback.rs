@@ -49,12 +49,7 @@ impl Readback {
     /// # Errors
     /// As [`buffer::create`].
     pub fn new(gpu: &Gpu, what: &str, bytes: u64, slots: usize) -> Result<Self> {
-        let mut ring = Self {
-            what: what.to_owned(),
-            bytes,
-            free: Vec::new(),
-            flying: VecDeque::new(),
-        };
+        let mut ring = Self { what: what.to_owned(), bytes, free: Vec::new(), flying: VecDeque::new() };
         for _ in 0..slots {
             let slot = ring.slot(gpu)?;
             ring.free.push(slot);
@@ -89,20 +84,12 @@ impl Readback {
             let length = range.end.saturating_sub(range.start);
             buffer::inside(source, range.start, length)?;
             if !length.is_multiple_of(4) {
-                return Err(Error::Alignment {
-                    what: self.what.clone(),
-                    offset: range.end,
-                });
+                return Err(Error::Alignment { what: self.what.clone(), offset: range.end });
             }
             total = total.saturating_add(length);
         }
         if total > self.bytes {
-            return Err(Error::Range {
-                what: self.what.clone(),
-                start: 0,
-                end: total,
-                bytes: self.bytes,
-            });
+            return Err(Error::Range { what: self.what.clone(), start: 0, end: total, bytes: self.bytes });
         }
         let staging = match self.free.pop() {
             Some(free) => free,
@@ -117,21 +104,9 @@ impl Readback {
         let state = Arc::new(AtomicU8::new(mapping::PENDING));
         let told = Arc::clone(&state);
         encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
-            told.store(
-                if result.is_ok() {
-                    mapping::MAPPED
-                } else {
-                    mapping::FAILED
-                },
-                Ordering::Release,
-            );
+            told.store(if result.is_ok() { mapping::MAPPED } else { mapping::FAILED }, Ordering::Release);
         });
-        self.flying.push_back(Flight {
-            buffer: staging,
-            tag,
-            bytes: total,
-            state,
-        });
+        self.flying.push_back(Flight { buffer: staging, tag, bytes: total, state });
         Ok(())
     }
 
@@ -151,14 +126,8 @@ impl Readback {
     /// which case what is there stays for [`poll`](Self::poll).
     pub fn wait(&mut self, gpu: &Gpu) -> Result<Vec<Reading>> {
         gpu.wait()?;
-        if self
-            .flying
-            .iter()
-            .any(|flight| flight.state.load(Ordering::Acquire) == mapping::PENDING)
-        {
-            return Err(Error::Unsubmitted {
-                what: self.what.clone(),
-            });
+        if self.flying.iter().any(|flight| flight.state.load(Ordering::Acquire) == mapping::PENDING) {
+            return Err(Error::Unsubmitted { what: self.what.clone() });
         }
         self.collect(gpu)
     }
@@ -171,26 +140,17 @@ impl Readback {
                 mapping::MAPPED => {}
                 _ => {
                     let reason = format!("{} could not be mapped", self.what);
-                    return Err(Error::Device {
-                        adapter: gpu.name().to_owned(),
-                        reason,
-                    });
+                    return Err(Error::Device { adapter: gpu.name().to_owned(), reason });
                 }
             }
             let bytes = if flight.bytes == 0 {
                 Vec::new()
             } else {
-                let view = flight
-                    .buffer
-                    .get_mapped_range(..flight.bytes)
-                    .map_err(|error| not_mapped(gpu, &error))?;
+                let view = flight.buffer.get_mapped_range(..flight.bytes).map_err(|error| not_mapped(gpu, &error))?;
                 view.to_vec()
             };
             flight.buffer.unmap();
-            readings.push(Reading {
-                tag: flight.tag,
-                bytes,
-            });
+            readings.push(Reading { tag: flight.tag, bytes });
             if let Some(flight) = self.flying.pop_front() {
                 self.free.push(flight.buffer);
             }
@@ -220,13 +180,7 @@ mod tests {
             buffer::upload(&gpu, &source, 0, &[step as u32, 100 + step as u32]).unwrap();
             let mut encoder = gpu.encoder("step");
             // The second half before the first: order within a result is the caller's.
-            ring.record(
-                &gpu,
-                &mut encoder,
-                step,
-                &[(&source, 4..8), (&source, 0..4)],
-            )
-            .unwrap();
+            ring.record(&gpu, &mut encoder, step, &[(&source, 4..8), (&source, 0..4)]).unwrap();
             gpu.submit(encoder);
             if step % 4 == 3 {
                 seen.extend(ring.poll(&gpu).unwrap());
@@ -235,10 +189,7 @@ mod tests {
         seen.extend(ring.wait(&gpu).unwrap());
         assert_eq!(ring.in_flight(), 0);
         let wanted: Vec<_> = (0..10u64)
-            .map(|step| Reading {
-                tag: step,
-                bytes: [word(100 + step as u32), word(step as u32)].concat(),
-            })
+            .map(|step| Reading { tag: step, bytes: [word(100 + step as u32), word(step as u32)].concat() })
             .collect();
         assert_eq!(seen, wanted);
     }
@@ -258,17 +209,8 @@ mod tests {
         assert!(matches!(record(4..6), Err(Error::Alignment { .. })));
         record(0..4).unwrap();
         let text = ring.wait(&gpu).unwrap_err().to_string();
-        assert!(
-            text.contains("losses") && text.contains("never submitted"),
-            "{text}"
-        );
+        assert!(text.contains("losses") && text.contains("never submitted"), "{text}");
         gpu.submit(encoder);
-        assert_eq!(
-            ring.wait(&gpu).unwrap(),
-            [Reading {
-                tag: 0,
-                bytes: word(0)
-            }]
-        );
+        assert_eq!(ring.wait(&gpu).unwrap(), [Reading { tag: 0, bytes: word(0) }]);
     }
 }

@@ -50,9 +50,7 @@ pub struct Reflection {
 impl Reflection {
     /// The bindings of one group, in order.
     pub fn group(&self, group: u32) -> impl Iterator<Item = &Binding> {
-        self.bindings
-            .iter()
-            .filter(move |binding| binding.group == group)
+        self.bindings.iter().filter(move |binding| binding.group == group)
     }
 }
 
@@ -69,21 +67,18 @@ pub struct StructLayout {
 pub(super) fn reflect(shader: &Shader) -> Result<Reflection> {
     let module = parse(shader)?;
     // Which of these a device has is for the device to say; here the text is judged.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::all())
-        .validate(&module)
-        .map_err(|error| {
-            let mut message = error.as_inner().to_string();
-            let mut cause: &dyn std::error::Error = error.as_inner();
-            while let Some(next) = cause.source() {
-                message.push_str(": ");
-                message.push_str(&next.to_string());
-                cause = next;
-            }
-            shader.fault(&message, error.location(shader.text()).map(Into::into))
-        })?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).map_err(|error| {
+        let mut message = error.as_inner().to_string();
+        let mut cause: &dyn std::error::Error = error.as_inner();
+        while let Some(next) = cause.source() {
+            message.push_str(": ");
+            message.push_str(&next.to_string());
+            cause = next;
+        }
+        shader.fault(&message, error.location(shader.text()).map(Into::into))
+    })?;
 
-    let compute =
-        |entry: &naga::EntryPoint| entry.stage == naga::ShaderStage::Compute && entry.name == ENTRY;
+    let compute = |entry: &naga::EntryPoint| entry.stage == naga::ShaderStage::Compute && entry.name == ENTRY;
     let Some(place) = module.entry_points.iter().position(compute) else {
         return Err(shader.fault(&format!("there is no `@compute` function `{ENTRY}`"), None));
     };
@@ -99,9 +94,7 @@ pub(super) fn reflect(shader: &Shader) -> Result<Reflection> {
                 workgroup_bytes += size(variable.ty).next_multiple_of(16);
                 continue;
             }
-            naga::AddressSpace::Storage { access }
-                if access.contains(naga::StorageAccess::STORE) =>
-            {
+            naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => {
                 BindingKind::StorageReadWrite
             }
             naga::AddressSpace::Storage { .. } => BindingKind::StorageRead,
@@ -113,52 +106,29 @@ pub(super) fn reflect(shader: &Shader) -> Result<Reflection> {
         };
         let name = variable.name.clone().unwrap_or_default();
         let min_bytes = size(variable.ty);
-        bindings.push(Binding {
-            name,
-            group: at.group,
-            binding: at.binding,
-            kind,
-            min_bytes,
-            used,
-        });
+        bindings.push(Binding { name, group: at.group, binding: at.binding, kind, min_bytes, used });
     }
     bindings.sort_by_key(|binding| (binding.group, binding.binding));
     for pair in bindings.windows(2) {
         if (pair[0].group, pair[0].binding) == (pair[1].group, pair[1].binding) {
-            let Binding {
-                name,
-                group,
-                binding,
-                ..
-            } = &pair[0];
+            let Binding { name, group, binding, .. } = &pair[0];
             let other = &pair[1].name;
-            let message =
-                format!("`{name}` and `{other}` share @group({group}) @binding({binding})");
+            let message = format!("`{name}` and `{other}` share @group({group}) @binding({binding})");
             return Err(shader.fault(&message, None));
         }
     }
-    Ok(Reflection {
-        workgroup_size: module.entry_points[place].workgroup_size,
-        workgroup_bytes,
-        bindings,
-    })
+    Ok(Reflection { workgroup_size: module.entry_points[place].workgroup_size, workgroup_bytes, bindings })
 }
 
 /// Parses a shader, and reads off one struct.
 pub(super) fn struct_layout(shader: &Shader, name: &str) -> Result<StructLayout> {
     let module = parse(shader)?;
     let found = module.types.iter().find_map(|(_, ty)| match &ty.inner {
-        naga::TypeInner::Struct { members, span } if ty.name.as_deref() == Some(name) => {
-            Some((members, *span))
-        }
+        naga::TypeInner::Struct { members, span } if ty.name.as_deref() == Some(name) => Some((members, *span)),
         _ => None,
     });
-    let (members, size) =
-        found.ok_or_else(|| shader.fault(&format!("there is no struct `{name}`"), None))?;
-    let members = members
-        .iter()
-        .map(|member| (member.name.clone().unwrap_or_default(), member.offset))
-        .collect();
+    let (members, size) = found.ok_or_else(|| shader.fault(&format!("there is no struct `{name}`"), None))?;
+    let members = members.iter().map(|member| (member.name.clone().unwrap_or_default(), member.offset)).collect();
     Ok(StructLayout { members, size })
 }
 
@@ -206,9 +176,7 @@ mod tests {
         }\n";
 
     fn expand(text: &'static str) -> Shader {
-        Source::new("scale", text)
-            .expand(|name| (name == "clock").then_some(CLOCK))
-            .unwrap()
+        Source::new("scale", text).expand(|name| (name == "clock").then_some(CLOCK)).unwrap()
     }
 
     #[test]
@@ -219,16 +187,7 @@ mod tests {
         let seen: Vec<_> = reflection
             .bindings
             .iter()
-            .map(|b| {
-                (
-                    b.name.as_str(),
-                    b.group,
-                    b.binding,
-                    b.kind,
-                    b.min_bytes,
-                    b.used,
-                )
-            })
+            .map(|b| (b.name.as_str(), b.group, b.binding, b.kind, b.min_bytes, b.used))
             .collect();
         assert_eq!(
             seen,
@@ -245,55 +204,28 @@ mod tests {
     #[test]
     fn workgroup_size_follows_a_constant() {
         let shader = Source::new("scale", SCALE).with("GROUP", 128u32);
-        let shader = shader
-            .expand(|name| (name == "clock").then_some(CLOCK))
-            .unwrap();
+        let shader = shader.expand(|name| (name == "clock").then_some(CLOCK)).unwrap();
         assert_eq!(shader.reflect().unwrap().workgroup_size, [128, 2, 1]);
     }
 
     #[test]
     fn structs_are_laid_out_as_the_device_lays_them_out() {
         let layout = expand(SCALE).struct_layout("Clock").unwrap();
-        let members: Vec<_> = layout
-            .members
-            .iter()
-            .map(|(name, offset)| (name.as_str(), *offset))
-            .collect();
-        assert_eq!(
-            members,
-            [
-                ("step", 0),
-                ("rate", 4),
-                ("seed", 8),
-                ("bounds", 16),
-                ("last", 28)
-            ]
-        );
+        let members: Vec<_> = layout.members.iter().map(|(name, offset)| (name.as_str(), *offset)).collect();
+        assert_eq!(members, [("step", 0), ("rate", 4), ("seed", 8), ("bounds", 16), ("last", 28)]);
         assert_eq!(layout.size, 32);
-        let text = expand(SCALE)
-            .struct_layout("Watch")
-            .unwrap_err()
-            .to_string();
+        let text = expand(SCALE).struct_layout("Watch").unwrap_err().to_string();
         assert!(text.contains("no struct `Watch`"), "{text}");
     }
 
     #[test]
     fn parse_errors_point_into_the_imported_file() {
         let broken = "// one\nfn f() -> f32 {\n  return missing;\n}\n";
-        let source = Source::new(
-            "gate",
-            "// top\n#import broken\n@compute @workgroup_size(1) fn main() {}\n",
-        );
+        let source = Source::new("gate", "// top\n#import broken\n@compute @workgroup_size(1) fn main() {}\n");
         let shader = source.expand(|_| Some(broken)).unwrap();
         let text = shader.reflect().unwrap_err().to_string();
-        assert!(
-            text.starts_with("shaders/common/broken.wgsl:3:10: "),
-            "{text}"
-        );
-        assert!(
-            text.contains("3 |   return missing;\n  |          ^^^^^^^"),
-            "{text}"
-        );
+        assert!(text.starts_with("shaders/common/broken.wgsl:3:10: "), "{text}");
+        assert!(text.contains("3 |   return missing;\n  |          ^^^^^^^"), "{text}");
     }
 
     #[test]
@@ -306,10 +238,7 @@ mod tests {
 
     #[test]
     fn an_entry_point_main_is_required() {
-        let text = expand("@compute @workgroup_size(1) fn other() {}\n")
-            .reflect()
-            .unwrap_err()
-            .to_string();
+        let text = expand("@compute @workgroup_size(1) fn other() {}\n").reflect().unwrap_err().to_string();
         assert!(text.contains("`main`"), "{text}");
     }
 

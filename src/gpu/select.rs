@@ -28,18 +28,14 @@ impl FromStr for DeviceChoice {
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
         if text.is_empty() {
-            return Err(Error::DeviceChoice {
-                given: text.to_owned(),
-            });
+            return Err(Error::DeviceChoice { given: text.to_owned() });
         }
         Ok(match text.to_ascii_lowercase().as_str() {
             "auto" => Self::Auto,
             "cpu" => Self::Cpu,
             "software" => Self::Software,
             _ if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Self::Index(text.parse().map_err(|_| Error::DeviceChoice {
-                    given: text.to_owned(),
-                })?)
+                Self::Index(text.parse().map_err(|_| Error::DeviceChoice { given: text.to_owned() })?)
             }
             _ => Self::Name(text.to_owned()),
         })
@@ -91,29 +87,18 @@ pub fn select(choice: &DeviceChoice) -> Result<Selection> {
 fn pick(choice: &DeviceChoice, adapters: &[&AdapterSummary]) -> Result<Option<usize>> {
     // min_by_key takes the first of equals, so among equal cards the lower number wins.
     let best = |wanted: &dyn Fn(&AdapterSummary) -> bool| {
-        let candidates = adapters
-            .iter()
-            .enumerate()
-            .filter(|(_, adapter)| wanted(adapter));
-        candidates
-            .min_by_key(|(_, adapter)| rank(adapter.kind))
-            .map(|(place, _)| place)
+        let candidates = adapters.iter().enumerate().filter(|(_, adapter)| wanted(adapter));
+        candidates.min_by_key(|(_, adapter)| rank(adapter.kind)).map(|(place, _)| place)
     };
-    let missing = |wanted: String| Error::NoSuchAdapter {
-        wanted,
-        available: describe(adapters),
-    };
+    let missing = |wanted: String| Error::NoSuchAdapter { wanted, available: describe(adapters) };
     match choice {
         DeviceChoice::Cpu => Ok(None),
         DeviceChoice::Auto => Ok(best(&|adapter| {
-            matches!(
-                adapter.kind,
-                AdapterKind::Discrete | AdapterKind::Integrated | AdapterKind::Virtual
-            )
+            matches!(adapter.kind, AdapterKind::Discrete | AdapterKind::Integrated | AdapterKind::Virtual)
         })),
-        DeviceChoice::Software => best(&|adapter| adapter.kind == AdapterKind::Software)
-            .map(Some)
-            .ok_or(Error::NoSoftwareRenderer),
+        DeviceChoice::Software => {
+            best(&|adapter| adapter.kind == AdapterKind::Software).map(Some).ok_or(Error::NoSoftwareRenderer)
+        }
         DeviceChoice::Index(index) => adapters
             .iter()
             .position(|adapter| adapter.index == *index)
@@ -145,16 +130,10 @@ fn describe(adapters: &[&AdapterSummary]) -> String {
                 --device cpu trains without."
             .to_owned();
     }
-    let lines = adapters.iter().map(|adapter| {
-        format!(
-            "  {}: {} ({}, {})",
-            adapter.index, adapter.name, adapter.kind, adapter.backend
-        )
-    });
-    std::iter::once("There are:".to_owned())
-        .chain(lines)
-        .collect::<Vec<_>>()
-        .join("\n")
+    let lines = adapters
+        .iter()
+        .map(|adapter| format!("  {}: {} ({}, {})", adapter.index, adapter.name, adapter.kind, adapter.backend));
+    std::iter::once("There are:".to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -196,14 +175,8 @@ mod tests {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }
         assert_eq!(" CPU ".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cpu);
-        assert!(matches!(
-            "".parse::<DeviceChoice>(),
-            Err(Error::DeviceChoice { .. })
-        ));
-        assert!(matches!(
-            "99999999999999999999999".parse::<DeviceChoice>(),
-            Err(Error::DeviceChoice { .. })
-        ));
+        assert!(matches!("".parse::<DeviceChoice>(), Err(Error::DeviceChoice { .. })));
+        assert!(matches!("99999999999999999999999".parse::<DeviceChoice>(), Err(Error::DeviceChoice { .. })));
     }
 
     #[test]
@@ -228,15 +201,9 @@ mod tests {
     fn what_is_missing_is_said_with_what_there_is() {
         let machine = machine();
         let text = picked("7", &machine).unwrap_err().to_string();
-        assert!(
-            text.contains("number 7") && text.contains("1: AMD Radeon 890M (integrated, vulkan)"),
-            "{text}"
-        );
+        assert!(text.contains("number 7") && text.contains("1: AMD Radeon 890M (integrated, vulkan)"), "{text}");
         let text = picked("intel", &[]).unwrap_err().to_string();
-        assert!(
-            text.contains("\"intel\"") && text.contains("--device cpu"),
-            "{text}"
-        );
+        assert!(text.contains("\"intel\"") && text.contains("--device cpu"), "{text}");
         let text = picked("software", &machine[1..]).unwrap_err().to_string();
         assert!(text.contains("mesa-vulkan-drivers"), "{text}");
     }
@@ -252,14 +219,8 @@ mod tests {
     fn without_drivers() {
         assert_eq!(adapters::list(), []);
         assert!(matches!(select(&DeviceChoice::Auto), Ok(Selection::Cpu)));
-        assert!(matches!(
-            select(&DeviceChoice::Software),
-            Err(Error::NoSoftwareRenderer)
-        ));
-        assert!(matches!(
-            select(&DeviceChoice::Index(0)),
-            Err(Error::NoSuchAdapter { .. })
-        ));
+        assert!(matches!(select(&DeviceChoice::Software), Err(Error::NoSoftwareRenderer)));
+        assert!(matches!(select(&DeviceChoice::Index(0)), Err(Error::NoSuchAdapter { .. })));
     }
 
     #[test]
@@ -267,19 +228,12 @@ mod tests {
     fn a_machine_without_drivers_or_loader_is_no_error() {
         let run = |name: &str, value: &std::path::Path| {
             let output = std::process::Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "gpu::select::tests::without_drivers",
-                    "--ignored",
-                ])
+                .args(["--exact", "gpu::select::tests::without_drivers", "--ignored"])
                 .env(name, value)
                 .output()
                 .unwrap();
             let text = String::from_utf8_lossy(&output.stdout);
-            assert!(
-                output.status.success() && text.contains("1 passed"),
-                "{name}: {text}"
-            );
+            assert!(output.status.success() && text.contains("1 passed"), "{name}: {text}");
         };
         run("VK_DRIVER_FILES", "/nonexistent".as_ref());
         run("VK_ICD_FILENAMES", "/nonexistent".as_ref());

@@ -87,11 +87,7 @@ pub struct Source {
 impl Source {
     /// The text of `shaders/NAME.wgsl`.
     pub fn new(name: impl Into<String>, text: &'static str) -> Self {
-        Self {
-            name: name.into(),
-            text,
-            constants: Vec::new(),
-        }
+        Self { name: name.into(), text, constants: Vec::new() }
     }
 
     /// Gives a constant its value. The last value given to a constant counts.
@@ -123,18 +119,11 @@ impl Source {
                 return Err(Error::Constant {
                     shader: self.name.clone(),
                     constant: constant.clone(),
-                    reason: format!(
-                        "the shader has no line `const {constant}: TYPE = VALUE;` at the left margin"
-                    ),
+                    reason: format!("the shader has no line `const {constant}: TYPE = VALUE;` at the left margin"),
                 });
             }
         }
-        let Expansion {
-            files,
-            directives,
-            lines,
-            ..
-        } = expansion;
+        let Expansion { files, directives, lines, .. } = expansion;
         let mut text = String::new();
         let mut origins = Vec::with_capacity(directives.len() + lines.len());
         for (line, origin) in directives.into_iter().chain(lines) {
@@ -142,12 +131,7 @@ impl Source {
             text.push('\n');
             origins.push(origin);
         }
-        Ok(Shader {
-            name: self.name.clone(),
-            text: text.into(),
-            files,
-            origins,
-        })
+        Ok(Shader { name: self.name.clone(), text: text.into(), files, origins })
     }
 }
 
@@ -174,10 +158,7 @@ impl Expansion<'_> {
         let file = self.files.len();
         self.files.push(path);
         for (number, line) in text.lines().enumerate() {
-            let origin = Origin {
-                file,
-                line: number + 1,
-            };
+            let origin = Origin { file, line: number + 1 };
             if let Some(directive) = line.trim_start().strip_prefix('#') {
                 self.directive(directive, origin)?;
             } else if is_wgsl_directive(line) {
@@ -200,10 +181,7 @@ impl Expansion<'_> {
         };
         let mut words = directive.split_whitespace();
         let (Some("import"), Some(name), None) = (words.next(), words.next(), words.next()) else {
-            return Err(fault(
-                &self.files,
-                format!("`#{directive}` is not a directive; there is `#import NAME` only"),
-            ));
+            return Err(fault(&self.files, format!("`#{directive}` is not a directive; there is `#import NAME` only")));
         };
         let path = format!("shaders/common/{name}.wgsl");
         if self.files.contains(&path) {
@@ -211,10 +189,7 @@ impl Expansion<'_> {
             return Ok(());
         }
         let Some(text) = (self.imports)(name) else {
-            return Err(fault(
-                &self.files,
-                format!("nothing to import: there is no {path}"),
-            ));
+            return Err(fault(&self.files, format!("nothing to import: there is no {path}")));
         };
         self.file(path, text)
     }
@@ -223,34 +198,18 @@ impl Expansion<'_> {
         let Some(declared) = Declaration::parse(line) else {
             return Ok(line.to_owned());
         };
-        let Some(place) = self
-            .constants
-            .iter()
-            .position(|(name, _)| name == declared.name)
-        else {
+        let Some(place) = self.constants.iter().position(|(name, _)| name == declared.name) else {
             return Ok(line.to_owned());
         };
         let (name, value) = &self.constants[place];
-        let fault = |reason: String| Error::Constant {
-            shader: self.shader.to_owned(),
-            constant: name.clone(),
-            reason,
-        };
+        let fault = |reason: String| Error::Constant { shader: self.shader.to_owned(), constant: name.clone(), reason };
         if declared.kind != value.type_name() {
             let given = value.type_name();
-            return Err(fault(format!(
-                "the shader declares it {}, and the host gave {given}",
-                declared.kind
-            )));
+            return Err(fault(format!("the shader declares it {}, and the host gave {given}", declared.kind)));
         }
-        let literal = value
-            .literal()
-            .ok_or_else(|| fault(format!("WGSL cannot write {value:?}")))?;
+        let literal = value.literal().ok_or_else(|| fault(format!("WGSL cannot write {value:?}")))?;
         self.replaced[place] = true;
-        Ok(format!(
-            "const {name}: {} = {literal};{}",
-            declared.kind, declared.rest
-        ))
+        Ok(format!("const {name}: {} = {literal};{}", declared.kind, declared.rest))
     }
 }
 
@@ -272,10 +231,7 @@ impl<'a> Declaration<'a> {
         let (name, rest) = line.strip_prefix("const ")?.split_once(": ")?;
         let (kind, rest) = rest.split_once(" = ")?;
         let (_value, rest) = rest.split_once(';')?;
-        let plain = !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let scalar = matches!(kind, "u32" | "i32" | "f32" | "bool");
         let trailing = rest.trim_start();
         let alone = trailing.is_empty() || trailing.starts_with("//");
@@ -342,37 +298,19 @@ impl Shader {
     pub(super) fn fault(&self, message: &str, at: Option<wgpu::SourceLocation>) -> Error {
         let place = at.and_then(|at| Some((at, self.origin(at.line_number as usize)?)));
         let Some((at, (file, line))) = place else {
-            return Error::Shader {
-                place: self.files[0].clone(),
-                message: message.to_owned(),
-            };
+            return Error::Shader { place: self.files[0].clone(), message: message.to_owned() };
         };
-        let text = self
-            .text
-            .lines()
-            .nth(at.line_number as usize - 1)
-            .unwrap_or("");
+        let text = self.text.lines().nth(at.line_number as usize - 1).unwrap_or("");
         let before = at.line_position.saturating_sub(1) as usize;
         // The mark stays within its line, and the position is in bytes.
         let column = text.get(..before).unwrap_or(text).chars().count();
         let marked = text.get(before..).unwrap_or("").get(..at.length as usize);
-        let marked = marked
-            .unwrap_or(text.get(before..).unwrap_or(""))
-            .chars()
-            .count()
-            .max(1);
+        let marked = marked.unwrap_or(text.get(before..).unwrap_or("")).chars().count().max(1);
         let gutter = " ".repeat(line.to_string().len());
-        let indent: String = text
-            .chars()
-            .take(column)
-            .map(|letter| if letter == '\t' { '\t' } else { ' ' })
-            .collect();
+        let indent: String = text.chars().take(column).map(|letter| if letter == '\t' { '\t' } else { ' ' }).collect();
         Error::Shader {
             place: format!("{file}:{line}:{}", column + 1),
-            message: format!(
-                "{message}\n{line} | {text}\n{gutter} | {indent}{}",
-                "^".repeat(marked)
-            ),
+            message: format!("{message}\n{line} | {text}\n{gutter} | {indent}{}", "^".repeat(marked)),
         }
     }
 }
@@ -383,9 +321,7 @@ mod tests {
 
     fn common(name: &str) -> Option<&'static str> {
         match name {
-            "activation" => {
-                Some("#import numeric\nfn relu(x: f32) -> f32 { return largest(x, 0.0); }\n")
-            }
+            "activation" => Some("#import numeric\nfn relu(x: f32) -> f32 { return largest(x, 0.0); }\n"),
             "numeric" => Some(
                 "enable f16;\n#import activation\nconst FLOOR: f32 = 0.0;\nfn largest(a: f32, b: f32) -> f32 { return max(a, b); }\n",
             ),
@@ -407,37 +343,17 @@ mod tests {
         assert!(shader.text().starts_with("enable f16;\n"));
         assert_eq!(
             shader.files(),
-            [
-                "shaders/gate.wgsl",
-                "shaders/common/activation.wgsl",
-                "shaders/common/numeric.wgsl"
-            ]
+            ["shaders/gate.wgsl", "shaders/common/activation.wgsl", "shaders/common/numeric.wgsl"]
         );
     }
 
     #[test]
     fn lines_remember_where_they_were_written() {
         let shader = Source::new("gate", TEXT).expand(common).unwrap();
-        let line = |text: &str| {
-            shader
-                .text()
-                .lines()
-                .position(|line| line.contains(text))
-                .unwrap()
-                + 1
-        };
-        assert_eq!(
-            shader.origin(line("fn largest")),
-            Some(("shaders/common/numeric.wgsl", 4))
-        );
-        assert_eq!(
-            shader.origin(line("fn relu")),
-            Some(("shaders/common/activation.wgsl", 2))
-        );
-        assert_eq!(
-            shader.origin(line("const FUSED")),
-            Some(("shaders/gate.wgsl", 5))
-        );
+        let line = |text: &str| shader.text().lines().position(|line| line.contains(text)).unwrap() + 1;
+        assert_eq!(shader.origin(line("fn largest")), Some(("shaders/common/numeric.wgsl", 4)));
+        assert_eq!(shader.origin(line("fn relu")), Some(("shaders/common/activation.wgsl", 2)));
+        assert_eq!(shader.origin(line("const FUSED")), Some(("shaders/gate.wgsl", 5)));
         assert_eq!(shader.origin(0), None);
         assert_eq!(shader.origin(10_000), None);
     }
@@ -459,26 +375,18 @@ mod tests {
             "const SHIFT: i32 = i32(-2147483648);",
             "const FLOOR: f32 = -1.0f;",
         ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{line} is not in\n{text}"
-            );
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         naga::front::wgsl::parse_str(&text).unwrap();
     }
 
     #[test]
     fn only_exact_lines_at_the_margin_are_constants() {
-        let text = "fn f() -> u32 {\n  const ROWS: u32 = 1u;\n  return ROWS;\n}\nconst PAIR: vec2<u32> = vec2<u32>(1u, 2u);\n";
+        let text =
+            "fn f() -> u32 {\n  const ROWS: u32 = 1u;\n  return ROWS;\n}\nconst PAIR: vec2<u32> = vec2<u32>(1u, 2u);\n";
         for name in ["ROWS", "PAIR", "NONE"] {
-            let error = Source::new("odd", text)
-                .with(name, 4u32)
-                .expand(|_| None)
-                .unwrap_err();
-            assert!(
-                matches!(&error, Error::Constant { constant, .. } if constant == name),
-                "{error}"
-            );
+            let error = Source::new("odd", text).with(name, 4u32).expand(|_| None).unwrap_err();
+            assert!(matches!(&error, Error::Constant { constant, .. } if constant == name), "{error}");
         }
     }
 
@@ -486,35 +394,19 @@ mod tests {
     fn faults_of_constants_say_what_is_wrong() {
         let fault = |source: Source| source.expand(common).unwrap_err().to_string();
         let text = fault(Source::new("gate", TEXT).with("ROWS", 1.0f32));
-        assert!(
-            text.contains("gate") && text.contains("ROWS") && text.contains("u32"),
-            "{text}"
-        );
+        assert!(text.contains("gate") && text.contains("ROWS") && text.contains("u32"), "{text}");
         let text = fault(Source::new("gate", TEXT).with("EPSILON", f32::NAN));
         assert!(text.contains("cannot write"), "{text}");
     }
 
     #[test]
     fn unknown_imports_and_directives_name_file_and_line() {
-        let text = Source::new("gate", "\n#import nowhere\n")
-            .expand(common)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            text.starts_with("shaders/gate.wgsl:2: ")
-                && text.contains("shaders/common/nowhere.wgsl"),
-            "{text}"
-        );
+        let text = Source::new("gate", "\n#import nowhere\n").expand(common).unwrap_err().to_string();
+        assert!(text.starts_with("shaders/gate.wgsl:2: ") && text.contains("shaders/common/nowhere.wgsl"), "{text}");
         let nested = |name: &str| (name == "outer").then_some("// first\n\n#import inner\n");
-        let text = Source::new("gate", "#import outer\n")
-            .expand(nested)
-            .unwrap_err()
-            .to_string();
+        let text = Source::new("gate", "#import outer\n").expand(nested).unwrap_err().to_string();
         assert!(text.starts_with("shaders/common/outer.wgsl:3: "), "{text}");
-        let text = Source::new("gate", "#ifdef FAST\n")
-            .expand(common)
-            .unwrap_err()
-            .to_string();
+        let text = Source::new("gate", "#ifdef FAST\n").expand(common).unwrap_err().to_string();
         assert!(text.contains("`#ifdef FAST` is not a directive"), "{text}");
     }
 }

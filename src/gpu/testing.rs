@@ -35,9 +35,7 @@ pub fn software_with(options: OpenOptions) -> Option<Gpu> {
         Ok(Selection::Cpu) => panic!(
             "this test needs an adapter: install mesa-vulkan-drivers, or set POLYSCENE_TEST_NO_ADAPTER=1 to pass without"
         ),
-        Err(error) => panic!(
-            "this test needs an adapter, or POLYSCENE_TEST_NO_ADAPTER=1 to pass without: {error}"
-        ),
+        Err(error) => panic!("this test needs an adapter, or POLYSCENE_TEST_NO_ADAPTER=1 to pass without: {error}"),
     }
 }
 
@@ -54,11 +52,7 @@ mod tests {
     fn a_missing_adapter_fails_unless_it_is_said_to_be_missing() {
         let run = |said: &str| {
             std::process::Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "gpu::testing::tests::needs_an_adapter",
-                    "--ignored",
-                ])
+                .args(["--exact", "gpu::testing::tests::needs_an_adapter", "--ignored"])
                 .env("VK_DRIVER_FILES", "/nonexistent")
                 .env("VK_ICD_FILENAMES", "/nonexistent")
                 .env_remove("POLYSCENE_TEST_DEVICE")
@@ -69,8 +63,7 @@ mod tests {
         assert!(run("1").status.success());
         let failed = run("");
         assert!(!failed.status.success());
-        let text = String::from_utf8_lossy(&failed.stdout).into_owned()
-            + &String::from_utf8_lossy(&failed.stderr);
+        let text = String::from_utf8_lossy(&failed.stdout).into_owned() + &String::from_utf8_lossy(&failed.stderr);
         assert!(text.contains("POLYSCENE_TEST_NO_ADAPTER=1"), "{text}");
     }
 }

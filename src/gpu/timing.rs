@@ -26,22 +26,13 @@ impl Timer {
     /// # Errors
     /// As [`buffer::create`].
     pub fn new(gpu: &Gpu, passes: u32) -> Result<Option<Self>> {
-        if !gpu
-            .device
-            .features()
-            .contains(wgpu::Features::TIMESTAMP_QUERY)
-        {
+        if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Ok(None);
         }
         let passes = passes.max(1);
         let queries = passes.saturating_mul(2);
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
-        let resolved = buffer::create(
-            gpu,
-            "times of passes",
-            u64::from(queries) * QUERY_BYTES,
-            usage,
-        )?;
+        let resolved = buffer::create(gpu, "times of passes", u64::from(queries) * QUERY_BYTES, usage)?;
         let (sets, error) = gpu.catching(|| {
             (0..queries.div_ceil(QUERIES))
                 .map(|set| {
@@ -54,16 +45,8 @@ impl Timer {
                 .collect()
         });
         match error {
-            None => Ok(Some(Self {
-                sets,
-                resolved,
-                passes,
-                written: 0,
-            })),
-            Some(error) => Err(Error::Device {
-                adapter: gpu.name().to_owned(),
-                reason: describe(&error),
-            }),
+            None => Ok(Some(Self { sets, resolved, passes, written: 0 })),
+            Some(error) => Err(Error::Device { adapter: gpu.name().to_owned(), reason: describe(&error) }),
         }
     }
 
@@ -89,12 +72,7 @@ impl Timer {
             let first = place as u32 * QUERIES;
             if first < queries {
                 let count = (queries - first).min(QUERIES);
-                encoder.resolve_query_set(
-                    set,
-                    0..count,
-                    &self.resolved,
-                    u64::from(first) * QUERY_BYTES,
-                );
+                encoder.resolve_query_set(set, 0..count, &self.resolved, u64::from(first) * QUERY_BYTES);
             }
         }
     }
@@ -104,15 +82,11 @@ impl Timer {
     /// # Errors
     /// What [`Gpu::check`] returns.
     pub fn read(&self, gpu: &Gpu) -> Result<Vec<Duration>> {
-        let ticks: Vec<u64> =
-            buffer::download_as(gpu, &self.resolved, 0, self.written as usize * 2)?;
+        let ticks: Vec<u64> = buffer::download_as(gpu, &self.resolved, 0, self.written as usize * 2)?;
         let nanoseconds = f64::from(gpu.queue.get_timestamp_period());
         // Some clocks step back a little between passes.
         let pass = |pair: &[u64]| pair[1].saturating_sub(pair[0]) as f64 * nanoseconds;
-        Ok(ticks
-            .chunks_exact(2)
-            .map(|pair| Duration::from_nanos(pass(pair) as u64))
-            .collect())
+        Ok(ticks.chunks_exact(2).map(|pair| Duration::from_nanos(pass(pair) as u64)).collect())
     }
 }
 
@@ -138,19 +112,12 @@ mod tests {
             return;
         };
         let cache = PipelineCache::new();
-        let variant = |rounds: u32| {
-            Source::new("count", COUNT)
-                .with("ROUNDS", rounds)
-                .expand(|_| None)
-                .unwrap()
-        };
+        let variant = |rounds: u32| Source::new("count", COUNT).with("ROUNDS", rounds).expand(|_| None).unwrap();
         let built = cache.get_all(&gpu, &[variant(1), variant(20_000)]).unwrap();
         let sums = buffer::storage(&gpu, "sums", 64 * 64 * 4).unwrap();
         let mut encoder = gpu.encoder("profile");
         for (place, pipeline) in built.iter().enumerate() {
-            let group = pipeline
-                .bind(&gpu, &[sums.as_entire_buffer_binding()])
-                .unwrap();
+            let group = pipeline.bind(&gpu, &[sums.as_entire_buffer_binding()]).unwrap();
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some(&pipeline.name),
                 timestamp_writes: timer.pass(place as u32),
@@ -163,10 +130,7 @@ mod tests {
         gpu.submit(encoder);
         let times = timer.read(&gpu).unwrap();
         assert_eq!(times.len(), 2);
-        assert!(
-            times[1] > times[0] && times[1] < Duration::from_secs(60),
-            "{times:?}"
-        );
+        assert!(times[1] > times[0] && times[1] < Duration::from_secs(60), "{times:?}");
     }
 
     #[test]

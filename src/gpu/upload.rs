@@ -52,21 +52,11 @@ impl Upload {
                 let state = Arc::new(AtomicU8::new(mapping::PENDING));
                 let told = Arc::clone(&state);
                 buffer.map_async(wgpu::MapMode::Write, .., told_by(told));
-                Ok(Slot {
-                    buffer,
-                    state,
-                    submission: None,
-                    recorded: false,
-                })
+                Ok(Slot { buffer, state, submission: None, recorded: false })
             })
             .collect::<Result<Vec<_>>>()?;
         gpu.poll()?;
-        Ok(Self {
-            what: what.to_owned(),
-            bytes,
-            slots,
-            next: 0,
-        })
+        Ok(Self { what: what.to_owned(), bytes, slots, next: 0 })
     }
 
     /// Writes the pieces to the next staging buffer and records their copies at the encoder's present place. Waits
@@ -75,32 +65,19 @@ impl Upload {
     /// # Errors
     /// [`Error::Range`] and [`Error::Alignment`]; [`Error::Unsubmitted`] when as many uploads as there are slots are
     /// recorded and not submitted; what [`Gpu::check`] returns.
-    pub fn stage(
-        &mut self,
-        gpu: &Gpu,
-        encoder: &mut wgpu::CommandEncoder,
-        pieces: &[Piece<'_>],
-    ) -> Result<()> {
+    pub fn stage(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, pieces: &[Piece<'_>]) -> Result<()> {
         let mut total: u64 = 0;
         for piece in pieces {
             buffer::inside(piece.target, piece.offset, piece.bytes.len() as u64)?;
             total = total.saturating_add(padded(piece.bytes.len()));
         }
         if total > self.bytes.next_multiple_of(buffer::GRAIN) {
-            return Err(Error::Range {
-                what: self.what.clone(),
-                start: 0,
-                end: total,
-                bytes: self.bytes,
-            });
+            return Err(Error::Range { what: self.what.clone(), start: 0, end: total, bytes: self.bytes });
         }
         let slot = &mut self.slots[self.next];
         slot.ready(gpu, &self.what)?;
         if total > 0 {
-            let mut view = slot
-                .buffer
-                .get_mapped_range_mut(..total)
-                .map_err(|error| not_mapped(gpu, &error))?;
+            let mut view = slot.buffer.get_mapped_range_mut(..total).map_err(|error| not_mapped(gpu, &error))?;
             let mut at = 0;
             for piece in pieces {
                 let end = at + piece.bytes.len();
@@ -116,22 +93,11 @@ impl Upload {
         let mut at = 0;
         for piece in pieces.iter().filter(|piece| !piece.bytes.is_empty()) {
             let length = padded(piece.bytes.len());
-            encoder.copy_buffer_to_buffer(
-                &slot.buffer,
-                at,
-                piece.target,
-                piece.offset,
-                Some(length),
-            );
+            encoder.copy_buffer_to_buffer(&slot.buffer, at, piece.target, piece.offset, Some(length));
             at += length;
         }
         // Mapped again as soon as the copies are done.
-        encoder.map_buffer_on_submit(
-            &slot.buffer,
-            wgpu::MapMode::Write,
-            ..,
-            told_by(Arc::clone(&slot.state)),
-        );
+        encoder.map_buffer_on_submit(&slot.buffer, wgpu::MapMode::Write, .., told_by(Arc::clone(&slot.state)));
         self.next = (self.next + 1) % self.slots.len();
         Ok(())
     }
@@ -161,30 +127,14 @@ impl Slot {
         }
         match self.state.load(Ordering::Acquire) {
             mapping::MAPPED => Ok(()),
-            mapping::PENDING => Err(Error::Unsubmitted {
-                what: what.to_owned(),
-            }),
-            _ => Err(Error::Device {
-                adapter: gpu.name().to_owned(),
-                reason: format!("{what} could not be mapped"),
-            }),
+            mapping::PENDING => Err(Error::Unsubmitted { what: what.to_owned() }),
+            _ => Err(Error::Device { adapter: gpu.name().to_owned(), reason: format!("{what} could not be mapped") }),
         }
     }
 }
 
-fn told_by(
-    state: Arc<AtomicU8>,
-) -> impl FnOnce(Result<(), wgpu::BufferAsyncError>) + Send + 'static {
-    move |result| {
-        state.store(
-            if result.is_ok() {
-                mapping::MAPPED
-            } else {
-                mapping::FAILED
-            },
-            Ordering::Release,
-        )
-    }
+fn told_by(state: Arc<AtomicU8>) -> impl FnOnce(Result<(), wgpu::BufferAsyncError>) + Send + 'static {
+    move |result| state.store(if result.is_ok() { mapping::MAPPED } else { mapping::FAILED }, Ordering::Release)
 }
 
 fn padded(length: usize) -> u64 {
@@ -201,10 +151,7 @@ mod tests {
         let Some(gpu) = testing::software() else {
             return;
         };
-        let (ids, labels) = (
-            buffer::storage(&gpu, "ids", 16).unwrap(),
-            buffer::storage(&gpu, "labels", 16).unwrap(),
-        );
+        let (ids, labels) = (buffer::storage(&gpu, "ids", 16).unwrap(), buffer::storage(&gpu, "labels", 16).unwrap());
         // A history that every step's batch is copied to, so that a late or early upload would show.
         let history = buffer::storage(&gpu, "history", 20 * 32).unwrap();
         let mut ring = Upload::new(&gpu, "batches", 23, 3).unwrap();
@@ -212,18 +159,8 @@ mod tests {
         for step in 0..20u8 {
             let (batch, label) = ([step; 16], [step, 1, 2]);
             let mut encoder = gpu.encoder("step");
-            let pieces = [
-                Piece {
-                    bytes: &label,
-                    target: &labels,
-                    offset: 4,
-                },
-                Piece {
-                    bytes: &batch,
-                    target: &ids,
-                    offset: 0,
-                },
-            ];
+            let pieces =
+                [Piece { bytes: &label, target: &labels, offset: 4 }, Piece { bytes: &batch, target: &ids, offset: 0 }];
             ring.stage(&gpu, &mut encoder, &pieces).unwrap();
             let at = u64::from(step) * 32;
             encoder.copy_buffer_to_buffer(&ids, 0, &history, at, 16);
@@ -236,10 +173,7 @@ mod tests {
             wanted.extend(batch);
             wanted.extend([0, 0, 0, 0, step, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         }
-        assert_eq!(
-            buffer::download(&gpu, &history, 0..20 * 32).unwrap(),
-            wanted
-        );
+        assert_eq!(buffer::download(&gpu, &history, 0..20 * 32).unwrap(), wanted);
     }
 
     #[test]
@@ -250,17 +184,8 @@ mod tests {
         let target = buffer::storage(&gpu, "ids", 16).unwrap();
         let mut ring = Upload::new(&gpu, "batches", 16, 2).unwrap();
         let mut encoder = gpu.encoder("steps");
-        let mut stage = |bytes: &[u8], offset| {
-            ring.stage(
-                &gpu,
-                &mut encoder,
-                &[Piece {
-                    bytes,
-                    target: &target,
-                    offset,
-                }],
-            )
-        };
+        let mut stage =
+            |bytes: &[u8], offset| ring.stage(&gpu, &mut encoder, &[Piece { bytes, target: &target, offset }]);
         assert!(matches!(stage(&[0; 20], 0), Err(Error::Range { .. })));
         assert!(matches!(stage(&[0; 4], 16), Err(Error::Range { .. })));
         assert!(matches!(stage(&[0; 4], 2), Err(Error::Alignment { .. })));
@@ -270,16 +195,7 @@ mod tests {
         let submission = gpu.submit(encoder);
         ring.submitted(&submission);
         let mut encoder = gpu.encoder("next");
-        ring.stage(
-            &gpu,
-            &mut encoder,
-            &[Piece {
-                bytes: &[3; 4],
-                target: &target,
-                offset: 8,
-            }],
-        )
-        .unwrap();
+        ring.stage(&gpu, &mut encoder, &[Piece { bytes: &[3; 4], target: &target, offset: 8 }]).unwrap();
         gpu.submit(encoder);
         let bytes = buffer::download(&gpu, &target, 0..12).unwrap();
         assert_eq!(bytes, [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
