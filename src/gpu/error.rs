@@ -20,7 +20,7 @@ pub enum Error {
          Fedora: dnf install mesa-vulkan-drivers\n\
          Windows: the built-in one (WARP) needs Direct3D 12; run Windows Update\n\
          macOS: there is none; Metal runs on the GPU itself\n\
-         Or train with --device cpu, which needs no driver and is faster than any software renderer."
+         Or train with --device cpu, which needs no driver."
     )]
     NoSoftwareRenderer,
     /// No adapter has the number or name asked for.

@@ -14,7 +14,7 @@ pub enum DeviceChoice {
     Auto,
     /// `cpu`: the CPU executor.
     Cpu,
-    /// `software`: a renderer that runs shaders on the processor. For tests; the CPU executor is faster.
+    /// `software`: a renderer that runs shaders on the processor. For tests; the CPU executor is the one to train on.
     Software,
     /// `N`: the adapter of that number in [`adapters::list`].
     Index(usize),
