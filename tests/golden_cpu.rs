@@ -17,7 +17,7 @@ fn one_step_gives_pytorchs_losses_and_gradients() {
         let golden = Golden::open(name);
         let (graph, train, predict) = plans(&golden);
         let (schedule, gradient_rows) = (train.schedule.clone(), train.clone());
-        let mut executor = CpuExecutor::<f64>::new(train, predict, &golden.state(&graph, "param"));
+        let mut executor = CpuExecutor::<f64>::new(train, predict, golden.state(&graph, "param"));
         let chunk = only_step(&golden.steps(&graph, &schedule), 0);
         executor.train(&chunk).unwrap();
         let losses = executor.losses(true).unwrap();
@@ -61,7 +61,7 @@ fn predictions_are_pytorchs() {
     for name in CASES {
         let golden = Golden::open(name);
         let (graph, train, predict) = plans(&golden);
-        let mut executor = CpuExecutor::<f64>::new(train, predict, &golden.state(&graph, "param"));
+        let mut executor = CpuExecutor::<f64>::new(train, predict, golden.state(&graph, "param"));
         let logits: Vec<f64> = golden.predict(&mut executor).into_iter().map(f64::from).collect();
         let off = difference(&logits, &golden.values("output.logits"));
         assert!(off < 1e-6, "{name}: logits differ by {off:e}");
@@ -79,7 +79,7 @@ fn ten_adam_steps_are_pytorchs() {
         let golden = Golden::open(name);
         let (graph, train, predict) = plans(&golden);
         let schedule = train.schedule.clone();
-        let mut executor = CpuExecutor::<f64>::new(train, predict, &golden.state(&graph, "param"));
+        let mut executor = CpuExecutor::<f64>::new(train, predict, golden.state(&graph, "param"));
         executor.train(&golden.steps(&graph, &schedule)).unwrap();
         let losses: Vec<f64> = executor.losses(true).unwrap().iter().map(|losses| losses.total).collect();
         let off = difference(&losses, &golden.values("adam.losses"));

@@ -1,1 +1,75 @@
 //! Subcommands, one file each: parsing, progress and exit codes, nothing else.
+
+mod devices;
+mod eval;
+mod exit;
+mod models;
+mod plan;
+mod predict;
+mod prepare;
+mod progress;
+mod synth;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::gpu::DeviceChoice;
+
+/// Train multi-scenario click and conversion models on any GPU, or on none.
+#[derive(Parser)]
+#[command(version, about, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a model
+    Train(train::TrainArgs),
+    /// Score a trained model on its test rows, or on another file
+    Eval(eval::EvalArgs),
+    /// Write a trained model's predictions beside the rows of a file
+    Predict(predict::PredictArgs),
+    /// Generate data whose truth is known, and a configuration to train on it
+    Synth(synth::SynthArgs),
+    /// List the dispatches of one training step
+    Plan(plan::PlanArgs),
+    /// List the devices of this machine
+    Devices(devices::DevicesArgs),
+    /// List the models and their options
+    Models,
+}
+
+/// `--set`.
+#[derive(Args)]
+struct Sets {
+    /// Override a configuration key; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+/// `--device`.
+#[derive(Args)]
+struct Device {
+    /// auto (the best GPU, else the CPU), cpu, software (a Vulkan renderer on the CPU), or an adapter's number or name
+    #[arg(long, value_name = "auto|cpu|software|N|NAME", default_value = "auto")]
+    device: DeviceChoice,
+}
+
+/// Runs the command line and gives the program's exit code.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Synth(args) => synth::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Devices(args) => devices::run(&args),
+        Command::Models => models::run(),
+    };
+    exit::code(outcome)
+}

@@ -20,9 +20,9 @@ mod schema;
 mod split;
 mod splits;
 mod spool;
+pub mod synthetic;
 mod tally;
 mod tensors;
-pub mod synthetic;
 mod vocabulary;
 
 pub use cache::Cache;

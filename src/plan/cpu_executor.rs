@@ -104,8 +104,8 @@ pub struct CpuExecutor<T> {
 
 impl<T: Real> CpuExecutor<T> {
     /// An executor of a training plan and a prediction plan of one model, from `state` on.
-    pub fn new(train: Plan, predict: Plan, state: &ModelState<T>) -> Self {
-        Self { train: Program::new(train), predict: Program::new(predict), state: state.clone(), finished: Vec::new() }
+    pub fn new(train: Plan, predict: Plan, state: ModelState<T>) -> Self {
+        Self { train: Program::new(train), predict: Program::new(predict), state, finished: Vec::new() }
     }
 
     /// The model's state.

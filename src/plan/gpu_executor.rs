@@ -35,6 +35,11 @@ const CHUNK_BYTES: usize = 32 << 20;
 const UPLOADS: usize = 3;
 
 impl DispatchLimits {
+    /// What any device allows.
+    pub fn portable() -> Self {
+        Self { binding_bytes: 128 << 20, workgroup: 64 }
+    }
+
     /// Limits of an opened device.
     pub fn of(gpu: &Gpu) -> Self {
         // Software renderers pay for each workgroup, GPUs for those that are too large to place.

@@ -24,12 +24,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::data::synthetic::SyntheticOptions;
+
 pub use error::{ConfigError, nearest};
 pub use section::{parse_section, parse_table};
 pub use set::apply_set;
 
 /// The sections a file may have.
-const SECTIONS: [&str; 3] = ["data", "model", "train"];
+const SECTIONS: [&str; 4] = ["synth", "data", "model", "train"];
 
 /// A run's configuration. Two are equal when their sections are, wherever they were read from.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct Config {
     pub model: Table,
     /// `[train]`.
     pub train: TrainOptions,
+    /// `[synth]`: how to generate the data where `data.path` names none.
+    pub synth: Option<SyntheticOptions>,
     /// The file and the overrides it was read from, for messages.
     file: String,
     sets: Vec<String>,
@@ -77,6 +81,8 @@ pub struct TrainOptions {
     pub early_stop_metric: EarlyStopMetric,
     /// Steps between checkpoints; 0 writes one per epoch only.
     pub checkpoint_steps: u64,
+    /// Megabytes of training data kept on the device; larger data is streamed to it.
+    pub resident_mb: u64,
 }
 
 /// How Adam treats embedding rows that are not in the batch.
@@ -118,6 +124,7 @@ impl Default for TrainOptions {
             patience: 2,
             early_stop_metric: EarlyStopMetric::Auc,
             checkpoint_steps: 0,
+            resident_mb: 1024,
         }
     }
 }
@@ -186,6 +193,7 @@ impl Config {
             data: parse_section(document, "data", file)?,
             model: parse_section(document, "model", file)?,
             train: parse_section(document, "train", file)?,
+            synth: document.contains_key("synth").then(|| parse_section(document, "synth", file)).transpose()?,
             file: file.to_owned(),
             sets: sets.to_vec(),
         };
@@ -195,6 +203,11 @@ impl Config {
             Some(other) => Err(ConfigError::value(file, "model.name", "a model's name", &section::describe(other))),
             None => Err(ConfigError::missing(file, "model", "name")),
         }
+    }
+
+    /// The file it was read from.
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The model's name.
@@ -246,9 +259,12 @@ impl Config {
     /// When a value is beyond what TOML can hold (a seed above 2^63 − 1).
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         let train = Table::try_from(&self.train).map_err(|error| ConfigError::unwritable("train", &error))?;
+        let synth = self.synth.as_ref().map(Table::try_from).transpose();
+        let synth = synth.map_err(|error| ConfigError::unwritable("synth", &error))?;
         let document: Table = SECTIONS
             .into_iter()
-            .zip([self.data.clone(), self.model.clone(), train])
+            .zip([synth, Some(self.data.clone()), Some(self.model.clone()), Some(train)])
+            .filter_map(|(section, table)| Some((section, table?)))
             .map(|(section, table)| (section.to_owned(), Value::Table(table)))
             .collect();
         toml::to_string(&document).map_err(|error| ConfigError::unwritable("the configuration", &error))
@@ -257,7 +273,7 @@ impl Config {
 
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
-        self.data == other.data && self.model == other.model && self.train == other.train
+        self.data == other.data && self.model == other.model && self.train == other.train && self.synth == other.synth
     }
 }
 

@@ -1,4 +1,13 @@
 //! Configuration, the training loop, early stopping, checkpoints and metrics.
 
+pub mod checkpoint;
 pub mod config;
+mod error;
+pub mod folder;
 pub mod metrics;
+pub mod model;
+pub mod order;
+mod trainer;
+
+pub use error::Error;
+pub use trainer::{Ending, EpochRecord, Event, Trainer, score};

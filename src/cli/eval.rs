@@ -1,0 +1,131 @@
+//! `polyscene eval`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::exit::Done;
+use super::prepare::{open, print_json, print_line, reopen, report_skipped};
+use super::{Device, Sets};
+use crate::data::{self, Inputs, Rows, Schema, SplitName};
+use crate::report::table::{TableStyle, scenario_table};
+use crate::train::config::ConfigError;
+use crate::train::metrics::{Metrics, best_reachable, evaluate};
+use crate::train::{Error, model::source};
+
+#[derive(Args)]
+pub(super) struct EvalArgs {
+    /// The run's folder
+    run: PathBuf,
+    /// Another file, glob or folder with the same columns [default: the run's own data]
+    #[arg(long, value_name = "FILE", conflicts_with = "split")]
+    data: Option<String>,
+    /// Which rows of the run's own data: train, valid or test
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = parse_split)]
+    split: SplitName,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    sets: Sets,
+    #[command(flatten)]
+    device: Device,
+}
+
+fn parse_split(text: &str) -> Result<SplitName, String> {
+    SplitName::ALL
+        .into_iter()
+        .find(|split| split.to_string() == text)
+        .ok_or_else(|| "expected train, valid or test".to_owned())
+}
+
+#[derive(Serialize)]
+struct Evaluation {
+    #[serde(flatten)]
+    metrics: Metrics,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_reachable: Option<Metrics>,
+}
+
+/// Rows one read of a file brings in.
+const ROWS: usize = 65_536;
+
+/// Everything scoring needs of rows, gathered chunk by chunk.
+#[derive(Default)]
+struct Gathered {
+    logits: Vec<f32>,
+    labels: Vec<f32>,
+    scenarios: Vec<u32>,
+    users: Vec<u64>,
+    probabilities: Vec<f32>,
+}
+
+impl Gathered {
+    fn add(&mut self, rows: &Rows, logits: &[f32]) {
+        self.logits.extend_from_slice(logits);
+        self.labels.extend_from_slice(rows.labels());
+        self.scenarios.extend_from_slice(rows.scenarios());
+        self.users.extend_from_slice(rows.users().unwrap_or_default());
+        self.probabilities.extend_from_slice(rows.probabilities().unwrap_or_default());
+    }
+
+    fn evaluate(&self, names: &[String]) -> Evaluation {
+        let every = self.labels.len();
+        let users = (self.users.len() == every).then_some(self.users.as_slice());
+        let reachable = (every > 0 && self.probabilities.len() == every)
+            .then(|| best_reachable(&self.probabilities, &self.labels, &self.scenarios, names, users));
+        let metrics = evaluate(&self.logits, &self.labels, &self.scenarios, names, users);
+        Evaluation { metrics, best_reachable: reachable }
+    }
+}
+
+pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Done> {
+    let mut trained = reopen(&args.run, &args.sets.sets, &args.device.device)?;
+    let encoder = &trained.encoder;
+    let schema: Schema = trained.config.data().map_err(Error::from)?;
+    let mut gathered = Gathered::default();
+    if let Some(path) = &args.data {
+        let inputs = Inputs::find(path, data::Format::Auto, schema.delimiter, &[]).map_err(Error::from)?;
+        let mut scan = data::scan(encoder, &inputs, true, ROWS).map_err(Error::from)?.on_bad_row(schema.on_bad_row);
+        for chunk in scan.by_ref() {
+            let chunk = chunk.map_err(Error::from)?;
+            let logits = trained.executor.predict(&source(&chunk.rows, encoder)).map_err(Error::from)?;
+            gathered.add(&chunk.rows, &logits);
+        }
+        report_skipped(scan.skipped());
+    } else {
+        let opened = open(&schema, &[])?;
+        let same = opened.encoder.scenarios() == encoder.scenarios()
+            && opened
+                .encoder
+                .fields()
+                .iter()
+                .map(|field| field.rows)
+                .eq(encoder.fields().iter().map(|field| field.rows));
+        if !same {
+            return Err(Error::from(ConfigError::value(
+                &schema.path,
+                "data.path",
+                "the data the run was trained on (its vocabularies have changed since); score the new file with --data",
+                "other data",
+            ))
+            .into());
+        }
+        let rows = match args.split {
+            SplitName::Train => opened.train,
+            SplitName::Valid => opened.valid,
+            SplitName::Test => opened.test,
+        };
+        let logits = trained.executor.predict(&source(&rows, encoder)).map_err(Error::from)?;
+        gathered.add(&rows, &logits);
+    }
+    let evaluation = gathered.evaluate(encoder.scenarios());
+    if args.json {
+        print_json(&evaluation)?;
+    } else {
+        let best = evaluation.best_reachable.as_ref();
+        print_line(&scenario_table(&evaluation.metrics, best, TableStyle::for_stdout()))?;
+    }
+    Ok(Done::All)
+}

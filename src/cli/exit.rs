@@ -1,0 +1,54 @@
+//! Exit codes: one per kind of trouble, so that scripts can tell them apart.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::train::Error;
+
+/// Shown below `--help`.
+pub(super) const HELP: &str = "\
+Exit codes: 0 done; 2 command line, configuration or model options; 3 data; 4 device; 5 a loss is not a number;
+6 a file or folder of a run; 130 interrupted (a checkpoint was written)";
+
+/// How a command ended, when nothing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// All of it.
+    All,
+    /// It was interrupted and can be resumed.
+    Interrupted,
+}
+
+/// Prints what went wrong, if anything did, and chooses the exit code.
+pub(super) fn code(outcome: anyhow::Result<Done>) -> ExitCode {
+    match outcome {
+        Ok(Done::All) => ExitCode::SUCCESS,
+        Ok(Done::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            if is_closed_pipe(&error) {
+                // Whoever read our output has seen enough.
+                return ExitCode::SUCCESS;
+            }
+            // Nothing is left to do when even this cannot be written.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::from(number(&error))
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
+}
+
+fn number(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Error>() {
+        Some(Error::Config(_) | Error::Model(_)) => 2,
+        Some(Error::Data(_) | Error::Synthetic(_)) => 3,
+        Some(Error::Device(_) | Error::Plan(_)) => 4,
+        Some(Error::NotFinite { .. }) => 5,
+        Some(Error::File { .. } | Error::Content { .. } | Error::Folder { .. }) => 6,
+        None => 1,
+    }
+}

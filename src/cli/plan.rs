@@ -1,0 +1,73 @@
+//! `polyscene plan`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Sets;
+use super::exit::Done;
+use super::prepare::{prepare, print_json, print_line};
+use crate::plan::{DispatchLimits, Listing, Plan};
+use crate::report::table::{TableStyle, draw};
+use crate::train::model::training_options;
+
+#[derive(Args)]
+pub(super) struct PlanArgs {
+    /// The configuration
+    config: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    sets: Sets,
+}
+
+pub(super) fn run(args: &PlanArgs) -> anyhow::Result<Done> {
+    let prepared = prepare(&args.config, &args.sets.sets)?;
+    let plan = Plan::training(&prepared.model.graph, &training_options(&prepared.config.train));
+    let listing = plan.listing(&DispatchLimits::portable());
+    if args.json {
+        print_json(&listing)?
+    } else {
+        print_line(&text(&listing))?
+    }
+    Ok(Done::All)
+}
+
+fn text(listing: &Listing) -> String {
+    let heads = ["#", "name", "operation", "shape", "MFLOP", "KiB", "threads", "buffers"];
+    let lines: Vec<Vec<String>> = listing
+        .dispatches
+        .iter()
+        .enumerate()
+        .map(|(i, dispatch)| {
+            vec![
+                (i + 1).to_string(),
+                dispatch.name.clone(),
+                dispatch.operation.clone(),
+                dispatch.shape.clone(),
+                format!("{:.2}", dispatch.flops as f64 / 1e6),
+                format!("{:.0}", dispatch.bytes as f64 / 1024.0),
+                dispatch.threads.to_string(),
+                dispatch.buffers.join(", "),
+            ]
+        })
+        .collect();
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64);
+    let memory = &listing.memory;
+    format!(
+        "{}\n{} dispatches, {:.1} MFLOP, {} moved per step of {} rows\nmemory: {} in all: parameters {}, embedding tables \
+         {}, activations {} in {} buffers, schedule {} per step in flight",
+        draw(&heads, &lines, TableStyle::for_stdout()),
+        listing.dispatches.len(),
+        listing.flops as f64 / 1e6,
+        mib(listing.bytes),
+        listing.batch_size,
+        mib(memory.total),
+        mib(memory.parameters),
+        mib(memory.tables),
+        mib(memory.activations),
+        listing.buffers.len(),
+        mib(memory.schedule),
+    )
+}

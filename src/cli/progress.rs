@@ -1,0 +1,64 @@
+//! Progress bars on the terminal; plain silence where there is none.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::data::{Phase, Progress};
+
+fn bar(length: u64, template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// A bar for counted work.
+pub(super) fn counted(length: u64, what: &str) -> ProgressBar {
+    let template = "{prefix:<18} {bar:32} {human_pos}/{human_len} {elapsed} (eta {eta}) {msg}";
+    bar(length, template).with_prefix(what.to_owned())
+}
+
+/// The bars of opening data, one after another.
+#[derive(Default)]
+pub(super) struct OpeningBars {
+    current: Option<(Phase, ProgressBar)>,
+}
+
+impl OpeningBars {
+    /// Shows how far opening has come.
+    pub(super) fn show(&mut self, progress: Progress) {
+        let shown = self.current.as_ref().is_some_and(|(phase, _)| *phase == progress.phase);
+        if !shown {
+            self.end();
+            let (name, bytes) = match progress.phase {
+                Phase::Hashing => ("hashing data", true),
+                Phase::Reading => ("reading data", true),
+                Phase::Counting => ("counting values", false),
+                Phase::Encoding => ("encoding data", false),
+            };
+            let template = if bytes {
+                "{prefix:<18} {bar:32} {bytes}/{total_bytes} {elapsed} {msg}"
+            } else {
+                "{prefix:<18} {bar:32} {human_pos}/{human_len} {elapsed} {msg}"
+            };
+            self.current = Some((progress.phase, bar(progress.total, template).with_prefix(name)));
+        }
+        if let Some((_, bar)) = &self.current {
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+            if progress.rows > 0 {
+                bar.set_message(format!("{} rows", progress.rows));
+            }
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&mut self) {
+        if let Some((_, bar)) = self.current.take() {
+            bar.finish_and_clear();
+        }
+    }
+}

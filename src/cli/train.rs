@@ -1,0 +1,292 @@
+//! `polyscene train`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::exit::Done;
+use super::prepare::{Prepared, prepare, print_line};
+use super::progress::counted;
+use super::{Device, Sets};
+use crate::plan::{Executor, initial_state};
+use crate::report::table::{TableStyle, scenario_table};
+use crate::train::checkpoint::{Position, load_checkpoint, load_model};
+use crate::train::config::Config;
+use crate::train::folder::{RunFolder, write_json, write_text};
+use crate::train::metrics::{Metrics, best_reachable};
+use crate::train::model::open_executor;
+use crate::train::{Ending, Error, Event, Trainer, score};
+
+#[derive(Args)]
+pub(super) struct TrainArgs {
+    /// The configuration
+    config: PathBuf,
+    #[command(flatten)]
+    sets: Sets,
+    #[command(flatten)]
+    device: Device,
+    /// The run's folder [default: runs/CONFIG-MODEL, with a number where that is taken]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on from the folder's checkpoint
+    #[arg(long)]
+    resume: bool,
+}
+
+/// `result.json`.
+#[derive(Serialize)]
+struct RunResult {
+    model: String,
+    device: String,
+    seed: u64,
+    epochs: u32,
+    best_epoch: u32,
+    steps: u64,
+    parameters: usize,
+    embedding_rows: usize,
+    test: Metrics,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid: Option<Metrics>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_reachable: Option<Metrics>,
+    test_rows_per_second: f64,
+}
+
+pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
+    let prepared = prepare(&args.config, &args.sets.sets)?;
+    let Prepared { config, data, model } = &prepared;
+    let folder = choose_folder(args, config)?;
+    let name = config.model_name();
+    let resumed = args.resume && folder.holds_run();
+    let (state, position) = if resumed {
+        compare(&folder, config)?;
+        let found = load_checkpoint(&folder.checkpoint(), &model.graph, name)?;
+        eprintln!("resuming after epoch {}, step {}", found.1.epoch, found.1.step);
+        found
+    } else {
+        (initial_state(&model.graph, config.train.seed), Position::default())
+    };
+    let mut executor = open_executor(&args.device.device, &model.graph, &config.train, state)?;
+    folder.create()?;
+    write_text(&folder.config(), &config.to_toml().map_err(Error::from)?)?;
+    data.encoder.save(&folder.vocabularies()).map_err(Error::from)?;
+    announce(&prepared, &folder, executor.as_ref());
+
+    let stop = interrupt_flag()?;
+    let mut trainer =
+        Trainer { options: &config.train, name, model, executor: executor.as_mut(), data, folder: &folder, position };
+    let mut bars = TrainingBars::new(config.train.epochs);
+    let ending = trainer.run(&stop, &mut |event| bars.show(event));
+    bars.end();
+    let ending = ending?;
+    let position = trainer.position;
+    if ending == Ending::Interrupted {
+        let (epoch, step) = (position.epoch + 1, position.step);
+        eprintln!("stopped in epoch {epoch} after step {step}; a checkpoint was written. Go on with:");
+        eprintln!("  {}", resume_command(args, &folder));
+        return Ok(Done::Interrupted);
+    }
+    finish(&prepared, &folder, executor.as_mut(), &position)?;
+    Ok(Done::All)
+}
+
+/// Scores the best weights on the test rows, writes `result.json` and prints the table.
+fn finish(
+    prepared: &Prepared,
+    folder: &RunFolder,
+    executor: &mut dyn Executor,
+    position: &Position,
+) -> anyhow::Result<()> {
+    let Prepared { config, data, model } = prepared;
+    let best = load_model(&folder.model(), &model.graph, config.model_name())?;
+    executor.set_state(&best).map_err(Error::from)?;
+    let started = std::time::Instant::now();
+    let test = score(executor, &data.test, &data.encoder)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let valid = (!data.valid.is_empty()).then(|| score(executor, &data.valid, &data.encoder)).transpose()?;
+    let reachable = data.test.probabilities().map(|probabilities| {
+        let (scenarios, names) = (data.test.scenarios(), data.encoder.scenarios());
+        best_reachable(probabilities, data.test.labels(), scenarios, names, data.test.users())
+    });
+    let table = scenario_table(&test, reachable.as_ref(), TableStyle::for_stdout());
+    let result = RunResult {
+        model: config.model_name().to_owned(),
+        device: executor.device(),
+        seed: config.train.seed,
+        epochs: position.epoch,
+        best_epoch: position.best_epoch,
+        steps: position.total_steps,
+        parameters: model.graph.parameters.iter().map(|parameter| parameter.rows * parameter.cols).sum(),
+        embedding_rows: model.graph.tables.iter().map(|table| table.rows()).sum(),
+        test_rows_per_second: data.test.len() as f64 / seconds,
+        test,
+        valid,
+        best_reachable: reachable,
+    };
+    write_json(&folder.result(), &result)?;
+    let which = match position.best_epoch {
+        0 => "the initial weights".to_owned(),
+        epoch => format!("the best weights (epoch {epoch})"),
+    };
+    print_line(&format!("test rows, {which}:\n{table}"))?;
+    eprintln!("the run is in {}", folder.root().display());
+    Ok(())
+}
+
+/// The folder asked for, or the next free one.
+fn choose_folder(args: &TrainArgs, config: &Config) -> Result<RunFolder, Error> {
+    if let Some(out) = &args.out {
+        let folder = RunFolder::new(out);
+        if folder.holds_run() && !args.resume {
+            let reason = "already holds a run; go on with --resume, or give another --out".to_owned();
+            return Err(Error::Folder { folder: out.clone(), reason });
+        }
+        if !folder.holds_run() && args.resume {
+            let reason = "holds no run to resume; leave --resume out to start one".to_owned();
+            return Err(Error::Folder { folder: out.clone(), reason });
+        }
+        return Ok(folder);
+    }
+    let stem = args.config.file_stem().map_or_else(|| "run".into(), |stem| stem.to_string_lossy());
+    let base = format!("{stem}-{}", config.model_name());
+    let numbered = (1..).map(|number| {
+        let name = if number == 1 { base.clone() } else { format!("{base}-{number}") };
+        RunFolder::new(Path::new("runs").join(name))
+    });
+    if !args.resume {
+        let free = numbered.into_iter().find(|folder| !folder.holds_run());
+        return Ok(free.unwrap_or_else(|| unreachable!("numbers do not end")));
+    }
+    let newest = numbered.take_while(RunFolder::holds_run).last();
+    newest.ok_or_else(|| Error::Folder {
+        folder: Path::new("runs").join(&base),
+        reason: "holds no run to resume; name its folder with --out, or leave --resume out to start one".to_owned(),
+    })
+}
+
+/// A resumed run must be the same run: only how long it goes on may change.
+fn compare(folder: &RunFolder, config: &Config) -> Result<(), Error> {
+    let mut before = Config::load(&folder.config(), &[])?;
+    let mut now = config.clone();
+    for config in [&mut before, &mut now] {
+        config.synth = None;
+        config.train.epochs = 0;
+        config.train.patience = 0;
+        config.train.checkpoint_steps = 0;
+        config.train.eval_batch_size = 1;
+        config.train.resident_mb = 0;
+        config.data.remove("cache");
+    }
+    if before == now {
+        return Ok(());
+    }
+    let sections =
+        [("data", before.data != now.data), ("model", before.model != now.model), ("train", before.train != now.train)];
+    let changed: Vec<&str> = sections.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
+    Err(Error::Folder {
+        folder: folder.root().to_owned(),
+        reason: format!(
+            "was trained with another [{}]; to go on, give the configuration of its config.toml (only train.epochs, \
+             train.patience, train.checkpoint_steps, train.eval_batch_size and train.resident_mb may change)",
+            changed.join("] and [")
+        ),
+    })
+}
+
+fn announce(prepared: &Prepared, folder: &RunFolder, executor: &dyn Executor) {
+    let Prepared { config, data, model } = prepared;
+    let parameters: usize = model.graph.parameters.iter().map(|parameter| parameter.rows * parameter.cols).sum();
+    let embeddings: usize = model.graph.tables.iter().map(|table| table.len()).sum();
+    eprintln!("device   {}", executor.device());
+    eprintln!("model    {}: {parameters} dense parameters, {embeddings} in embeddings", config.model_name());
+    eprintln!(
+        "data     {} train, {} valid, {} test rows, {} scenarios",
+        data.train.len(),
+        data.valid.len(),
+        data.test.len(),
+        data.encoder.scenarios().len()
+    );
+    eprintln!("folder   {}", folder.root().display());
+}
+
+/// Set by the first Ctrl-C; a second one ends the program at once.
+fn interrupt_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nfinishing the step and writing a checkpoint (Ctrl-C again to stop at once)");
+    })
+    .context("catching Ctrl-C")?;
+    Ok(flag)
+}
+
+fn resume_command(args: &TrainArgs, folder: &RunFolder) -> String {
+    let quote = |text: &str| {
+        let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=".contains(c));
+        if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    };
+    let mut words = vec!["polyscene train".to_owned(), quote(&args.config.to_string_lossy())];
+    words.extend(args.sets.sets.iter().map(|set| format!("--set {}", quote(set))));
+    if args.device.device != crate::gpu::DeviceChoice::Auto {
+        words.push(format!("--device {}", quote(&args.device.device.to_string())));
+    }
+    words.push(format!("--out {} --resume", quote(&folder.root().to_string_lossy())));
+    words.join(" ")
+}
+
+/// A bar per epoch, and a line for each that has ended.
+struct TrainingBars {
+    epochs: u32,
+    bar: Option<ProgressBar>,
+}
+
+impl TrainingBars {
+    fn new(epochs: u32) -> Self {
+        Self { epochs, bar: None }
+    }
+
+    fn show(&mut self, event: Event<'_>) {
+        match event {
+            Event::EpochStart { epoch, steps, done } => {
+                let bar = counted(steps, &format!("epoch {epoch}/{}", self.epochs));
+                bar.set_position(done);
+                bar.reset_eta();
+                self.bar = Some(bar);
+            }
+            Event::Steps { done, loss } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_position(done);
+                    bar.set_message(loss.map_or_else(String::new, |loss| format!("loss {loss:.4}")));
+                }
+            }
+            Event::EpochEnd(record) => {
+                self.end();
+                let number = |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |value| format!("{value:.4}"));
+                let loss = record.train.get("loss").and_then(serde_json::Value::as_f64);
+                let mut line = format!("epoch {:<3} train loss {}", record.epoch, number(loss));
+                if let Some(valid) = &record.valid {
+                    line += &format!("  valid AUC {}  LogLoss {}", number(valid.auc), number(valid.logloss));
+                }
+                line += &format!("  {:.0} rows/s", record.train_rows_per_second);
+                if let Some(speed) = record.valid_rows_per_second {
+                    line += &format!(" (evaluation {speed:.0})");
+                }
+                eprintln!("{line}{}", if record.best { "  best" } else { "" });
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What can go wrong in a run.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::config::ConfigError;
+
+/// What can go wrong in a run. Each kind has an exit code of its own on the command line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration is at fault.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The model's options do not fit.
+    #[error(transparent)]
+    Model(#[from] crate::models::Error),
+    /// The data is at fault.
+    #[error(transparent)]
+    Data(#[from] crate::data::Error),
+    /// Data could not be generated.
+    #[error(transparent)]
+    Synthetic(#[from] crate::data::synthetic::SyntheticError),
+    /// The device is at fault.
+    #[error(transparent)]
+    Device(#[from] crate::gpu::Error),
+    /// A plan could not be run.
+    #[error(transparent)]
+    Plan(#[from] crate::plan::Error),
+    /// A loss is not a number.
+    #[error("the loss ({term}) became {value} at step {step} of epoch {epoch}: {cause}. {saved}")]
+    NotFinite {
+        /// The term of the loss.
+        term: String,
+        /// Its value.
+        value: f64,
+        /// Step within the epoch, from 1.
+        step: u64,
+        /// Epoch, from 1.
+        epoch: u32,
+        /// What most likely made it so.
+        cause: String,
+        /// What was kept.
+        saved: String,
+    },
+    /// A file of the run could not be read or written.
+    #[error("{}: {action}: {source}{}", path.display(), hint(source))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the run does not hold what it should.
+    #[error("{}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The run folder is in the way, or is not one.
+    #[error("{}: {reason}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+}
+
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space (the last whole checkpoint is still there) and go on with --resume"
+        }
+        _ => "",
+    }
+}
+
+impl Error {
+    /// For [`Result::map_err`]: an error of the system while doing `action` to `path`.
+    pub fn file(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, action, source }
+    }
+
+    /// A file with wrong content.
+    pub fn content(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Content { path: path.to_owned(), reason: reason.into() }
+    }
+}

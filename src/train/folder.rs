@@ -1,0 +1,146 @@
+//! A run's folder: which files it holds, and writing them whole or not at all.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use super::Error;
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    root: PathBuf,
+}
+
+impl RunFolder {
+    /// The folder at `root`, there or not.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// A finished or interrupted run to read from.
+    ///
+    /// # Errors
+    /// When `root` holds no run.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
+        let folder = Self::new(root);
+        if folder.holds_run() {
+            return Ok(folder);
+        }
+        let reason = if folder.root.is_dir() {
+            "holds no run (no config.toml); give the folder that `train` wrote, such as runs/NAME"
+        } else {
+            "is not a folder; give the one that `train` wrote, such as runs/NAME"
+        };
+        Err(Error::Folder { folder: folder.root, reason: reason.to_owned() })
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether there is a run in it.
+    pub fn holds_run(&self) -> bool {
+        self.config().is_file()
+    }
+
+    /// Makes the folder.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn create(&self) -> Result<(), Error> {
+        fs::create_dir_all(&self.root).map_err(Error::file(&self.root, "making the run's folder"))
+    }
+
+    /// The resolved configuration.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// The folder of vocabularies and statistics.
+    pub fn vocabularies(&self) -> PathBuf {
+        self.root.join("vocabularies")
+    }
+
+    /// The best weights so far.
+    pub fn model(&self) -> PathBuf {
+        self.root.join("model.safetensors")
+    }
+
+    /// Everything that is needed to go on.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint.safetensors")
+    }
+
+    /// One line of JSON per epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.jsonl")
+    }
+
+    /// The test's outcome.
+    pub fn result(&self) -> PathBuf {
+        self.root.join("result.json")
+    }
+}
+
+/// Writes a file by `write` under a temporary name beside `path`, makes it durable and renames it: `path` holds the
+/// whole new content or its old one.
+///
+/// # Errors
+/// When the system refuses; a full disk leaves the old content.
+pub fn write_whole(path: &Path, write: impl FnOnce(&Path, &mut File) -> std::io::Result<()>) -> Result<(), Error> {
+    let error = || Error::file(path, "writing");
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut temporary = NamedTempFile::with_prefix_in(".writing-", folder).map_err(error())?;
+    let place = temporary.path().to_owned();
+    write(&place, temporary.as_file_mut()).map_err(error())?;
+    temporary.as_file().sync_all().map_err(error())?;
+    temporary.persist(path).map_err(|failed| error()(failed.error))?;
+    // The name itself is durable once its folder is; not every system lets a folder be opened for that.
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+/// [`write_whole`] for a text.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_text(path: &Path, text: &str) -> Result<(), Error> {
+    write_whole(path, |_, file| file.write_all(text.as_bytes()))
+}
+
+/// [`write_whole`] for a value as JSON.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|error| Error::content(path, error.to_string()))?;
+    text.push('\n');
+    write_text(path, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content_and_no_litter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_text(&path, "old").unwrap();
+        let failed = write_whole(&path, |_, file| {
+            file.write_all(b"half")?;
+            Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
+        });
+        let message = failed.unwrap_err().to_string();
+        assert!(message.contains("file") && message.contains("free some space"), "{message}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,111 @@
+//! From a configuration and the data's fields to a model on a device.
+
+use super::Error;
+use super::config::{Config, ConfigError, EmbeddingAdam, TrainOptions, nearest};
+use crate::data::{Encoder, Role, Rows};
+use crate::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
+use crate::graph::Graph;
+use crate::layers::Field;
+use crate::models::{self, Inputs, MirNegatives, Model, Visitor};
+use crate::ops::{AdamOptions, ModelState};
+use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, TrainingOptions};
+
+/// A model as the configuration asks for it.
+#[derive(Clone, Debug)]
+pub struct BuiltModel {
+    /// Forward pass and losses.
+    pub graph: Graph,
+    /// How π is drawn, where the model needs it.
+    pub negatives: Option<MirNegatives>,
+}
+
+/// Builds the configuration's model for the fields of `encoder`, and writes the defaults of `[model]` out in `config`.
+///
+/// # Errors
+/// When the model or an option is unknown, or options do not fit.
+pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error> {
+    struct Build<'a>(&'a mut Config, Inputs);
+    impl Visitor for Build<'_> {
+        type Output = Result<BuiltModel, Error>;
+        fn visit<M: Model>(self) -> Self::Output {
+            let Self(config, inputs) = self;
+            let model: M = config.model_options()?;
+            let graph = model.build(&inputs)?;
+            config.set_model_options(&model)?;
+            Ok(BuiltModel { graph, negatives: model.negatives() })
+        }
+    }
+    let name = config.model_name().to_owned();
+    let unknown = || {
+        let near = nearest(&name, models::NAMES).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        let known = models::NAMES.join(", ");
+        ConfigError::value(config.file(), "model.name", &format!("one of {known}{near}"), &format!("\"{name}\""))
+    };
+    if !models::NAMES.contains(&name.as_str()) {
+        return Err(unknown().into());
+    }
+    models::visit(&name, Build(config, inputs(encoder))).unwrap_or_else(|| unreachable!("the name is in the list"))
+}
+
+/// The encoder's fields as models see them.
+fn inputs(encoder: &Encoder) -> Inputs {
+    let fields = encoder.fields();
+    Inputs {
+        aware: fields.iter().filter(|field| field.role == Role::Aware).count(),
+        fields: fields
+            .iter()
+            .enumerate()
+            .map(|(source, field)| Field {
+                name: field.name.clone(),
+                source,
+                rows: field.rows,
+                value: field.value_index,
+            })
+            .collect(),
+    }
+}
+
+/// Encoded rows as executors take them.
+pub fn source<'a>(rows: &'a Rows, encoder: &Encoder) -> Source<'a> {
+    Source {
+        rows: rows.len(),
+        ids: rows.ids(),
+        fields: encoder.fields().len(),
+        values: rows.values(),
+        value_count: encoder.value_count(),
+        labels: rows.labels(),
+    }
+}
+
+/// The training plan's options.
+pub fn training_options(options: &TrainOptions) -> TrainingOptions {
+    let adam = |l2: f64| AdamOptions { beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon, l2 };
+    TrainingOptions {
+        capacity: options.batch_size as usize,
+        dense: adam(options.weight_decay),
+        embeddings: adam(options.embedding_l2),
+        sweep_embeddings: options.embedding_adam == EmbeddingAdam::Dense,
+    }
+}
+
+/// Opens the chosen device and puts the model there.
+///
+/// # Errors
+/// When there is no such device, it fails, or the model does not fit it.
+pub fn open_executor(
+    choice: &DeviceChoice,
+    graph: &Graph,
+    options: &TrainOptions,
+    state: ModelState<f32>,
+) -> Result<Box<dyn Executor>, Error> {
+    let train = Plan::training(graph, &training_options(options));
+    let predict = Plan::inference(graph, options.eval_batch_size as usize);
+    Ok(match select(choice)? {
+        Selection::Cpu => Box::new(CpuExecutor::<f32>::new(train, predict, state)),
+        Selection::Adapter(adapter, summary) => {
+            let gpu = Gpu::open(&adapter, *summary, OpenOptions::default())?;
+            let gpu_options = GpuOptions { resident_bytes: options.resident_mb << 20, ..GpuOptions::default() };
+            Box::new(GpuExecutor::new(gpu, train, predict, &state, gpu_options)?)
+        }
+    })
+}

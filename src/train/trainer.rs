@@ -1,0 +1,418 @@
+//! The training loop: epochs of chunks, validation, early stopping, checkpoints.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::checkpoint::{Position, save_checkpoint, save_model};
+use super::config::{EarlyStopMetric, TrainOptions};
+use super::folder::{RunFolder, write_text};
+use super::metrics::{Metrics, evaluate};
+use super::model::{BuiltModel, source};
+use super::order::{batch_shuffle, epoch_order};
+use crate::data::{Dataset, Encoder, Rows};
+use crate::graph::Schedule;
+use crate::ops::Clock;
+use crate::plan::{Chunk, Executor, Feeder, Step, StepLosses};
+
+/// What the loop tells whoever watches it.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// An epoch begins, perhaps not at its first step.
+    EpochStart {
+        /// From 1.
+        epoch: u32,
+        /// Steps in the epoch.
+        steps: u64,
+        /// Steps of it that are done.
+        done: u64,
+    },
+    /// Steps were given to the device.
+    Steps {
+        /// Steps of the epoch that are done.
+        done: u64,
+        /// The mean total loss of the epoch so far, where it is known.
+        loss: Option<f64>,
+    },
+    /// An epoch ended and was validated.
+    EpochEnd(&'a EpochRecord),
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// From 1.
+    pub epoch: u32,
+    /// Optimiser steps taken in all.
+    pub steps: u64,
+    /// Mean of each loss term over the epoch, and `loss`, their sum with coefficients.
+    pub train: serde_json::Map<String, serde_json::Value>,
+    /// The validation metrics; absent without validation rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid: Option<Metrics>,
+    /// Whether these weights are the best so far.
+    pub best: bool,
+    /// Seconds of training in this epoch (since the run was last started).
+    pub train_seconds: f64,
+    /// Training rows per second.
+    pub train_rows_per_second: f64,
+    /// Validation rows per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_rows_per_second: Option<f64>,
+}
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done.
+    Finished,
+    /// The validation metric had stopped improving.
+    StoppedEarly,
+    /// It was asked to stop; a checkpoint was written.
+    Interrupted,
+}
+
+/// A model in training.
+pub struct Trainer<'a> {
+    /// `[train]`.
+    pub options: &'a TrainOptions,
+    /// The model's name, for checkpoints.
+    pub name: &'a str,
+    /// The model.
+    pub model: &'a BuiltModel,
+    /// The device with the model's state.
+    pub executor: &'a mut dyn Executor,
+    /// The data.
+    pub data: &'a Dataset,
+    /// Where the run is kept.
+    pub folder: &'a RunFolder,
+    /// Where training stands.
+    pub position: Position,
+}
+
+/// Metrics of a model on rows, from one pass on the device.
+///
+/// # Errors
+/// When the device fails.
+pub fn score(executor: &mut dyn Executor, rows: &Rows, encoder: &Encoder) -> Result<Metrics, Error> {
+    let logits = executor.predict(&source(rows, encoder))?;
+    Ok(evaluate(&logits, rows.labels(), rows.scenarios(), encoder.scenarios(), rows.users()))
+}
+
+impl Trainer<'_> {
+    /// Trains until the last epoch, an early stop, or until `stop` is set.
+    ///
+    /// # Errors
+    /// When the device fails, a loss is not a number, or a file cannot be written.
+    pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn FnMut(Event<'_>)) -> Result<Ending, Error> {
+        self.check_validation()?;
+        self.keep_metrics_until(self.position.epoch)?;
+        if self.position.total_steps == 0 {
+            // So that there is a model whatever happens, and one to compare with when there are no epochs.
+            self.save_model()?;
+        }
+        let resident = self.executor.load(&source(&self.data.train, &self.data.encoder))?;
+        while self.position.epoch < self.options.epochs && !self.position.finished {
+            let started = Instant::now();
+            let before = self.position.step;
+            if self.train_epoch(resident, stop, observer)? {
+                self.save_checkpoint()?;
+                return Ok(Ending::Interrupted);
+            }
+            let rows = (self.position.step - before) * u64::from(self.options.batch_size);
+            self.end_epoch(rows.min(self.data.train.len() as u64), started, observer)?;
+        }
+        let early = self.position.epoch < self.options.epochs;
+        Ok(if early { Ending::StoppedEarly } else { Ending::Finished })
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        (self.data.train.len() as u64).div_ceil(u64::from(self.options.batch_size))
+    }
+
+    /// Trains the rest of an epoch; says whether it was asked to stop before the end.
+    fn train_epoch(
+        &mut self,
+        resident: bool,
+        stop: &AtomicBool,
+        observer: &mut dyn FnMut(Event<'_>),
+    ) -> Result<bool, Error> {
+        let steps = self.steps_per_epoch();
+        let epoch = self.position.epoch + 1;
+        observer(Event::EpochStart { epoch, steps, done: self.position.step });
+        let (first, total) = (self.position.step, self.position.total_steps);
+        let per_chunk = self.executor.steps_per_chunk() as u64;
+        let batches = Batches::new(self.model, self.data, self.options, epoch, resident, total - first);
+        std::thread::scope(|scope| {
+            // The next chunks are sorted and packed while the device computes this one.
+            let (give, take) = mpsc::sync_channel::<Chunk>(2);
+            let (give_back, take_back) = mpsc::channel::<Chunk>();
+            scope.spawn(move || {
+                let mut batches = batches;
+                for first in (first..steps).step_by(per_chunk as usize) {
+                    let mut chunk = take_back.try_recv().unwrap_or_default();
+                    batches.fill(first..steps.min(first + per_chunk), &mut chunk);
+                    if give.send(chunk).is_err() {
+                        return;
+                    }
+                }
+            });
+            for chunk in take {
+                self.executor.train(&chunk)?;
+                let count = chunk.clocks.len() as u64;
+                // The other end may have made its last chunk already.
+                let _ = give_back.send(chunk);
+                let before = self.position.total_steps;
+                self.position.step += count;
+                self.position.total_steps += count;
+                self.note_losses(false)?;
+                observer(Event::Steps { done: self.position.step, loss: self.mean_loss() });
+                if stop.load(Ordering::Relaxed) && self.position.step < steps {
+                    self.note_losses(true)?;
+                    return Ok(true);
+                }
+                let every = self.options.checkpoint_steps;
+                if every > 0 && before / every != self.position.total_steps / every {
+                    self.note_losses(true)?;
+                    self.save_checkpoint()?;
+                }
+            }
+            self.note_losses(true)?;
+            Ok(false)
+        })
+    }
+
+    fn end_epoch(&mut self, rows: u64, started: Instant, observer: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+        let train_seconds = started.elapsed().as_secs_f64();
+        let train = self.train_means();
+        let validated = Instant::now();
+        let valid = if self.data.valid.is_empty() {
+            None
+        } else {
+            Some(score(self.executor, &self.data.valid, &self.data.encoder)?)
+        };
+        let valid_seconds = validated.elapsed().as_secs_f64();
+        let position = &mut self.position;
+        position.epoch += 1;
+        position.step = 0;
+        position.loss_sums.clear();
+        let value = valid.as_ref().and_then(|metrics| match self.options.early_stop_metric {
+            EarlyStopMetric::Auc => metrics.auc,
+            EarlyStopMetric::Logloss => metrics.logloss,
+        });
+        let best = match (value, position.best, self.options.early_stop_metric) {
+            (Some(value), Some(best), EarlyStopMetric::Auc) => value > best,
+            (Some(value), Some(best), EarlyStopMetric::Logloss) => value < best,
+            // The first epoch, or nothing to judge by: the newest weights are the best there are.
+            _ => true,
+        };
+        if best {
+            position.best = value;
+            position.best_epoch = position.epoch;
+            position.epochs_without_gain = 0;
+        } else {
+            position.epochs_without_gain += 1;
+        }
+        let patience = self.options.patience;
+        position.finished = patience > 0 && position.epochs_without_gain >= patience;
+        let record = EpochRecord {
+            epoch: position.epoch,
+            steps: position.total_steps,
+            train,
+            best,
+            train_seconds,
+            train_rows_per_second: rows as f64 / train_seconds,
+            valid_rows_per_second: valid.as_ref().map(|_| self.data.valid.len() as f64 / valid_seconds),
+            valid,
+        };
+        if best {
+            self.save_model()?;
+        }
+        self.append_metrics(&record)?;
+        self.save_checkpoint()?;
+        observer(Event::EpochEnd(&record));
+        Ok(())
+    }
+
+    fn note_losses(&mut self, wait: bool) -> Result<(), Error> {
+        for losses in self.executor.losses(wait)? {
+            let sums = &mut self.position.loss_sums;
+            sums.resize(losses.terms.len() + 2, 0.0);
+            for (sum, value) in sums.iter_mut().zip(losses.terms.iter().chain([&losses.total, &1.0])) {
+                *sum += value;
+            }
+            if !losses.total.is_finite() {
+                return Err(self.not_finite(&losses));
+            }
+        }
+        Ok(())
+    }
+
+    fn mean_loss(&self) -> Option<f64> {
+        let sums = &self.position.loss_sums;
+        let [.., total, count] = sums[..] else { return None };
+        (count > 0.0).then(|| total / count)
+    }
+
+    fn train_means(&self) -> serde_json::Map<String, serde_json::Value> {
+        let names = self.model.graph.losses.iter().map(|term| term.name.as_str()).chain(["loss"]);
+        let count = self.position.loss_sums.last().copied().unwrap_or(1.0);
+        names.zip(&self.position.loss_sums).map(|(name, sum)| (name.to_owned(), (sum / count).into())).collect()
+    }
+
+    fn not_finite(&self, losses: &StepLosses) -> Error {
+        let terms = self.model.graph.losses.iter().zip(&losses.terms);
+        let (term, value) = terms
+            .map(|(term, &value)| (term.name.clone(), value))
+            .find(|(_, value)| !value.is_finite())
+            .unwrap_or_else(|| ("total".to_owned(), losses.total));
+        let largest = self.data.train.values().iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        let cause = if largest > 1e3 {
+            format!(
+                "a numeric field reaches {largest:.0} standard deviations; check its column for outliers, or make it \
+                 buckets (data.fields.NAME.kind = \"bucket\")"
+            )
+        } else {
+            format!(
+                "most likely the learning rate ({}) is too high; try a tenth of it (--set train.learning_rate={:e})",
+                self.options.learning_rate,
+                self.options.learning_rate / 10.0
+            )
+        };
+        let epoch_start = self.position.total_steps - self.position.step;
+        let saved = if self.folder.checkpoint().is_file() {
+            format!("The last good checkpoint is {}", self.folder.checkpoint().display())
+        } else {
+            "There is no checkpoint yet".to_owned()
+        };
+        Error::NotFinite {
+            term,
+            value,
+            step: u64::from(losses.step) + 1 - epoch_start,
+            epoch: self.position.epoch + 1,
+            cause,
+            saved,
+        }
+    }
+
+    /// A validation AUC needs both classes.
+    fn check_validation(&self) -> Result<(), Error> {
+        let labels = self.data.valid.labels();
+        let positives = labels.iter().filter(|&&label| label > 0.5).count();
+        let one_class = !labels.is_empty() && (positives == 0 || positives == labels.len());
+        if one_class && self.options.early_stop_metric == EarlyStopMetric::Auc {
+            let what = if positives == 0 { "no positive" } else { "no negative" };
+            return Err(crate::train::config::ConfigError::value(
+                "the validation rows",
+                "train.early_stop_metric",
+                "\"logloss\", or a validation split with both classes (AUC needs both)",
+                &format!("\"auc\" with {what} label among {} rows", labels.len()),
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    fn save_model(&mut self) -> Result<(), Error> {
+        let state = self.executor.state()?;
+        save_model(&self.folder.model(), &self.model.graph, &state, self.name)
+    }
+
+    fn save_checkpoint(&mut self) -> Result<(), Error> {
+        let state = self.executor.state()?;
+        save_checkpoint(&self.folder.checkpoint(), &self.model.graph, &state, self.name, &self.position)
+    }
+
+    /// Drops lines of `metrics.jsonl` beyond `epochs`: a resumed run writes them again.
+    fn keep_metrics_until(&self, epochs: u32) -> Result<(), Error> {
+        let path = self.folder.metrics();
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let kept: String = text
+            .lines()
+            .filter(|line| serde_json::from_str::<EpochRecord>(line).is_ok_and(|record| record.epoch <= epochs))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        write_text(&path, &kept)
+    }
+
+    fn append_metrics(&self, record: &EpochRecord) -> Result<(), Error> {
+        let path = self.folder.metrics();
+        let mut line = serde_json::to_string(record).map_err(|error| Error::content(&path, error.to_string()))?;
+        line.push('\n');
+        let file = OpenOptions::new().append(true).create(true).open(&path);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::file(&path, "writing"))
+    }
+}
+
+/// Makes an epoch's batches.
+struct Batches<'a> {
+    data: &'a Dataset,
+    model: &'a BuiltModel,
+    options: &'a TrainOptions,
+    feeder: Feeder,
+    order: Vec<u32>,
+    steps_before: u64,
+}
+
+impl<'a> Batches<'a> {
+    fn new(
+        model: &'a BuiltModel,
+        data: &'a Dataset,
+        options: &'a TrainOptions,
+        epoch: u32,
+        resident: bool,
+        steps_before: u64,
+    ) -> Self {
+        let schedule = Schedule::training(&model.graph, options.batch_size as usize);
+        Self {
+            data,
+            model,
+            options,
+            feeder: Feeder::new(&model.graph, &schedule, resident),
+            order: epoch_order(data.train.len(), options.seed, epoch),
+            steps_before,
+        }
+    }
+
+    fn fill(&mut self, steps: std::ops::Range<u64>, chunk: &mut Chunk) {
+        let batch = self.options.batch_size as usize;
+        let scenarios = self.data.train.scenarios();
+        let rows = |step: u64| {
+            let first = step as usize * batch;
+            &self.order[first..self.order.len().min(first + batch)]
+        };
+        let shuffles: Vec<Vec<u32>> = steps
+            .clone()
+            .map(|step| match self.model.negatives {
+                Some(negatives) => {
+                    let scenarios: Vec<u32> = rows(step).iter().map(|&row| scenarios[row as usize]).collect();
+                    batch_shuffle(&scenarios, negatives, self.options.seed, self.steps_before + step)
+                }
+                None => Vec::new(),
+            })
+            .collect();
+        let list: Vec<Step<'_>> = steps
+            .zip(&shuffles)
+            .map(|(step, shuffle)| Step { rows: rows(step), shuffle, clock: self.clock(self.steps_before + step) })
+            .collect();
+        self.feeder.fill(&source(&self.data.train, &self.data.encoder), &list, chunk);
+    }
+
+    fn clock(&self, step: u64) -> Clock {
+        let options = self.options;
+        // Beyond this many steps the bias corrections are 1 in any precision.
+        let t = (step + 1).min(1 << 30) as i32;
+        let correction = (1.0 - options.beta2.powi(t)).sqrt() / (1.0 - options.beta1.powi(t));
+        Clock {
+            seed: (options.seed ^ (options.seed >> 32)) as u32,
+            step: step as u32,
+            learning_rate: (options.learning_rate * correction) as f32,
+            ..Clock::default()
+        }
+    }
+}
