@@ -1,7 +1,7 @@
 //! The low-rank core of MI-DPG's weighting matrix, S = σ(S_R S_C) (equations 3–5).
 
 use super::{Arg, Cost, Cpu, Kernel, Op, Operation, SumRows, Target};
-use crate::cpu::{Real, for_row_blocks, sigmoid};
+use crate::cpu::{Real, for_row_blocks, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Rows, Shape, TensorId};
 
 /// S = σ(R C): the distinct values of the weighting matrix, before they are repeated over the layer's weight.
@@ -16,6 +16,25 @@ pub struct LowRank {
     pub rank: usize,
     /// d_c.
     pub cols: usize,
+}
+
+impl LowRank {
+    /// One sample's S.
+    #[inline(always)]
+    fn sample<T: Real>(&self, r: &[T], c: &[T], s: &mut [T]) {
+        for (row, values) in s.chunks_exact_mut(self.cols).enumerate() {
+            values.fill(T::zero());
+            for k in 0..self.rank {
+                let r = r[row * self.rank + k];
+                for (value, &c) in values.iter_mut().zip(&c[k * self.cols..][..self.cols]) {
+                    *value += r * c;
+                }
+            }
+            for value in values {
+                *value = sigmoid(*value);
+            }
+        }
+    }
 }
 
 fn is_shared(shape: Shape) -> bool {
@@ -63,19 +82,14 @@ impl Operation for LowRank {
     fn run<T: Real>(&self, cpu: &Cpu<'_, T>, outputs: &mut [Vec<T>]) {
         let width = self.rows * self.cols;
         for_row_blocks(&mut outputs[0][..cpu.rows() * width], width, |first, block| {
-            for (i, s) in block.chunks_exact_mut(width).enumerate() {
-                let r = factor(cpu, 0, first + i);
-                let c = factor(cpu, 1, first + i);
-                for (row, values) in s.chunks_exact_mut(self.cols).enumerate() {
-                    for (col, value) in values.iter_mut().enumerate() {
-                        let mut sum = T::zero();
-                        for k in 0..self.rank {
-                            sum += r[row * self.rank + k] * c[k * self.cols + col];
-                        }
-                        *value = sigmoid(sum);
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (i, s) in block.chunks_exact_mut(width).enumerate() {
+                        self.sample(factor(cpu, 0, first + i), factor(cpu, 1, first + i), s);
                     }
-                }
-            }
+                },
+            );
         });
     }
 
@@ -98,6 +112,9 @@ fn factor<'a, T: Real>(cpu: &Cpu<'a, T>, input: usize, sample: usize) -> &'a [T]
     if is_shared(shape) { cpu.inputs[input] } else { &cpu.inputs[input][sample * shape.cols..][..shape.cols] }
 }
 
+/// Partial sums of a dot product, so that its additions need not wait for each other.
+const SUMS: usize = 8;
+
 /// Which factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -119,6 +136,34 @@ pub struct LowRankGrad {
 }
 
 impl LowRankGrad {
+    /// One sample's gradient.
+    #[inline(always)]
+    fn sample<T: Real>(&self, ds: &[T], s: &[T], other: &[T], grad: &mut [T]) {
+        let LowRank { rank, cols, .. } = self.sizes;
+        let dz = |(ds, s): (&T, &T)| *ds * *s * (T::one() - *s);
+        grad.fill(T::zero());
+        for (row, (ds, s)) in ds.chunks_exact(cols).zip(s.chunks_exact(cols)).enumerate() {
+            for k in 0..rank {
+                match self.side {
+                    Side::Row => {
+                        let mut sums = [T::zero(); SUMS];
+                        let other = &other[k * cols..][..cols];
+                        for (i, (pair, &c)) in ds.iter().zip(s).zip(other).enumerate() {
+                            sums[i % SUMS] += dz(pair) * c;
+                        }
+                        grad[row * rank + k] = sums.into_iter().sum();
+                    }
+                    Side::Column => {
+                        let r = other[row * rank + k];
+                        for (grad, pair) in grad[k * cols..][..cols].iter_mut().zip(ds.iter().zip(s)) {
+                            *grad += dz(pair) * r;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     fn width(&self) -> usize {
         match self.side {
             Side::Row => self.sizes.rows * self.sizes.rank,
@@ -148,27 +193,18 @@ impl Operation for LowRankGrad {
     }
 
     fn run<T: Real>(&self, cpu: &Cpu<'_, T>, outputs: &mut [Vec<T>]) {
-        let LowRank { rows, rank, cols } = self.sizes;
-        let width = self.width();
+        let (width, values) = (self.width(), self.sizes.rows * self.sizes.cols);
         for_row_blocks(&mut outputs[0][..cpu.rows() * width], width, |first, block| {
-            for (i, grad) in block.chunks_exact_mut(width).enumerate() {
-                let at = (first + i) * rows * cols;
-                let (ds, s) = (&cpu.inputs[0][at..], &cpu.inputs[1][at..]);
-                let other = factor(cpu, 2, first + i);
-                grad.fill(T::zero());
-                for row in 0..rows {
-                    for col in 0..cols {
-                        let s = s[row * cols + col];
-                        let dz = ds[row * cols + col] * s * (T::one() - s);
-                        for k in 0..rank {
-                            match self.side {
-                                Side::Row => grad[row * rank + k] += dz * other[k * cols + col],
-                                Side::Column => grad[k * cols + col] += dz * other[row * rank + k],
-                            }
-                        }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (i, grad) in block.chunks_exact_mut(width).enumerate() {
+                        let range = (first + i) * values..(first + i + 1) * values;
+                        let (ds, s) = (&cpu.inputs[0][range.clone()], &cpu.inputs[1][range]);
+                        self.sample(ds, s, factor(cpu, 2, first + i), grad);
                     }
-                }
-            }
+                },
+            );
         });
     }
 

@@ -173,13 +173,20 @@ impl Operation for WeightedLinearGradWeights {
 
 /// All samples of each feature, [`LANES`] at a time: feature f's lanes are `f * blocks..(f + 1) * blocks`.
 fn by_feature<T: Real>(matrix: &[T], width: usize, rows: usize) -> Vec<Lanes<T>> {
+    const FEATURES_PER_TASK: usize = 64;
     let blocks = rows.div_ceil(LANES);
     let mut lanes = vec![Lanes::zero(); width * blocks];
-    for (row, values) in matrix[..rows * width].chunks_exact(width).enumerate() {
-        for (feature, &value) in values.iter().enumerate() {
-            lanes[feature * blocks + row / LANES].0[row % LANES] = value;
+    for_chunks(&mut lanes, FEATURES_PER_TASK * blocks, |chunk, lanes| {
+        let first = chunk * FEATURES_PER_TASK;
+        for block in 0..blocks {
+            let rows = &matrix[block * LANES * width..rows.min((block + 1) * LANES) * width];
+            for (feature, lanes) in lanes.chunks_exact_mut(blocks).enumerate() {
+                for (lane, row) in lanes[block].0.iter_mut().zip(rows.chunks_exact(width)) {
+                    *lane = row[first + feature];
+                }
+            }
         }
-    }
+    });
     lanes
 }
 

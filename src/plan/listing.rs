@@ -24,7 +24,7 @@ pub struct DispatchListing {
     pub bytes: u64,
     /// Invocations.
     pub threads: usize,
-    /// Buffers in binding order.
+    /// The buffers it binds, each once, in binding order.
     pub buffers: Vec<String>,
 }
 
@@ -118,6 +118,12 @@ impl Plan {
             Resource::Losses => "loss log".to_owned(),
             Resource::Results => "predictions".to_owned(),
         };
+        let mut buffers: Vec<String> = Vec::new();
+        for buffer in dispatch.resources.iter().map(name) {
+            if !buffers.contains(&buffer) {
+                buffers.push(buffer);
+            }
+        }
         DispatchListing {
             name: dispatch.name.clone(),
             operation: dispatch.operation.to_owned(),
@@ -126,7 +132,7 @@ impl Plan {
             flops: dispatch.cost.flops,
             bytes: dispatch.cost.bytes,
             threads: dispatch.threads,
-            buffers: dispatch.resources.iter().map(name).collect(),
+            buffers,
         }
     }
 }

@@ -5,8 +5,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tempfile::NamedTempFile;
-
 use super::Error;
 
 /// A run's folder.
@@ -95,7 +93,12 @@ impl RunFolder {
 pub fn write_whole(path: &Path, write: impl FnOnce(&Path, &mut File) -> std::io::Result<()>) -> Result<(), Error> {
     let error = || Error::file(path, "writing");
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut temporary = NamedTempFile::with_prefix_in(".writing-", folder).map_err(error())?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".writing-");
+    // Temporary files are private; a run's files are for whoever the user lets in.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut temporary = builder.tempfile_in(folder).map_err(error())?;
     let place = temporary.path().to_owned();
     write(&place, temporary.as_file_mut()).map_err(error())?;
     temporary.as_file().sync_all().map_err(error())?;
