@@ -6,9 +6,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::exit::Done;
-use super::prepare::{open, print_json, print_line, reopen, report_skipped};
+use super::prepare::{find_inputs, open, print_json, print_line, reopen, report_skipped};
 use super::{Device, Sets};
-use crate::data::{self, Inputs, Rows, Schema, SplitName};
+use crate::data::{self, Rows, Schema, SplitName};
 use crate::report::table::{TableStyle, scenario_table};
 use crate::train::config::ConfigError;
 use crate::train::metrics::{Metrics, best_reachable, evaluate};
@@ -86,7 +86,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Done> {
     let schema: Schema = trained.config.data().map_err(Error::from)?;
     let mut gathered = Gathered::default();
     if let Some(path) = &args.data {
-        let inputs = Inputs::find(path, data::Format::Auto, schema.delimiter, &[]).map_err(Error::from)?;
+        let inputs = find_inputs(path, &schema)?;
         let mut scan = data::scan(encoder, &inputs, true, ROWS).map_err(Error::from)?.on_bad_row(schema.on_bad_row);
         for chunk in scan.by_ref() {
             let chunk = chunk.map_err(Error::from)?;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -12,10 +12,10 @@ use clap::Args;
 use parquet::arrow::ArrowWriter;
 
 use super::exit::Done;
-use super::prepare::{reopen, report_skipped};
+use super::prepare::{find_inputs, reopen, report_skipped};
 use super::progress::counted;
 use super::{Device, Sets};
-use crate::data::{self, EncodedChunk, Inputs, Schema};
+use crate::data::{self, EncodedChunk, Schema};
 use crate::train::Error;
 use crate::train::folder::write_whole;
 use crate::train::model::source;
@@ -28,8 +28,8 @@ pub(super) struct PredictArgs {
     #[arg(long, value_name = "FILE")]
     data: String,
     /// Where to write the rows with a `prediction` column: .csv or .parquet
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", value_parser = parse_out)]
+    out: Out,
     #[command(flatten)]
     sets: Sets,
     #[command(flatten)]
@@ -42,16 +42,16 @@ const ROWS: usize = 65_536;
 const COLUMN: &str = "prediction";
 
 pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Done> {
-    let kind = Kind::of(&args.out)?;
+    let Out { path, kind } = &args.out;
     let mut trained = reopen(&args.run, &args.sets.sets, &args.device.device)?;
     let encoder = &trained.encoder;
     let schema: Schema = trained.config.data().map_err(Error::from)?;
-    let inputs = Inputs::find(&args.data, data::Format::Auto, schema.delimiter, &[]).map_err(Error::from)?;
+    let inputs = find_inputs(&args.data, &schema)?;
     let mut scan = data::scan(encoder, &inputs, false, ROWS).map_err(Error::from)?.on_bad_row(schema.on_bad_row);
     let bar = counted(scan.bytes().1, "predicting");
     let mut failure = None;
-    let written = write_whole(&args.out, |_, file| {
-        let mut writer = Writer::new(kind, file.try_clone()?);
+    let written = write_whole(path, |_, file| {
+        let mut writer = Writer::new(*kind, file.try_clone()?);
         let mut step = || -> anyhow::Result<bool> {
             let Some(chunk) = scan.next() else { return Ok(false) };
             let chunk = chunk.map_err(Error::from)?;
@@ -89,7 +89,7 @@ fn with_predictions(chunk: &EncodedChunk, logits: &[f32]) -> anyhow::Result<Reco
     }
     let schema = chunk.batch.schema();
     if schema.column_with_name(COLUMN).is_some() {
-        bail!("the data has a column called {COLUMN} already; rename it");
+        bail!("the data has a column called {COLUMN} already; rename that column");
     }
     let added = Arc::new(Field::new(COLUMN, DataType::Float32, true));
     let fields: Vec<_> = schema.fields().iter().cloned().chain([added]).collect();
@@ -98,23 +98,27 @@ fn with_predictions(chunk: &EncodedChunk, logits: &[f32]) -> anyhow::Result<Reco
     Ok(RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns)?)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Csv,
     Parquet,
 }
 
-impl Kind {
-    fn of(path: &Path) -> Result<Self, Error> {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("csv") => Ok(Self::Csv),
-            Some("parquet") => Ok(Self::Parquet),
-            _ => Err(Error::Folder {
-                folder: path.to_owned(),
-                reason: "does not say how to write predictions; end its name in .csv or .parquet".to_owned(),
-            }),
-        }
-    }
+/// Where predictions go, and how they are written.
+#[derive(Clone, Debug)]
+struct Out {
+    path: PathBuf,
+    kind: Kind,
+}
+
+fn parse_out(text: &str) -> Result<Out, String> {
+    let path = PathBuf::from(text);
+    let kind = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("csv") => Kind::Csv,
+        Some("parquet") => Kind::Parquet,
+        _ => return Err("its name must end in .csv or .parquet".to_owned()),
+    };
+    Ok(Out { path, kind })
 }
 
 /// Writes batches of one schema; the first decides it.

@@ -88,9 +88,15 @@ fn absolute(path: &str, bases: &[PathBuf]) -> String {
     let found =
         bases.iter().find(|base| Inputs::find(path, data::Format::Parquet, None, std::slice::from_ref(base)).is_ok());
     let joined = found.unwrap_or(&bases[0]).join(path);
-    // A glob cannot be canonicalised; its folder's absolute form is enough.
-    let whole = joined.canonicalize().or_else(|_| std::path::absolute(&joined)).unwrap_or(joined);
-    whole.to_string_lossy().into_owned()
+    std::path::absolute(&joined).unwrap_or(joined).to_string_lossy().into_owned()
+}
+
+/// The files a command was given beside a run: their names tell how they are written, else the run's schema does.
+pub(super) fn find_inputs(path: &str, schema: &Schema) -> Result<Inputs, Error> {
+    Ok(match Inputs::find(path, data::Format::Auto, schema.delimiter, &[]) {
+        Err(data::Error::UnknownFormat { .. }) => Inputs::find(path, schema.format, schema.delimiter, &[])?,
+        found => found?,
+    })
 }
 
 /// A trained model on a device.

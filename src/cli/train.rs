@@ -74,7 +74,9 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     let mut executor = open_executor(&args.device.device, &model.graph, &config.train, state)?;
     folder.create()?;
     write_text(&folder.config(), &config.to_toml().map_err(Error::from)?)?;
-    data.encoder.save(&folder.vocabularies()).map_err(Error::from)?;
+    if !resumed {
+        data.encoder.save(&folder.vocabularies()).map_err(Error::from)?;
+    }
     announce(&prepared, &folder, executor.as_ref());
 
     let stop = interrupt_flag()?;
@@ -146,6 +148,11 @@ fn choose_folder(args: &TrainArgs, config: &Config) -> Result<RunFolder, Error> 
             let reason = "already holds a run; go on with --resume, or give another --out".to_owned();
             return Err(Error::Folder { folder: out.clone(), reason });
         }
+        if folder.is_taken() && !folder.holds_run() {
+            let reason =
+                "holds files that are not a run's (a config.toml without a model); give another --out".to_owned();
+            return Err(Error::Folder { folder: out.clone(), reason });
+        }
         if !folder.holds_run() && args.resume {
             let reason = "holds no run to resume; leave --resume out to start one".to_owned();
             return Err(Error::Folder { folder: out.clone(), reason });
@@ -159,10 +166,10 @@ fn choose_folder(args: &TrainArgs, config: &Config) -> Result<RunFolder, Error> 
         RunFolder::new(Path::new("runs").join(name))
     });
     if !args.resume {
-        let free = numbered.into_iter().find(|folder| !folder.holds_run());
+        let free = numbered.into_iter().find(|folder| !folder.is_taken());
         return Ok(free.unwrap_or_else(|| unreachable!("numbers do not end")));
     }
-    let newest = numbered.take_while(RunFolder::holds_run).last();
+    let newest = numbered.take_while(RunFolder::is_taken).filter(RunFolder::holds_run).last();
     newest.ok_or_else(|| Error::Folder {
         folder: Path::new("runs").join(&base),
         reason: "holds no run to resume; name its folder with --out, or leave --resume out to start one".to_owned(),

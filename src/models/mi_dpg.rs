@@ -1,4 +1,5 @@
-//! `mi-dpg`: mutual-information regularised dynamic parameter generation for multi-scenario conversion prediction.
+//! `mi-dpg`: mutual-information regularised decomposable parameter generation, for multi-scenario conversion
+//! prediction.
 //!
 //! A network whose weights are scaled, sample by sample, by a matrix generated from the scenario-aware fields
 //! (section 2.2), and a regulariser that keeps those matrices telling of their scenario (section 2.3). Without the

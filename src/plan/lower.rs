@@ -2,7 +2,7 @@
 
 use super::{Place, Plan};
 use crate::gpu::Source;
-use crate::graph::{Graph, Shape};
+use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::{Arg, Cost, Operation, TableArg, Target, Threads, shader_text};
 
 /// What lowering must know of a device.
@@ -67,7 +67,7 @@ pub struct Dispatch {
     pub name: String,
     /// The operation.
     pub operation: &'static str,
-    /// Shape of what it writes, or of what it reads when it writes no tensor.
+    /// Shape of what it writes, or of the one tensor it reads when it writes none.
     pub shape: Option<Shape>,
     /// What it costs.
     pub cost: Cost,
@@ -79,6 +79,13 @@ pub struct Dispatch {
     pub resources: Vec<Resource>,
     /// Invocations.
     pub threads: usize,
+}
+
+fn shape_of(node: &Node) -> Option<TensorId> {
+    match (node.outputs.as_slice(), node.inputs.as_slice()) {
+        ([first, ..], _) | ([], [first]) => Some(*first),
+        _ => None,
+    }
 }
 
 /// Values a parameter's place in the common buffer is a multiple of: 256 bytes, the largest alignment a device asks for.
@@ -123,7 +130,7 @@ impl Plan {
         let (places, total) = parameter_places(&self.graph);
         let mut dispatches = Vec::new();
         for node in &self.graph.nodes {
-            let tensor = |id: crate::graph::TensorId| {
+            let tensor = |id: TensorId| {
                 let count = self.graph.shape(id).len(self.capacity);
                 match self.places[id.0] {
                     Place::Parameter(p) => Resource::Parameter { first: places[p], count },
@@ -163,7 +170,7 @@ impl Plan {
                 dispatches.push(Dispatch {
                     name: node.name.clone(),
                     operation: node.op.name(),
-                    shape: node.outputs.first().or(node.inputs.first()).map(|&id| self.graph.shape(id)),
+                    shape: shape_of(node).map(|id| self.graph.shape(id)),
                     cost: Cost { flops: cost.flops / parts, bytes: cost.bytes / parts },
                     shader: kernel.shader,
                     source,

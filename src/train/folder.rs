@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use super::Error;
+use serde::Serialize;
 
 /// A run's folder.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ impl RunFolder {
             return Ok(folder);
         }
         let reason = if folder.root.is_dir() {
-            "holds no run (no config.toml); give the folder that `train` wrote, such as runs/NAME"
+            "holds no run (it lacks config.toml or model.safetensors); give the folder that `train` wrote, such as runs/NAME"
         } else {
             "is not a folder; give the one that `train` wrote, such as runs/NAME"
         };
@@ -41,9 +41,14 @@ impl RunFolder {
         &self.root
     }
 
-    /// Whether there is a run in it.
+    /// Whether there is a run in it, with a model.
     pub fn holds_run(&self) -> bool {
-        self.config().is_file()
+        self.config().is_file() && self.model().is_file()
+    }
+
+    /// Whether a run would overwrite something: another run, or a configuration of the user's.
+    pub fn is_taken(&self) -> bool {
+        self.config().is_file() || self.model().is_file()
     }
 
     /// Makes the folder.

@@ -116,6 +116,8 @@ impl Trainer<'_> {
             // So that there is a model whatever happens, and one to compare with when there are no epochs.
             self.save_model()?;
         }
+        // A resumed run may have been given more patience.
+        self.position.finished = self.out_of_patience();
         let resident = self.executor.load(&source(&self.data.train, &self.data.encoder))?;
         while self.position.epoch < self.options.epochs && !self.position.finished {
             let started = Instant::now();
@@ -218,8 +220,8 @@ impl Trainer<'_> {
         } else {
             position.epochs_without_gain += 1;
         }
-        let patience = self.options.patience;
-        position.finished = patience > 0 && position.epochs_without_gain >= patience;
+        self.position.finished = self.out_of_patience();
+        let position = &self.position;
         let record = EpochRecord {
             epoch: position.epoch,
             steps: position.total_steps,
@@ -237,6 +239,11 @@ impl Trainer<'_> {
         self.save_checkpoint()?;
         observer(Event::EpochEnd(&record));
         Ok(())
+    }
+
+    fn out_of_patience(&self) -> bool {
+        let patience = self.options.patience;
+        patience > 0 && self.position.epochs_without_gain >= patience
     }
 
     fn note_losses(&mut self, wait: bool) -> Result<(), Error> {
