@@ -27,7 +27,7 @@ pub(super) struct PredictArgs {
     /// The file, glob or folder to predict
     #[arg(long, value_name = "FILE")]
     data: String,
-    /// Where to write the rows with a `prediction` column: .csv or .parquet
+    /// Where to write the rows with a `prediction` column: .csv (lists are left out) or .parquet
     #[arg(long, value_name = "FILE", value_parser = parse_out)]
     out: Out,
     #[command(flatten)]

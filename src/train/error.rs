@@ -27,11 +27,11 @@ pub enum Error {
     /// A plan could not be run.
     #[error(transparent)]
     Plan(#[from] crate::plan::Error),
-    /// A loss is not a number.
-    #[error("the loss ({term}) became {value} at step {step} of epoch {epoch}: {cause}. {saved}")]
+    /// A loss or a weight is not a number.
+    #[error("{what} became {value} by step {step} of epoch {epoch}: {cause}. {saved}")]
     NotFinite {
-        /// The term of the loss.
-        term: String,
+        /// What is not a number.
+        what: String,
         /// Its value.
         value: f64,
         /// Step within the epoch, from 1.

@@ -17,8 +17,8 @@ use super::model::{BuiltModel, source};
 use super::order::{batch_shuffle, epoch_order};
 use crate::data::{Dataset, Encoder, Rows};
 use crate::graph::Schedule;
-use crate::ops::Clock;
-use crate::plan::{Chunk, Executor, Feeder, Step, StepLosses};
+use crate::ops::{Clock, ModelState};
+use crate::plan::{Chunk, Executor, Feeder, Step};
 
 /// What the loop tells whoever watches it.
 #[derive(Debug)]
@@ -114,7 +114,8 @@ impl Trainer<'_> {
         self.keep_metrics_until(self.position.epoch)?;
         if self.position.total_steps == 0 {
             // So that there is a model whatever happens, and one to compare with when there are no epochs.
-            self.save_model()?;
+            let state = self.sound_state()?;
+            self.write_model(&state)?;
         }
         // A resumed run may have been given more patience.
         self.position.finished = self.out_of_patience();
@@ -123,7 +124,8 @@ impl Trainer<'_> {
             let started = Instant::now();
             let before = self.position.step;
             if self.train_epoch(resident, stop, observer)? {
-                self.save_checkpoint()?;
+                let state = self.sound_state()?;
+                self.write_checkpoint(&state)?;
                 return Ok(Ending::Interrupted);
             }
             let rows = (self.position.step - before) * u64::from(self.options.batch_size);
@@ -181,7 +183,8 @@ impl Trainer<'_> {
                 let every = self.options.checkpoint_steps;
                 if every > 0 && before / every != self.position.total_steps / every {
                     self.note_losses(true)?;
-                    self.save_checkpoint()?;
+                    let state = self.sound_state()?;
+                    self.write_checkpoint(&state)?;
                 }
             }
             self.note_losses(true)?;
@@ -199,6 +202,10 @@ impl Trainer<'_> {
             Some(score(self.executor, &self.data.valid, &self.data.encoder)?)
         };
         let valid_seconds = validated.elapsed().as_secs_f64();
+        if let Some(logloss) = valid.as_ref().and_then(|metrics| metrics.logloss).filter(|value| !value.is_finite()) {
+            return Err(self.not_finite("validation LogLoss".to_owned(), logloss, self.position.step));
+        }
+        let state = self.sound_state()?;
         let position = &mut self.position;
         position.epoch += 1;
         position.step = 0;
@@ -233,10 +240,10 @@ impl Trainer<'_> {
             valid,
         };
         if best {
-            self.save_model()?;
+            self.write_model(&state)?;
         }
         self.append_metrics(&record)?;
-        self.save_checkpoint()?;
+        self.write_checkpoint(&state)?;
         observer(Event::EpochEnd(&record));
         Ok(())
     }
@@ -254,7 +261,13 @@ impl Trainer<'_> {
                 *sum += value;
             }
             if !losses.total.is_finite() {
-                return Err(self.not_finite(&losses));
+                let step = u64::from(losses.step) + 1 - (self.position.total_steps - self.position.step);
+                let terms = self.model.graph.losses.iter().zip(&losses.terms);
+                let (term, value) = terms
+                    .map(|(term, &value)| (term.name.clone(), value))
+                    .find(|(_, value)| !value.is_finite())
+                    .unwrap_or_else(|| ("total".to_owned(), losses.total));
+                return Err(self.not_finite(format!("the loss ({term})"), value, step));
             }
         }
         Ok(())
@@ -272,12 +285,7 @@ impl Trainer<'_> {
         names.zip(&self.position.loss_sums).map(|(name, sum)| (name.to_owned(), (sum / count).into())).collect()
     }
 
-    fn not_finite(&self, losses: &StepLosses) -> Error {
-        let terms = self.model.graph.losses.iter().zip(&losses.terms);
-        let (term, value) = terms
-            .map(|(term, &value)| (term.name.clone(), value))
-            .find(|(_, value)| !value.is_finite())
-            .unwrap_or_else(|| ("total".to_owned(), losses.total));
+    fn not_finite(&self, what: String, value: f64, step: u64) -> Error {
         let largest = self.data.train.values().iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         let cause = if largest > 1e3 {
             format!(
@@ -291,20 +299,12 @@ impl Trainer<'_> {
                 self.options.learning_rate / 10.0
             )
         };
-        let epoch_start = self.position.total_steps - self.position.step;
         let saved = if self.folder.checkpoint().is_file() {
             format!("The last good checkpoint is {}", self.folder.checkpoint().display())
         } else {
             "There is no checkpoint yet".to_owned()
         };
-        Error::NotFinite {
-            term,
-            value,
-            step: u64::from(losses.step) + 1 - epoch_start,
-            epoch: self.position.epoch + 1,
-            cause,
-            saved,
-        }
+        Error::NotFinite { what, value, step, epoch: self.position.epoch + 1, cause, saved }
     }
 
     /// A validation AUC needs both classes.
@@ -325,14 +325,23 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    fn save_model(&mut self) -> Result<(), Error> {
+    /// The model's state, to be written. A step whose loss was a number can still have left weights that are not.
+    fn sound_state(&mut self) -> Result<ModelState<f32>, Error> {
         let state = self.executor.state()?;
-        save_model(&self.folder.model(), &self.model.graph, &state, self.name)
+        let tables = state.tables.iter().map(|table| &table.weights);
+        let unsound = state.dense.weights.iter().chain(tables).flatten().find(|value| !value.is_finite());
+        match unsound {
+            Some(&value) => Err(self.not_finite("a weight".to_owned(), f64::from(value), self.position.step)),
+            None => Ok(state),
+        }
     }
 
-    fn save_checkpoint(&mut self) -> Result<(), Error> {
-        let state = self.executor.state()?;
-        save_checkpoint(&self.folder.checkpoint(), &self.model.graph, &state, self.name, &self.position)
+    fn write_model(&self, state: &ModelState<f32>) -> Result<(), Error> {
+        save_model(&self.folder.model(), &self.model.graph, state, self.name)
+    }
+
+    fn write_checkpoint(&self, state: &ModelState<f32>) -> Result<(), Error> {
+        save_checkpoint(&self.folder.checkpoint(), &self.model.graph, state, self.name, &self.position)
     }
 
     /// Drops lines of `metrics.jsonl` beyond `epochs`: a resumed run writes them again.
