@@ -27,7 +27,7 @@ mod vocabulary;
 pub use cache::Cache;
 pub use checks::Skipped;
 pub use encoder::{Encoder, FieldInfo, Role, SequenceInfo};
-pub use error::{BadRow, Error, Place, Result};
+pub use error::{BadRow, Error, MissingColumn, Place, Result};
 pub use inputs::Inputs;
 pub use open::{Dataset, Phase, Progress, open};
 pub use rows::{Column, RowColumns, Rows, Sequence};

@@ -118,7 +118,7 @@ pub(super) struct Spool {
 }
 
 enum Slot {
-    Memory(Block),
+    Memory(Box<Block>),
     /// A block in the temporary file, from this byte on.
     Disk(u64),
 }
@@ -157,7 +157,7 @@ impl Spool {
             return;
         }
         self.in_memory += bytes;
-        self.blocks.push(Slot::Memory(block));
+        self.blocks.push(Slot::Memory(Box::new(block)));
     }
 
     /// Writes a block to the temporary file; `None` when there is no room for it.
@@ -174,11 +174,8 @@ impl Spool {
             out.flush()?;
             Ok::<u64, io::Error>(at)
         };
-        match write() {
-            Ok(at) => Some(at),
-            // What was written before stays readable; the torn block at the end is never visited.
-            Err(_) => None,
-        }
+        // After a failure, what was written before stays readable; the torn block at the end is never visited.
+        write().ok()
     }
 
     /// Visits all blocks in order.
