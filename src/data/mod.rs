@@ -34,3 +34,6 @@ pub use rows::{Column, RowColumns, Rows, Sequence};
 pub use scan::{EncodedChunk, Scan, scan};
 pub use schema::{FieldOptions, Format, Kind, OnBadRow, Schema, SequenceColumn, Split, SplitName};
 pub use vocabulary::Vocabulary;
+
+#[cfg(test)]
+mod tests;
