@@ -103,6 +103,17 @@ pub enum Error {
     #[error("{0}; fix the row or set data.on_bad_row = \"skip\"")]
     BadRow(Box<BadRow>),
 
+    /// A row of a CSV file that does not end.
+    #[error("{}, {place}: the row does not end within {} MiB; a quote is probably left open there", .path.display(), .limit >> 20)]
+    EndlessRow {
+        /// The file.
+        path: PathBuf,
+        /// Where the row starts.
+        place: Place,
+        /// How many bytes were read of it.
+        limit: usize,
+    },
+
     /// A split of the schema without a row.
     #[error("the {split} split has no rows: {why}")]
     EmptySplit {

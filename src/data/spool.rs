@@ -207,7 +207,7 @@ mod tests {
             scenarios: vec![k; 3],
             splits: vec![0, 1, 2],
             times: Vec::new(),
-            users: (k % 2 == 0).then(|| vec![u64::from(k); 3]),
+            users: k.is_multiple_of(2).then(|| vec![u64::from(k); 3]),
             probabilities: None,
             ids: vec![vec![k, 1, 2], Vec::new()],
             numbers: vec![Vec::new(), vec![0.5, f64::from(k), -1.0]],

@@ -48,6 +48,26 @@ fn invalid_utf8_is_named() {
 }
 
 #[test]
+fn a_character_torn_by_a_delimiter_is_invalid_in_both_cells() {
+    let mut bytes = SIX.replace("1,a,y,train", "1,a\u{c3},\u{a9},train").into_bytes();
+    // As UTF-8 these two are C3 83 and C2 A9; what remains is C3 , A9, which only the comma keeps from being one.
+    bytes.retain(|b| *b != 0x83 && *b != 0xc2);
+    assert_eq!(
+        csv_error(bytes),
+        format!("six.csv, line 3, column \"scenario\": expected valid UTF-8, found \"a\u{fffd}\"{FIX}")
+    );
+}
+
+#[test]
+fn an_open_quote_is_named_by_the_row_it_opens_in() {
+    let message = csv_error(SIX.replace("1,a,y,train", "1,a,\"y,train"));
+    assert_eq!(message, format!("six.csv, line 3: expected 4 cells as in the header, found 3{FIX}"));
+    let long = SIX.replace("1,a,y,train", "1,a,\"y,train") + &"0,b,x,train\n".repeat(6_000_000);
+    let message = csv_error(long);
+    assert_eq!(message, "six.csv, line 3: the row does not end within 64 MiB; a quote is probably left open there");
+}
+
+#[test]
 fn lines_are_counted_through_blank_lines_quotes_and_any_line_end() {
     let text = "label,scenario,item,split\n\n0,b,\"x\ny\",train\n1,a,y,train\n\n\n3,a,y,train\n";
     assert!(csv_error(text).starts_with("six.csv, line 8, column \"label\""));
