@@ -127,7 +127,7 @@ pub(super) fn check(schema: &Schema, plan: &Plan, known: Option<&Interner>, chun
         })
         .collect::<Result<_>>()?;
 
-    let faults = merge(std::iter::once(&chunk.faults).chain(done.iter().map(|(_, faults)| faults)));
+    let faults = Faults::merged(std::iter::once(&chunk.faults).chain(done.iter().map(|(_, faults)| faults)));
     let keep = good_rows(chunk.len(), &faults.rows);
     let mut checked = Checked {
         faults,
@@ -286,21 +286,6 @@ fn fault(name: &str, array: &ArrayRef, row: usize, expected: String) -> Fault {
     let text = array_value_to_string(array, row).unwrap_or_default();
     let found = if array.is_null(row) || text.is_empty() { "nothing".to_owned() } else { quoted(&text) };
     Fault { row, column: Some(name.to_owned()), expected, found }
-}
-
-/// The union of several columns' faults; of a row's several reasons the first column's is told.
-fn merge<'a>(all: impl Iterator<Item = &'a Faults>) -> Faults {
-    let mut merged = Faults::default();
-    for faults in all {
-        merged.rows.extend(&faults.rows);
-        merged.told.extend_from_slice(&faults.told);
-    }
-    merged.rows.sort_unstable();
-    merged.rows.dedup();
-    merged.told.sort_by_key(|fault| fault.row);
-    merged.told.dedup_by_key(|fault| fault.row);
-    merged.told.truncate(TOLD);
-    merged
 }
 
 fn good_rows(len: usize, bad: &[u32]) -> Vec<u32> {

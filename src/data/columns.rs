@@ -5,7 +5,7 @@ use std::path::Path;
 
 use arrow::datatypes::DataType;
 
-use super::error::{Error, Result, nearest};
+use super::error::{Error, MissingColumn, Result, nearest};
 use super::schema::{Kind, Schema, Split};
 
 /// What a column is used for, which decides the types it may have.
@@ -134,14 +134,14 @@ fn missing(wanted: &Wanted, names: &[String], path: &Path) -> Error {
             .unwrap_or_default(),
         _ => String::new(),
     };
-    Error::MissingColumn {
+    Error::MissingColumn(Box::new(MissingColumn {
         path: path.to_owned(),
         column: wanted.name.clone(),
         key: wanted.key.clone(),
         near: nearest(&wanted.name, names.iter().map(String::as_str)),
         columns: names.to_vec(),
         hint,
-    }
+    }))
 }
 
 /// Checks that a column's type can serve its use.

@@ -1,11 +1,12 @@
 //! Reading a CSV file in chunks of rows, every cell as text.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use csv::{ByteRecord, Reader};
 
@@ -14,7 +15,7 @@ use super::reader::{Fault, Faults};
 
 /// An open CSV file.
 pub(super) struct CsvFile {
-    reader: Reader<File>,
+    reader: Reader<Bounded>,
     record: ByteRecord,
     names: Vec<String>,
     /// The file's columns that are read, in order.
@@ -40,7 +41,7 @@ impl CsvFile {
             .flexible(true)
             .delimiter(delimiter)
             .buffer_capacity(1 << 18)
-            .from_reader(file);
+            .from_reader(Bounded { file, left: LONGEST_ROW });
         let mut record = ByteRecord::new();
         if !reader.read_byte_record(&mut record).map_err(|e| Error::io(path, e.into()))? {
             return Err(Error::EmptyFile { path: path.to_owned() });
@@ -68,13 +69,13 @@ impl CsvFile {
 
     /// The next rows, at most `limit`; `None` at the end.
     pub(super) fn next(&mut self, path: &Path, limit: usize) -> Result<Option<CsvRows>> {
-        let mut builders: Vec<StringBuilder> = self.columns.iter().map(|_| StringBuilder::new()).collect();
+        let mut columns: Vec<Cells> = self.columns.iter().map(|_| Cells::new()).collect();
         let mut offsets = Vec::new();
         let mut faults = Faults::default();
         // Text arrays count their bytes in 31 bits.
         let mut bytes = 0;
         while offsets.len() < limit && bytes < 1 << 30 {
-            if !self.reader.read_byte_record(&mut self.record).map_err(|e| Error::io(path, e.into()))? {
+            if !self.read_record(path)? {
                 break;
             }
             let row = offsets.len();
@@ -88,31 +89,110 @@ impl CsvFile {
                     found: self.record.len().to_string(),
                 });
             }
-            for (builder, column) in builders.iter_mut().zip(&self.columns) {
-                match self.record.get(*column).map(std::str::from_utf8) {
-                    Some(Ok(cell)) => builder.append_value(cell),
-                    Some(Err(_)) => {
-                        let text = String::from_utf8_lossy(&self.record[*column]);
-                        faults.add(row, || Fault {
-                            row,
-                            column: Some(self.names[*column].clone()),
-                            expected: "valid UTF-8".to_owned(),
-                            found: quoted(&text),
-                        });
-                        builder.append_value(text);
-                    }
-                    None => builder.append_null(),
-                }
+            for (cells, column) in columns.iter_mut().zip(&self.columns) {
+                cells.push(self.record.get(*column));
             }
         }
         if offsets.is_empty() {
             return Ok(None);
         }
-        let columns: Vec<ArrayRef> = builders.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        let mut all_faults = vec![faults];
+        for (cells, column) in columns.into_iter().zip(&self.columns) {
+            let (array, wrong) = cells.finish();
+            let name = &self.names[*column];
+            let mut faults = Faults::default();
+            for row in wrong {
+                faults.add(row, || Fault {
+                    row,
+                    column: Some(name.clone()),
+                    expected: "valid UTF-8".to_owned(),
+                    found: quoted(array.value(row)),
+                });
+            }
+            all_faults.push(faults);
+            arrays.push(Arc::new(array));
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(offsets.len()));
-        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
             .map_err(|e| Error::Shape(e.to_string()))?;
-        Ok(Some(CsvRows { batch, faults, offsets }))
+        Ok(Some(CsvRows { batch, faults: Faults::merged(&all_faults), offsets }))
+    }
+
+    /// Reads the next row to `record`; false at the end.
+    fn read_record(&mut self, path: &Path) -> Result<bool> {
+        self.reader.get_mut().left = LONGEST_ROW;
+        let start = self.reader.position().byte();
+        self.reader.read_byte_record(&mut self.record).or_else(|e| {
+            if self.reader.get_ref().left > 0 {
+                return Err(Error::io(path, e.into()));
+            }
+            Err(Error::EndlessRow { path: path.to_owned(), place: line_at(path, start)?, limit: LONGEST_ROW })
+        })
+    }
+}
+
+/// The most bytes of one row. A quote that is never closed makes the rest of a file one row, which must not fill the
+/// memory.
+const LONGEST_ROW: usize = 1 << 26;
+
+/// A file that may be read for so many bytes more.
+struct Bounded {
+    file: File,
+    left: usize,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let n = self.file.read(buffer)?;
+        self.left = self.left.saturating_sub(n);
+        Ok(n)
+    }
+}
+
+/// A column of cells while it is read; whether they are text is found out once for all of them.
+struct Cells {
+    bytes: Vec<u8>,
+    ends: Vec<i32>,
+    /// The rows that have no such cell.
+    absent: Vec<usize>,
+}
+
+impl Cells {
+    fn new() -> Cells {
+        Cells { bytes: Vec::new(), ends: vec![0], absent: Vec::new() }
+    }
+
+    #[inline]
+    fn push(&mut self, cell: Option<&[u8]>) {
+        match cell {
+            Some(cell) => self.bytes.extend_from_slice(cell),
+            None => self.absent.push(self.ends.len() - 1),
+        }
+        self.ends.push(self.bytes.len() as i32);
+    }
+
+    /// The column, and the rows whose bytes are no UTF-8; these are replaced.
+    fn finish(self) -> (StringArray, Vec<usize>) {
+        let rows = self.ends.len() - 1;
+        let nulls = (!self.absent.is_empty()).then(|| {
+            let mut valid = vec![true; rows];
+            self.absent.iter().for_each(|row| valid[*row] = false);
+            NullBuffer::from(valid)
+        });
+        let offsets = OffsetBuffer::new(self.ends.into());
+        let bytes = Buffer::from_vec(self.bytes);
+        // Arrow checks the text as a whole, which is much faster than cell by cell.
+        if let Ok(array) = StringArray::try_new(offsets.clone(), bytes.clone(), nulls) {
+            return (array, Vec::new());
+        }
+        let cell = |row: usize| &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+        let wrong = (0..rows).filter(|row| std::str::from_utf8(cell(*row)).is_err()).collect();
+        let text = |row| self.absent.binary_search(&row).is_err().then(|| String::from_utf8_lossy(cell(row)));
+        ((0..rows).map(text).collect(), wrong)
     }
 }
 

@@ -70,22 +70,8 @@ pub enum Error {
     },
 
     /// A column that the schema names and a file does not have.
-    #[error("{}: no column \"{column}\", which {key} names{}; the file's columns are: {}{hint}",
-        .path.display(), suggestion(.near), list(.columns.iter()))]
-    MissingColumn {
-        /// The file.
-        path: PathBuf,
-        /// The column looked for.
-        column: String,
-        /// The schema's key that names it, such as `data.label`.
-        key: String,
-        /// The file's most similar column.
-        near: Option<String>,
-        /// All columns of the file.
-        columns: Vec<String>,
-        /// A further hint, such as another delimiter.
-        hint: String,
-    },
+    #[error("{0}")]
+    MissingColumn(Box<MissingColumn>),
 
     /// Two columns of one name where the schema names it.
     #[error("{}: column \"{column}\", which {key} names, is there twice; rename one", .path.display())]
@@ -116,6 +102,17 @@ pub enum Error {
     /// A row that cannot be used, under `on_bad_row = "fail"`.
     #[error("{0}; fix the row or set data.on_bad_row = \"skip\"")]
     BadRow(Box<BadRow>),
+
+    /// A row of a CSV file that does not end.
+    #[error("{}, {place}: the row does not end within {} MiB; a quote is probably left open there", .path.display(), .limit >> 20)]
+    EndlessRow {
+        /// The file.
+        path: PathBuf,
+        /// Where the row starts.
+        place: Place,
+        /// How many bytes were read of it.
+        limit: usize,
+    },
 
     /// A split of the schema without a row.
     #[error("the {split} split has no rows: {why}")]
@@ -219,6 +216,31 @@ impl fmt::Display for BadRow {
             write!(f, ", column \"{column}\"")?;
         }
         write!(f, ": expected {}, found {}", self.expected, self.found)
+    }
+}
+
+/// A column that the schema names and a file does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingColumn {
+    /// The file.
+    pub path: PathBuf,
+    /// The column looked for.
+    pub column: String,
+    /// The schema's key that names it, such as `data.label`.
+    pub key: String,
+    /// The file's most similar column.
+    pub near: Option<String>,
+    /// All columns of the file.
+    pub columns: Vec<String>,
+    /// A further hint, such as another delimiter.
+    pub hint: String,
+}
+
+impl fmt::Display for MissingColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MissingColumn { path, column, key, near, columns, hint } = self;
+        write!(f, "{}: no column \"{column}\", which {key} names{}; ", path.display(), suggestion(near))?;
+        write!(f, "the file's columns are: {}{hint}", list(columns.iter()))
     }
 }
 

@@ -28,10 +28,13 @@ mod vocabulary;
 pub use cache::Cache;
 pub use checks::Skipped;
 pub use encoder::{Encoder, FieldInfo, Role, SequenceInfo};
-pub use error::{BadRow, Error, Place, Result};
+pub use error::{BadRow, Error, MissingColumn, Place, Result};
 pub use inputs::Inputs;
 pub use open::{Dataset, Phase, Progress, open};
 pub use rows::{Column, RowColumns, Rows, Sequence};
 pub use scan::{EncodedChunk, Scan, scan};
 pub use schema::{FieldOptions, Format, Kind, OnBadRow, Schema, SequenceColumn, Split, SplitName};
 pub use vocabulary::Vocabulary;
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,21 @@ impl Faults {
             self.told.push(fault());
         }
     }
+
+    /// The union of several columns' faults; of a row's several reasons the first column's is told.
+    pub(super) fn merged<'a>(all: impl IntoIterator<Item = &'a Faults>) -> Faults {
+        let mut merged = Faults::default();
+        for faults in all {
+            merged.rows.extend(&faults.rows);
+            merged.told.extend_from_slice(&faults.told);
+        }
+        merged.rows.sort_unstable();
+        merged.rows.dedup();
+        merged.told.sort_by_key(|fault| fault.row);
+        merged.told.dedup_by_key(|fault| fault.row);
+        merged.told.truncate(TOLD);
+        merged
+    }
 }
 
 /// Some consecutive rows of one file.

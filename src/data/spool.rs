@@ -118,7 +118,7 @@ pub(super) struct Spool {
 }
 
 enum Slot {
-    Memory(Block),
+    Memory(Box<Block>),
     /// A block in the temporary file, from this byte on.
     Disk(u64),
 }
@@ -157,7 +157,7 @@ impl Spool {
             return;
         }
         self.in_memory += bytes;
-        self.blocks.push(Slot::Memory(block));
+        self.blocks.push(Slot::Memory(Box::new(block)));
     }
 
     /// Writes a block to the temporary file; `None` when there is no room for it.
@@ -174,11 +174,8 @@ impl Spool {
             out.flush()?;
             Ok::<u64, io::Error>(at)
         };
-        match write() {
-            Ok(at) => Some(at),
-            // What was written before stays readable; the torn block at the end is never visited.
-            Err(_) => None,
-        }
+        // After a failure, what was written before stays readable; the torn block at the end is never visited.
+        write().ok()
     }
 
     /// Visits all blocks in order.
@@ -210,7 +207,7 @@ mod tests {
             scenarios: vec![k; 3],
             splits: vec![0, 1, 2],
             times: Vec::new(),
-            users: (k % 2 == 0).then(|| vec![u64::from(k); 3]),
+            users: k.is_multiple_of(2).then(|| vec![u64::from(k); 3]),
             probabilities: None,
             ids: vec![vec![k, 1, 2], Vec::new()],
             numbers: vec![Vec::new(), vec![0.5, f64::from(k), -1.0]],

@@ -4,23 +4,27 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Distinct byte strings, numbered from 0 in the order in which they were first added.
 ///
-/// All strings lie in one buffer behind an open-addressing table of their numbers: some 20 bytes beside its own per
+/// All strings lie in one buffer behind an open-addressing table of their numbers: some 25 bytes beside its own per
 /// string, and no allocation per string, so that a hundred million user ids fit in memory.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Interner {
-    /// A string's number + 1 at its hash's slot or one after it; 0 is free. The length is a power of two.
-    slots: Vec<u32>,
-    hashes: Vec<u64>,
+    /// At its hash's slot or one after it, a string's number + 1 in the low half, and the high half of its hash, which
+    /// spares most looks at other strings; 0 is free. The length is a power of two.
+    slots: Vec<u64>,
     ends: Vec<usize>,
     bytes: Vec<u8>,
 }
 
+/// The part of a slot that holds the hash.
+const TAG: u64 = !0 << 32;
+
 impl Interner {
     pub(super) fn len(&self) -> usize {
-        self.hashes.len()
+        self.ends.len()
     }
 
     /// The string numbered `id`.
+    #[inline]
     pub(super) fn get(&self, id: u32) -> &[u8] {
         let id = id as usize;
         let start = if id == 0 { 0 } else { self.ends[id - 1] };
@@ -39,8 +43,8 @@ impl Interner {
     /// The number of `value`, which is added if it is new.
     #[inline]
     pub(super) fn intern(&mut self, value: &[u8]) -> u32 {
-        // A load of at most one half keeps probes short.
-        if self.len() * 2 >= self.slots.len() {
+        // A load of at most five eighths keeps probes short.
+        if self.len() * 8 >= self.slots.len() * 5 {
             self.grow();
         }
         let hash = xxh3_64(value);
@@ -49,8 +53,7 @@ impl Interner {
             return id;
         }
         let id = self.len() as u32;
-        self.slots[slot] = id + 1;
-        self.hashes.push(hash);
+        self.slots[slot] = (hash & TAG) | u64::from(id + 1);
         self.bytes.extend_from_slice(value);
         self.ends.push(self.bytes.len());
         id
@@ -66,8 +69,8 @@ impl Interner {
             if held == 0 {
                 return (slot, None);
             }
-            let id = held - 1;
-            if self.hashes[id as usize] == hash && self.get(id) == value {
+            let id = (held & !TAG) as u32 - 1;
+            if (held ^ hash) & TAG == 0 && self.get(id) == value {
                 return (slot, Some(id));
             }
             slot = (slot + 1) & mask;
@@ -77,15 +80,16 @@ impl Interner {
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(64);
         let mask = size - 1;
-        self.slots.clear();
-        self.slots.resize(size, 0);
-        for (id, hash) in self.hashes.iter().enumerate() {
-            let mut slot = *hash as usize & mask;
-            while self.slots[slot] != 0 {
+        let mut slots = vec![0; size];
+        for id in 0..self.len() as u32 {
+            let hash = xxh3_64(self.get(id));
+            let mut slot = hash as usize & mask;
+            while slots[slot] != 0 {
                 slot = (slot + 1) & mask;
             }
-            self.slots[slot] = id as u32 + 1;
+            slots[slot] = (hash & TAG) | u64::from(id + 1);
         }
+        self.slots = slots;
     }
 }
 
