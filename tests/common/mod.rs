@@ -1,6 +1,10 @@
 //! What several test files share: golden cases, and models on either device.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
+pub mod data;
+pub mod graphs;
+pub mod plans;
+
 use std::path::Path;
 
 use polyscene::graph::Graph;

@@ -1,0 +1,135 @@
+//! Random data, states and steps for small graphs, and comparisons of what comes of them.
+
+use polyscene::cpu::Real;
+use polyscene::graph::Graph;
+use polyscene::ops::{AdamOptions, Clock, DenseState, ModelState, TableState};
+use polyscene::plan::{Chunk, Feeder, Plan, Source, Step, TrainingOptions};
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+
+/// Adam's constants. The first moment is the last gradient, so that a state shows it for tables as well; a large ε
+/// keeps a step smooth where a gradient is near 0.
+pub const ADAM: AdamOptions = AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 0.1, l2: 0.0 };
+
+pub fn training(capacity: usize) -> TrainingOptions {
+    TrainingOptions { capacity, dense: ADAM, embeddings: ADAM, sweep_embeddings: false }
+}
+
+/// Weights uniform in ±0.8, moments zero.
+pub fn random_state<T: Real>(graph: &Graph, seed: u64) -> ModelState<T> {
+    let mut random = Pcg64::seed_from_u64(seed);
+    // By way of f32: the same state on both devices.
+    let mut draw =
+        |count: usize| -> Vec<T> { (0..count).map(|_| T::of(f64::from(random.random_range(-0.8_f32..0.8)))).collect() };
+    let weights: Vec<Vec<T>> = graph.parameters.iter().map(|p| draw(p.rows * p.cols)).collect();
+    let zeros: Vec<Vec<T>> = weights.iter().map(|values| vec![T::zero(); values.len()]).collect();
+    let tables = graph
+        .tables
+        .iter()
+        .map(|table| {
+            let weights = draw(table.len());
+            let zeros = vec![T::zero(); weights.len()];
+            TableState { first: zeros.clone(), second: zeros, weights }
+        })
+        .collect();
+    ModelState { dense: DenseState { first: zeros.clone(), second: zeros, weights }, tables }
+}
+
+/// Encoded rows that fit a graph's tables.
+pub struct Data {
+    pub rows: usize,
+    fields: usize,
+    value_count: usize,
+    ids: Vec<u32>,
+    values: Vec<f32>,
+    labels: Vec<f32>,
+}
+
+impl Data {
+    pub fn random(graph: &Graph, rows: usize, seed: u64) -> Self {
+        let mut random = Pcg64::seed_from_u64(seed);
+        let fields: Vec<_> = graph.tables.iter().flat_map(|table| &table.fields).collect();
+        let value_count = fields.iter().filter(|field| field.value.is_some()).count();
+        let ids = (0..rows).flat_map(|_| fields.iter()).map(|field| random.random_range(0..field.rows as u32));
+        let ids = ids.collect();
+        let mut random = Pcg64::seed_from_u64(seed + 1);
+        Self {
+            rows,
+            fields: fields.len(),
+            value_count,
+            ids,
+            values: (0..rows * value_count).map(|_| random.random_range(-1.5..1.5)).collect(),
+            labels: (0..rows).map(|_| f32::from(u8::from(random.random_bool(0.4)))).collect(),
+        }
+    }
+
+    pub fn source(&self) -> Source<'_> {
+        Source {
+            rows: self.rows,
+            ids: &self.ids,
+            fields: self.fields,
+            values: &self.values,
+            value_count: self.value_count,
+            labels: &self.labels,
+        }
+    }
+
+    /// One chunk of steps on random rows: step `first + i` has `sizes[i]` samples.
+    pub fn chunk(&self, plan: &Plan, first: u32, sizes: &[usize], rate: f32, resident: bool) -> Chunk {
+        let steps: Vec<(Vec<u32>, Vec<u32>)> = (first..)
+            .zip(sizes)
+            .map(|(step, &size)| {
+                let mut random = Pcg64::seed_from_u64(1000 + u64::from(step));
+                let rows = (0..size).map(|_| random.random_range(0..self.rows as u32)).collect();
+                let mut shuffle: Vec<u32> = (0..size as u32).collect();
+                shuffle.shuffle(&mut random);
+                (rows, shuffle)
+            })
+            .collect();
+        let steps: Vec<Step<'_>> = (first..)
+            .zip(&steps)
+            .map(|(step, (rows, shuffle))| Step {
+                rows,
+                shuffle,
+                clock: Clock { step, seed: 7, learning_rate: rate, ..Clock::default() },
+            })
+            .collect();
+        let mut chunk = Chunk::default();
+        Feeder::new(&plan.graph, &plan.schedule, resident).fill(&self.source(), &steps, &mut chunk);
+        chunk
+    }
+}
+
+/// Names and values of everything in a state.
+pub fn named<'a, T>(graph: &Graph, state: &'a ModelState<T>) -> Vec<(String, &'a [T])> {
+    let dense = graph.parameters.iter().enumerate().flat_map(|(i, parameter)| {
+        let dense = &state.dense;
+        [("", &dense.weights), ("'s first moments", &dense.first), ("'s second moments", &dense.second)]
+            .map(|(what, lists)| (format!("{}{what}", parameter.name), lists[i].as_slice()))
+    });
+    let tables = graph.tables.iter().zip(&state.tables).flat_map(|(table, state)| {
+        [("", &state.weights), ("'s first moments", &state.first), ("'s second moments", &state.second)]
+            .map(|(what, values)| (format!("{}{what}", table.name), values.as_slice()))
+    });
+    dense.chain(tables).collect()
+}
+
+/// All bits of a state.
+pub fn bits(state: &ModelState<f32>) -> Vec<u32> {
+    let tables = state.tables.iter().flat_map(|table| [&table.weights, &table.first, &table.second]);
+    let dense = &state.dense;
+    let lists = dense.weights.iter().chain(&dense.first).chain(&dense.second).chain(tables);
+    lists.flatten().map(|value| value.to_bits()).collect()
+}
+
+/// The first value that is off by more than `tolerance` · (1 + |expected|), in words.
+pub fn fault<T: Real>(found: &[T], expected: &[T], tolerance: f64) -> Option<String> {
+    assert_eq!(found.len(), expected.len());
+    found.iter().zip(expected).enumerate().find_map(|(i, (&found, &expected))| {
+        let off = (found - expected).wide().abs();
+        // Written so that NaN is a fault.
+        let good = off <= tolerance * (1.0 + expected.wide().abs());
+        (!good).then(|| format!("[{i}] is {found:?}, expected {expected:?}"))
+    })
+}

@@ -1,0 +1,76 @@
+//! Models over their options, and the plans of these and of the small graphs.
+
+use polyscene::graph::Graph;
+use polyscene::layers::{Decomposition, Field, RowAxis};
+use polyscene::models::{Dnn, Inputs, MiDpg, MirReduce, Model};
+use polyscene::ops::Repeat;
+use polyscene::plan::{Plan, TrainingOptions};
+
+use super::data::training;
+use super::graphs::small_graphs;
+
+/// Fields of these many values, `aware` of them scenario-aware; every third is numeric if `numeric`.
+pub fn inputs(rows: &[usize], aware: usize, numeric: bool) -> Inputs {
+    let fields = rows
+        .iter()
+        .enumerate()
+        .map(|(source, &rows)| Field {
+            name: format!("field{source}"),
+            source,
+            rows,
+            value: (numeric && source % 3 == 1).then_some(source / 3),
+        })
+        .collect();
+    Inputs { fields, aware }
+}
+
+/// Both models over their options: name and graph.
+pub fn models() -> Vec<(String, Graph)> {
+    let mut models = Vec::new();
+    for numeric in [false, true] {
+        let inputs = inputs(&[40, 2, 9, 300, 2], 2, numeric);
+        for dropout in [0.0, 0.2] {
+            let dnn = Dnn { width: 4, hidden: vec![12, 8], dropout };
+            models.push((format!("{dnn:?}"), dnn.build(&inputs).unwrap()));
+            for decomposition in [Decomposition::R, Decomposition::Rc, Decomposition::C, Decomposition::Non] {
+                for repeat in [Repeat::Interleave, Repeat::Tile] {
+                    for row_axis in [RowAxis::Output, RowAxis::Input] {
+                        // What is independent of these goes along with one of them.
+                        let plain = dropout == 0.0;
+                        let options = MiDpg {
+                            width: 4,
+                            hidden: vec![24, 8],
+                            dropout,
+                            decomposition,
+                            repeat,
+                            row_axis,
+                            d_k: if plain { 1 } else { 3 },
+                            weight_scale: if plain { 1.0 } else { 2.0 },
+                            weight_last: plain,
+                            mir: numeric || plain,
+                            mir_reduce: if numeric { MirReduce::Last } else { MirReduce::Mean },
+                            auxiliary_hidden: 6,
+                            discriminator_hidden: 5,
+                            ..MiDpg::default()
+                        };
+                        models.push((format!("{options:?}"), options.build(&inputs).unwrap()));
+                    }
+                }
+            }
+        }
+    }
+    models
+}
+
+/// Training and prediction plans of all models and small graphs, for batches of 67.
+pub fn plans() -> Vec<(String, Plan)> {
+    const BATCH: usize = 67;
+    let small = small_graphs().into_iter().map(|small| (small.name, small.graph));
+    let mut plans = Vec::new();
+    for (i, (name, graph)) in models().into_iter().chain(small).enumerate() {
+        let options = TrainingOptions { sweep_embeddings: i % 2 == 1, ..training(BATCH) };
+        plans.push((format!("training {name}"), Plan::training(&graph, &options)));
+        plans.push((format!("prediction {name}"), Plan::inference(&graph, BATCH)));
+    }
+    plans
+}

@@ -1,0 +1,92 @@
+//! Every gradient rule against finite differences of the loss, in f64 on the CPU, with the operation in the midst of a
+//! graph.
+
+mod common;
+
+use common::data::{Data, fault, named, random_state, training};
+use common::graphs::small_graphs;
+use polyscene::graph::Graph;
+use polyscene::ops::ModelState;
+use polyscene::plan::{Chunk, CpuExecutor, Executor, Plan};
+
+/// Half the distance between the two losses of a difference.
+const STEP: f64 = 1e-5;
+/// A central difference errs by STEP² and by 1e-16 / STEP; gradients are of the order of 0.01 to 1.
+const TOLERANCE: f64 = 1e-9;
+
+/// Samples of the step; the plan has room for more.
+const ROWS: usize = 5;
+
+fn loss(executor: &mut CpuExecutor<f64>, chunk: &Chunk) -> f64 {
+    executor.train(chunk).unwrap();
+    executor.losses(true).unwrap()[0].total
+}
+
+/// Central differences of the loss by every value of the list that `pick` names.
+fn differences(
+    executor: &mut CpuExecutor<f64>,
+    chunk: &Chunk,
+    pick: impl Fn(&mut ModelState<f64>) -> &mut Vec<f64>,
+) -> Vec<f64> {
+    (0..pick(executor.model_mut()).len())
+        .map(|i| {
+            let value = pick(executor.model_mut())[i];
+            let mut at = |x: f64| {
+                pick(executor.model_mut())[i] = x;
+                loss(executor, chunk)
+            };
+            let difference = (at(value + STEP) - at(value - STEP)) / (2.0 * STEP);
+            pick(executor.model_mut())[i] = value;
+            difference
+        })
+        .collect()
+}
+
+/// Whether every parameter has a gradient to speak of: differences prove nothing where nothing changes the loss.
+fn is_live(graph: &Graph, state: &ModelState<f64>) -> bool {
+    named(graph, state).iter().all(|(name, values)| {
+        !name.ends_with("first moments") || values.iter().any(|gradient| gradient.abs() > 1e4 * TOLERANCE)
+    })
+}
+
+fn faults(graph: &Graph) -> Vec<String> {
+    let (train, predict) = (Plan::training(graph, &training(ROWS + 3)), Plan::inference(graph, ROWS));
+    let data = Data::random(graph, 11, 3);
+    // With a learning rate of 0 the state stays as it is.
+    let chunk = data.chunk(&train, 0, &[ROWS], 0.0, false);
+    // In some states a narrow ReLU lets nothing through.
+    let (state, mut executor) = (0..20)
+        .find_map(|seed| {
+            let state = random_state::<f64>(graph, seed);
+            let mut executor = CpuExecutor::new(train.clone(), predict.clone(), &state);
+            loss(&mut executor, &chunk);
+            is_live(graph, executor.model()).then_some((state, executor))
+        })
+        .expect("a state in which every parameter matters");
+    // The first moments are the gradients (β₁ = 0), of embedding rows as well.
+    let after = executor.model().clone();
+    assert_eq!(after.dense.weights, state.dense.weights);
+    assert_eq!(executor.gradients(), after.dense.first);
+    let mut faults = Vec::new();
+    for (i, parameter) in graph.parameters.iter().enumerate() {
+        let expected = differences(&mut executor, &chunk, |state| &mut state.dense.weights[i]);
+        faults.extend(
+            fault(&after.dense.first[i], &expected, TOLERANCE).map(|fault| format!("{}{fault}", parameter.name)),
+        );
+    }
+    for (i, table) in graph.tables.iter().enumerate() {
+        let expected = differences(&mut executor, &chunk, |state| &mut state.tables[i].weights);
+        faults
+            .extend(fault(&after.tables[i].first, &expected, TOLERANCE).map(|fault| format!("{}{fault}", table.name)));
+    }
+    faults
+}
+
+#[test]
+fn gradients_are_the_losses_differences() {
+    let mut all = Vec::new();
+    for small in small_graphs() {
+        all.extend(faults(&small.graph).into_iter().map(|fault| format!("{}: {fault}", small.name)));
+    }
+    assert!(all.is_empty(), "{} gradients are wrong:\n{}", all.len(), all.join("\n"));
+}

@@ -1,0 +1,287 @@
+//! Every shader against the CPU code of its operation: whole training steps of small graphs on both devices, and what
+//! must hold on one device to the bit.
+
+mod common;
+
+use std::sync::LazyLock;
+
+use common::data::{ADAM, Data, bits, fault, named, random_state, training};
+use common::graphs::{embedding, finish, small_graphs};
+use polyscene::gpu::{Gpu, OpenOptions, testing};
+use polyscene::graph::{Graph, Init};
+use polyscene::layers::{Field, Layer};
+use polyscene::models::{Inputs, MiDpg, Model};
+use polyscene::ops::{
+    Activation, AdamOptions, Blocks, Combine, Epilogue, Linear, ModelState, Piece, Repeat, RowMap, WeightedLinear,
+};
+use polyscene::plan::{Chunk, CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, StepLosses, TrainingOptions};
+
+/// Part of 1 + the expected value that rounding may take: sums of some hundred values, summed in another order.
+const TOLERANCE: f64 = 1e-5;
+
+fn software() -> Option<Gpu> {
+    // Shaders with bounds checks: a stray read gives zero instead of a neighbour's value.
+    static GPU: LazyLock<Option<Gpu>> =
+        LazyLock::new(|| testing::software_with(OpenOptions { checked: true, ..OpenOptions::default() }));
+    GPU.clone()
+}
+
+fn on_gpu(gpu: Gpu, graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>) -> GpuExecutor {
+    let (train, predict) = (Plan::training(graph, options), Plan::inference(graph, options.capacity));
+    GpuExecutor::new(gpu, train, predict, state, GpuOptions { steps_per_submit: Some(10), ..GpuOptions::default() })
+        .unwrap()
+}
+
+fn on_cpu(graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>) -> CpuExecutor<f32> {
+    CpuExecutor::new(Plan::training(graph, options), Plan::inference(graph, options.capacity), state)
+}
+
+/// The state and losses after a chunk.
+fn run(executor: &mut dyn Executor, chunk: &Chunk) -> (ModelState<f32>, Vec<StepLosses>) {
+    executor.train(chunk).unwrap();
+    let losses = executor.losses(true).unwrap();
+    (executor.state().unwrap(), losses)
+}
+
+/// Where the two devices differ after the same steps.
+fn differences(
+    graph: &Graph,
+    gpu: &(ModelState<f32>, Vec<StepLosses>),
+    cpu: &(ModelState<f32>, Vec<StepLosses>),
+    tolerance: f64,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for ((name, found), (_, expected)) in named(graph, &gpu.0).into_iter().zip(named(graph, &cpu.0)) {
+        faults.extend(fault(found, expected, tolerance).map(|fault| format!("{name}{fault}")));
+    }
+    let totals = |losses: &[StepLosses]| losses.iter().map(|losses| losses.total).collect::<Vec<_>>();
+    faults.extend(fault(&totals(&gpu.1), &totals(&cpu.1), tolerance).map(|fault| format!("loss{fault}")));
+    faults
+}
+
+#[test]
+fn shaders_agree_with_the_cpu_on_odd_batches() {
+    let Some(gpu) = software() else { return };
+    // One plan; batches that fill it, and smaller ones.
+    const CAPACITY: usize = 67;
+    let mut all = Vec::new();
+    for small in small_graphs() {
+        let graph = &small.graph;
+        let options = TrainingOptions { dense: AdamOptions { l2: 0.01, ..ADAM }, ..training(CAPACITY) };
+        let state = random_state::<f32>(graph, 5);
+        let data = Data::random(graph, 97, 3);
+        let plan = Plan::training(graph, &options);
+        let (mut gpu, mut cpu) = (on_gpu(gpu.clone(), graph, &options, &state), on_cpu(graph, &options, &state));
+        for (step, size) in [(0, CAPACITY), (1, 13), (2, 3), (3, 1)] {
+            gpu.set_state(&state).unwrap();
+            cpu.set_state(&state).unwrap();
+            let chunk = data.chunk(&plan, step, &[size], 0.05, false);
+            let (found, expected) = (run(&mut gpu, &chunk), run(&mut cpu, &chunk));
+            let mut faults = differences(graph, &found, &expected, TOLERANCE);
+            // With β₁ = 0 the first moments are the gradients and L2's; the gradients' own buffers, too, are right.
+            for ((parameter, found), expected) in
+                graph.parameters.iter().zip(gpu.gradients().unwrap()).zip(cpu.gradients())
+            {
+                faults.extend(
+                    fault(&found, expected, TOLERANCE).map(|fault| format!("{} gradient{fault}", parameter.name)),
+                );
+            }
+            all.extend(faults.into_iter().map(|fault| format!("{}, {size} samples: {fault}", small.name)));
+        }
+        // Two batches and a ragged third.
+        let (found, expected) = (gpu.predict(&data.source()).unwrap(), cpu.predict(&data.source()).unwrap());
+        all.extend(fault(&found, &expected, TOLERANCE).map(|fault| format!("{}: prediction{fault}", small.name)));
+    }
+    assert!(all.is_empty(), "{} values differ:\n{}", all.len(), all.join("\n"));
+}
+
+#[test]
+fn dispatches_fold_where_one_dimension_is_too_short() {
+    let Some(gpu) = software() else { return };
+    // More than 65535 workgroups of 128 invocations: one per value of `wide`.
+    let (batch, width) = (4099, 2053);
+    assert!(batch * width > 65_535 * 128);
+    let mut graph = Graph::new();
+    let x = embedding(&mut graph, "embedding", &[300], 5, false);
+    let pieces = [0, 1024, width - 5].map(|to| (x, Piece { input: 0, from: 0, to, width: 5, rows: RowMap::Same }));
+    let wide = Combine::sum(&mut graph, "wide", width, &pieces, Activation::Sigmoid);
+    finish(&mut graph, wide);
+    let options = training(batch);
+    let state = random_state::<f32>(&graph, 5);
+    let chunk = Data::random(&graph, batch, 3).chunk(&Plan::training(&graph, &options), 0, &[batch], 0.05, false);
+    let found = run(&mut on_gpu(gpu, &graph, &options, &state), &chunk);
+    let expected = run(&mut on_cpu(&graph, &options, &state), &chunk);
+    let faults = differences(&graph, &found, &expected, 1e-4);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_table_in_shards_gives_the_same_bits() {
+    let Some(gpu) = software() else { return };
+    // The least that the buffer of predictions allows; the table needs three shards of it.
+    let limit = 4 << 20;
+    let mut graph = Graph::new();
+    let x = embedding(&mut graph, "embedding", &[170_000, 3, 160_000, 20_000], 7, true);
+    finish(&mut graph, x);
+    assert_eq!(graph.tables[0].len().div_ceil(limit / (4 * 7) * 7), 3);
+    let state = random_state::<f32>(&graph, 5);
+    let data = Data::random(&graph, 97, 3);
+    // With the sweep every row moves, those at the shards' ends as well.
+    let options =
+        TrainingOptions { sweep_embeddings: true, embeddings: AdamOptions { l2: 0.1, ..ADAM }, ..training(67) };
+    let chunk = data.chunk(&Plan::training(&graph, &options), 0, &[67, 67, 12], 0.05, false);
+    let options_of = |max_binding_bytes| OpenOptions { max_binding_bytes, ..OpenOptions::default() };
+    let Some(small) = testing::software_with(options_of(Some(limit as u64))) else { return };
+    let [sharded, whole] = [small, gpu].map(|gpu| {
+        let mut executor = on_gpu(gpu, &graph, &options, &state);
+        let predictions = executor.predict(&data.source()).unwrap();
+        let (state, losses) = run(&mut executor, &chunk);
+        (bits(&state), losses, predictions)
+    });
+    // The lists are long: not for printing.
+    assert!(sharded == whole);
+    let (expected, _) = run(&mut on_cpu(&graph, &options, &state), &chunk);
+    let moved = expected.tables[0].weights.iter().zip(&state.tables[0].weights).all(|(after, before)| after != before);
+    assert!(moved);
+    let found: Vec<f32> = whole.0.iter().map(|&bits| f32::from_bits(bits)).collect();
+    let expected: Vec<f32> = bits(&expected).into_iter().map(f32::from_bits).collect();
+    assert_eq!(fault(&found, &expected, TOLERANCE), None);
+}
+
+/// Two layers of 1024 with dropout, plain and weighted, whose values are all positive before it: a bias' gradient is 0
+/// exactly where its value is dropped.
+fn dropout_graph(p: f64) -> (Graph, ModelState<f32>) {
+    const WIDTH: usize = 1024;
+    let epilogue = |salt| Epilogue { activation: Activation::Relu, dropout: p, salt };
+    let mut graph = Graph::new();
+    let x = embedding(&mut graph, "embedding", &[3], 2, false);
+    let h = Layer { epilogue: epilogue(0), ..Layer::new(WIDTH, Activation::None) }.add(&mut graph, "first", x);
+    let s = Layer::new(1, Activation::Sigmoid).add(&mut graph, "weighting", x);
+    let narrow = Layer::new(1, Activation::None).add(&mut graph, "narrow", h);
+    let weight = graph.parameter("second.weight", WIDTH, 1, Init::Zeros);
+    let bias = graph.parameter("second.bias", 1, WIDTH, Init::Zeros);
+    let blocks =
+        Blocks { outputs: WIDTH, inputs: 1, row_groups: 1, col_groups: 1, repeat: Repeat::Tile, transposed: false };
+    let op = WeightedLinear { blocks, scale: 1.0, epilogue: epilogue(1) };
+    let y = graph.add_one("second", op, &[narrow, s, weight, bias]);
+    finish(&mut graph, y);
+    let mut state = random_state::<f32>(&graph, 5);
+    let dense = state.dense.weights.iter_mut();
+    for value in dense.chain(state.tables.iter_mut().map(|table| &mut table.weights)).flatten() {
+        *value = value.abs() / 64.0 + 1e-3;
+    }
+    (graph, state)
+}
+
+#[test]
+fn dropout_drops_the_same_on_both_devices() {
+    let Some(gpu) = software() else { return };
+    let p = 0.3;
+    let (graph, state) = dropout_graph(p);
+    let options = training(1);
+    let plan = Plan::training(&graph, &options);
+    let data = Data::random(&graph, 1, 3);
+    let (mut gpu, mut cpu) = (on_gpu(gpu, &graph, &options, &state), on_cpu(&graph, &options, &state));
+    let bias = |name: &str| graph.parameters.iter().position(|parameter| parameter.name == name).unwrap();
+    let mut masks = Vec::new();
+    for step in 0..3 {
+        let chunk = data.chunk(&plan, step, &[1], 0.0, false);
+        run(&mut gpu, &chunk);
+        run(&mut cpu, &chunk);
+        let found = gpu.gradients().unwrap();
+        for name in ["first.bias", "second.bias"] {
+            let mask = |gradient: &[f32]| gradient.iter().map(|&value| value != 0.0).collect::<Vec<bool>>();
+            let (found, expected) = (mask(&found[bias(name)]), mask(&cpu.gradients()[bias(name)]));
+            assert_eq!(found, expected, "{name}, step {step}");
+            let kept = found.iter().filter(|&&kept| kept).count() as f64 / found.len() as f64;
+            // Five standard deviations of 1024 draws.
+            assert!((kept - (1.0 - p)).abs() < 5.0 * (p * (1.0 - p) / 1024.0).sqrt(), "{name}, step {step}: {kept}");
+            masks.push(found);
+        }
+    }
+    for (i, mask) in masks.iter().enumerate() {
+        for other in &masks[..i] {
+            // Independent masks agree in a fraction p² + (1 − p)² = 0.58 of the places.
+            let same = mask.iter().zip(other).filter(|(a, b)| a == b).count() as f64 / mask.len() as f64;
+            assert!((same - 0.58).abs() < 0.08, "two masks agree in {same} of the places");
+        }
+    }
+    // Predictions drop nothing.
+    let (without, _) = dropout_graph(0.0);
+    let plain = on_cpu(&without, &options, &state).predict(&data.source()).unwrap();
+    for executor in [&mut gpu as &mut dyn Executor, &mut cpu] {
+        assert_eq!(fault(&executor.predict(&data.source()).unwrap(), &plain, TOLERANCE), None);
+    }
+}
+
+/// MI-DPG with numeric fields and dropout: every operation is in its plans.
+fn model() -> Graph {
+    let field = |(source, (name, rows, value)): (usize, (&str, usize, Option<usize>))| Field {
+        name: name.to_owned(),
+        source,
+        rows,
+        value,
+    };
+    let fields =
+        [("scenario", 4, None), ("price", 2, Some(0)), ("user", 50, None), ("age", 2, Some(1)), ("item", 31, None)];
+    let inputs = Inputs { fields: fields.into_iter().enumerate().map(field).collect(), aware: 2 };
+    let options =
+        MiDpg { width: 4, hidden: vec![12, 8], dropout: 0.2, d_k: 2, auxiliary_hidden: 7, ..MiDpg::default() };
+    options.build(&inputs).unwrap()
+}
+
+#[test]
+fn ten_steps_agree_and_repeat_to_the_bit_from_either_memory() {
+    let Some(gpu) = software() else { return };
+    let graph = model();
+    let options = TrainingOptions { sweep_embeddings: true, ..training(31) };
+    let plan = Plan::training(&graph, &options);
+    let state = random_state::<f32>(&graph, 5);
+    let data = Data::random(&graph, 200, 3);
+    let sizes = [31, 31, 31, 7, 31, 1, 31, 31, 30, 13];
+    let streamed = data.chunk(&plan, 0, &sizes, 0.01, false);
+    let cpu = run(&mut on_cpu(&graph, &options, &state), &streamed);
+    let first = run(&mut on_gpu(gpu.clone(), &graph, &options, &state), &streamed);
+    let faults = differences(&graph, &first, &cpu, 1e-4);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+
+    let mut executor = on_gpu(gpu.clone(), &graph, &options, &state);
+    let again = run(&mut executor, &streamed);
+    assert_eq!((bits(&again.0), &again.1), (bits(&first.0), &first.1), "a second run");
+
+    executor.set_state(&state).unwrap();
+    assert!(executor.load(&data.source()).unwrap());
+    let resident = run(&mut executor, &data.chunk(&plan, 0, &sizes, 0.01, true));
+    assert_eq!((bits(&resident.0), &resident.1), (bits(&first.0), &first.1), "resident data");
+
+    // Steps sent one by one, as a short chunk at the end of an epoch is.
+    let mut executor = on_gpu(gpu, &graph, &options, &state);
+    let mut losses = Vec::new();
+    for (step, &size) in (0..).zip(&sizes) {
+        executor.train(&data.chunk(&plan, step, &[size], 0.01, false)).unwrap();
+        losses.extend(executor.losses(false).unwrap());
+    }
+    losses.extend(executor.losses(true).unwrap());
+    assert_eq!((bits(&executor.state().unwrap()), &losses), (bits(&first.0), &first.1), "single steps");
+}
+
+/// A weight without bias reads and writes bindings twice; a group's weight is summed over groups: both once more, at a
+/// size of several tiles.
+#[test]
+fn larger_layers_agree() {
+    let Some(gpu) = software() else { return };
+    let mut graph = Graph::new();
+    let x = embedding(&mut graph, "embedding", &[19, 23], 29, false);
+    let weight = graph.parameter("weight", 37, 29, Init::GlorotUniform);
+    let op = Linear { bias: false, groups: 2, epilogue: Epilogue::new(Activation::Relu) };
+    let h = graph.add_one("linear", op, &[x, weight]);
+    let h = Layer::new(53, Activation::Relu).add(&mut graph, "hidden", h);
+    finish(&mut graph, h);
+    let options = training(131);
+    let state = random_state::<f32>(&graph, 5);
+    let chunk = Data::random(&graph, 131, 3).chunk(&Plan::training(&graph, &options), 0, &[130], 0.05, false);
+    let found = run(&mut on_gpu(gpu, &graph, &options, &state), &chunk);
+    let expected = run(&mut on_cpu(&graph, &options, &state), &chunk);
+    let faults = differences(&graph, &found, &expected, 5e-5);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

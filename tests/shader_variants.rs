@@ -1,0 +1,101 @@
+//! Every shader that a plan can ask for, with every set of constants: valid, within the limits that all devices have,
+//! and expressible for Vulkan, Metal and Direct3D.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::offset_of;
+
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use polyscene::gpu::{BindingKind, Shader, Source};
+use polyscene::ops::{Clock, SHADERS, import_text};
+use polyscene::plan::DispatchLimits;
+
+const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
+
+/// The variants of all plans, by their texts; with a whole table in a binding and with shards of 1 KiB.
+fn variants() -> BTreeMap<String, Shader> {
+    let mut variants = BTreeMap::new();
+    for (i, (_, plan)) in common::plans::plans().into_iter().enumerate() {
+        for workgroup in [64, 128] {
+            let binding_bytes = if (i / 2 + workgroup as usize / 64) % 2 == 0 { 1 << 10 } else { 1 << 27 };
+            for dispatch in plan.dispatches(&DispatchLimits { binding_bytes, workgroup }) {
+                let shader = dispatch.source.expand(import_text).unwrap();
+                variants.insert(shader.text().to_string(), shader);
+            }
+        }
+    }
+    variants
+}
+
+/// Checks one expanded shader; it counts on no feature that a device may lack.
+fn check(shader: &Shader) -> Result<(), String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let module = naga::front::wgsl::parse_str(shader.text()).map_err(|error| text(&error))?;
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let info = validator.validate(&module).map_err(|error| error.emit_to_string(shader.text()))?;
+    shader.check_barriers().map_err(|error| text(&error))?;
+
+    let reflection = shader.reflect().map_err(|error| text(&error))?;
+    let invocations: u32 = reflection.workgroup_size.iter().product();
+    let storage = reflection.bindings.iter().filter(|binding| binding.kind != BindingKind::Uniform).count();
+    if invocations > 256 || storage > 8 || reflection.workgroup_bytes > 16 << 10 {
+        let bytes = reflection.workgroup_bytes;
+        return Err(format!("{invocations} invocations, {storage} storage buffers, {bytes} bytes of workgroup memory"));
+    }
+
+    let point = spv::PipelineOptions { shader_stage: STAGE, entry_point: "main".to_owned() };
+    spv::write_vec(&module, &info, &spv::Options::default(), Some(&point))
+        .map_err(|error| format!("SPIR-V: {error}"))?;
+    let entry_point = Some((STAGE, "main".to_owned()));
+    let point = msl::PipelineOptions { entry_point: entry_point.clone(), ..Default::default() };
+    msl::write_string(&module, &info, &msl::Options::default(), &point).map_err(|error| format!("MSL: {error}"))?;
+    let (options, point) = (hlsl::Options::default(), hlsl::PipelineOptions { entry_point });
+    let mut out = String::new();
+    hlsl::Writer::new(&mut out, &options, &point)
+        .write(&module, &info, None)
+        .map_err(|error| format!("HLSL: {error}"))?;
+    Ok(())
+}
+
+#[test]
+fn every_variant_is_valid_everywhere() {
+    let variants = variants();
+    println!("{} variants", variants.len());
+    let used: BTreeSet<&str> = variants.values().map(Shader::name).collect();
+    assert_eq!(used, SHADERS.iter().map(|&(name, _)| name).collect::<BTreeSet<_>>());
+    for (text, shader) in &variants {
+        if let Err(fault) = check(shader) {
+            panic!("{}: {fault}\n{text}", shader.name());
+        }
+    }
+}
+
+#[test]
+fn every_file_is_valid_as_it_stands() {
+    for &(name, text) in SHADERS {
+        let shader = Source::new(name, text).expand(import_text).unwrap();
+        if let Err(fault) = check(&shader) {
+            panic!("{name}: {fault}");
+        }
+    }
+}
+
+#[test]
+fn the_clock_is_laid_out_as_shaders_see_it() {
+    let (name, text) = SHADERS[0];
+    let layout = Source::new(name, text).expand(import_text).unwrap().struct_layout("Clock").unwrap();
+    let members = [
+        ("rows", offset_of!(Clock, rows)),
+        ("base", offset_of!(Clock, base)),
+        ("slot", offset_of!(Clock, slot)),
+        ("first", offset_of!(Clock, first)),
+        ("seed", offset_of!(Clock, seed)),
+        ("step", offset_of!(Clock, step)),
+        ("learning_rate", offset_of!(Clock, learning_rate)),
+        ("inverse_rows", offset_of!(Clock, inverse_rows)),
+    ];
+    assert_eq!(layout.members, members.map(|(name, offset)| (name.to_owned(), offset as u32)));
+    assert_eq!(layout.size as usize, size_of::<Clock>());
+}
