@@ -45,8 +45,7 @@ impl Visitor for Build {
             .collect();
         let graph = M::default().build(&Inputs { fields, aware: AWARE }).expect("default options fit");
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-        let options =
-            TrainingOptions { capacity: BATCH, dense: adam, embeddings: adam, sweep_embeddings: false };
+        let options = TrainingOptions { capacity: BATCH, dense: adam, embeddings: adam, sweep_embeddings: false };
         let train = Plan::training(&graph, &options);
         let predict = Plan::inference(&graph, BATCH);
         let schedule = train.schedule.clone();
@@ -55,9 +54,7 @@ impl Visitor for Build {
             Selection::Cpu => Box::new(CpuExecutor::<f32>::new(train, predict, state)),
             Selection::Adapter(adapter, summary) => {
                 let gpu = Gpu::open(&adapter, *summary, OpenOptions::default()).expect("the device opens");
-                Box::new(
-                    GpuExecutor::new(gpu, train, predict, &state, GpuOptions::default()).expect("the model fits"),
-                )
+                Box::new(GpuExecutor::new(gpu, train, predict, &state, GpuOptions::default()).expect("the model fits"))
             }
         };
         let mut random = Pcg64::seed_from_u64(1);

@@ -18,7 +18,7 @@ use super::order::{batch_shuffle, epoch_order};
 use crate::data::{Dataset, Encoder, Rows};
 use crate::graph::Schedule;
 use crate::ops::Clock;
-use crate::plan::{Chunk, Executor, Feeder, Step, StepLosses};
+use crate::plan::{Chunk, Executor, Feeder, Step};
 
 /// What the loop tells whoever watches it.
 #[derive(Debug)]
@@ -116,6 +116,8 @@ impl Trainer<'_> {
             // So that there is a model whatever happens, and one to compare with when there are no epochs.
             self.save_model()?;
         }
+        // A resumed run may have been given other patience.
+        self.position.finished = self.out_of_patience();
         let resident = self.executor.load(&source(&self.data.train, &self.data.encoder))?;
         while self.position.epoch < self.options.epochs && !self.position.finished {
             let started = Instant::now();
@@ -197,6 +199,10 @@ impl Trainer<'_> {
             Some(score(self.executor, &self.data.valid, &self.data.encoder)?)
         };
         let valid_seconds = validated.elapsed().as_secs_f64();
+        // Weights that the last step spoiled show in no loss of a step; they must not become the best ones.
+        if let Some(value) = valid.as_ref().and_then(|metrics| metrics.logloss).filter(|value| !value.is_finite()) {
+            return Err(self.not_finite("validation LogLoss".to_owned(), value, self.position.step));
+        }
         let position = &mut self.position;
         position.epoch += 1;
         position.step = 0;
@@ -218,8 +224,8 @@ impl Trainer<'_> {
         } else {
             position.epochs_without_gain += 1;
         }
-        let patience = self.options.patience;
-        position.finished = patience > 0 && position.epochs_without_gain >= patience;
+        self.position.finished = self.out_of_patience();
+        let position = &self.position;
         let record = EpochRecord {
             epoch: position.epoch,
             steps: position.total_steps,
@@ -239,6 +245,11 @@ impl Trainer<'_> {
         Ok(())
     }
 
+    fn out_of_patience(&self) -> bool {
+        let patience = self.options.patience;
+        patience > 0 && self.position.epochs_without_gain >= patience
+    }
+
     fn note_losses(&mut self, wait: bool) -> Result<(), Error> {
         for losses in self.executor.losses(wait)? {
             let sums = &mut self.position.loss_sums;
@@ -247,7 +258,13 @@ impl Trainer<'_> {
                 *sum += value;
             }
             if !losses.total.is_finite() {
-                return Err(self.not_finite(&losses));
+                let terms = self.model.graph.losses.iter().zip(&losses.terms);
+                let (term, value) = terms
+                    .map(|(term, &value)| (term.name.clone(), value))
+                    .find(|(_, value)| !value.is_finite())
+                    .unwrap_or_else(|| ("total".to_owned(), losses.total));
+                let epoch_start = self.position.total_steps - self.position.step;
+                return Err(self.not_finite(term, value, u64::from(losses.step) + 1 - epoch_start));
             }
         }
         Ok(())
@@ -265,12 +282,7 @@ impl Trainer<'_> {
         names.zip(&self.position.loss_sums).map(|(name, sum)| (name.to_owned(), (sum / count).into())).collect()
     }
 
-    fn not_finite(&self, losses: &StepLosses) -> Error {
-        let terms = self.model.graph.losses.iter().zip(&losses.terms);
-        let (term, value) = terms
-            .map(|(term, &value)| (term.name.clone(), value))
-            .find(|(_, value)| !value.is_finite())
-            .unwrap_or_else(|| ("total".to_owned(), losses.total));
+    fn not_finite(&self, term: String, value: f64, step: u64) -> Error {
         let largest = self.data.train.values().iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         let cause = if largest > 1e3 {
             format!(
@@ -278,26 +290,20 @@ impl Trainer<'_> {
                  buckets (data.fields.NAME.kind = \"bucket\")"
             )
         } else {
+            let rate = self.options.learning_rate;
+            // A tenth has no exact binary form: 1e-4, not 1.0000000000000001e-4.
+            let tenth = format!("{:.3e}", rate / 10.0).parse().unwrap_or(rate / 10.0);
             format!(
-                "most likely the learning rate ({}) is too high; try a tenth of it (--set train.learning_rate={:e})",
-                self.options.learning_rate,
-                self.options.learning_rate / 10.0
+                "most likely the learning rate ({rate:e}) is too high; try a tenth of it (--set \
+                 train.learning_rate={tenth:e})"
             )
         };
-        let epoch_start = self.position.total_steps - self.position.step;
         let saved = if self.folder.checkpoint().is_file() {
             format!("The last good checkpoint is {}", self.folder.checkpoint().display())
         } else {
             "There is no checkpoint yet".to_owned()
         };
-        Error::NotFinite {
-            term,
-            value,
-            step: u64::from(losses.step) + 1 - epoch_start,
-            epoch: self.position.epoch + 1,
-            cause,
-            saved,
-        }
+        Error::NotFinite { term, value, step, epoch: self.position.epoch + 1, cause, saved }
     }
 
     /// A validation AUC needs both classes.
