@@ -44,7 +44,7 @@ pub(super) fn run(args: &DevicesArgs) -> anyhow::Result<Done> {
     let heads = ["device", "name", "type", "backend", "driver", "binding", "buffer", "f16", "subgroup"];
     print_line(&draw(&heads, &lines, TableStyle::for_stdout()))?;
     if adapters.is_empty() {
-        eprintln!("no Vulkan, Metal or DX12 adapter was found: `--device auto` uses the CPU");
+        note!("no Vulkan, Metal or DX12 adapter was found: `--device auto` uses the CPU");
     }
     Ok(Done::All)
 }

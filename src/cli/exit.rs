@@ -1,6 +1,6 @@
 //! Exit codes: one per kind of trouble, so that scripts can tell them apart.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use crate::train::Error;
@@ -29,11 +29,22 @@ pub(super) fn code(outcome: anyhow::Result<Done>) -> ExitCode {
                 // Whoever read our output has seen enough.
                 return ExitCode::SUCCESS;
             }
-            // Nothing is left to do when even this cannot be written.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            note!("error: {}", text(&error));
             ExitCode::from(number(&error))
         }
     }
+}
+
+/// The error and its causes, but for those that an error's own words give already.
+fn text(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text += ": ";
+            text += &cause;
+        }
+    }
+    text
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

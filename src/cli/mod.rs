@@ -1,5 +1,13 @@
 //! Subcommands, one file each: parsing, progress and exit codes, nothing else.
 
+/// `eprintln!` that does not panic when nobody reads standard error: training goes on without its audience.
+macro_rules! note {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod devices;
 mod eval;
 mod exit;

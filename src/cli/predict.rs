@@ -1,15 +1,16 @@
 //! `polyscene predict`.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
 use arrow::array::{ArrayRef, Float32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+use arrow::error::ArrowError;
 use clap::Args;
 use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
 
 use super::exit::Done;
 use super::prepare::{find_inputs, reopen, report_skipped};
@@ -50,31 +51,29 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Done> {
     let mut scan = data::scan(encoder, &inputs, false, ROWS).map_err(Error::from)?.on_bad_row(schema.on_bad_row);
     let bar = counted(scan.bytes().1, "predicting");
     let mut failure = None;
-    let written = write_whole(path, |_, file| {
+    let written = write_whole(path, |file| {
         let mut writer = Writer::new(*kind, file.try_clone()?);
-        let mut step = || -> anyhow::Result<bool> {
-            let Some(chunk) = scan.next() else { return Ok(false) };
-            let chunk = chunk.map_err(Error::from)?;
-            let logits = trained.executor.predict(&source(&chunk.rows, encoder)).map_err(Error::from)?;
-            writer.write(&with_predictions(&chunk, &logits)?)?;
+        let mut next = || -> Result<Option<RecordBatch>, Error> {
+            let Some(chunk) = scan.next().transpose()? else { return Ok(None) };
+            let logits = trained.executor.predict(&source(&chunk.rows, encoder))?;
             bar.set_position(scan.bytes().0);
-            Ok(true)
+            with_predictions(&chunk, &logits).map(Some)
         };
-        // What is wrong with the data must not be told as a fault of the output.
+        // What is wrong with the data must not be told as a fault of the output, nor the other way round.
         loop {
-            match step() {
-                Ok(true) => {}
-                Ok(false) => break writer.end(),
+            match next() {
+                Ok(Some(batch)) => writer.write(&batch)?,
+                Ok(None) => break writer.end(),
                 Err(error) => {
                     failure = Some(error);
-                    break Err(std::io::Error::other("not finished"));
+                    break Err(io::Error::other("not finished"));
                 }
             }
         }
     });
     bar.finish_and_clear();
     match failure {
-        Some(error) => return Err(error),
+        Some(error) => return Err(error.into()),
         None => written?,
     }
     report_skipped(scan.skipped());
@@ -82,20 +81,22 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Done> {
 }
 
 /// The chunk's rows as they were read, with their predictions; none where a bad row was skipped.
-fn with_predictions(chunk: &EncodedChunk, logits: &[f32]) -> anyhow::Result<RecordBatch> {
+fn with_predictions(chunk: &EncodedChunk, logits: &[f32]) -> Result<RecordBatch, Error> {
     let mut predictions = vec![None; chunk.batch.num_rows()];
     for (&row, &logit) in chunk.kept.iter().zip(logits) {
         predictions[row as usize] = Some(crate::cpu::sigmoid(f64::from(logit)) as f32);
     }
     let schema = chunk.batch.schema();
     if schema.column_with_name(COLUMN).is_some() {
-        bail!("the data has a column called {COLUMN} already; rename that column");
+        let reason = format!("the data has a column called \"{COLUMN}\" already; rename it");
+        return Err(data::Error::Schema(reason).into());
     }
     let added = Arc::new(Field::new(COLUMN, DataType::Float32, true));
     let fields: Vec<_> = schema.fields().iter().cloned().chain([added]).collect();
     let column: ArrayRef = Arc::new(Float32Array::from(predictions));
     let columns = chunk.batch.columns().iter().cloned().chain([column]).collect();
-    Ok(RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns)?)
+    let batch = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns);
+    Ok(batch.map_err(|error| data::Error::Shape(error.to_string()))?)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,39 +135,54 @@ impl Writer {
         Self { kind, file: Some(file), csv: None, parquet: None }
     }
 
-    fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
+    fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         if let Some(file) = self.file.take() {
             match self.kind {
                 Kind::Csv => self.csv = Some(arrow::csv::Writer::new(BufWriter::new(file))),
                 Kind::Parquet => {
-                    self.parquet =
-                        Some(ArrowWriter::try_new(file, batch.schema(), None).context("writing predictions")?);
+                    self.parquet = Some(ArrowWriter::try_new(file, batch.schema(), None).map_err(of_parquet)?);
                 }
             }
         }
         if let Some(csv) = &mut self.csv {
-            csv.write(&flat(batch)?).context("writing predictions")?;
+            flat(batch).and_then(|batch| csv.write(&batch)).map_err(of_arrow)?;
         }
         if let Some(parquet) = &mut self.parquet {
-            parquet.write(batch).context("writing predictions")?;
+            parquet.write(batch).map_err(of_parquet)?;
         }
         Ok(())
     }
 
-    fn end(self) -> std::io::Result<()> {
+    fn end(self) -> io::Result<()> {
         if let Some(csv) = self.csv {
             csv.into_inner().flush()?;
         }
         if let Some(parquet) = self.parquet {
-            parquet.close().map_err(std::io::Error::other)?;
+            parquet.close().map_err(of_parquet)?;
         }
         Ok(())
     }
 }
 
 /// The batch without lists and structs, which CSV cannot hold.
-fn flat(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
+fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let fields = batch.schema();
     let kept: Vec<usize> = (0..batch.num_columns()).filter(|&i| !fields.field(i).data_type().is_nested()).collect();
-    Ok(batch.project(&kept)?)
+    batch.project(&kept)
+}
+
+/// The system's reason inside a writer's, such as a full disk.
+fn of_arrow(error: ArrowError) -> io::Error {
+    match error {
+        ArrowError::IoError(_, error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+/// As [`of_arrow`].
+fn of_parquet(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(error) => error.downcast().map_or_else(io::Error::other, |error| *error),
+        other => io::Error::other(other),
+    }
 }

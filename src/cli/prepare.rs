@@ -56,9 +56,9 @@ pub(super) fn open(schema: &Schema, bases: &[PathBuf]) -> Result<Dataset, Error>
 pub(super) fn report_skipped(skipped: &data::Skipped) {
     if skipped.count > 0 {
         let rows = if skipped.count == 1 { "row" } else { "rows" };
-        eprintln!("{} bad {rows} skipped, the first:", skipped.count);
+        note!("{} bad {rows} skipped, the first:", skipped.count);
         for message in &skipped.messages {
-            eprintln!("  {message}");
+            note!("  {message}");
         }
     }
 }
@@ -71,7 +71,7 @@ fn generate_missing(config: &Config, schema: &Schema, bases: &[PathBuf]) -> Resu
     }
     let path = bases[0].join(&schema.path);
     let folder = path.parent().unwrap_or(Path::new("."));
-    eprintln!("{} is not there: generating it from [synth]", path.display());
+    note!("{} is not there: generating it from [synth]", path.display());
     std::fs::create_dir_all(folder).map_err(Error::file(folder, "making the folder for generated data"))?;
     let bar = counted(options.rows, "generating");
     let made = generate(options, folder, &mut |rows| bar.set_position(rows));

@@ -54,6 +54,6 @@ pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Done> {
         })
         .collect();
     print_line(&draw(&["scenario", "rows", "conversion rate"], &lines, TableStyle::for_stdout()))?;
-    eprintln!("train on it with: polyscene train {}", made.config.display());
+    note!("train on it with: polyscene train {}", made.config.display());
     Ok(Done::All)
 }

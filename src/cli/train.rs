@@ -63,10 +63,13 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     let folder = choose_folder(args, config)?;
     let name = config.model_name();
     let resumed = args.resume && folder.holds_run();
-    let (state, position) = if resumed {
+    if resumed {
         compare(&folder, config)?;
+    }
+    // A run that was stopped before its first checkpoint has nothing to go on from: it starts again.
+    let (state, position) = if resumed && folder.checkpoint().is_file() {
         let found = load_checkpoint(&folder.checkpoint(), &model.graph, name)?;
-        eprintln!("resuming after epoch {}, step {}", found.1.epoch, found.1.step);
+        note!("resuming after epoch {}, step {}", found.1.epoch, found.1.step);
         found
     } else {
         (initial_state(&model.graph, config.train.seed), Position::default())
@@ -89,8 +92,8 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     let position = trainer.position;
     if ending == Ending::Interrupted {
         let (epoch, step) = (position.epoch + 1, position.step);
-        eprintln!("stopped in epoch {epoch} after step {step}; a checkpoint was written. Go on with:");
-        eprintln!("  {}", resume_command(args, &folder));
+        note!("stopped in epoch {epoch} after step {step}; a checkpoint was written. Go on with:");
+        note!("  {}", resume_command(args, &folder));
         return Ok(Done::Interrupted);
     }
     finish(&prepared, &folder, executor.as_mut(), &position)?;
@@ -136,7 +139,7 @@ fn finish(
         epoch => format!("the best weights (epoch {epoch})"),
     };
     print_line(&format!("test rows, {which}:\n{table}"))?;
-    eprintln!("the run is in {}", folder.root().display());
+    note!("the run is in {}", folder.root().display());
     Ok(())
 }
 
@@ -209,16 +212,16 @@ fn announce(prepared: &Prepared, folder: &RunFolder, executor: &dyn Executor) {
     let Prepared { config, data, model } = prepared;
     let parameters: usize = model.graph.parameters.iter().map(|parameter| parameter.rows * parameter.cols).sum();
     let embeddings: usize = model.graph.tables.iter().map(|table| table.len()).sum();
-    eprintln!("device   {}", executor.device());
-    eprintln!("model    {}: {parameters} dense parameters, {embeddings} in embeddings", config.model_name());
-    eprintln!(
+    note!("device   {}", executor.device());
+    note!("model    {}: {parameters} dense parameters, {embeddings} in embeddings", config.model_name());
+    note!(
         "data     {} train, {} valid, {} test rows, {} scenarios",
         data.train.len(),
         data.valid.len(),
         data.test.len(),
         data.encoder.scenarios().len()
     );
-    eprintln!("folder   {}", folder.root().display());
+    note!("folder   {}", folder.root().display());
 }
 
 /// Set by the first Ctrl-C; a second one ends the program at once.
@@ -229,7 +232,7 @@ fn interrupt_flag() -> anyhow::Result<Arc<AtomicBool>> {
         if set.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nfinishing the step and writing a checkpoint (Ctrl-C again to stop at once)");
+        note!("\nfinishing the step and writing a checkpoint (Ctrl-C again to stop at once)");
     })
     .context("catching Ctrl-C")?;
     Ok(flag)
@@ -286,7 +289,7 @@ impl TrainingBars {
                 if let Some(speed) = record.valid_rows_per_second {
                     line += &format!(" (evaluation {speed:.0})");
                 }
-                eprintln!("{line}{}", if record.best { "  best" } else { "" });
+                note!("{line}{}", if record.best { "  best" } else { "" });
             }
         }
     }

@@ -1,14 +1,15 @@
 //! Models and checkpoints as safetensors files.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use memmap2::Mmap;
-use safetensors::tensor::{Dtype, View};
+use safetensors::tensor::Dtype;
 use safetensors::{SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::Error;
 use super::folder::write_whole;
@@ -44,25 +45,6 @@ struct Floats<'a> {
     values: &'a [f32],
 }
 
-impl View for &Floats<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        if cfg!(target_endian = "little") {
-            Cow::Borrowed(bytemuck::cast_slice(self.values))
-        } else {
-            self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
-        }
-    }
-    fn data_len(&self) -> usize {
-        4 * self.values.len()
-    }
-}
-
 /// Names, shapes and values of all of a state's tensors: weights, and with `moments` Adam's too. A table is stored
 /// field by field.
 fn tensors<'a>(graph: &Graph, state: &'a ModelState<f32>, moments: bool) -> Vec<(String, Floats<'a>)> {
@@ -85,21 +67,31 @@ fn tensors<'a>(graph: &Graph, state: &'a ModelState<f32>, moments: bool) -> Vec<
     all
 }
 
-fn save(
-    path: &Path,
-    graph: &Graph,
-    state: &ModelState<f32>,
-    moments: bool,
-    metadata: HashMap<String, String>,
-) -> Result<(), Error> {
-    let tensors = tensors(graph, state, moments);
-    write_whole(path, |place, _| {
-        let list = tensors.iter().map(|(name, values)| (name.as_str(), values));
-        safetensors::serialize_to_file(list, Some(metadata), place).map_err(|error| match error {
-            SafeTensorError::IoError(error) => error,
-            other => std::io::Error::other(other),
-        })
-    })
+/// Writes a safetensors file. The crate's own writer keeps metadata in a random order, and renames a file of its own
+/// into place, one that was not made durable.
+fn write(file: &mut File, metadata: &[(&str, &str)], tensors: &[(String, Floats<'_>)]) -> std::io::Result<()> {
+    let metadata: Map<String, Value> = metadata.iter().map(|&(key, text)| (key.to_owned(), text.into())).collect();
+    let mut header = Map::from_iter([("__metadata__".to_owned(), metadata.into())]);
+    let mut start = 0;
+    for (name, Floats { shape, values }) in tensors {
+        let end = start + 4 * values.len();
+        header.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }));
+        start = end;
+    }
+    let mut header = serde_json::to_vec(&header)?;
+    // The format wants numbers to begin at a multiple of eight bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(&header)?;
+    for (_, Floats { values, .. }) in tensors {
+        if cfg!(target_endian = "little") {
+            out.write_all(bytemuck::cast_slice(values))?;
+        } else {
+            values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?;
+        }
+    }
+    out.flush()
 }
 
 /// Writes a model's weights.
@@ -107,9 +99,8 @@ fn save(
 /// # Errors
 /// When the file cannot be written.
 pub fn save_model(path: &Path, graph: &Graph, state: &ModelState<f32>, model: &str) -> Result<(), Error> {
-    let metadata =
-        HashMap::from([("format".to_owned(), "polyscene".to_owned()), ("model".to_owned(), model.to_owned())]);
-    save(path, graph, state, false, metadata)
+    let metadata = [("format", "polyscene"), ("model", model)];
+    write_whole(path, |file| write(file, &metadata, &tensors(graph, state, false)))
 }
 
 /// Writes weights, moments and position: all that is needed to go on as if nothing had happened.
@@ -124,12 +115,8 @@ pub fn save_checkpoint(
     position: &Position,
 ) -> Result<(), Error> {
     let position = serde_json::to_string(position).map_err(|error| Error::content(path, error.to_string()))?;
-    let metadata = HashMap::from([
-        ("format".to_owned(), "polyscene".to_owned()),
-        ("model".to_owned(), model.to_owned()),
-        ("position".to_owned(), position),
-    ]);
-    save(path, graph, state, true, metadata)
+    let metadata = [("format", "polyscene"), ("model", model), ("position", &position)];
+    write_whole(path, |file| write(file, &metadata, &tensors(graph, state, true)))
 }
 
 /// Reads weights into a state of `graph`'s shapes; moments are zero.

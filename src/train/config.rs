@@ -30,6 +30,9 @@ pub use error::{ConfigError, nearest};
 pub use section::{parse_section, parse_table};
 pub use set::apply_set;
 
+/// The most rows of one step: memory for a step's activations is taken before the first one.
+const MOST_ROWS: u32 = 1 << 20;
+
 /// The sections a file may have.
 const SECTIONS: [&str; 4] = ["synth", "data", "model", "train"];
 
@@ -55,9 +58,9 @@ pub struct Config {
 pub struct TrainOptions {
     /// Passes over the training rows; 0 leaves the initial weights.
     pub epochs: u32,
-    /// Rows per step.
+    /// Rows per step, at most 2^20.
     pub batch_size: u32,
-    /// Rows per step of an evaluation: changes speed and memory, not results.
+    /// Rows per step of an evaluation, at most 2^20: changes speed and memory, not results.
     pub eval_batch_size: u32,
     /// Decides initial weights, the order of rows and every other random choice of the run.
     pub seed: u64,
@@ -137,8 +140,11 @@ impl TrainOptions {
             false => Err(ConfigError::value(file, &format!("train.{key}"), expected, &value.to_string())),
         };
         let count = |key: &str, value: u32| match value {
-            0 => Err(ConfigError::value(file, &format!("train.{key}"), "a whole number of at least 1", "0")),
-            _ => Ok(()),
+            1..=MOST_ROWS => Ok(()),
+            _ => {
+                let expected = format!("a whole number from 1 to {MOST_ROWS}");
+                Err(ConfigError::value(file, &format!("train.{key}"), &expected, &value.to_string()))
+            }
         };
         let positive = |x: f32| x > 0.0 && x.is_finite();
         let not_negative = |x: f32| x >= 0.0 && x.is_finite();

@@ -25,15 +25,16 @@ impl RunFolder {
     /// When `root` holds no run.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, Error> {
         let folder = Self::new(root);
-        if folder.holds_run() {
-            return Ok(folder);
-        }
-        let reason = if folder.root.is_dir() {
-            "holds no run (it lacks config.toml or model.safetensors); give the folder that `train` wrote, such as runs/NAME"
-        } else {
-            "is not a folder; give the one that `train` wrote, such as runs/NAME"
+        let parts = [("config.toml", folder.config()), ("vocabularies", folder.vocabularies())];
+        let missing = parts.iter().find(|(_, path)| !path.exists());
+        let what = match missing {
+            _ if !folder.root.is_dir() => "is not a folder".to_owned(),
+            Some((name, _)) => format!("holds no run (no {name})"),
+            None if !folder.model().is_file() => "holds no model yet (no model.safetensors)".to_owned(),
+            None => return Ok(folder),
         };
-        Err(Error::Folder { folder: folder.root, reason: reason.to_owned() })
+        let reason = format!("{what}; give the folder that `train` wrote, such as runs/NAME");
+        Err(Error::Folder { folder: folder.root, reason })
     }
 
     /// Where it is.
@@ -95,17 +96,16 @@ impl RunFolder {
 ///
 /// # Errors
 /// When the system refuses; a full disk leaves the old content.
-pub fn write_whole(path: &Path, write: impl FnOnce(&Path, &mut File) -> std::io::Result<()>) -> Result<(), Error> {
+pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Error> {
     let error = || Error::file(path, "writing");
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".writing-");
     // Temporary files are private; a run's files are for whoever the user lets in.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temporary = builder.tempfile_in(folder).map_err(error())?;
-    let place = temporary.path().to_owned();
-    write(&place, temporary.as_file_mut()).map_err(error())?;
+    write(temporary.as_file_mut()).map_err(error())?;
     temporary.as_file().sync_all().map_err(error())?;
     temporary.persist(path).map_err(|failed| error()(failed.error))?;
     // The name itself is durable once its folder is; not every system lets a folder be opened for that.
@@ -120,7 +120,7 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&Path, &mut File) -> std::io:
 /// # Errors
 /// As [`write_whole`].
 pub fn write_text(path: &Path, text: &str) -> Result<(), Error> {
-    write_whole(path, |_, file| file.write_all(text.as_bytes()))
+    write_whole(path, |file| file.write_all(text.as_bytes()))
 }
 
 /// [`write_whole`] for a value as JSON.
@@ -142,7 +142,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         write_text(&path, "old").unwrap();
-        let failed = write_whole(&path, |_, file| {
+        let failed = write_whole(&path, |file| {
             file.write_all(b"half")?;
             Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
         });

@@ -293,10 +293,12 @@ impl Trainer<'_> {
                  buckets (data.fields.NAME.kind = \"bucket\")"
             )
         } else {
+            let rate = self.options.learning_rate;
+            // A tenth has no exact binary form: 1e-4, not 1.0000000000000001e-4.
+            let tenth = format!("{:.3e}", rate / 10.0).parse().unwrap_or(rate / 10.0);
             format!(
-                "most likely the learning rate ({}) is too high; try a tenth of it (--set train.learning_rate={:e})",
-                self.options.learning_rate,
-                self.options.learning_rate / 10.0
+                "most likely the learning rate ({rate:e}) is too high; try a tenth of it (--set \
+                 train.learning_rate={tenth:e})"
             )
         };
         let saved = if self.folder.checkpoint().is_file() {
