@@ -7,7 +7,7 @@ use arrow::array::{
 };
 use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit, UInt64Type};
 use arrow::error::ArrowError;
 
 /// A column whose cells can be read as text. The many Arrow types are first brought to these few.
@@ -98,8 +98,8 @@ fn float_text<T: std::fmt::Display + Copy>(
 
 /// All cells of a column as numbers, NaN where missing; the rows whose text is no number are given to `not_a_number`.
 ///
-/// With `times`, dates and times become nanoseconds since 1970 when written as text, and their own unit's count when
-/// the column's type is a date or time.
+/// Dates and stamps become microseconds since 1970, which a float holds exactly; with `times`, also those written as
+/// text.
 pub(super) fn numbers(
     array: &ArrayRef,
     times: bool,
@@ -121,7 +121,8 @@ pub(super) fn numbers(
                 if text.is_empty() || a.is_null(row) {
                     return f64::NAN;
                 }
-                let time = |_| string_to_timestamp_nanos(text).ok().filter(|_| times).map(|t| t as f64).ok_or(());
+                let time =
+                    |_| string_to_timestamp_nanos(text).ok().filter(|_| times).map(|t| (t / 1000) as f64).ok_or(());
                 text.parse::<f64>().or_else(time).unwrap_or_else(|()| {
                     not_a_number(row);
                     f64::NAN
@@ -132,11 +133,13 @@ pub(super) fn numbers(
         D::LargeUtf8 | D::Utf8View => numbers(&cast(array, &D::Utf8)?, times, not_a_number),
         D::Binary | D::LargeBinary | D::BinaryView => numbers(&utf8(array)?, times, not_a_number),
         D::Dictionary(_, value) => numbers(&cast(array, value)?, times, not_a_number),
-        // Dates and times are cast to whole numbers, and these to floats.
-        t if t.is_temporal() && matches!(t, D::Date32 | D::Time32(_)) => {
-            numbers(&cast(&cast(array, &D::Int32)?, &D::Float64)?, times, not_a_number)
+        D::Date32 | D::Date64 | D::Timestamp(..) => {
+            let stamps = cast(array, &D::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())))?;
+            numbers(&cast(&stamps, &D::Int64)?, times, not_a_number)
         }
-        t if t.is_temporal() => numbers(&cast(&cast(array, &D::Int64)?, &D::Float64)?, times, not_a_number),
+        // The time of a day: a count of the type's own unit.
+        D::Time32(_) => numbers(&cast(array, &D::Int32)?, times, not_a_number),
+        D::Time64(_) | D::Duration(_) => numbers(&cast(array, &D::Int64)?, times, not_a_number),
         _ => numbers(&cast(array, &D::Float64)?, times, not_a_number),
     }
 }
@@ -200,5 +203,29 @@ impl Lists {
                 lengths.push((ids.len() - start) as u32);
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Date32Array, Time64MicrosecondArray, TimestampMillisecondArray, TimestampSecondArray};
+    use std::sync::Arc;
+
+    fn times(array: impl Array + 'static) -> Vec<f64> {
+        let array: ArrayRef = Arc::new(array);
+        numbers(&array, true, |row| panic!("row {row} is no time")).unwrap()
+    }
+
+    #[test]
+    fn one_day_is_one_number_however_it_is_written() {
+        let day = 18_262.0 * 86_400e6;
+        assert_eq!(times(Date32Array::from(vec![18_262])), [day]);
+        assert_eq!(times(TimestampSecondArray::from(vec![18_262 * 86_400])), [day]);
+        let zone = TimestampMillisecondArray::from(vec![18_262 * 86_400_000]).with_timezone("+02:00");
+        assert_eq!(times(zone), [day]);
+        let texts = ["2020-01-01", "2020-01-01 00:00:00", "2020-01-01T01:00:00+01:00", "1577836800000000"];
+        assert_eq!(times(StringArray::from(texts.to_vec())), [day; 4]);
+        assert_eq!(times(Time64MicrosecondArray::from(vec![7])), [7.0]);
     }
 }

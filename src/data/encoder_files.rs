@@ -1,5 +1,6 @@
 //! An encoder's two files: `encoder.toml` for people, `vocabularies.csv` for people and their tools.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -101,6 +102,10 @@ impl Encoder {
         let names: Vec<&str> = saved.schema.field_names().collect();
         if names != saved.fields.iter().map(|f| f.name.as_str()).collect::<Vec<_>>() {
             return Err(damaged("the fields are not those of the schema".to_owned()));
+        }
+        let different: HashSet<&String> = saved.scenarios.iter().collect();
+        if saved.scenarios.is_empty() || different.len() != saved.scenarios.len() {
+            return Err(damaged("the scenarios are none, or one is there twice".to_owned()));
         }
         let mut vocabularies = load_vocabularies(&dir.join(VOCABULARIES), &names)?;
         let mut codings = Vec::new();

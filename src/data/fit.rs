@@ -7,7 +7,7 @@ use super::columns::Plan;
 use super::encoder::{Coding, Encoder, hashed};
 use super::error::{Error, Result};
 use super::open::{Phase, Progress};
-use super::reader::{Chunk, Reader};
+use super::reader::{Chunk, Reader, TOLD};
 use super::schema::{Kind, OnBadRow, Schema, Split, SplitName};
 use super::split::{Assignment, by_seed, check_rows};
 use super::spool::{Block, Spool};
@@ -295,7 +295,9 @@ impl Sizes {
                     return Err(error);
                 }
                 skipped.count += rows;
-                skipped.messages.push(format!("{rows} rows of {split}: scenario \"{}\" is not in train", name(id)));
+                if skipped.messages.len() < TOLD {
+                    skipped.messages.push(format!("{rows} rows of {split}: scenario \"{}\" is not in train", name(id)));
+                }
             }
         }
         check_rows(schema, std::array::from_fn(|s| self.rows[s].iter().sum()))?;

@@ -1,4 +1,10 @@
 //! Schema, readers, vocabularies, encoded columns, splits and synthetic data.
+//!
+//! [`open`] takes a [`Schema`] and gives a [`Dataset`]: an [`Encoder`] fitted to the train rows, and three splits of
+//! encoded [`Rows`]. The files are read once: each chunk's cells are checked, good rows get provisional ids and wait in
+//! a spool (memory, then a temporary file); then the train rows are counted, the vocabularies fixed, and all rows
+//! written with their final ids, to the cache where one may be kept. [`scan`] encodes other files with a saved encoder,
+//! chunk by chunk, and gives the original columns along.
 
 mod cache;
 mod cells;

@@ -1,6 +1,8 @@
 //! Reading a Parquet file in chunks of rows.
 
+use std::fmt::Display;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -23,7 +25,16 @@ pub(super) struct ParquetRows {
     done: u64,
 }
 
-fn unreadable(path: &Path, cause: impl std::fmt::Display) -> Error {
+/// Runs the decoder, whose checks are not complete: on some damaged files it panics where it should give an error.
+fn decode<T, E: Display>(path: &Path, run: impl FnOnce() -> Result<T, E>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => result.map_err(|e| unreadable(path, e)),
+        // What was being decoded is not used again: after an error, reading ends.
+        Err(_) => Err(unreadable(path, "the decoder gave up on it")),
+    }
+}
+
+fn unreadable(path: &Path, cause: impl Display) -> Error {
     Error::Parquet { path: path.to_owned(), cause: cause.to_string() }
 }
 
@@ -31,7 +42,7 @@ impl ParquetFile {
     /// Opens a file and reads its footer.
     pub(super) fn open(path: &Path) -> Result<ParquetFile> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let metadata = ArrowReaderMetadata::load(&file, Default::default()).map_err(|e| unreadable(path, e))?;
+        let metadata = decode(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
         Ok(ParquetFile { file, metadata })
     }
 
@@ -44,11 +55,10 @@ impl ParquetFile {
     pub(super) fn read(self, path: &Path, columns: &[usize], limit: usize) -> Result<ParquetRows> {
         let total = self.metadata.metadata().file_metadata().num_rows().max(0) as u64;
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file, self.metadata)
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file, self.metadata)
             .with_projection(mask)
-            .with_batch_size(limit)
-            .build()
-            .map_err(|e| unreadable(path, e))?;
+            .with_batch_size(limit);
+        let reader = decode(path, || builder.build())?;
         Ok(ParquetRows { reader, total, done: 0 })
     }
 }
@@ -56,15 +66,12 @@ impl ParquetFile {
 impl ParquetRows {
     /// The next rows and how many came before them; `None` at the end.
     pub(super) fn next(&mut self, path: &Path) -> Result<Option<(RecordBatch, u64)>> {
-        match self.reader.next() {
-            Some(Ok(batch)) => {
-                let before = self.done;
-                self.done += batch.num_rows() as u64;
-                Ok(Some((batch, before)))
-            }
-            Some(Err(e)) => Err(unreadable(path, e)),
-            None => Ok(None),
-        }
+        let batch = decode(path, || self.reader.next().transpose())?;
+        Ok(batch.map(|batch| {
+            let before = self.done;
+            self.done += batch.num_rows() as u64;
+            (batch, before)
+        }))
     }
 
     /// The share of rows read, from 0 to 1.

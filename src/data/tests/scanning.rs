@@ -157,6 +157,7 @@ fn a_damaged_encoder_is_refused_with_its_file() {
             "coding = \"numeric\"\nmean = 0.0\nstd = 1.0",
             "is not coded as the schema says",
         ),
+        ("encoder.toml", "[\"a\", \"b\"]", "[\"a\", \"a\"]", "one is there twice"),
         ("encoder.toml", "scenarios", "scenes", "missing field `scenarios`"),
         ("vocabularies.csv", "item,2,y", "item,3,y", "out of place"),
         ("vocabularies.csv", "item,2,y", "item,2,x", "out of place"),
