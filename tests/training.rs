@@ -1,0 +1,233 @@
+//! Training through the real binary: the same seed gives the same bits, devices agree, runs end as they should.
+
+#[path = "common/cli.rs"]
+mod cli;
+
+use cli::Place;
+
+const MIR: &str = "model.name=mi-dpg model.dropout=0.2";
+
+/// Whether tests on the software renderer can run; without it only where the environment says that this is known.
+fn has_software() -> bool {
+    std::env::var("POLYSCENE_TEST_NO_ADAPTER").as_deref() != Ok("1")
+}
+
+#[test]
+fn a_seed_decides_every_bit_on_the_cpu() {
+    let place = Place::with_data();
+    place.train("a", MIR).succeeds();
+    place.train("b", MIR).succeeds();
+    place.assert_same_runs("a", "b");
+    place.train("c", &format!("{MIR} train.seed=1")).succeeds();
+    assert_ne!(place.read("a/model.safetensors"), place.read("c/model.safetensors"));
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let place = Place::with_data();
+    for (out, threads) in [("one", "1"), ("two", "2"), ("five", "5")] {
+        let mut command = place.train_command(out, &format!("{MIR} train.batch_size=300"));
+        cli::Outcome::of(command.env("RAYON_NUM_THREADS", threads)).succeeds();
+    }
+    place.assert_same_runs("one", "two");
+    place.assert_same_runs("one", "five");
+}
+
+#[test]
+fn a_seed_decides_every_bit_on_the_software_renderer_also_when_data_is_streamed() {
+    if !has_software() {
+        return;
+    }
+    let place = Place::with_data();
+    let line = format!("{MIR} --device software");
+    place.train("a", &line).succeeds();
+    place.train("b", &line).succeeds();
+    place.assert_same_runs("a", "b");
+    place.train("streamed", &format!("{line} train.resident_mb=0")).succeeds();
+    place.assert_same_runs("a", "streamed");
+    place.train("c", &format!("{line} train.seed=1 train.epochs=1")).succeeds();
+    assert_ne!(place.read("a/model.safetensors"), place.read("c/model.safetensors"));
+}
+
+#[test]
+fn ten_steps_agree_between_cpu_and_software_renderer() {
+    if !has_software() {
+        return;
+    }
+    let place = Place::with_data();
+    // 1,600 train rows, or nearly.
+    let line = "model.name=mi-dpg train.epochs=1 train.batch_size=165";
+    place.train("cpu", &format!("{line} --device cpu")).succeeds();
+    place.train("software", &format!("{line} --device software")).succeeds();
+    assert_eq!(place.position("cpu")["total_steps"], 10);
+    let (cpu, software) = (place.tensors("cpu/model.safetensors"), place.tensors("software/model.safetensors"));
+    assert!(cpu.keys().eq(software.keys()));
+    for (name, expected) in &cpu {
+        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+        let mut off = expected.iter().zip(&software[name]).map(|(a, b)| f64::from(*a) - f64::from(*b));
+        let off = norm(&mut off) / norm(&mut expected.iter().map(|&value| f64::from(value)));
+        // Where a gradient is near 0, Adam's first steps turn its rounding into a step: compared by norm.
+        assert!(off < 1e-3, "{name} is off by {off:e} of its norm");
+    }
+    let loss = |run: &str| place.epochs(run)[0]["train"]["loss"].as_f64().unwrap();
+    let (cpu, software) = (loss("cpu"), loss("software"));
+    assert!((cpu / software - 1.0).abs() < 1e-5, "{cpu} and {software}");
+}
+
+#[test]
+fn no_epochs_leave_the_initial_weights_and_a_result() {
+    let place = Place::with_data();
+    place.trained_dnn("none", "train.epochs=0");
+    place.trained_dnn("one", "train.epochs=1");
+    let result = place.json("none/result.json");
+    assert_eq!((&result["epochs"], &result["best_epoch"]), (&0.into(), &0.into()));
+    assert!(result["test"]["auc"].is_f64(), "{result}");
+    assert_eq!(place.text("none/metrics.jsonl"), "");
+    let (initial, moved) = (place.tensors("none/model.safetensors"), place.tensors("one/model.safetensors"));
+    assert!(initial.keys().eq(moved.keys()));
+    assert!(initial.iter().all(|(name, values)| *values != moved[name]));
+    let bias = |name: &str| name.ends_with(".bias");
+    assert!(initial.iter().all(|(name, values)| bias(name) == values.iter().all(|&value| value == 0.0)));
+}
+
+#[test]
+fn training_stops_early_and_reports_the_best_epoch() {
+    let place = Place::with_data();
+    // Far too long for so few rows: the validation AUC falls sooner or later.
+    let said = place.train("run", "model.name=dnn train.epochs=200 train.patience=2").succeeds();
+    let (result, epochs) = (place.json("run/result.json"), place.epochs("run"));
+    let best = result["best_epoch"].as_u64().unwrap();
+    assert_eq!(epochs.len() as u64, best + 2);
+    assert!(epochs.len() < 200);
+    assert_eq!(result["epochs"], best + 2);
+    let auc: Vec<f64> = epochs.iter().map(|epoch| epoch["valid"]["auc"].as_f64().unwrap()).collect();
+    assert!(auc.iter().all(|&auc| auc <= auc_of(&epochs, best)), "{auc:?}");
+    assert_eq!(result["valid"]["auc"].as_f64(), Some(auc_of(&epochs, best)));
+    assert!(said.out.contains(&format!("the best weights (epoch {best})")), "{}", said.out);
+    // The result is that of the weights that were kept, not of the newest.
+    for split in ["test", "valid"] {
+        let evaluated = place.run(&format!("eval run --split {split} --json --device cpu")).succeeds().json();
+        for key in ["auc", "logloss", "gauc", "calibration", "rows", "positives", "scenarios"] {
+            assert_eq!(evaluated[key], result[split][key], "{key} of {split}");
+        }
+    }
+    // Given more patience, it goes on where it stopped.
+    let more = format!("model.name=dnn train.epochs={} train.patience=0 --resume", best + 4);
+    place.train("run", &more).succeeds();
+    assert_eq!(place.epochs("run").len() as u64, best + 4);
+}
+
+fn auc_of(epochs: &[serde_json::Value], epoch: u64) -> f64 {
+    epochs[epoch as usize - 1]["valid"]["auc"].as_f64().unwrap()
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_stops_the_run_and_names_step_cause_and_checkpoint() {
+    let place = Place::with_data();
+    let wild = "model.name=mi-dpg train.learning_rate=1e30";
+    place.train("first", wild).fails(
+        5,
+        &["became", "at step 2 of epoch 1", "learning rate (1e30)", "train.learning_rate=1e29", "no checkpoint yet"],
+    );
+    place.train("second", &format!("{wild} train.checkpoint_steps=1")).fails(5, &["second/checkpoint.safetensors"]);
+    assert_eq!(place.position("second")["total_steps"], 1);
+}
+
+#[test]
+fn weights_that_the_last_step_spoiled_are_not_kept() {
+    let place = Place::with_data();
+    // One step, whose loss is good, and after it no prediction is a number.
+    let wild = "model.name=mi-dpg train.learning_rate=1e38 train.batch_size=100000 train.epochs=1";
+    place.train("run", wild).fails(5, &["validation LogLoss", "step 1 of epoch 1"]);
+    place.train("none", "model.name=mi-dpg train.epochs=0").succeeds();
+    assert_eq!(place.read("run/model.safetensors"), place.read("none/model.safetensors"));
+    assert!(!place.path("run/result.json").exists());
+}
+
+#[test]
+fn runs_are_named_after_configuration_and_model_and_numbered() {
+    let place = Place::with_data();
+    let train = |more: &str| {
+        let mut command = place.command();
+        command.args("train data/config.toml --device cpu --set train.epochs=0".split_whitespace());
+        cli::Outcome::of(command.args(more.split_whitespace()))
+    };
+    train("").succeeds();
+    train("").succeeds();
+    train("--set model.name=dnn").succeeds();
+    let mut names: Vec<String> = place
+        .path("runs")
+        .read_dir()
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .map(|n| n.into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["config-dnn", "config-mi-dpg", "config-mi-dpg-2"]);
+    // Without --out the newest goes on.
+    let said = train("--resume --set train.epochs=1").succeeds();
+    assert!(said.err.contains("runs/config-mi-dpg-2"), "{}", said.err);
+    train("--resume --set model.name=dnn --out nowhere").fails(6, &["nowhere", "leave --resume out"]);
+}
+
+#[test]
+fn a_folder_with_a_run_is_not_overwritten() {
+    let place = Place::with_data();
+    place.trained_dnn("run", "train.epochs=0");
+    let before = place.read("run/model.safetensors");
+    place.train("run", "model.name=dnn train.seed=5").fails(6, &["run: already holds a run", "--resume", "--out"]);
+    assert_eq!(place.read("run/model.safetensors"), before);
+}
+
+#[test]
+fn the_configuration_of_a_run_repeats_it() {
+    let place = Place::with_data();
+    place.trained_dnn("a", "");
+    place.run("train a/config.toml --device cpu --out elsewhere/b").succeeds();
+    place.assert_same_runs("a", "elsewhere/b");
+}
+
+#[test]
+fn a_batch_may_be_larger_than_the_data_or_one_row() {
+    let place = Place::with_data();
+    place.trained_dnn("large", "train.batch_size=100000 train.epochs=3");
+    assert_eq!(place.position("large")["total_steps"], 3);
+    place.trained_dnn("one", "train.batch_size=1 train.epochs=1");
+    let mir = "model.name=mi-dpg model.mir_negatives=other-scenario train.batch_size=1 train.epochs=1";
+    place.train("mir", mir).succeeds();
+    assert_eq!(place.position("mir")["total_steps"], place.position("one")["total_steps"]);
+    for size in ["0", "4000000000"] {
+        let expected = ["train.batch_size", "from 1 to 1048576", size];
+        place.train("no", &format!("model.name=dnn train.batch_size={size}")).fails(2, &expected);
+    }
+}
+
+#[test]
+fn one_scenario_and_no_validation_are_enough() {
+    let place = Place::empty();
+    place.run("synth --out data --rows 600 --vocab 50 --scenarios 1").succeeds();
+    place.train("run", "model.name=mi-dpg model.mir_negatives=other-scenario data.split.valid=0.0").succeeds();
+    let result = place.json("run/result.json");
+    assert!(result.get("valid").is_none(), "{result}");
+    assert_eq!(result["best_epoch"], 2);
+    assert_eq!(result["test"]["scenarios"].as_object().unwrap().len(), 1);
+}
+
+#[test]
+#[cfg(unix)]
+fn files_of_a_run_are_as_readable_as_the_user_asks() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::with_data();
+    place.trained_dnn("run", "train.epochs=1");
+    let mode = |name: &str| place.path(name).metadata().unwrap().permissions().mode() & 0o777;
+    place.write("plain", "");
+    for name in ["model.safetensors", "checkpoint.safetensors", "result.json", "metrics.jsonl", "config.toml"] {
+        assert_eq!(mode(&format!("run/{name}")), mode("plain"), "{name}");
+    }
+    let litter = place
+        .path("run")
+        .read_dir()
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+    assert_eq!(litter.count(), 0);
+}
