@@ -212,7 +212,8 @@ impl Combine {
                 pieces.push((inner_inputs[piece.input], Piece { input: 0, from, to, width: end - first, rows }));
             }
         }
-        if pieces.len() > PIECES {
+        // Without pieces there would be no input to tell the rows by: what nothing covers stays a node of zeros.
+        if pieces.is_empty() || pieces.len() > PIECES {
             return None;
         }
         let mut tensors: Vec<TensorId> = Vec::new();
@@ -273,6 +274,8 @@ impl Operation for Combine {
     }
 
     fn inference(&self) -> Op {
+        // Only training steps have a π in their slots.
+        assert!(self.pieces.iter().all(|piece| piece.rows == RowMap::Same), "combine: logits depend on a shuffle");
         self.clone().into()
     }
 

@@ -3,7 +3,7 @@
 
 pub mod data;
 pub mod graphs;
-pub mod plans;
+pub mod variants;
 
 use std::path::Path;
 

@@ -63,7 +63,7 @@ pub fn models() -> Vec<(String, Graph)> {
 }
 
 /// Training and prediction plans of all models and small graphs, for batches of 67.
-pub fn plans() -> Vec<(String, Plan)> {
+pub fn all_plans() -> Vec<(String, Plan)> {
     const BATCH: usize = 67;
     let small = small_graphs().into_iter().map(|small| (small.name, small.graph));
     let mut plans = Vec::new();
