@@ -15,7 +15,7 @@ const STEP: f64 = 1e-5;
 const TOLERANCE: f64 = 1e-9;
 
 /// Samples of the step; the plan has room for more.
-const ROWS: usize = 5;
+const ROWS: usize = 7;
 
 fn loss(executor: &mut CpuExecutor<f64>, chunk: &Chunk) -> f64 {
     executor.train(chunk).unwrap();
