@@ -58,7 +58,7 @@ fn faults(graph: &Graph) -> Vec<String> {
     let (state, mut executor) = (0..20)
         .find_map(|seed| {
             let state = random_state::<f64>(graph, seed);
-            let mut executor = CpuExecutor::new(train.clone(), predict.clone(), &state);
+            let mut executor = CpuExecutor::new(train.clone(), predict.clone(), state.clone());
             loss(&mut executor, &chunk);
             is_live(graph, executor.model()).then_some((state, executor))
         })
