@@ -96,14 +96,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Done> {
         report_skipped(scan.skipped());
     } else {
         let opened = open(&schema, &[])?;
-        let same = opened.encoder.scenarios() == encoder.scenarios()
-            && opened
-                .encoder
-                .fields()
-                .iter()
-                .map(|field| field.rows)
-                .eq(encoder.fields().iter().map(|field| field.rows));
-        if !same {
+        if !opened.encoder.same_codes(encoder) {
             return Err(Error::from(ConfigError::value(
                 &schema.path,
                 "data.path",

@@ -98,6 +98,11 @@ fn absolute(path: &str, bases: &[PathBuf]) -> String {
 pub(super) fn find_inputs(path: &str, schema: &Schema) -> Result<Inputs, Error> {
     Ok(match Inputs::find(path, data::Format::Auto, schema.delimiter, &[]) {
         Err(data::Error::UnknownFormat { .. }) => Inputs::find(path, schema.format, schema.delimiter, &[])?,
+        // Not the configuration's path but the command line's.
+        Err(data::Error::NoFiles { what, near, .. }) => {
+            let near = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+            return Err(data::Error::Schema(format!("--data: {what}{near}")).into());
+        }
         found => found?,
     })
 }
@@ -113,11 +118,22 @@ pub(super) struct Trained {
 pub(super) fn reopen(run: &Path, sets: &[String], device: &DeviceChoice) -> Result<Trained, Error> {
     let folder = RunFolder::open(run)?;
     let mut config = Config::load(&folder.config(), sets)?;
-    let encoder = Encoder::load(&folder.vocabularies())?;
+    let encoder = load_vocabularies(&folder)?;
     let model = build(&mut config, &encoder)?;
     let state = load_model(&folder.model(), &model.graph, config.model_name())?;
     let executor = open_executor(device, &model.graph, &config.train, state)?;
     Ok(Trained { config, encoder, executor })
+}
+
+/// The vocabularies and statistics of a run.
+pub(super) fn load_vocabularies(folder: &RunFolder) -> Result<Encoder, Error> {
+    const FIX: &str = "restore the run's vocabularies from a copy, or train again";
+    Encoder::load(&folder.vocabularies()).map_err(|error| match error {
+        // Faults of the run's folder, not of the data.
+        data::Error::Io { path, source } => Error::content(&path, format!("{source}; {FIX}")),
+        data::Error::Encoder { path, what } => Error::content(&path, format!("{what}; {FIX}")),
+        other => other.into(),
+    })
 }
 
 /// Prints a value as JSON on standard output.

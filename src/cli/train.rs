@@ -10,9 +10,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::exit::Done;
-use super::prepare::{Prepared, prepare, print_line};
+use super::prepare::{Prepared, load_vocabularies, prepare, print_line};
 use super::progress::counted;
 use super::{Device, Sets};
+use crate::data::{self, Dataset, Encoder};
 use crate::plan::{Executor, initial_state};
 use crate::report::table::{TableStyle, scenario_table};
 use crate::train::checkpoint::{Position, load_checkpoint, load_model};
@@ -20,7 +21,7 @@ use crate::train::config::Config;
 use crate::train::folder::{RunFolder, write_json, write_text};
 use crate::train::metrics::{Metrics, best_reachable};
 use crate::train::model::open_executor;
-use crate::train::{Ending, Error, Event, Trainer, score};
+use crate::train::{Ending, Error, Event, Trainer, check_validation, score};
 
 #[derive(Args)]
 pub(super) struct TrainArgs {
@@ -60,6 +61,8 @@ struct RunResult {
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     let prepared = prepare(&args.config, &args.sets.sets)?;
     let Prepared { config, data, model } = &prepared;
+    // What keeps a run from starting must not leave a folder in the next one's way.
+    check_validation(&config.train, &data.valid)?;
     let folder = choose_folder(args, config)?;
     let name = config.model_name();
     let resumed = args.resume && folder.holds_run();
@@ -67,7 +70,9 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
         compare(&folder, config)?;
     }
     // A run that was stopped before its first checkpoint has nothing to go on from: it starts again.
-    let (state, position) = if resumed && folder.checkpoint().is_file() {
+    let resumed = resumed && folder.checkpoint().is_file();
+    let (state, position) = if resumed {
+        compare_data(&folder, data)?;
         let found = load_checkpoint(&folder.checkpoint(), &model.graph, name)?;
         note!("resuming after epoch {}, step {}", found.1.epoch, found.1.step);
         found
@@ -78,7 +83,9 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     folder.create()?;
     write_text(&folder.config(), &config.to_toml().map_err(Error::from)?)?;
     if !resumed {
-        data.encoder.save(&folder.vocabularies()).map_err(Error::from)?;
+        if !resumed {
+            save_vocabularies(&folder, &data.encoder)?;
+        }
     }
     announce(&prepared, &folder, executor.as_ref());
 
@@ -205,6 +212,24 @@ fn compare(folder: &RunFolder, config: &Config) -> Result<(), Error> {
              train.patience, train.checkpoint_steps, train.eval_batch_size and train.resident_mb may change)",
             changed.join("] and [")
         ),
+    })
+}
+
+/// Weights belong to the vocabularies they were trained with.
+fn compare_data(folder: &RunFolder, data: &Dataset) -> Result<(), Error> {
+    if load_vocabularies(folder)?.same_codes(&data.encoder) {
+        return Ok(());
+    }
+    let reason = "was trained on other data (its vocabularies or statistics have changed since); start a new run by \
+                  another --out";
+    Err(Error::Folder { folder: folder.root().to_owned(), reason: reason.to_owned() })
+}
+
+fn save_vocabularies(folder: &RunFolder, encoder: &Encoder) -> Result<(), Error> {
+    encoder.save(&folder.vocabularies()).map_err(|error| match error {
+        // A fault of the run's folder, not of the data.
+        data::Error::Io { path, source } => Error::file(&path, "writing")(source),
+        other => other.into(),
     })
 }
 

@@ -175,6 +175,23 @@ impl Encoder {
         }
     }
 
+    /// Whether the other gives every row the same scenario, ids and values, so that one's model is the other's.
+    pub fn same_codes(&self, other: &Encoder) -> bool {
+        let values = |vocabulary: &Vocabulary| vocabulary.len() as u32;
+        let same = |pair: (&Coding, &Coding)| match pair {
+            (Coding::Category(a), Coding::Category(b)) => {
+                values(a) == values(b) && (1..=values(a)).all(|row| a.value(row) == b.value(row))
+            }
+            (Coding::Hash(a), Coding::Hash(b)) => a == b,
+            (Coding::Numeric { mean, std }, Coding::Numeric { mean: m, std: s }) => mean == m && std == s,
+            (Coding::Bucket { edges, buckets }, Coding::Bucket { edges: e, buckets: b }) => edges == e && buckets == b,
+            _ => false,
+        };
+        self.scenarios == other.scenarios
+            && self.fields == other.fields
+            && self.codings.iter().zip(&other.codings).all(same)
+    }
+
     pub(super) fn codings(&self) -> &[Coding] {
         &self.codings
     }

@@ -128,7 +128,8 @@ impl Plan {
             name: dispatch.name.clone(),
             operation: dispatch.operation.to_owned(),
             shader: format!("{}.wgsl", dispatch.shader),
-            shape: dispatch.shape.map_or_else(String::new, |shape| shape.to_string()),
+            // An update's result is as many values as it has invocations.
+            shape: dispatch.shape.map_or_else(|| format!("1×{}", dispatch.threads), |shape| shape.to_string()),
             flops: dispatch.cost.flops,
             bytes: dispatch.cost.bytes,
             threads: dispatch.threads,

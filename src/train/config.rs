@@ -62,7 +62,7 @@ pub struct TrainOptions {
     pub epochs: u32,
     /// Rows per step, at most 2^20.
     pub batch_size: u32,
-    /// Rows per step of an evaluation, at most 2^20: changes speed and memory, not results.
+    /// Rows per step of an evaluation, at most 2^20: changes speed and memory, and results at most by rounding.
     pub eval_batch_size: u32,
     /// Decides initial weights, the order of rows and every other random choice of the run.
     pub seed: u64,

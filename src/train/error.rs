@@ -74,7 +74,7 @@ pub enum Error {
 fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free some space (the last whole checkpoint is still there) and go on with --resume"
+            "; free some space and try again (training goes on from its last whole checkpoint with --resume)"
         }
         _ => "",
     }

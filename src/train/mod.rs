@@ -10,4 +10,4 @@ pub mod order;
 mod trainer;
 
 pub use error::Error;
-pub use trainer::{Ending, EpochRecord, Event, Trainer, score};
+pub use trainer::{Ending, EpochRecord, Event, Trainer, check_validation, score};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::checkpoint::{Position, save_checkpoint, save_model};
-use super::config::{EarlyStopMetric, TrainOptions};
+use super::config::{ConfigError, EarlyStopMetric, TrainOptions};
 use super::folder::{RunFolder, write_text};
 use super::metrics::{Metrics, evaluate};
 use super::model::{BuiltModel, source};
@@ -104,13 +104,34 @@ pub fn score(executor: &mut dyn Executor, rows: &Rows, encoder: &Encoder) -> Res
     Ok(evaluate(&logits, rows.labels(), rows.scenarios(), encoder.scenarios(), rows.users()))
 }
 
+/// That the metric to stop on can be had from the validation rows: an AUC needs both classes.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_validation(options: &TrainOptions, valid: &Rows) -> Result<(), Error> {
+    let labels = valid.labels();
+    let positives = labels.iter().filter(|&&label| label > 0.5).count();
+    let one_class = !labels.is_empty() && (positives == 0 || positives == labels.len());
+    if one_class && options.early_stop_metric == EarlyStopMetric::Auc {
+        let what = if positives == 0 { "no positive" } else { "no negative" };
+        return Err(ConfigError::value(
+            "the validation rows",
+            "train.early_stop_metric",
+            "\"logloss\", or a validation split with both classes (AUC needs both)",
+            &format!("\"auc\" with {what} label among {} rows", labels.len()),
+        )
+        .into());
+    }
+    Ok(())
+}
+
 impl Trainer<'_> {
     /// Trains until the last epoch, an early stop, or until `stop` is set.
     ///
     /// # Errors
     /// When the device fails, a loss is not a number, or a file cannot be written.
     pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn FnMut(Event<'_>)) -> Result<Ending, Error> {
-        self.check_validation()?;
+        check_validation(self.options, &self.data.valid)?;
         self.keep_metrics_until(self.position.epoch)?;
         if self.position.total_steps == 0 {
             // So that there is a model whatever happens, and one to compare with when there are no epochs.
@@ -307,24 +328,6 @@ impl Trainer<'_> {
             "There is no checkpoint yet".to_owned()
         };
         Error::NotFinite { what, value, step, epoch: self.position.epoch + 1, cause, saved }
-    }
-
-    /// A validation AUC needs both classes.
-    fn check_validation(&self) -> Result<(), Error> {
-        let labels = self.data.valid.labels();
-        let positives = labels.iter().filter(|&&label| label > 0.5).count();
-        let one_class = !labels.is_empty() && (positives == 0 || positives == labels.len());
-        if one_class && self.options.early_stop_metric == EarlyStopMetric::Auc {
-            let what = if positives == 0 { "no positive" } else { "no negative" };
-            return Err(crate::train::config::ConfigError::value(
-                "the validation rows",
-                "train.early_stop_metric",
-                "\"logloss\", or a validation split with both classes (AUC needs both)",
-                &format!("\"auc\" with {what} label among {} rows", labels.len()),
-            )
-            .into());
-        }
-        Ok(())
     }
 
     /// The model's state, to be written. A step whose loss was a number can still have left weights that are not.

@@ -1,0 +1,348 @@
+//! The commands beside `train`, and what they print: eval, predict, plan, devices, models, synth.
+
+#[path = "common/cli.rs"]
+mod cli;
+
+use std::fs::File;
+use std::process::Stdio;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float32Type};
+use cli::{Outcome, Place};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+
+/// A place with a trained `run`.
+fn trained() -> Place {
+    let place = Place::with_data();
+    place.train("run", "model.name=mi-dpg").succeeds();
+    place
+}
+
+fn read_parquet(place: &Place, name: &str) -> RecordBatch {
+    let file = File::open(place.path(name)).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>().unwrap();
+    arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
+fn read_csv(place: &Place, name: &str) -> (Vec<String>, Vec<Vec<String>>) {
+    let mut reader = csv::Reader::from_path(place.path(name)).unwrap();
+    let heads = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let lines = reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect();
+    (heads, lines)
+}
+
+/// Probability that a positive scores above a negative one, ties counting one half; by its definition.
+fn auc(scored: &[(f32, bool)]) -> f64 {
+    let of = |class: bool| scored.iter().filter(move |row| row.1 == class).map(|row| row.0);
+    let wins: f64 = of(true)
+        .flat_map(|p| of(false).map(move |n| if p > n { 1.0 } else { f64::from(u8::from(p == n)) / 2.0 }))
+        .sum();
+    wins / (of(true).count() * of(false).count()) as f64
+}
+
+#[test]
+fn predictions_stand_beside_all_columns_in_the_order_of_the_rows_whatever_the_formats() {
+    let place = trained();
+    let predict = |data: &str, out: &str| {
+        place.run(&format!("predict run --device cpu --data {data} --out {out}")).succeeds();
+    };
+    let input = read_parquet(&place, "data/data.parquet");
+    predict("data/data.parquet", "a.parquet");
+    let output = read_parquet(&place, "a.parquet");
+    let (last, columns) = output.columns().split_last().unwrap();
+    assert_eq!(columns, input.columns());
+    assert_eq!(output.schema().fields()[columns.len()].name(), "prediction");
+    let predictions: Vec<f32> = last.as_primitive::<Float32Type>().values().to_vec();
+    assert_eq!(last.null_count(), 0);
+    assert!(predictions.iter().all(|&p| p > 0.0 && p < 1.0));
+    assert!(predictions.iter().any(|&p| p != predictions[0]));
+
+    predict("data/data.parquet", "a.csv");
+    let (heads, lines) = read_csv(&place, "a.csv");
+    let names: Vec<String> = input.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(heads, [names, vec!["prediction".to_owned()]].concat());
+    let of_csv =
+        |lines: &[Vec<String>]| lines.iter().map(|line| line.last().unwrap().parse().unwrap()).collect::<Vec<f32>>();
+    assert_eq!(of_csv(&lines), predictions);
+    let items = input.column_by_name("scenario").unwrap();
+    let items = arrow::compute::cast(items, &DataType::Utf8).unwrap();
+    let place_of = heads.iter().position(|head| head == "scenario").unwrap();
+    assert!(lines.iter().map(|line| line[place_of].as_str()).eq(items.as_string::<i32>().iter().map(Option::unwrap)));
+
+    // From text as from Parquet: the same predictions, and the text as it was.
+    let bare: String =
+        place.text("a.csv").lines().map(|line| format!("{}\n", line.rsplit_once(',').unwrap().0)).collect();
+    place.write("bare.csv", &bare);
+    predict("bare.csv", "b.csv");
+    assert_eq!(place.text("b.csv"), place.text("a.csv"));
+    predict("bare.csv", "b.parquet");
+    let output = read_parquet(&place, "b.parquet");
+    assert_eq!(
+        output.column_by_name("prediction").unwrap().as_primitive::<Float32Type>().values().to_vec(),
+        predictions
+    );
+    assert_eq!(output.num_columns(), heads.len());
+    let text = output.column_by_name("scenario").unwrap().as_string::<i32>().iter().map(Option::unwrap);
+    assert!(text.eq(items.as_string::<i32>().iter().map(Option::unwrap)));
+
+    // A file may be predicted into itself.
+    predict("bare.csv", "bare.csv");
+    assert_eq!(place.text("bare.csv"), place.text("a.csv"));
+}
+
+#[test]
+fn predictions_are_those_that_eval_scores() {
+    let place = trained();
+    place.run("predict run --device cpu --data data/data.parquet --out out.parquet").succeeds();
+    let rows = read_parquet(&place, "out.parquet");
+    let numbers = |name: &str| {
+        let column = arrow::compute::cast(rows.column_by_name(name).unwrap(), &DataType::Float32).unwrap();
+        column.as_primitive::<Float32Type>().values().to_vec()
+    };
+    let (labels, predictions) = (numbers("label"), numbers("prediction"));
+    let scenarios = arrow::compute::cast(rows.column_by_name("scenario").unwrap(), &DataType::Utf8).unwrap();
+    let scenarios: Vec<&str> = scenarios.as_string::<i32>().iter().map(Option::unwrap).collect();
+    let evaluated = place.run("eval run --device cpu --data data/data.parquet --json").succeeds().json();
+    assert_eq!(evaluated["rows"], 2000);
+    let check = |metrics: &Value, rows: Vec<usize>| {
+        let scored: Vec<(f32, bool)> = rows.iter().map(|&row| (predictions[row], labels[row] > 0.5)).collect();
+        let near = |key: &str, own: f64| {
+            let theirs = metrics[key].as_f64().unwrap();
+            assert!((own - theirs).abs() < 1e-5, "{key}: {own} and {theirs}");
+        };
+        near("auc", auc(&scored));
+        let loss = |&(p, y): &(f32, bool)| -f64::from(if y { p } else { 1.0 - p }).ln();
+        near("logloss", scored.iter().map(loss).sum::<f64>() / scored.len() as f64);
+        let positives = scored.iter().filter(|row| row.1).count();
+        near("calibration", scored.iter().map(|row| f64::from(row.0)).sum::<f64>() / positives as f64);
+        assert_eq!(metrics["rows"], scored.len());
+        assert_eq!(metrics["positives"], positives);
+    };
+    check(&evaluated, (0..2000).collect());
+    let all = evaluated["scenarios"].as_object().unwrap();
+    assert_eq!(all.len(), 4);
+    for (name, metrics) in all {
+        check(metrics, (0..2000).filter(|&row| scenarios[row] == name).collect());
+    }
+}
+
+#[test]
+fn eval_prints_json_with_the_keys_that_it_promises() {
+    let place = trained();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let result = place.json("run/result.json");
+    for split in ["train", "valid", "test"] {
+        let found = place.run(&format!("eval run --device cpu --split {split} --json")).succeeds().json();
+        let own = ["auc", "logloss", "gauc", "calibration", "rows", "positives"];
+        assert_eq!(keys(&found), [&own[..], &["scenarios", "best_reachable"]].concat());
+        assert_eq!(keys(&found["scenarios"]), ["s0", "s1", "s2", "s3"]);
+        assert_eq!(keys(&found["scenarios"]["s2"]), own);
+        let rows = |value: &Value| value["rows"].as_u64().unwrap();
+        assert_eq!(rows(&found), found["scenarios"].as_object().unwrap().values().map(rows).sum::<u64>());
+        if split == "test" {
+            assert_eq!(found["auc"], result["test"]["auc"]);
+            assert_eq!(found["best_reachable"], result["best_reachable"]);
+        }
+    }
+    let table = place.run("eval run --device cpu").succeeds().out;
+    for word in ["scenario", "AUC", "LogLoss", "GAUC", "calibration", "s3", "all"] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+    place.run("eval run --split tests").fails(2, &["--split", "train, valid or test"]);
+    place.run("eval run --split test --data data/data.parquet").fails(2, &["--split", "--data"]);
+}
+
+#[test]
+fn eval_of_changed_vocabularies_is_refused_even_where_their_sizes_are_the_same() {
+    let place = trained();
+    place.run("predict run --device cpu --data data/data.parquet --out rows.csv").succeeds();
+    place.run("train run/config.toml --device cpu --out csv --set data.path=rows.csv").succeeds();
+    let text = place.text("rows.csv").replace("s0,", "s9,");
+    place.write("rows.csv", text);
+    place.run("eval csv --device cpu").fails(2, &["data.path", "vocabularies have changed"]);
+    place.run("train csv/config.toml --device cpu --out csv --resume").fails(6, &["csv", "other data", "--out"]);
+}
+
+#[test]
+fn training_on_text_is_training_on_parquet() {
+    let place = trained();
+    // The simplest way to text: the predictions' column is not named by the configuration.
+    place.run("predict run --device cpu --data data/data.parquet --out rows.csv").succeeds();
+    place.train("csv", "model.name=mi-dpg data.path=rows.csv").succeeds();
+    place.assert_same_runs("run", "csv");
+}
+
+#[test]
+fn both_devices_evaluate_alike() {
+    if std::env::var("POLYSCENE_TEST_NO_ADAPTER").as_deref() == Ok("1") {
+        return;
+    }
+    let place = trained();
+    let auc = |device: &str| {
+        let found = place.run(&format!("eval run --device {device} --split train --json")).succeeds().json();
+        (found["auc"].as_f64().unwrap(), found["logloss"].as_f64().unwrap())
+    };
+    let (cpu, software) = (auc("cpu"), auc("software"));
+    assert!((cpu.0 - software.0).abs() < 1e-4 && (cpu.1 - software.1).abs() < 1e-6, "{cpu:?} {software:?}");
+}
+
+#[test]
+fn the_size_of_an_evaluations_steps_changes_no_number_but_by_rounding() {
+    let place = trained();
+    let eval = |size: u32| {
+        place.run(&format!("eval run --device cpu --json --set train.eval_batch_size={size}")).succeeds().out
+    };
+    // The CPU computes 64 rows at a time.
+    let whole = eval(4096);
+    assert_eq!(eval(64), whole);
+    let number = |text: &str, key: &str| serde_json::from_str::<Value>(text).unwrap()[key].as_f64().unwrap();
+    for size in [1, 7, 100] {
+        let odd = eval(size);
+        for key in ["auc", "logloss", "gauc", "calibration"] {
+            assert!((number(&odd, key) / number(&whole, key) - 1.0).abs() < 1e-6, "{key} in steps of {size}");
+        }
+    }
+}
+
+#[test]
+fn plan_lists_the_dispatches_of_a_step() {
+    let place = Place::with_data();
+    let plan = |more: &str| place.run(&format!("plan data/config.toml {more}"));
+    let found = plan("--json --set model.name=mi-dpg").succeeds().json();
+    assert_eq!(found["batch_size"], 512);
+    let dispatches = found["dispatches"].as_array().unwrap();
+    assert!(dispatches.len() > 10);
+    let sum = |key: &str| dispatches.iter().map(|dispatch| dispatch[key].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(found["flops"], sum("flops"));
+    assert_eq!(found["bytes"], sum("bytes"));
+    for dispatch in dispatches {
+        for key in ["name", "operation", "shape", "shader"] {
+            assert!(dispatch[key].as_str().is_some_and(|text| !text.is_empty()), "{key} of {dispatch}");
+        }
+        assert!(dispatch["buffers"].as_array().is_some_and(|buffers| !buffers.is_empty()), "{dispatch}");
+    }
+    let text = plan("--set model.name=dnn").succeeds().out;
+    assert!(text.contains("MFLOP") && text.contains("memory:"), "{text}");
+    let fewer = plan("--json --set model.name=dnn").succeeds().json();
+    assert!(fewer["dispatches"].as_array().unwrap().len() < dispatches.len());
+}
+
+#[test]
+fn devices_and_models_are_listed() {
+    let place = Place::empty();
+    let devices = place.run("devices --json").succeeds().json();
+    for device in devices.as_array().unwrap() {
+        assert!(device["name"].is_string() && device["backend"].is_string() && device["index"].is_u64(), "{device}");
+    }
+    let table = place.run("devices").succeeds().out;
+    assert!(table.contains("CPU executor"), "{table}");
+    let models = place.run("models").succeeds().out;
+    for word in ["dnn: ", "mi-dpg: ", "row_div", "mir_negatives", "\"shuffle\""] {
+        assert!(models.contains(word), "{word}: {models}");
+    }
+}
+
+#[test]
+fn help_names_every_command_and_exit_code() {
+    let place = Place::empty();
+    let help = place.run("--help").succeeds().out;
+    for word in ["train", "eval", "predict", "synth", "plan", "devices", "models", "Exit codes: 0 done", "130"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    for command in ["train", "eval", "predict", "synth", "plan", "devices", "models"] {
+        place.run(&format!("{command} --help")).succeeds();
+    }
+    assert!(place.run("--version").succeeds().out.contains(env!("CARGO_PKG_VERSION")));
+    place.run("trian").fails(2, &["trian", "train"]);
+    place.run("train").fails(2, &["<CONFIG>"]);
+}
+
+#[test]
+fn synthetic_data_repeats_and_has_a_history_where_that_is_asked_for() {
+    let place = Place::empty();
+    let synth = |out: &str, more: &str| {
+        place.run(&format!("synth --out {out} --rows 1000 --scenarios 3 --vocab 40 --seed 7 {more}")).succeeds()
+    };
+    let said = synth("a", "");
+    assert!(said.out.contains("s2") && !said.out.contains("s3"), "{}", said.out);
+    assert!(said.err.contains("polyscene train a/config.toml"), "{}", said.err);
+    synth("b", "");
+    assert_eq!(place.read("a/data.parquet"), place.read("b/data.parquet"));
+    let plain = read_parquet(&place, "a/data.parquet");
+    assert_eq!(plain.num_rows(), 1000);
+    assert!(plain.column_by_name("history").is_none());
+
+    synth("with", "--sequence 5");
+    let history = read_parquet(&place, "with/data.parquet");
+    let column = history.column_by_name("history").expect("a history");
+    let longest = match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().iter().flatten().map(|text| text.split('|').count()).max(),
+        _ => column.as_list::<i32>().iter().flatten().map(|items| items.len()).max(),
+    };
+    assert_eq!(longest, Some(5));
+    place.run("train with/config.toml --device cpu --out run --set train.epochs=1 --set model.hidden=[8]").succeeds();
+    place.run("predict run --device cpu --data with/data.parquet --out out.parquet").succeeds();
+    assert_eq!(read_parquet(&place, "out.parquet").column_by_name("history").unwrap(), column);
+
+    place.run("synth --out c --rows 0").fails(3, &["rows", "1 to 2^48", "found 0"]);
+    place.run("synth --out c --rows 10 --scenarios 20000").fails(3, &["scenarios", "1 to 10000", "20000"]);
+    place.write("file", "");
+    place.run("synth --out file --rows 10").fails(6, &["file"]);
+}
+
+#[test]
+fn data_that_is_not_there_is_generated_where_the_configuration_says_how() {
+    let place = Place::with_data();
+    let config = place.text("data/config.toml").replace("\"data.parquet\"", "\"made/rows.parquet\"");
+    place.write("config.toml", format!("{config}\n[synth]\nrows = 1500\nscenarios = 4\nvocabulary = 60\n"));
+    let train = |out: &str| {
+        place.run(&format!("train config.toml --device cpu --out {out} --set train.epochs=1 --set model.hidden=[8]"))
+    };
+    let said = train("a").succeeds();
+    assert!(said.err.contains("generating it from [synth]"), "{}", said.err);
+    assert_eq!(read_parquet(&place, "made/rows.parquet").num_rows(), 1500);
+    let said = train("b").succeeds();
+    assert!(!said.err.contains("generating"), "{}", said.err);
+    place.assert_same_runs("a", "b");
+}
+
+#[test]
+fn the_examples_are_read() {
+    let place = Place::empty();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "toml"))
+    {
+        // Everything but the data, which is not there: reading the configuration comes first.
+        let mut command = place.command();
+        command.arg("train").arg(&path).args(["--device", "cpu", "--set", "data.path=/nonexistent/rows.csv"]);
+        let synthetic = std::fs::read_to_string(&path).unwrap().contains("\n[synth]");
+        if synthetic {
+            command.args(["--set", "synth.rows=0"]);
+            Outcome::of(&mut command).fails(3, &["rows", "1 to 2^48"]);
+        } else {
+            Outcome::of(&mut command).fails(3, &["/nonexistent/rows.csv"]);
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let place = trained();
+    for line in ["models", "plan data/config.toml", "devices", "eval run --device cpu --json", "--help"] {
+        let mut command = place.command();
+        command.args(line.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let outcome = Outcome::from(child.wait_with_output().unwrap()).succeeds();
+        assert!(!outcome.err.contains("error") && !outcome.err.contains("panicked"), "{line}: {}", outcome.err);
+    }
+    // Nor is one that no longer hears how training goes.
+    let mut command = place.train_command("deaf", "model.name=mi-dpg");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    place.assert_same_runs("run", "deaf");
+}
