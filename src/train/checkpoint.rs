@@ -40,6 +40,9 @@ pub struct Position {
 /// The moments' prefixes in checkpoints.
 const PREFIXES: [&str; 3] = ["", "adam.first.", "adam.second."];
 
+/// Values of several tensors.
+type Lists = Vec<Vec<f32>>;
+
 struct Floats<'a> {
     shape: Vec<usize>,
     values: &'a [f32],
@@ -179,7 +182,7 @@ fn load(
         }
         Ok(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     };
-    let part = |prefix: &str| -> Result<(Vec<Vec<f32>>, Vec<Vec<f32>>), Error> {
+    let part = |prefix: &str| -> Result<(Lists, Lists), Error> {
         let dense = graph.parameters.iter().map(|p| read(&format!("{prefix}{}", p.name), p.rows, p.cols));
         let tables = graph.tables.iter().map(|table| {
             let mut values = Vec::with_capacity(table.len());
