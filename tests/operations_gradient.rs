@@ -15,7 +15,7 @@ const STEP: f64 = 1e-5;
 const TOLERANCE: f64 = 1e-9;
 
 /// Samples of the step; the plan has room for more.
-const ROWS: usize = 5;
+const ROWS: usize = 7;
 
 fn loss(executor: &mut CpuExecutor<f64>, chunk: &Chunk) -> f64 {
     executor.train(chunk).unwrap();
@@ -58,7 +58,7 @@ fn faults(graph: &Graph) -> Vec<String> {
     let (state, mut executor) = (0..20)
         .find_map(|seed| {
             let state = random_state::<f64>(graph, seed);
-            let mut executor = CpuExecutor::new(train.clone(), predict.clone(), &state);
+            let mut executor = CpuExecutor::new(train.clone(), predict.clone(), state.clone());
             loss(&mut executor, &chunk);
             is_live(graph, executor.model()).then_some((state, executor))
         })

@@ -33,7 +33,7 @@ fn on_gpu(gpu: Gpu, graph: &Graph, options: &TrainingOptions, state: &ModelState
 }
 
 fn on_cpu(graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>) -> CpuExecutor<f32> {
-    CpuExecutor::new(Plan::training(graph, options), Plan::inference(graph, options.capacity), state)
+    CpuExecutor::new(Plan::training(graph, options), Plan::inference(graph, options.capacity), state.clone())
 }
 
 /// The state and losses after a chunk.

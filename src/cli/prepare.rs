@@ -39,6 +39,9 @@ pub(super) fn prepare(path: &Path, sets: &[String]) -> Result<Prepared, Error> {
     schema.path = absolute(&schema.path, &bases);
     config.set_data(&schema)?;
     let model = build(&mut config, &data.encoder)?;
+    if !model.left_out.is_empty() {
+        note!("left out, as {} has no such option: model.{}", config.model_name(), model.left_out.join(", model."));
+    }
     Ok(Prepared { config, data, model })
 }
 

@@ -122,6 +122,9 @@ pub fn save_checkpoint(
     write_whole(path, |file| write(file, &metadata, &tensors(graph, state, true)))
 }
 
+/// Values of several tensors.
+type Lists = Vec<Vec<f32>>;
+
 /// Reads weights into a state of `graph`'s shapes; moments are zero.
 ///
 /// # Errors

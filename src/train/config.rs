@@ -50,6 +50,8 @@ pub struct Config {
     /// The file and the overrides it was read from, for messages.
     file: String,
     sets: Vec<String>,
+    /// `model.name` in the file, before the overrides.
+    file_model: Option<String>,
 }
 
 /// `[train]`: how long, how fast and in what order a model is trained.
@@ -183,10 +185,13 @@ impl Config {
             file: file.to_owned(),
             message: error.to_string(),
         })?;
+        let file_model = document.get("model").and_then(|model| model.get("name")).and_then(Value::as_str);
+        let file_model = file_model.map(str::to_owned);
         for set in sets {
             apply_set(&mut document, set)?;
         }
-        Config::from_document(&document, file, sets).map_err(|error| error.blame(sets))
+        let config = Config::from_document(&document, file, sets).map_err(|error| error.blame(sets))?;
+        Ok(Config { file_model, ..config })
     }
 
     fn from_document(document: &Table, file: &str, sets: &[String]) -> Result<Config, ConfigError> {
@@ -202,6 +207,7 @@ impl Config {
             synth: document.contains_key("synth").then(|| parse_section(document, "synth", file)).transpose()?,
             file: file.to_owned(),
             sets: sets.to_vec(),
+            file_model: None,
         };
         config.train.check(file)?;
         match config.model.get("name") {
@@ -219,6 +225,21 @@ impl Config {
     /// The model's name.
     pub fn model_name(&self) -> &str {
         self.model.get("name").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The model that the file names, where an override has replaced it by another.
+    pub fn replaced_model(&self) -> Option<&str> {
+        self.file_model.as_deref().filter(|&name| name != self.model_name())
+    }
+
+    /// Removes the options of `[model]` for which `is_foreign` holds, unless an override set them; returns their names.
+    pub fn drop_model_options(&mut self, is_foreign: impl Fn(&str) -> bool) -> Vec<String> {
+        let set = |key: &str| self.sets.iter().any(|set| set.starts_with(&format!("model.{key}=")));
+        let foreign: Vec<String> = self.model.keys().filter(|key| is_foreign(key) && !set(key)).cloned().collect();
+        for key in &foreign {
+            self.model.remove(key);
+        }
+        foreign
     }
 
     /// `[data]` as the type that knows its keys.

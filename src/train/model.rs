@@ -17,6 +17,27 @@ pub struct BuiltModel {
     pub graph: Graph,
     /// How π is drawn, where the model needs it.
     pub negatives: Option<MirNegatives>,
+    /// Options of the file's model that were left out, because `--set model.name` asks for a model without them.
+    pub left_out: Vec<String>,
+}
+
+/// The names of a model's options.
+struct OptionNames;
+
+impl Visitor for OptionNames {
+    type Output = Vec<&'static str>;
+    fn visit<M: Model>(self) -> Self::Output {
+        M::OPTIONS.iter().map(|(name, _)| *name).collect()
+    }
+}
+
+/// Another model than the file's need not know the options of the file's.
+fn leave_out_foreign(config: &mut Config) -> Vec<String> {
+    let Some(before) = config.replaced_model().and_then(|name| models::visit(name, OptionNames)) else {
+        return Vec::new();
+    };
+    let now = models::visit(config.model_name(), OptionNames).unwrap_or_default();
+    config.drop_model_options(|key| before.contains(&key) && !now.contains(&key))
 }
 
 /// Builds the configuration's model for the fields of `encoder`, and writes the defaults of `[model]` out in `config`.
@@ -29,10 +50,11 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
         type Output = Result<BuiltModel, Error>;
         fn visit<M: Model>(self) -> Self::Output {
             let Self(config, inputs) = self;
+            let left_out = leave_out_foreign(config);
             let model: M = config.model_options()?;
             let graph = model.build(&inputs)?;
             config.set_model_options(&model)?;
-            Ok(BuiltModel { graph, negatives: model.negatives() })
+            Ok(BuiltModel { graph, negatives: model.negatives(), left_out })
         }
     }
     let name = config.model_name().to_owned();

@@ -236,10 +236,15 @@ fn combines() -> Vec<SmallGraph> {
     }));
     graphs.push(small("combine, a slice that nothing covers", |graph, x| {
         let a = before(graph, "a", x, 4);
-        let padded = Combine::sum(graph, "padded", 9, &[(a, piece(0, 5, 4, Same))], Activation::None);
-        let zero = Combine::slice(graph, "zero", padded, 1, 3);
-        let h = before(graph, "between", zero, 2);
-        Combine::concat(graph, "y", &[h, a])
+        let pad = |graph: &mut Graph| Combine::sum(graph, "padded", 9, &[(a, piece(0, 5, 4, Same))], Activation::None);
+        let (once, padded) = (pad(graph), pad(graph));
+        let zero = Combine::slice(graph, "zero", once, 1, 3);
+        let weight = graph.parameter("weight", 2, 3, Init::GlorotUniform);
+        let op = Linear { bias: false, groups: 1, epilogue: Epilogue::new(Activation::Sigmoid) };
+        let of_zero = graph.add_one("of zero", op.clone(), &[zero, weight]);
+        let of_padded = Combine::slice(graph, "slice", padded, 4, 3);
+        let of_padded = graph.add_one("of padded", op, &[of_padded, weight]);
+        Combine::concat(graph, "y", &[of_zero, of_padded])
     }));
     graphs.push(small("combine, parameters", |graph, x| {
         let first = graph.parameter("first", 3, 2, Init::Normal(1.0));

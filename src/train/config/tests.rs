@@ -256,3 +256,16 @@ fn the_configuration_of_synthetic_data_is_one() {
     let config = Config::load(&files.config, &["train.epochs=1".to_owned()]).unwrap();
     assert_eq!((config.model_name(), config.train.epochs), ("mi-dpg", 1));
 }
+
+#[test]
+fn another_model_may_leave_the_options_of_the_files_model() {
+    let text = "[model]\nname = \"a\"\nonly_a = 1\nwidth = 4\n[data]\n[train]\n";
+    let sets = ["model.name=b".to_owned(), "model.kept=2".to_owned()];
+    let mut config = Config::from_toml(text, "run.toml", &sets).unwrap();
+    assert_eq!(config.replaced_model(), Some("a"));
+    let dropped = config.drop_model_options(|key| key == "only_a" || key == "kept");
+    assert_eq!(dropped, ["only_a"]);
+    assert!(config.model.contains_key("width") && config.model.contains_key("kept"));
+    let same = Config::from_toml(text, "run.toml", &["model.width=8".to_owned()]).unwrap();
+    assert_eq!(same.replaced_model(), None);
+}
