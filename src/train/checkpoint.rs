@@ -40,9 +40,6 @@ pub struct Position {
 /// The moments' prefixes in checkpoints.
 const PREFIXES: [&str; 3] = ["", "adam.first.", "adam.second."];
 
-/// Values of several tensors.
-type Lists = Vec<Vec<f32>>;
-
 struct Floats<'a> {
     shape: Vec<usize>,
     values: &'a [f32],
