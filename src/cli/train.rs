@@ -83,9 +83,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     folder.create()?;
     write_text(&folder.config(), &config.to_toml().map_err(Error::from)?)?;
     if !resumed {
-        if !resumed {
-            save_vocabularies(&folder, &data.encoder)?;
-        }
+        save_vocabularies(&folder, &data.encoder)?;
     }
     announce(&prepared, &folder, executor.as_ref());
 
