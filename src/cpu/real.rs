@@ -27,7 +27,8 @@ impl Real for f32 {
         const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves the nearest integer in the low bits
         const LN_2_HIGH: f32 = 0.693_359_4;
         const LN_2_LOW: f32 = -2.121_944_4e-4;
-        let x = self.max(-87.0);
+        // Not `max`, which would turn what is not a number into one.
+        let x = if self < -87.0 { -87.0 } else { self };
         let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
         let n = shifted - ROUND;
         let r = n.mul_add(-LN_2_LOW, n.mul_add(-LN_2_HIGH, x));

@@ -34,7 +34,7 @@ pub use set::apply_set;
 const MOST_ROWS: u32 = 1 << 20;
 
 /// The sections a file may have.
-const SECTIONS: [&str; 4] = ["synth", "data", "model", "train"];
+const SECTIONS: [&str; 4] = ["data", "model", "train", "synth"];
 
 /// A run's configuration. Two are equal when their sections are, wherever they were read from.
 #[derive(Clone, Debug)]
@@ -290,7 +290,7 @@ impl Config {
         let synth = synth.map_err(|error| ConfigError::unwritable("synth", &error))?;
         let document: Table = SECTIONS
             .into_iter()
-            .zip([synth, Some(self.data.clone()), Some(self.model.clone()), Some(train)])
+            .zip([Some(self.data.clone()), Some(self.model.clone()), Some(train), synth])
             .filter_map(|(section, table)| Some((section, table?)))
             .map(|(section, table)| (section.to_owned(), Value::Table(table)))
             .collect();

@@ -28,7 +28,7 @@ pub enum Error {
     #[error(transparent)]
     Plan(#[from] crate::plan::Error),
     /// A loss or a weight is not a number.
-    #[error("{what} became {value} by step {step} of epoch {epoch}: {cause}. {saved}")]
+    #[error("{what} became {value} at step {step} of epoch {epoch}: {cause}. {saved}")]
     NotFinite {
         /// What is not a number.
         what: String,

@@ -138,11 +138,11 @@ fn unknown_sections_name_the_nearest() {
     assert_eq!(fault("[trian]\nepochs = 1"), "run.toml: unknown section [trian]; did you mean [train]?");
     assert_eq!(
         fault("[optimiser]"),
-        "run.toml: unknown section [optimiser]; the sections are [data], [model], [train]"
+        "run.toml: unknown section [optimiser]; the sections are [data], [model], [train], [synth]"
     );
     assert_eq!(
         fault("epochs = 1"),
-        "run.toml: unknown key `epochs` outside any section; the sections are [data], [model], [train]"
+        "run.toml: unknown key `epochs` outside any section; the sections are [data], [model], [train], [synth]"
     );
     assert_eq!(fault("train = 1"), "run.toml: train: expected a section, found 1");
 }
@@ -185,8 +185,8 @@ fn wrong_types_say_what_was_expected_and_found() {
 #[test]
 fn values_out_of_range_are_errors() {
     for (line, expected) in [
-        ("batch_size = 0", "train.batch_size: expected a whole number of at least 1, found 0"),
-        ("eval_batch_size = 0", "train.eval_batch_size: expected a whole number of at least 1, found 0"),
+        ("batch_size = 0", "train.batch_size: expected a whole number from 1 to 1048576, found 0"),
+        ("eval_batch_size = 0", "train.eval_batch_size: expected a whole number from 1 to 1048576, found 0"),
         ("learning_rate = 0", "train.learning_rate: expected a number above 0, found 0"),
         ("learning_rate = nan", "train.learning_rate: expected a number above 0, found NaN"),
         ("beta1 = 1", "train.beta1: expected a number from 0 to below 1, found 1"),
@@ -214,7 +214,7 @@ fn a_fault_that_a_set_brought_in_names_the_set() {
     assert_eq!(fault("train.epoch=1"), "--set train.epoch=1: unknown key `epoch` in [train]; did you mean `epochs`?");
     assert_eq!(
         fault("train.batch_size=0"),
-        "--set train.batch_size=0: train.batch_size: expected a whole number of at least 1, found 0"
+        "--set train.batch_size=0: train.batch_size: expected a whole number from 1 to 1048576, found 0"
     );
     assert_eq!(fault("trian.epochs=1"), "--set trian.epochs=1: unknown section [trian]; did you mean [train]?");
     let config = read(TEXT, &["data.aware=b"]).unwrap();
