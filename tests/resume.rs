@@ -92,7 +92,10 @@ fn killed() {
         wait_for_checkpoints(&place, &mut child);
         child.kill().unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(9));
+        place.write("stopped/.writing-checkpoint.safetensors-x", "what a kill in the middle of a write leaves");
         goes_on_to_the_same_bits(&place, line);
+        let names = place.path("stopped").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with('.')));
     }
 }
 

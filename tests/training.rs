@@ -3,6 +3,9 @@
 #[path = "common/cli.rs"]
 mod cli;
 
+use std::path::PathBuf;
+use std::process::Stdio;
+
 use cli::Place;
 
 const MIR: &str = "model.name=mi-dpg model.dropout=0.2";
@@ -127,7 +130,7 @@ fn a_loss_that_is_not_a_number_stops_the_run_and_names_step_cause_and_checkpoint
     let wild = "model.name=mi-dpg train.learning_rate=1e30";
     place.train("first", wild).fails(
         5,
-        &["became", "at step 2 of epoch 1", "learning rate (1e30)", "train.learning_rate=1e29", "no checkpoint yet"],
+        &["became", "step 2 of epoch 1", "learning rate (1e30)", "train.learning_rate=1e29", "no checkpoint yet"],
     );
     place.train("second", &format!("{wild} train.checkpoint_steps=1")).fails(5, &["second/checkpoint.safetensors"]);
     assert_eq!(place.position("second")["total_steps"], 1);
@@ -168,6 +171,27 @@ fn runs_are_named_after_configuration_and_model_and_numbered() {
     let said = train("--resume --set train.epochs=1").succeeds();
     assert!(said.err.contains("runs/config-mi-dpg-2"), "{}", said.err);
     train("--resume --set model.name=dnn --out nowhere").fails(6, &["nowhere", "leave --resume out"]);
+}
+
+#[test]
+fn runs_that_begin_together_get_folders_of_their_own() {
+    let place = Place::with_data();
+    let run = |seed: usize| {
+        let mut command = place.command();
+        command
+            .args("train data/config.toml --device cpu --set model.name=dnn --set train.epochs=1".split_whitespace());
+        command.args(["--set", &format!("train.seed={seed}")]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let children: Vec<_> = (0..6).map(run).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let results: Vec<_> = place.path("runs").read_dir().unwrap().map(|e| e.unwrap().path()).collect();
+    let seed = |path: &PathBuf| place.json(path.join("result.json"))["seed"].as_u64().unwrap();
+    let mut seeds: Vec<u64> = results.iter().map(seed).collect();
+    seeds.sort_unstable();
+    assert_eq!(seeds, [0, 1, 2, 3, 4, 5]);
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
         (initial_state(&model.graph, config.train.seed), Position::default())
     };
     let mut executor = open_executor(&args.device.device, &model.graph, &config.train, state)?;
-    folder.create()?;
+    let folder = make_folder(args, config, folder)?;
     write_text(&folder.config(), &config.to_toml().map_err(Error::from)?)?;
     if !resumed {
         save_vocabularies(&folder, &data.encoder)?;
@@ -167,21 +167,44 @@ fn choose_folder(args: &TrainArgs, config: &Config) -> Result<RunFolder, Error> 
         }
         return Ok(folder);
     }
-    let stem = args.config.file_stem().map_or_else(|| "run".into(), |stem| stem.to_string_lossy());
-    let base = format!("{stem}-{}", config.model_name());
-    let numbered = (1..).map(|number| {
-        let name = if number == 1 { base.clone() } else { format!("{base}-{number}") };
-        RunFolder::new(Path::new("runs").join(name))
-    });
+    let mut numbered = numbered(args, config);
     if !args.resume {
-        let free = numbered.into_iter().find(|folder| !folder.is_taken());
+        let free = numbered.find(|folder| !folder.is_taken());
         return Ok(free.unwrap_or_else(|| unreachable!("numbers do not end")));
     }
     let newest = numbered.take_while(RunFolder::is_taken).filter(RunFolder::holds_run).last();
     newest.ok_or_else(|| Error::Folder {
-        folder: Path::new("runs").join(&base),
+        folder: Path::new("runs").join(base_name(args, config)),
         reason: "holds no run to resume; name its folder with --out, or leave --resume out to start one".to_owned(),
     })
+}
+
+/// The names that runs of a configuration get by default, in order.
+fn numbered(args: &TrainArgs, config: &Config) -> impl Iterator<Item = RunFolder> + use<> {
+    let base = base_name(args, config);
+    (1..).map(move |number| {
+        let name = if number == 1 { base.clone() } else { format!("{base}-{number}") };
+        RunFolder::new(Path::new("runs").join(name))
+    })
+}
+
+fn base_name(args: &TrainArgs, config: &Config) -> String {
+    let stem = args.config.file_stem().map_or_else(|| "run".into(), |stem| stem.to_string_lossy());
+    format!("{stem}-{}", config.model_name())
+}
+
+/// Makes the chosen folder. Of several runs that begin together each takes a default name of its own.
+fn make_folder(args: &TrainArgs, config: &Config, chosen: RunFolder) -> Result<RunFolder, Error> {
+    if args.out.is_some() || args.resume {
+        chosen.create()?;
+        return Ok(chosen);
+    }
+    for folder in numbered(args, config) {
+        if folder.claim()? {
+            return Ok(folder);
+        }
+    }
+    unreachable!("numbers do not end")
 }
 
 /// A resumed run must be the same run: only how long it goes on may change.

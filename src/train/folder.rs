@@ -52,12 +52,37 @@ impl RunFolder {
         self.config().is_file() || self.model().is_file()
     }
 
-    /// Makes the folder.
+    /// Makes the folder, or takes the one that is there and rids it of what a killed run was writing.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn create(&self) -> Result<(), Error> {
-        fs::create_dir_all(&self.root).map_err(Error::file(&self.root, "making the run's folder"))
+        fs::create_dir_all(&self.root).map_err(Error::file(&self.root, "making the run's folder"))?;
+        let files = [self.config(), self.model(), self.checkpoint(), self.metrics(), self.result()];
+        let unfinished = files.each_ref().map(|path| unfinished_prefix(path));
+        for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if unfinished.iter().any(|prefix| name.starts_with(prefix)) {
+                // It takes up room; no more than that.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the folder if nothing has its name yet; says whether it did.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn claim(&self) -> Result<bool, Error> {
+        let error = || Error::file(&self.root, "making the run's folder");
+        fs::create_dir_all(self.root.parent().unwrap_or(Path::new("."))).map_err(error())?;
+        match fs::create_dir(&self.root) {
+            Ok(()) => Ok(true),
+            Err(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(fault) => Err(error()(fault)),
+        }
     }
 
     /// The resolved configuration.
@@ -100,7 +125,8 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result
     let error = || Error::file(path, "writing");
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".writing-");
+    let prefix = unfinished_prefix(path);
+    builder.prefix(&prefix);
     // Temporary files are private; a run's files are for whoever the user lets in.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -113,6 +139,12 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+/// How the name of a file begins that is to be `path` once it is whole.
+fn unfinished_prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!(".writing-{name}-")
 }
 
 /// [`write_whole`] for a text.
@@ -136,6 +168,21 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_claimed_once_and_cleared_of_what_was_not_finished() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(parent.path().join("runs/one"));
+        assert!(folder.claim().unwrap());
+        assert!(!folder.claim().unwrap());
+        for name in [".writing-checkpoint.safetensors-1a2B", ".writing-predictions.csv-1a2B", "notes.md"] {
+            fs::write(folder.root().join(name), "").unwrap();
+        }
+        folder.create().unwrap();
+        let mut names: Vec<_> = fs::read_dir(folder.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".writing-predictions.csv-1a2B", "notes.md"]);
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_content_and_no_litter() {

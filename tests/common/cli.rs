@@ -64,6 +64,8 @@ impl Place {
         command
             .current_dir(self.0.path())
             .env("XDG_CACHE_HOME", self.path("user-cache"))
+            // Mesa complains without it.
+            .env("XDG_RUNTIME_DIR", self.0.path())
             // Shaders that Mesa has compiled serve all tests.
             .env("MESA_SHADER_CACHE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/mesa"))
             .env_remove("RUST_BACKTRACE");
