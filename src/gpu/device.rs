@@ -51,19 +51,14 @@ struct Complaints {
 }
 
 impl Gpu {
-    /// Opens an adapter with the limits and features that we use.
+    /// Opens an adapter with the limits that we use; our shaders need no optional feature.
     ///
     /// # Errors
     /// [`Error::Open`] with the driver's reason.
     pub fn open(adapter: &wgpu::Adapter, summary: AdapterSummary, options: OpenOptions) -> Result<Self> {
-        let useful = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
         let limits = wanted_limits(&adapter.limits(), options);
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("polyscene"),
-            required_features: adapter.features() & useful,
-            required_limits: limits.clone(),
-            ..Default::default()
-        };
+        let descriptor =
+            wgpu::DeviceDescriptor { label: Some("polyscene"), required_limits: limits.clone(), ..Default::default() };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|error| Error::Open { adapter: summary.name.clone(), reason: error.to_string() })?;
 
@@ -114,16 +109,6 @@ impl Gpu {
     /// The distance in bytes between uniform structs of `bytes` bytes that are bound with a dynamic offset.
     pub fn uniform_stride(&self, bytes: u64) -> u64 {
         bytes.max(1).next_multiple_of(self.limits.min_uniform_buffer_offset_alignment.into())
-    }
-
-    /// Whether shaders may use half-precision numbers.
-    pub fn has_f16(&self) -> bool {
-        self.device.features().contains(wgpu::Features::SHADER_F16)
-    }
-
-    /// Whether shaders may use subgroup operations.
-    pub fn has_subgroups(&self) -> bool {
-        self.device.features().contains(wgpu::Features::SUBGROUP)
     }
 
     /// Says whether all is well so far. wgpu reports many faults late and to a callback; call this where the results
