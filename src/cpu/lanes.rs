@@ -34,6 +34,26 @@ impl<T: Real> Lanes<T> {
         out
     }
 
+    /// `self + other`, lane by lane.
+    #[inline(always)]
+    pub fn plus(self, other: Self) -> Self {
+        let mut out = self;
+        for lane in 0..LANES {
+            out.0[lane] = self.0[lane] + other.0[lane];
+        }
+        out
+    }
+
+    /// `change` of every lane.
+    #[inline(always)]
+    pub fn map(self, change: impl Fn(T) -> T) -> Self {
+        let mut out = self;
+        for lane in 0..LANES {
+            out.0[lane] = change(self.0[lane]);
+        }
+        out
+    }
+
     /// `self += a * b`, lane by lane.
     #[inline(always)]
     pub fn add_product(&mut self, a: Self, b: Self) {
@@ -62,18 +82,6 @@ impl<T: Real> Lanes<T> {
             width /= 2;
         }
         half[0]
-    }
-}
-
-/// Rewrites up to [`LANES`] rows of a row-major matrix as one [`Lanes`] per column; lanes beyond the rows are zero.
-#[inline(always)]
-pub fn transpose_rows<T: Real>(rows: &[T], width: usize, out: &mut [Lanes<T>]) {
-    let count = rows.len() / width;
-    debug_assert!(count <= LANES);
-    for (col, lanes) in out[..width].iter_mut().enumerate() {
-        for lane in 0..LANES {
-            lanes.0[lane] = if lane < count { rows[lane * width + col] } else { T::zero() };
-        }
     }
 }
 

@@ -1,13 +1,15 @@
-//! What the CPU executor computes with: scalars, vector dispatch, threads and matrix products.
+//! What the CPU executor computes with: scalars, vectors of samples, threads and products.
 //!
 //! Everything is generic over [`Real`], so that f32 serves users and f64 serves gradient checks.
 
+mod arena;
 mod lanes;
-mod matrix;
+mod product;
 mod real;
 mod threads;
 
-pub use lanes::{LANES, Lanes, transpose_rows, vectorized};
-pub use matrix::{Matrix, product};
+pub use arena::{Arena, Columns};
+pub use lanes::{LANES, Lanes, vectorized};
+pub use product::{OUTPUTS, Weights, add_products};
 pub use real::{Real, log1p_exp, sigmoid};
-pub use threads::{ROWS_PER_TASK, for_chunks, for_row_blocks};
+pub use threads::for_chunks;

@@ -3,15 +3,6 @@
 
 use rayon::prelude::*;
 
-/// Rows of a minibatch one task works on.
-pub const ROWS_PER_TASK: usize = 64;
-
-/// Calls `work(first row, block)` for blocks of [`ROWS_PER_TASK`] rows of a row-major matrix, in parallel when there
-/// are several.
-pub fn for_row_blocks<T: Send>(matrix: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync + Send) {
-    for_chunks(matrix, ROWS_PER_TASK * width.max(1), |chunk, block| work(chunk * ROWS_PER_TASK, block));
-}
-
 /// Calls `work(index, chunk)` for consecutive chunks of `size` values, in parallel when there are several.
 pub fn for_chunks<T: Send>(values: &mut [T], size: usize, work: impl Fn(usize, &mut [T]) + Sync + Send) {
     if values.len() <= size {

@@ -1,8 +1,8 @@
-//! The discriminator T of mutual-information regularisation (equation 7).
+//! The discriminators T of mutual-information regularisation (equation 7).
 
 use super::Layer;
-use crate::graph::{Graph, Init, TensorId};
-use crate::ops::{Activation, Combine, Epilogue, Linear, Piece, RowMap};
+use crate::graph::{Graph, Init, LossTerm, TensorId};
+use crate::ops::{Activation, Affine, Discriminate, Epilogue, Pairing};
 
 /// T(e, S) = w · ReLU(A e + B S + b) + c.
 #[derive(Clone, Copy, Debug)]
@@ -12,10 +12,35 @@ pub struct Discriminator {
 }
 
 impl Discriminator {
-    /// Scores [t⁺, t⁻] [B, 2] of the true pair (e_i, S_i) and of the shuffled one (e_π(i), S_i).
+    /// The term L_mi = Σ_l weight · mean[softplus(−t⁺) + softplus(t⁻)] (equation 6), times `coefficient`: each of
+    /// `weightings`, named by its layer, has a discriminator of its own, which is to tell the true pair (e_i, S_i) from
+    /// the shuffled one (e_π(i), S_i).
     ///
-    /// The first layer is split: B S serves both, and A e_π(i) is a row of A e.
-    pub fn scores(self, graph: &mut Graph, name: &str, aware: TensorId, weighting: TensorId) -> TensorId {
+    /// The first layer is split: B S serves both pairs, and A e_π(i) is a row of A e.
+    pub fn mutual_information(
+        self,
+        graph: &mut Graph,
+        name: &str,
+        aware: TensorId,
+        weightings: &[(usize, TensorId)],
+        weight: f64,
+        coefficient: f64,
+    ) {
+        let mut term = LossTerm { name: name.to_owned(), coefficient, columns: Vec::new() };
+        let mut pairings = Vec::new();
+        let mut inputs = Vec::new();
+        for &(layer, weighting) in weightings {
+            let first_column = graph.reserve_loss_columns(2);
+            pairings.push(Pairing { weight: coefficient * weight, first_column });
+            term.columns.extend([(first_column, weight), (first_column + 1, weight)]);
+            inputs.extend(self.parts(graph, &format!("discriminator.{layer}"), aware, weighting));
+        }
+        graph.add(name, Discriminate { hidden: self.hidden, pairings }, &inputs);
+        graph.losses.push(term);
+    }
+
+    /// A e, B S + b, w and c.
+    fn parts(self, graph: &mut Graph, name: &str, aware: TensorId, weighting: TensorId) -> [TensorId; 4] {
         let Self { hidden } = self;
         graph.scoped(name, |graph| {
             let half = Layer { bias: false, ..Layer::new(hidden, Activation::None) };
@@ -25,17 +50,12 @@ impl Discriminator {
             let weight =
                 graph.scoped("weighting", |graph| graph.parameter("weight", hidden, values, Init::GlorotUniform));
             let bias = graph.scoped("hidden", |graph| graph.parameter("bias", 1, hidden, Init::Zeros));
-            let op = Linear { bias: true, groups: 1, epilogue: Epilogue::default() };
-            let from_weighting = graph.add_one("weighting", op, &[weighting, weight, bias]);
-            let piece = |to: usize, rows: RowMap| Piece { input: 0, from: 0, to, width: hidden, rows };
-            let pieces = [
-                (from_aware, piece(0, RowMap::Same)),
-                (from_aware, piece(hidden, RowMap::Shuffled)),
-                (from_weighting, piece(0, RowMap::Same)),
-                (from_weighting, piece(hidden, RowMap::Same)),
-            ];
-            let both = Combine::sum(graph, "hidden", 2 * hidden, &pieces, Activation::Relu);
-            Layer { groups: 2, ..Layer::new(1, Activation::None) }.add(graph, "output", both)
+            let from_weighting = Affine::dense(graph, "weighting", weighting, weight, Some(bias), Epilogue::default());
+            let (w, c) = graph.scoped("output", |graph| {
+                let w = graph.parameter("weight", 1, hidden, Init::GlorotUniform);
+                (w, graph.parameter("bias", 1, 1, Init::Zeros))
+            });
+            [from_aware, from_weighting, w, c]
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Embeddings of a sample's fields.
 
 use crate::graph::{Graph, Table, TableField, TensorId};
-use crate::ops::{Combine, Embed};
+use crate::ops::{Affine, Embed};
 
 /// A field of the data, as a model sees it.
 #[derive(Clone, Debug)]
@@ -59,6 +59,6 @@ impl EmbeddingSet {
         if count == self.fields {
             return self.all;
         }
-        Combine::slice(graph, name, self.all, first * self.width, count * self.width)
+        Affine::slice(graph, name, self.all, first * self.width, count * self.width)
     }
 }

@@ -1,7 +1,7 @@
 //! Dense layers and stacks of them.
 
 use crate::graph::{Graph, Init, TensorId};
-use crate::ops::{Activation, Epilogue, Linear};
+use crate::ops::{Activation, Affine, Epilogue};
 
 /// How a dense layer is made.
 #[derive(Clone, Copy, Debug)]
@@ -10,8 +10,6 @@ pub struct Layer {
     pub outputs: usize,
     /// Whether there is a bias.
     pub bias: bool,
-    /// Column ranges of the input that share the weights.
-    pub groups: usize,
     /// Activation and dropout.
     pub epilogue: Epilogue,
 }
@@ -19,19 +17,16 @@ pub struct Layer {
 impl Layer {
     /// A layer with bias.
     pub fn new(outputs: usize, activation: Activation) -> Self {
-        Self { outputs, bias: true, groups: 1, epilogue: Epilogue::new(activation) }
+        Self { outputs, bias: true, epilogue: Epilogue::new(activation) }
     }
 
     /// Adds the layer on x as `name`, with parameters `name.weight` and `name.bias`.
     pub fn add(self, graph: &mut Graph, name: &str, x: TensorId) -> TensorId {
-        let inputs = graph.width(x) / self.groups;
+        let inputs = graph.width(x);
         graph.scoped(name, |graph| {
-            let mut tensors = vec![x, graph.parameter("weight", self.outputs, inputs, Init::GlorotUniform)];
-            if self.bias {
-                tensors.push(graph.parameter("bias", 1, self.outputs, Init::Zeros));
-            }
-            let op = Linear { bias: self.bias, groups: self.groups, epilogue: self.epilogue };
-            graph.add_one("", op, &tensors)
+            let weight = graph.parameter("weight", self.outputs, inputs, Init::GlorotUniform);
+            let bias = self.bias.then(|| graph.parameter("bias", 1, self.outputs, Init::Zeros));
+            Affine::dense(graph, "", x, weight, bias, self.epilogue)
         })
     }
 }

@@ -9,5 +9,5 @@ mod weighting;
 pub use discriminator::Discriminator;
 pub use embedding::{EmbeddingSet, Field};
 pub use linear::{Layer, hidden_epilogue, mlp};
-pub use loss::{cross_entropy, mutual_information};
+pub use loss::cross_entropy;
 pub use weighting::{Decomposition, RowAxis, Weighting, WeightingOptions};

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, mlp};
+use super::Layer;
 use crate::graph::{Graph, Init, TensorId};
-use crate::ops::{Activation, Blocks, Epilogue, LowRank, Repeat, WeightedLinear};
+use crate::ops::{Activation, Blocks, Epilogue, Factor, LowRank, Repeat, WeightedLinear};
 
 /// Which factors of the core belong to the sample (equations 2–5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -94,28 +94,45 @@ impl Weighting {
         let cols = divided(col_size, if whole { 1 } else { options.col_div }, "col_div", name)?;
         let rank = options.rank;
         let values = graph.scoped(name, |graph| {
-            let generate = |graph: &mut Graph, part: &str, size: usize, activation: Activation| {
-                mlp(graph, part, input, &[options.auxiliary_hidden], 0.0, Layer::new(size, activation))
+            // The auxiliary net G: one hidden layer, and the layer that makes the values.
+            let hidden = |graph: &mut Graph, part: &str| {
+                let layer = Layer::new(options.auxiliary_hidden, Activation::Relu);
+                graph.scoped(part, |graph| layer.add(graph, "0", input))
+            };
+            // A factor whose last layer is a part of the core.
+            let generated = |graph: &mut Graph, part: &str, size: usize| {
+                let g = hidden(graph, part);
+                graph.scoped(format!("{part}.1"), |graph| {
+                    let weight = graph.parameter("weight", size, options.auxiliary_hidden, Init::GlorotUniform);
+                    vec![g, weight, graph.parameter("bias", 1, size, Init::Zeros)]
+                })
+            };
+            let given = |graph: &mut Graph, part: &str, size: usize, activation: Activation| {
+                let g = hidden(graph, part);
+                graph.scoped(part, |graph| Layer::new(size, activation).add(graph, "1", g))
             };
             let shared = Init::Normal((1.0 / rank as f64).sqrt());
-            let (row, column) = match options.decomposition {
-                Decomposition::Non => {
-                    return generate(graph, "full", rows * cols, Activation::Sigmoid);
-                }
+            let (factors, row, column) = match options.decomposition {
+                Decomposition::Non => return given(graph, "full", rows * cols, Activation::Sigmoid),
                 Decomposition::R => (
-                    generate(graph, "row", rows * rank, Activation::None),
-                    graph.parameter("column_share", rank, cols, shared),
+                    [Factor::Generated, Factor::Given],
+                    generated(graph, "row", rows * rank),
+                    vec![graph.parameter("column_share", rank, cols, shared)],
                 ),
                 Decomposition::C => (
-                    graph.parameter("row_share", rows, rank, shared),
-                    generate(graph, "column", rank * cols, Activation::None),
+                    [Factor::Given, Factor::Generated],
+                    vec![graph.parameter("row_share", rows, rank, shared)],
+                    generated(graph, "column", rank * cols),
                 ),
+                // One factor can be made in the core's dispatch.
                 Decomposition::Rc => (
-                    generate(graph, "row", rows * rank, Activation::None),
-                    generate(graph, "column", rank * cols, Activation::None),
+                    [Factor::Generated, Factor::Given],
+                    generated(graph, "row", rows * rank),
+                    vec![given(graph, "column", rank * cols, Activation::None)],
                 ),
             };
-            graph.add_one("core", LowRank { rows, rank, cols }, &[row, column])
+            let inputs = [row, column].concat();
+            graph.add_one("core", LowRank { rows, rank, cols, factors }, &inputs)
         });
         let (row_groups, col_groups) = if transposed { (cols, rows) } else { (rows, cols) };
         let blocks = Blocks { outputs, inputs, row_groups, col_groups, repeat: options.repeat, transposed };

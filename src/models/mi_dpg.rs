@@ -11,9 +11,8 @@ use super::{Error, Inputs, Model, check_network, require};
 use crate::graph::Graph;
 use crate::layers::{
     Decomposition, Discriminator, Layer, RowAxis, Weighting, WeightingOptions, cross_entropy, hidden_epilogue,
-    mutual_information,
 };
-use crate::ops::{Activation, Combine, Epilogue, Repeat};
+use crate::ops::{Activation, Affine, Epilogue, Repeat};
 
 /// Over which layers L_mi is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,7 +182,7 @@ impl Model for MiDpg {
                 continue;
             }
             // S^l = DWM(e_aw, h^l); y = F_{S^l ⊙ W^l}(h^l)   (equations 1–5)
-            let u = Combine::concat(g, &format!("weighting.{l}.input"), &[aware, h]);
+            let u = Affine::concat(g, &format!("weighting.{l}.input"), &[aware, h]);
             let inputs = g.width(h);
             let weighting = Weighting::new(g, &format!("weighting.{l}"), &options, u, size, inputs).map_err(Error)?;
             h = weighting.layer(g, &name, h, epilogue);
@@ -212,9 +211,7 @@ impl MiDpg {
             MirReduce::Sum => (0, 1.0),
             MirReduce::Last => (count - 1, 1.0),
         };
-        let scores: Vec<_> = (from..count)
-            .map(|l| discriminator.scores(graph, &format!("discriminator.{l}"), aware, weightings[l]))
-            .collect();
-        mutual_information(graph, "mi", &scores, weight, self.lambda);
+        let weightings: Vec<_> = weightings.iter().copied().enumerate().skip(from).collect();
+        discriminator.mutual_information(graph, "mi", aware, &weightings, weight, self.lambda);
     }
 }

@@ -1,17 +1,15 @@
 //! Adam on the dense parameters, all of them in one dispatch.
 
-use super::{AdamOptions, Arg, Cost, Cpu, Kernel, ModelState, Op, Operation, Target, Threads};
-use crate::cpu::{Real, for_chunks};
+use super::{AdamOptions, Arg, Cost, DenseState, Kernel, ModelState, Op, Operation, Phase, StepView, Target, Threads};
+use crate::cpu::{Real, for_chunks, vectorized};
 use crate::graph::{Graph, Node, Shape};
 
 /// m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − α m / (√v + ε), with g the gradient plus L2 · w and α the
 /// step's bias-corrected learning rate.
 ///
-/// Inputs: the gradients of the parameters named, in their order. No outputs.
+/// Inputs: the gradients of all parameters, in the graph's order. No outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DenseAdam {
-    /// Which parameter each input is the gradient of.
-    pub parameters: Vec<usize>,
     /// Constants.
     pub options: AdamOptions,
 }
@@ -31,6 +29,14 @@ impl AdamOptions {
         *m = beta1 * *m + (one - beta1) * g;
         *v = beta2 * *v + (one - beta2) * g * g;
         *w = *w - rate * *m / (v.sqrt() + T::of(self.epsilon));
+    }
+
+    /// Updates values and their moments.
+    #[inline(always)]
+    pub(super) fn update_all<T: Real>(&self, rate: T, gradient: &[T], w: &mut [T], m: &mut [T], v: &mut [T]) {
+        for (((&g, w), m), v) in gradient.iter().zip(w).zip(m).zip(v) {
+            self.update(g, rate, w, m, v);
+        }
     }
 }
 
@@ -55,24 +61,26 @@ impl Operation for DenseAdam {
         Cost { flops: 12 * values as u64, bytes: 7 * 4 * values as u64 }
     }
 
-    fn run<T: Real>(&self, _: &Cpu<'_, T>, _: &mut [Vec<T>]) {}
+    fn phase(&self) -> Phase {
+        Phase::Update
+    }
 
-    fn update<T: Real>(&self, cpu: &Cpu<'_, T>, state: &mut ModelState<T>) {
-        let rate = T::of(f64::from(cpu.clock.learning_rate));
-        let dense = &mut state.dense;
-        for (&parameter, gradient) in self.parameters.iter().zip(cpu.inputs) {
-            let weights = dense.weights[parameter].chunks_mut(VALUES_PER_TASK);
-            let moments = dense.first[parameter]
-                .chunks_mut(VALUES_PER_TASK)
-                .zip(dense.second[parameter].chunks_mut(VALUES_PER_TASK));
-            let mut tasks: Vec<_> = weights.zip(moments).zip(gradient.chunks(VALUES_PER_TASK)).collect();
-            for_chunks(&mut tasks, 1, |_, task| {
-                let ((weights, (first, second)), gradient) = &mut task[0];
-                for (i, &g) in gradient.iter().enumerate() {
-                    self.options.update(g, rate, &mut weights[i], &mut first[i], &mut second[i]);
-                }
-            });
-        }
+    fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
+        let rate = T::of(f64::from(step.clock.learning_rate));
+        let DenseState { weights, first, second } = &mut state.dense;
+        let parameters = weights.iter_mut().zip(first).zip(second).zip(gradients);
+        let chunks = parameters.flat_map(|(((weights, first), second), gradient)| {
+            let moments = first.chunks_mut(VALUES_PER_TASK).zip(second.chunks_mut(VALUES_PER_TASK));
+            weights.chunks_mut(VALUES_PER_TASK).zip(moments).zip(gradient.chunks(VALUES_PER_TASK))
+        });
+        let mut tasks: Vec<_> = chunks.collect();
+        for_chunks(&mut tasks, 1, |_, task| {
+            let ((weights, (first, second)), gradient) = &mut task[0];
+            vectorized(
+                #[inline(always)]
+                || self.options.update_all(rate, gradient, weights, first, second),
+            );
+        });
     }
 
     fn kernels(&self, _: &Node, _: &Graph, _: &Target) -> Vec<Kernel> {

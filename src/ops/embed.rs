@@ -1,7 +1,7 @@
 //! Embedding lookups and the gradient of the rows they read.
 
-use super::{Arg, Cost, Cpu, Kernel, Op, Operation, TableArg, Target};
-use crate::cpu::{Real, for_chunks, for_row_blocks};
+use super::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Phase, TableArg, Target};
+use crate::cpu::{LANES, Lanes, Real, for_chunks};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value.
@@ -44,25 +44,36 @@ impl Operation for Embed {
         Cost::of(node, graph, batch, flops).plus_bytes(4 * (values + batch * (self.fields + 1)))
     }
 
-    fn run<T: Real>(&self, cpu: &Cpu<'_, T>, outputs: &mut [Vec<T>]) {
-        let width = self.fields * self.width;
-        let weights = &cpu.tables[self.table].weights;
-        for_row_blocks(&mut outputs[0][..cpu.rows() * width], width, |first, block| {
-            for (i, out) in block.chunks_exact_mut(width).enumerate() {
-                let source = cpu.order()[first + i] as usize;
-                for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
-                    let field = &cpu.layout[self.table].fields[f];
-                    let row = cpu.source.ids[source * cpu.source.fields + field.column] as usize;
-                    out.copy_from_slice(&weights[row * self.width..][..self.width]);
-                    if let Some(column) = field.value {
-                        let value = T::of(f64::from(cpu.source.values[source * cpu.source.value_count + column]));
-                        for x in out {
-                            *x *= value;
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        let step = block.step;
+        let table = &block.tables[self.table];
+        let first = block.first();
+        let count = block.count();
+        let out = block.output(0);
+        if count < LANES {
+            out.fill(Lanes::zero());
+        }
+        for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
+            let field = &step.layout[self.table].fields[f];
+            for lane in 0..count {
+                let source = step.order()[first + lane] as usize;
+                let row = step.source.ids[source * step.source.fields + field.column] as usize;
+                let weights = &table.weights[row * self.width..][..self.width];
+                match field.value {
+                    None => {
+                        for (x, &w) in out.iter_mut().zip(weights) {
+                            x.0[lane] = w;
+                        }
+                    }
+                    Some(column) => {
+                        let value = T::of(f64::from(step.source.values[source * step.source.value_count + column]));
+                        for (x, &w) in out.iter_mut().zip(weights) {
+                            x.0[lane] = w * value;
                         }
                     }
                 }
             }
-        });
+        }
     }
 
     fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
@@ -148,29 +159,32 @@ impl Operation for EmbedGrad {
         Cost::of(node, graph, batch, lookups * self.width).plus_bytes(8 * lookups)
     }
 
-    fn run<T: Real>(&self, cpu: &Cpu<'_, T>, outputs: &mut [Vec<T>]) {
-        let keys = cpu.schedule.keys[self.table];
-        let count = cpu.words[keys.count] as usize;
-        let starts = &cpu.words[keys.starts..];
-        let positions = &cpu.words[keys.positions..];
-        let fields = &cpu.layout[self.table].fields;
-        for_chunks(&mut outputs[0][..count * self.width], ROWS_PER_TASK * self.width, |chunk, block| {
-            for (i, out) in block.chunks_exact_mut(self.width).enumerate() {
+    fn phase(&self) -> Phase {
+        Phase::Sums
+    }
+
+    fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
+        let step = batch.step;
+        let keys = step.schedule.keys[self.table];
+        let count = step.words[keys.count] as usize;
+        let starts = &step.words[keys.starts..];
+        let positions = &step.words[keys.positions..];
+        let fields = &step.layout[self.table].fields;
+        let dx = batch.tensor(0);
+        for_chunks(&mut outputs[0][..count * self.width], ROWS_PER_TASK * self.width, |chunk, rows| {
+            for (i, out) in rows.chunks_exact_mut(self.width).enumerate() {
                 out.fill(T::zero());
                 let u = chunk * ROWS_PER_TASK + i;
                 for &position in &positions[starts[u] as usize..starts[u + 1] as usize] {
-                    let position = position as usize;
-                    let dx = &cpu.inputs[0][position * self.width..][..self.width];
-                    if let Some(column) = fields[position % self.fields].value {
-                        let source = cpu.order()[position / self.fields] as usize;
-                        let value = T::of(f64::from(cpu.source.values[source * cpu.source.value_count + column]));
-                        for (sum, &d) in out.iter_mut().zip(dx) {
-                            *sum += value * d;
-                        }
-                    } else {
-                        for (sum, &d) in out.iter_mut().zip(dx) {
-                            *sum += d;
-                        }
+                    let (sample, field) = (position as usize / self.fields, position as usize % self.fields);
+                    let dx = &dx.block(sample / LANES)[field * self.width..][..self.width];
+                    let lane = sample % LANES;
+                    let value = fields[field].value.map_or(T::one(), |column| {
+                        let source = step.order()[sample] as usize;
+                        T::of(f64::from(step.source.values[source * step.source.value_count + column]))
+                    });
+                    for (sum, d) in out.iter_mut().zip(dx) {
+                        *sum += value * d.0[lane];
                     }
                 }
             }

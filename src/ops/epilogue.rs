@@ -1,7 +1,7 @@
 //! What a product does to its result before storing it: activation and dropout.
 
-use super::{Clock, Kernel};
-use crate::cpu::{Real, sigmoid};
+use super::{Clock, Gate, Kernel};
+use crate::cpu::{Lanes, Real, sigmoid};
 
 /// Elementwise function at the end of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,15 @@ impl Epilogue {
         Self { dropout: 0.0, salt: 0, ..self }
     }
 
+    /// The derivative, from what the epilogue stored; `None` for the identity.
+    pub fn gate(self) -> Option<Gate> {
+        match self.activation {
+            Activation::None => None,
+            Activation::Relu => Some(Gate::Relu { scale: 1.0 / (1.0 - self.dropout) }),
+            Activation::Sigmoid => Some(Gate::Sigmoid),
+        }
+    }
+
     /// Adds the constants of `shaders/common/epilogue.wgsl`.
     pub(super) fn constants(self, kernel: Kernel) -> Kernel {
         kernel
@@ -57,20 +66,36 @@ impl Epilogue {
             .with("DROPOUT_SALT", self.salt as usize)
     }
 
-    /// The stored value of `x`, `index` being its place in the tensor.
+    /// Applies it to columns `column..` of the block of samples from `first_row` on, of a tensor `width` columns wide.
     #[inline(always)]
-    pub(super) fn apply<T: Real>(self, x: T, index: usize, clock: &Clock) -> T {
-        let y = match self.activation {
-            Activation::None => x,
-            Activation::Relu => x.max(T::zero()),
-            Activation::Sigmoid => sigmoid(x),
-        };
-        if self.dropout == 0.0 {
-            y
-        } else if uniform(clock.seed, clock.step, self.salt, index as u32) < self.dropout as f32 {
-            T::zero()
-        } else {
-            y * T::of(1.0 / (1.0 - self.dropout))
+    pub(super) fn apply<T: Real>(
+        self,
+        values: &mut [Lanes<T>],
+        first_row: usize,
+        width: usize,
+        column: usize,
+        clock: &Clock,
+    ) {
+        for value in values.iter_mut() {
+            *value = match self.activation {
+                Activation::None => *value,
+                Activation::Relu => value.map(|x| x.max(T::zero())),
+                Activation::Sigmoid => value.map(sigmoid),
+            };
+        }
+        if self.dropout > 0.0 {
+            self.drop(values, first_row, width, column, clock);
+        }
+    }
+
+    fn drop<T: Real>(self, values: &mut [Lanes<T>], first_row: usize, width: usize, column: usize, clock: &Clock) {
+        let kept = T::of(1.0 / (1.0 - self.dropout));
+        for (i, value) in values.iter_mut().enumerate() {
+            for (lane, value) in value.0.iter_mut().enumerate() {
+                let index = ((first_row + lane) * width + column + i) as u32;
+                let dropped = uniform(clock.seed, clock.step, self.salt, index) < self.dropout as f32;
+                *value = if dropped { T::zero() } else { *value * kept };
+            }
         }
     }
 }

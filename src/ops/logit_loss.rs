@@ -1,7 +1,7 @@
 //! Binary cross entropy on logits, loss and gradient in one.
 
-use super::{Arg, Cost, Cpu, Kernel, Op, Operation, Target};
-use crate::cpu::{Real, log1p_exp, sigmoid};
+use super::{Arg, Block, Cost, Kernel, Op, Operation, Target};
+use crate::cpu::{Lanes, Real, log1p_exp, sigmoid};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// What a column of logits should say.
@@ -64,26 +64,27 @@ impl Operation for LogitLoss {
         Cost::of(node, graph, batch, 8 * batch * self.columns.len())
     }
 
-    fn run<T: Real>(&self, cpu: &Cpu<'_, T>, outputs: &mut [Vec<T>]) {
-        let width = self.columns.len();
-        let mut log = cpu.losses.lock().expect("no thread panics while it logs");
-        let log_width = log.len() / LOSS_LANES;
-        let inverse_rows = T::one() / T::of(cpu.rows() as f64);
+    fn is_loss(&self) -> bool {
+        true
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        let logits = block.columns(0);
+        let inverse_rows = T::one() / T::of(block.step.rows() as f64);
         for (col, column) in self.columns.iter().enumerate() {
-            let mut sums = [T::zero(); LOSS_LANES];
-            for row in 0..cpu.rows() {
-                let t = cpu.inputs[0][row * width + col];
+            let (mut losses, mut gradients) = (Lanes::zero(), Lanes::zero());
+            for lane in 0..block.count() {
+                let t = logits[col].0[lane];
                 let target = match column.target {
-                    LossTarget::Label => T::of(f64::from(cpu.source.labels[cpu.order()[row] as usize])),
+                    LossTarget::Label => block.label(lane),
                     LossTarget::One => T::one(),
                     LossTarget::Zero => T::zero(),
                 };
-                sums[row % LOSS_LANES] += log1p_exp(t) - t * target;
-                outputs[0][row * width + col] = T::of(column.weight) * inverse_rows * (sigmoid(t) - target);
+                losses.0[lane] = log1p_exp(t) - t * target;
+                gradients.0[lane] = T::of(column.weight) * inverse_rows * (sigmoid(t) - target);
             }
-            for (lane, sum) in sums.into_iter().enumerate() {
-                log[lane * log_width + self.first_column + col] = sum;
-            }
+            *block.log(self.first_column + col) = losses;
+            block.output(0)[col] = gradients;
         }
     }
 

@@ -3,138 +3,56 @@
 //! To add one: write its file here and its shader under `shaders/`, and add a line to the list below (and to the list
 //! in `shaders.rs`).
 
-mod combine;
+mod affine;
+mod affine_kernel;
+mod context;
 mod cost;
 mod dense_adam;
+mod discriminate;
 mod embed;
 mod epilogue;
 mod kernel;
-mod linear;
-mod linear_grad;
 mod logit_loss;
 mod low_rank;
 mod row_adam;
 mod shaders;
 mod store_logits;
-mod sum_rows;
+mod view;
+mod weight_grads;
 mod weighted;
 mod weighted_grad;
+mod weighted_kernel;
 
-pub use combine::{Combine, Gate, Piece, RowMap};
+pub use affine::{Affine, Draft, Item, Part, Source, Term};
+pub use context::{AdamOptions, Batch, Block, DenseState, ModelState, SourceView, StepView, TableState, Value};
 pub use cost::Cost;
 pub use dense_adam::DenseAdam;
+pub use discriminate::{Discriminate, Pairing};
 pub use embed::{Embed, EmbedGrad, MOST_FIELDS_WITH_NUMERIC};
 pub use epilogue::{Activation, Epilogue};
 pub use kernel::{Arg, Clock, Kernel, TableArg, Target, Threads};
-pub use linear::Linear;
-pub use linear_grad::{LinearGradInput, LinearGradWeights};
 pub use logit_loss::{LOSS_LANES, LogitLoss, LossColumn, LossTarget};
-pub use low_rank::{LowRank, LowRankGrad, Side};
+pub use low_rank::{Factor, LowRank, LowRankGrad};
 pub use row_adam::{RowAdam, RowSweep};
 pub use shaders::{SHADERS, import_text, shader_text};
 pub use store_logits::StoreLogits;
-pub use sum_rows::SumRows;
+pub use view::{Gate, RowMap, View};
+pub use weight_grads::{GradItem, WeightGrads};
 pub use weighted::{Blocks, Repeat, WeightedLinear};
-pub use weighted_grad::{WeightedLinearGrad, WeightedLinearGradWeights};
-
-use std::sync::Mutex;
+pub use weighted_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
 
 use crate::cpu::Real;
-use crate::graph::{Graph, Node, Schedule, Shape, Table, TensorId};
+use crate::graph::{Graph, Node, Shape, TensorId};
 
-/// Adam's constants (Kingma and Ba 2015), ε outside the bias correction as in TensorFlow.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamOptions {
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the square root of the second moment.
-    pub epsilon: f64,
-    /// L2 factor: `l2 · w` is added to the gradient.
-    pub l2: f64,
-}
-
-/// An embedding table's state on the CPU.
-#[derive(Clone, Debug)]
-pub struct TableState<T> {
-    /// rows × width.
-    pub weights: Vec<T>,
-    /// First moments, rows × width.
-    pub first: Vec<T>,
-    /// Second moments, rows × width.
-    pub second: Vec<T>,
-}
-
-/// The dense parameters' state on the CPU, one vector per parameter.
-#[derive(Clone, Debug, Default)]
-pub struct DenseState<T> {
-    /// Values.
-    pub weights: Vec<Vec<T>>,
-    /// First moments.
-    pub first: Vec<Vec<T>>,
-    /// Second moments.
-    pub second: Vec<Vec<T>>,
-}
-
-/// Everything that training changes, on the CPU.
-#[derive(Clone, Debug, Default)]
-pub struct ModelState<T> {
-    /// Dense parameters.
-    pub dense: DenseState<T>,
-    /// Embedding tables.
-    pub tables: Vec<TableState<T>>,
-}
-
-/// Data rows an operation may read on the CPU; `order` of the step's slot says which.
-#[derive(Clone, Copy, Debug)]
-pub struct SourceView<'a> {
-    /// Table rows, one per sample and field.
-    pub ids: &'a [u32],
-    /// Fields of a sample in `ids`.
-    pub fields: usize,
-    /// Multipliers of numeric fields.
-    pub values: &'a [f32],
-    /// Numeric fields of a sample in `values`.
-    pub value_count: usize,
-    /// Labels, one per sample.
-    pub labels: &'a [f32],
-}
-
-/// What an operation sees when it runs on the CPU.
-pub struct Cpu<'a, T> {
-    /// The step's numbers, the very struct that shaders read.
-    pub clock: &'a Clock,
-    /// The tensors the node reads: the step's rows of those that have the batch's.
-    pub inputs: &'a [&'a [T]],
-    /// Their shapes.
-    pub shapes: &'a [Shape],
-    /// Embedding tables; empty while one is being updated.
-    pub tables: &'a [TableState<T>],
-    /// The graph's tables, for their layout.
-    pub layout: &'a [Table],
-    /// Layout of the slot.
-    pub schedule: &'a Schedule,
-    /// The step's slot.
-    pub words: &'a [u32],
-    /// The data.
-    pub source: SourceView<'a>,
-    /// Where losses are logged: [`LOSS_LANES`] × columns.
-    pub losses: &'a Mutex<Vec<T>>,
-    /// Where predictions are stored.
-    pub results: &'a Mutex<Vec<f32>>,
-}
-
-impl<T> Cpu<'_, T> {
-    /// Samples in this step.
-    pub fn rows(&self) -> usize {
-        self.clock.rows as usize
-    }
-
-    /// For each sample its row in the data.
-    pub fn order(&self) -> &[u32] {
-        &self.words[self.schedule.order..][..self.rows()]
-    }
+/// When an operation runs within a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Sample by sample: [`Operation::run`].
+    Samples,
+    /// Once all samples are computed, summing over them: [`Operation::reduce`].
+    Sums,
+    /// At the end, changing the model's state: [`Operation::update`].
+    Update,
 }
 
 /// What every operation says of itself.
@@ -161,12 +79,37 @@ pub trait Operation {
     /// Floating-point operations and bytes of memory it moves for `batch` samples.
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost;
 
-    /// Computes the outputs on the CPU. Outputs hold room for a whole batch; only the step's rows need be written.
-    fn run<T: Real>(&self, cpu: &Cpu<'_, T>, outputs: &mut [Vec<T>]);
+    /// When it runs.
+    fn phase(&self) -> Phase {
+        Phase::Samples
+    }
 
-    /// Updates the model's state on the CPU, for operations that do.
-    fn update<T: Real>(&self, cpu: &Cpu<'_, T>, state: &mut ModelState<T>) {
-        let _ = (cpu, state);
+    /// Whether it is a term of the loss: it computes the gradients of its inputs itself, and backward passes begin here.
+    fn is_loss(&self) -> bool {
+        false
+    }
+
+    /// The inputs of which it reads rows of other samples than the one it computes.
+    fn shuffled_inputs(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// Computes one block of samples on the CPU; for operations of [`Phase::Samples`].
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        let _ = block;
+        unreachable!("{} does not run by samples", self.name());
+    }
+
+    /// Sums over the samples on the CPU; for operations of [`Phase::Sums`].
+    fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
+        let _ = (batch, outputs);
+        unreachable!("{} does not sum over samples", self.name());
+    }
+
+    /// Updates the model's state on the CPU, `gradients` being the inputs; for operations of [`Phase::Update`].
+    fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
+        let _ = (step, gradients, state);
+        unreachable!("{} updates nothing", self.name());
     }
 
     /// The dispatches that compute it on a GPU.
@@ -204,11 +147,23 @@ macro_rules! operations {
             fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
                 match self { $(Self::$name(op) => op.cost(node, graph, batch),)* }
             }
-            fn run<T: Real>(&self, cpu: &Cpu<'_, T>, outputs: &mut [Vec<T>]) {
-                match self { $(Self::$name(op) => op.run(cpu, outputs),)* }
+            fn phase(&self) -> Phase {
+                match self { $(Self::$name(op) => op.phase(),)* }
             }
-            fn update<T: Real>(&self, cpu: &Cpu<'_, T>, state: &mut ModelState<T>) {
-                match self { $(Self::$name(op) => op.update(cpu, state),)* }
+            fn is_loss(&self) -> bool {
+                match self { $(Self::$name(op) => op.is_loss(),)* }
+            }
+            fn shuffled_inputs(&self) -> Vec<usize> {
+                match self { $(Self::$name(op) => op.shuffled_inputs(),)* }
+            }
+            fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+                match self { $(Self::$name(op) => op.run(block),)* }
+            }
+            fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
+                match self { $(Self::$name(op) => op.reduce(batch, outputs),)* }
+            }
+            fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
+                match self { $(Self::$name(op) => op.update(step, gradients, state),)* }
             }
             fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
                 match self { $(Self::$name(op) => op.kernels(node, graph, target),)* }
@@ -220,17 +175,15 @@ macro_rules! operations {
 operations! {
     Embed,
     EmbedGrad,
-    Linear,
-    LinearGradInput,
-    LinearGradWeights,
+    Affine,
+    WeightGrads,
     WeightedLinear,
     WeightedLinearGrad,
     WeightedLinearGradWeights,
     LowRank,
     LowRankGrad,
-    SumRows,
-    Combine,
     LogitLoss,
+    Discriminate,
     StoreLogits,
     DenseAdam,
     RowAdam,

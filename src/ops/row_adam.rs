@@ -1,8 +1,9 @@
 //! Adam on the embedding rows a batch read, and on the others where every row is to move.
 
-use super::{AdamOptions, Arg, Cost, Cpu, Kernel, ModelState, Op, Operation, TableArg, Target};
-use crate::cpu::{Real, for_chunks};
+use super::{AdamOptions, Arg, Cost, Kernel, ModelState, Op, Operation, Phase, StepView, TableArg, Target};
+use crate::cpu::{Real, for_chunks, vectorized};
 use crate::graph::{Graph, Node, Shape};
+use rayon::prelude::*;
 
 /// Row-wise (lazy) Adam: values and moments move only in rows that the batch read; the bias correction goes by the
 /// global step.
@@ -42,22 +43,32 @@ impl Operation for RowAdam {
         Cost { flops: 12 * values as u64, bytes: 7 * 4 * values as u64 }
     }
 
-    fn run<T: Real>(&self, _: &Cpu<'_, T>, _: &mut [Vec<T>]) {}
+    fn phase(&self) -> Phase {
+        Phase::Update
+    }
 
-    fn update<T: Real>(&self, cpu: &Cpu<'_, T>, state: &mut ModelState<T>) {
-        let keys = cpu.schedule.keys[self.table];
-        let count = cpu.words[keys.count] as usize;
-        let rate = T::of(f64::from(cpu.clock.learning_rate));
+    fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
+        let keys = step.schedule.keys[self.table];
+        let count = step.words[keys.count] as usize;
+        let rate = T::of(f64::from(step.clock.learning_rate));
         let table = &mut state.tables[self.table];
-        for (u, gradient) in cpu.inputs[0].chunks_exact(self.width).enumerate().take(count) {
-            let at = cpu.words[keys.unique + u] as usize * self.width;
-            let weights = &mut table.weights[at..at + self.width];
-            let first = &mut table.first[at..at + self.width];
-            let second = &mut table.second[at..at + self.width];
-            for (i, &g) in gradient.iter().enumerate() {
-                self.options.update(g, rate, &mut weights[i], &mut first[i], &mut second[i]);
-            }
-        }
+        let unique = &step.words[keys.unique..][..count];
+        let tasks = split(unique, self.width, [&mut table.weights, &mut table.first, &mut table.second]);
+        tasks.into_par_iter().with_max_len(1).for_each(|(number, first_row, [weights, first, second])| {
+            let rows = &unique[number * ROWS_PER_UPDATE..][..ROWS_PER_UPDATE.min(count - number * ROWS_PER_UPDATE)];
+            let gradients = &gradients[0][number * ROWS_PER_UPDATE * self.width..];
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (&row, gradient) in rows.iter().zip(gradients.chunks_exact(self.width)) {
+                        let at = (row as usize - first_row) * self.width;
+                        let range = at..at + self.width;
+                        let (m, v) = (&mut first[range.clone()], &mut second[range.clone()]);
+                        self.options.update_all(rate, gradient, &mut weights[range], m, v);
+                    }
+                },
+            );
+        });
     }
 
     fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
@@ -76,6 +87,29 @@ impl Operation for RowAdam {
             })
             .collect()
     }
+}
+
+/// Rows one task updates.
+const ROWS_PER_UPDATE: usize = 256;
+
+/// The parts of a table's three arrays that hold each [`ROWS_PER_UPDATE`] of the sorted rows: number of the task, its
+/// first row, the parts.
+fn split<'a, T>(rows: &[u32], width: usize, mut rest: [&'a mut [T]; 3]) -> Vec<(usize, usize, [&'a mut [T]; 3])> {
+    let mut done = 0;
+    rows.chunks(ROWS_PER_UPDATE)
+        .enumerate()
+        .map(|(number, rows)| {
+            let (first, end) = (rows[0] as usize, rows[rows.len() - 1] as usize + 1);
+            let parts = std::mem::take(&mut rest).map(|part| {
+                let (part, rest) = part[(first - done) * width..].split_at_mut((end - first) * width);
+                (part, rest)
+            });
+            done = end;
+            let [(w, w_rest), (m, m_rest), (v, v_rest)] = parts;
+            rest = [w_rest, m_rest, v_rest];
+            (number, first, [w, m, v])
+        })
+        .collect()
 }
 
 /// The rest of dense Adam (`embedding_adam = "dense"`): every row that the batch did not read moves too, as if its
@@ -113,12 +147,14 @@ impl Operation for RowSweep {
         Cost { flops: 12 * values as u64, bytes: 6 * 4 * values as u64 }
     }
 
-    fn run<T: Real>(&self, _: &Cpu<'_, T>, _: &mut [Vec<T>]) {}
+    fn phase(&self) -> Phase {
+        Phase::Update
+    }
 
-    fn update<T: Real>(&self, cpu: &Cpu<'_, T>, state: &mut ModelState<T>) {
-        let keys = cpu.schedule.keys[self.table];
-        let unique = &cpu.words[keys.unique..][..cpu.words[keys.count] as usize];
-        let rate = T::of(f64::from(cpu.clock.learning_rate));
+    fn update<T: Real>(&self, step: &StepView<'_>, _: &[&[T]], state: &mut ModelState<T>) {
+        let keys = step.schedule.keys[self.table];
+        let unique = &step.words[keys.unique..][..step.words[keys.count] as usize];
+        let rate = T::of(f64::from(step.clock.learning_rate));
         let table = &mut state.tables[self.table];
         let size = ROWS_PER_TASK * self.width;
         let moments = table.first.chunks_mut(size).zip(table.second.chunks_mut(size));

@@ -1,8 +1,8 @@
 //! MI-DPG's weighted layer, out = (ψ(S) ⊙ W) h + b (equation 1), without the B × d_m × d_n matrix.
 
-use super::weighted_grad::{WeightedLinearGrad, WeightedLinearGradWeights};
-use super::{Arg, Combine, Cost, Cpu, Epilogue, Kernel, Op, Operation, Target};
-use crate::cpu::{LANES, Lanes, Real, for_chunks, transpose_rows, vectorized};
+use super::weighted_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
+use super::{Affine, Arg, Block, Cost, Epilogue, Kernel, Op, Operation, Target, WeightGrads};
+use crate::cpu::{Lanes, Real, Weights, add_products, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// How ψ repeats the distinct values over the weight.
@@ -50,6 +50,24 @@ impl Blocks {
         self.inputs / self.col_groups
     }
 
+    /// The row group of output `m`.
+    pub fn row_group(&self, m: usize) -> usize {
+        match self.repeat {
+            Repeat::Interleave => m / self.rows_per_group(),
+            Repeat::Tile => m % self.row_groups,
+        }
+    }
+
+    /// From one output of a row group to the next.
+    pub fn row_step(&self) -> usize {
+        if self.repeat == Repeat::Interleave { 1 } else { self.row_groups }
+    }
+
+    /// From one input of a column group to the next.
+    pub fn col_step(&self) -> usize {
+        if self.repeat == Repeat::Interleave { 1 } else { self.col_groups }
+    }
+
     /// The layer's output that is member `i` of row group `group`.
     #[inline(always)]
     pub fn row(&self, group: usize, i: usize) -> usize {
@@ -88,9 +106,9 @@ impl Blocks {
             .with("ROW_GROUPS", self.row_groups)
             .with("COL_GROUPS", self.col_groups)
             .with("ROW_BASE", if interleave { rows } else { 1 })
-            .with("ROW_STEP", if interleave { 1 } else { self.row_groups })
+            .with("ROW_STEP", self.row_step())
             .with("COL_BASE", if interleave { cols } else { 1 })
-            .with("COL_STEP", if interleave { 1 } else { self.col_groups })
+            .with("COL_STEP", self.col_step())
             .with("S_ROW_STEP", if self.transposed { 1 } else { self.col_groups })
             .with("S_COL_STEP", if self.transposed { self.row_groups } else { 1 })
             .with("ROW_TILE", rows.min(TILE))
@@ -142,12 +160,12 @@ impl Operation for WeightedLinear {
     fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
         let Some(dy) = grads[0] else { return vec![None; 4] };
         let [h, s, w, _] = node.inputs[..] else { unreachable!("four inputs") };
-        let dz = Combine::through(graph, &node.name, dy, node.outputs[0], self.epilogue);
-        let inputs = WeightedLinearGrad { blocks: self.blocks, scale: self.scale };
-        let weights = WeightedLinearGradWeights { blocks: self.blocks, scale: self.scale };
-        let first = graph.add(&node.name, inputs, &[dz, h, s, w]);
-        let second = graph.add(&node.name, weights, &[dz, h, s]);
-        first.into_iter().chain(second).map(Some).collect()
+        let dz = Affine::through(graph, &node.name, dy, node.outputs[0], self.epilogue);
+        let weighted = Weighted { blocks: self.blocks, scale: self.scale };
+        let first = graph.add(&node.name, WeightedLinearGrad { weighted, adds: false }, &[dz, h, s, w]);
+        let second = graph.add(&node.name, WeightedLinearGradWeights { items: vec![weighted] }, &[dz, h, s]);
+        let bias = graph.add(&node.name, WeightGrads::sums(1, self.blocks.outputs), &[dz]);
+        first.into_iter().chain(second).chain(bias).map(Some).collect()
     }
 
     fn inference(&self) -> Op {
@@ -159,14 +177,23 @@ impl Operation for WeightedLinear {
         Cost::of(node, graph, batch, 2 * batch * outputs * (inputs + col_groups))
     }
 
-    fn run<T: Real>(&self, cpu: &Cpu<'_, T>, outputs: &mut [Vec<T>]) {
-        let width = self.blocks.outputs;
-        for_chunks(&mut outputs[0][..cpu.rows() * width], LANES * width, |block, out| {
-            vectorized(
-                #[inline(always)]
-                || self.forward(cpu, block * LANES, out),
-            );
-        });
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        vectorized(
+            #[inline(always)]
+            || {
+                let members = self.blocks.rows_per_group();
+                for group in 0..self.blocks.row_groups {
+                    for first in (0..members).step_by(TILE) {
+                        match members - first {
+                            1 => self.tile::<T, 1>(block, group, first),
+                            2 => self.tile::<T, 2>(block, group, first),
+                            3 => self.tile::<T, 3>(block, group, first),
+                            _ => self.tile::<T, TILE>(block, group, first),
+                        }
+                    }
+                }
+            },
+        );
     }
 
     fn kernels(&self, _: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
@@ -183,58 +210,37 @@ impl Operation for WeightedLinear {
 }
 
 impl WeightedLinear {
-    /// Up to [`LANES`] samples from `first` on, side by side.
+    /// The outputs `first..first + R` of row group `group`, for a block of samples.
     #[inline(always)]
-    fn forward<T: Real>(&self, cpu: &Cpu<'_, T>, first: usize, out: &mut [T]) {
+    fn tile<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, group: usize, first: usize) {
         let blocks = self.blocks;
-        let (dm, dn) = (blocks.outputs, blocks.inputs);
-        let count = out.len() / dm;
-        let mut h = vec![Lanes::zero(); dn];
-        let mut s = vec![Lanes::zero(); blocks.len()];
-        transpose_rows(&cpu.inputs[0][first * dn..][..count * dn], dn, &mut h);
-        transpose_rows(&cpu.inputs[1][first * blocks.len()..][..count * blocks.len()], blocks.len(), &mut s);
-        let (w, bias) = (cpu.inputs[2], cpu.inputs[3]);
+        let (h, s, weights, bias) = (block.columns(0), block.columns(1), block.matrix(2), block.matrix(3));
         let scale = T::of(self.scale);
-        let mut scaled = vec![Lanes::zero(); dn];
-        for group in 0..blocks.row_groups {
-            // h as this row group sees it; shared by the group's outputs.
-            for c in 0..blocks.col_groups {
-                let s = s[blocks.value(group, c)];
-                for j in 0..blocks.cols_per_group() {
-                    let n = blocks.col(c, j);
-                    scaled[n] = s.times(h[n]);
-                }
-            }
-            let mut store = |m: usize, sum: Lanes<T>| {
-                for lane in 0..count {
-                    let z = scale * sum.0[lane] + bias[m];
-                    out[lane * dm + m] = self.epilogue.apply(z, (first + lane) * dm + m, cpu.clock);
-                }
+        let mut sums = [Lanes::zero(); R];
+        for c in 0..blocks.col_groups {
+            let s = s[blocks.value(group, c)].map(|s| scale * s);
+            let w = Weights {
+                values: weights,
+                start: blocks.row(group, first) * blocks.inputs + blocks.col(c, 0),
+                row_step: blocks.row_step() * blocks.inputs,
+                inner_step: blocks.col_step(),
             };
-            let members = blocks.rows_per_group();
-            let mut i = 0;
-            while i + TILE <= members {
-                let m: [usize; TILE] = std::array::from_fn(|t| blocks.row(group, i + t));
-                let rows = m.map(|m| &w[m * dn..][..dn]);
-                let mut sums = [Lanes::zero(); TILE];
-                for (n, &x) in scaled.iter().enumerate() {
-                    for t in 0..TILE {
-                        sums[t].add_scaled(rows[t][n], x);
-                    }
-                }
-                for t in 0..TILE {
-                    store(m[t], sums[t]);
-                }
-                i += TILE;
-            }
-            for i in i..members {
-                let m = blocks.row(group, i);
-                let mut sum = Lanes::zero();
-                for (&w, &x) in w[m * dn..][..dn].iter().zip(&scaled) {
-                    sum.add_scaled(w, x);
-                }
-                store(m, sum);
-            }
+            let h = h[blocks.col(c, 0)..].iter().step_by(blocks.col_step()).take(blocks.cols_per_group());
+            add_products(
+                &mut sums,
+                h.map(
+                    #[inline(always)]
+                    |h| s.times(*h),
+                ),
+                w,
+            );
+        }
+        let row = blocks.row(group, first);
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let m = row + i * blocks.row_step();
+            *sum = sum.plus(Lanes::splat(bias[m]));
+            self.epilogue.apply(std::slice::from_mut(sum), block.first(), blocks.outputs, m, block.clock);
+            block.output(0)[m] = *sum;
         }
     }
 }

@@ -1,21 +1,32 @@
 //! Gradients of the weighted layer, without the B × d_m × d_n matrix.
 
-use super::linear_grad::column_sums;
+use rayon::prelude::*;
+
 use super::weighted::{Blocks, TILE};
-use super::{Arg, Cost, Cpu, Kernel, Op, Operation, Target};
-use crate::cpu::{LANES, Lanes, Real, for_chunks, transpose_rows, vectorized};
+use super::{Batch, Block, Cost, Kernel, Op, Operation, Phase, Target};
+use crate::cpu::{Lanes, Real, Weights, add_products, vectorized};
 use crate::graph::{Graph, Node, Shape};
+
+/// A weighting: who shares a value of S, and the factor of S.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighted {
+    /// Who shares a value.
+    pub blocks: Blocks,
+    /// Factor of S.
+    pub scale: f64,
+}
 
 /// dh and dS together: with y[r,n] = Σ_{m in group r} W[m,n] dz[m],
 /// dh[n] = scale · Σ_r S[r,c(n)] y[r,n] and dS[r,c] = scale · Σ_{n in group c} h[n] y[r,n].
 ///
-/// Inputs: dz [B, d_m], h [B, d_n], S [B, d_r·d_c], W [d_m, d_n]. Outputs: dh [B, d_n], dS [B, d_r·d_c].
+/// Inputs: dz [B, d_m], h [B, d_n], S [B, d_r·d_c], W [d_m, d_n], and if `adds` what else S receives, which is added
+/// to dS. Outputs: dh [B, d_n], dS [B, d_r·d_c].
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightedLinearGrad {
-    /// Who shares a value of S.
-    pub blocks: Blocks,
-    /// Factor of S.
-    pub scale: f64,
+    /// The weighting.
+    pub weighted: Weighted,
+    /// Whether there is a fifth input.
+    pub adds: bool,
 }
 
 impl Operation for WeightedLinearGrad {
@@ -24,7 +35,7 @@ impl Operation for WeightedLinearGrad {
     }
 
     fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
-        vec![Shape::batch(self.blocks.inputs), Shape::batch(self.blocks.len())]
+        vec![Shape::batch(self.weighted.blocks.inputs), Shape::batch(self.weighted.blocks.len())]
     }
 
     fn inference(&self) -> Op {
@@ -32,91 +43,86 @@ impl Operation for WeightedLinearGrad {
     }
 
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
-        let Blocks { outputs, inputs, row_groups, .. } = self.blocks;
+        let Blocks { outputs, inputs, row_groups, .. } = self.weighted.blocks;
         Cost::of(node, graph, batch, batch * inputs * (2 * outputs + 4 * row_groups))
     }
 
-    fn run<T: Real>(&self, cpu: &Cpu<'_, T>, outputs: &mut [Vec<T>]) {
-        let (dn, values) = (self.blocks.inputs, self.blocks.len());
-        let rows = cpu.rows();
-        let [dh, ds] = outputs else { unreachable!("two outputs") };
-        // One task's block of dS goes with its block of dh: pair them up so that one pass writes both.
-        let mut pairs: Vec<(&mut [T], &mut [T])> =
-            dh[..rows * dn].chunks_mut(LANES * dn).zip(ds[..rows * values].chunks_mut(LANES * values)).collect();
-        for_chunks(&mut pairs, 1, |block, pair| {
-            let (dh, ds) = &mut pair[0];
-            vectorized(
-                #[inline(always)]
-                || self.backward(cpu, block * LANES, dh, ds),
-            );
-        });
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        vectorized(
+            #[inline(always)]
+            || {
+                let values = self.weighted.blocks.len();
+                let add = self.adds.then(|| block.columns(4));
+                let [dh, ds] = block.two_outputs();
+                dh.fill(Lanes::zero());
+                match add {
+                    Some(add) => ds.copy_from_slice(add),
+                    None => ds[..values].fill(Lanes::zero()),
+                }
+                let members = self.weighted.blocks.cols_per_group();
+                for r in 0..self.weighted.blocks.row_groups {
+                    for c in 0..self.weighted.blocks.col_groups {
+                        for first in (0..members).step_by(TILE) {
+                            match members - first {
+                                1 => self.tile::<T, 1>(block, r, c, first),
+                                2 => self.tile::<T, 2>(block, r, c, first),
+                                3 => self.tile::<T, 3>(block, r, c, first),
+                                _ => self.tile::<T, TILE>(block, r, c, first),
+                            }
+                        }
+                    }
+                }
+            },
+        );
     }
 
-    fn kernels(&self, _: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        let threads = target.capacity.div_ceil(4) * self.blocks.col_groups;
-        vec![
-            self.blocks
-                .constants(Kernel::new("weighted_linear_grad", threads))
-                .with("SCALE", self.scale)
-                .bind((0..4).map(Arg::Input))
-                .bind([Arg::Output(0), Arg::Output(1)]),
-        ]
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        super::weighted_kernel::grad(self, node, graph, target)
     }
 }
 
 impl WeightedLinearGrad {
-    /// Up to [`LANES`] samples from `first` on, side by side.
+    /// What row group `r` and the inputs `first..first + N` of column group `c` add to dh and dS.
     #[inline(always)]
-    fn backward<T: Real>(&self, cpu: &Cpu<'_, T>, first: usize, dh_out: &mut [T], ds_out: &mut [T]) {
-        let blocks = self.blocks;
-        let (dm, dn, values) = (blocks.outputs, blocks.inputs, blocks.len());
-        let count = dh_out.len() / dn;
-        let load = |input: usize, width: usize| {
-            let mut lanes = vec![Lanes::zero(); width];
-            transpose_rows(&cpu.inputs[input][first * width..][..count * width], width, &mut lanes);
-            lanes
+    fn tile<T: Real, const N: usize>(&self, block: &mut Block<'_, T>, r: usize, c: usize, first: usize) {
+        let Weighted { blocks, scale } = self.weighted;
+        let (dz, h, s, weights) = (block.columns(0), block.columns(1), block.columns(2), block.matrix(3));
+        let w = Weights {
+            values: weights,
+            start: blocks.row(r, 0) * blocks.inputs + blocks.col(c, first),
+            row_step: blocks.col_step(),
+            inner_step: blocks.row_step() * blocks.inputs,
         };
-        let (dz, h, s) = (load(0, dm), load(1, dn), load(2, values));
-        let w = cpu.inputs[3];
-        let scale = T::of(self.scale);
-        let mut dh = vec![Lanes::zero(); dn];
-        for r in 0..blocks.row_groups {
-            for c in 0..blocks.col_groups {
-                let s = s[blocks.value(r, c)];
-                let mut ds = Lanes::zero();
-                for j in 0..blocks.cols_per_group() {
-                    let n = blocks.col(c, j);
-                    let mut y = Lanes::zero();
-                    for i in 0..blocks.rows_per_group() {
-                        let m = blocks.row(r, i);
-                        y.add_scaled(w[m * dn + n], dz[m]);
-                    }
-                    dh[n].add_product(s, y);
-                    ds.add_product(h[n], y);
-                }
-                for lane in 0..count {
-                    ds_out[lane * values + blocks.value(r, c)] = scale * ds.0[lane];
-                }
-            }
+        let dz = dz[blocks.row(r, 0)..].iter().step_by(blocks.row_step()).take(blocks.rows_per_group());
+        let mut y = [Lanes::zero(); N];
+        add_products(&mut y, dz.copied(), w);
+        let value = blocks.value(r, c);
+        let scale = Lanes::splat(T::of(scale));
+        let s = scale.times(s[value]);
+        let [dh, ds] = block.two_outputs();
+        let mut sum = Lanes::zero();
+        for (j, y) in y.into_iter().enumerate() {
+            let n = blocks.col(c, first + j);
+            dh[n].add_product(s, y);
+            sum.add_product(h[n], y);
         }
-        for (n, dh) in dh.iter().enumerate() {
-            for lane in 0..count {
-                dh_out[lane * dn + n] = scale * dh.0[lane];
-            }
-        }
+        ds[value].add_product(scale, sum);
     }
 }
 
-/// dW[m,n] = scale · Σ_b dz[b,m] S[b,r(m),c(n)] h[b,n] and db = Σ_b dz[b].
+/// dW[m,n] = scale · Σ_b dz[b,m] S[b,r(m),c(n)] h[b,n], of one or more layers.
 ///
-/// Inputs: dz [B, d_m], h [B, d_n], S [B, d_r·d_c]. Outputs: dW [d_m, d_n], db [1, d_m].
+/// Inputs: for each layer dz [B, d_m], h [B, d_n], S [B, d_r·d_c]. Outputs: for each dW [d_m, d_n].
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightedLinearGradWeights {
-    /// Who shares a value of S.
-    pub blocks: Blocks,
-    /// Factor of S.
-    pub scale: f64,
+    /// The layers' weightings.
+    pub items: Vec<Weighted>,
 }
+
+/// Rows of dW one task computes.
+const ROWS_PER_TASK: usize = 4;
+/// Blocks of samples summed at a time: their columns stay in the first cache.
+const BLOCKS: usize = 32;
 
 impl Operation for WeightedLinearGradWeights {
     fn name(&self) -> &'static str {
@@ -124,7 +130,7 @@ impl Operation for WeightedLinearGradWeights {
     }
 
     fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
-        vec![Shape::fixed(self.blocks.outputs, self.blocks.inputs), Shape::fixed(1, self.blocks.outputs)]
+        self.items.iter().map(|item| Shape::fixed(item.blocks.outputs, item.blocks.inputs)).collect()
     }
 
     fn inference(&self) -> Op {
@@ -132,108 +138,79 @@ impl Operation for WeightedLinearGradWeights {
     }
 
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
-        let Blocks { outputs, inputs, row_groups, .. } = self.blocks;
-        Cost::of(node, graph, batch, batch * inputs * (2 * outputs + row_groups))
+        let flops = self
+            .items
+            .iter()
+            .map(|Weighted { blocks, .. }| batch * blocks.inputs * (2 * blocks.outputs + blocks.row_groups));
+        Cost::of(node, graph, batch, flops.sum())
     }
 
-    fn run<T: Real>(&self, cpu: &Cpu<'_, T>, outputs: &mut [Vec<T>]) {
-        let blocks = self.blocks;
-        let (dm, dn, rows) = (blocks.outputs, blocks.inputs, cpu.rows());
-        let dz = by_feature(cpu.inputs[0], dm, rows);
-        let h = by_feature(cpu.inputs[1], dn, rows);
-        let s = by_feature(cpu.inputs[2], blocks.len(), rows);
-        // Rows in the order of their groups, so that a task owns a contiguous piece.
-        let mut grouped = vec![T::zero(); dm * dn];
-        for_chunks(&mut grouped, blocks.rows_per_group() * dn, |r, out| {
+    fn phase(&self) -> Phase {
+        Phase::Sums
+    }
+
+    fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
+        let tasks: Vec<(usize, usize, &mut [T])> = outputs
+            .iter_mut()
+            .zip(&self.items)
+            .enumerate()
+            .flat_map(|(index, (values, item))| {
+                let Blocks { outputs, inputs, .. } = item.blocks;
+                let chunks = values[..outputs * inputs].chunks_mut(ROWS_PER_TASK * inputs);
+                chunks.enumerate().map(move |(chunk, out)| (index, chunk * ROWS_PER_TASK, out))
+            })
+            .collect();
+        tasks.into_par_iter().with_max_len(1).for_each(|(index, first, out)| {
             vectorized(
                 #[inline(always)]
-                || group_gradient(blocks, T::of(self.scale), r, &dz, &h, &s, out),
+                || {
+                    out.fill(T::zero());
+                    let blocks = self.items[index].blocks;
+                    let count = out.len() / blocks.inputs;
+                    let group = blocks.row_group(first);
+                    if (first..first + count).all(|m| blocks.row_group(m) == group) {
+                        self.rows::<T, ROWS_PER_TASK>(batch, index, first, out);
+                    } else {
+                        for (i, out) in out.chunks_exact_mut(blocks.inputs).enumerate() {
+                            self.rows::<T, 1>(batch, index, first + i, out);
+                        }
+                    }
+                },
             );
         });
-        for r in 0..blocks.row_groups {
-            for i in 0..blocks.rows_per_group() {
-                let from = (r * blocks.rows_per_group() + i) * dn;
-                outputs[0][blocks.row(r, i) * dn..][..dn].copy_from_slice(&grouped[from..from + dn]);
-            }
-        }
-        column_sums(cpu.inputs[0], &mut outputs[1][..dm]);
     }
 
-    fn kernels(&self, _: &Node, _: &Graph, _: &Target) -> Vec<Kernel> {
-        let threads = self.blocks.row_tiles() * self.blocks.col_tiles();
-        vec![
-            self.blocks
-                .constants(Kernel::new("weighted_linear_grad_weights", threads))
-                .with("SCALE", self.scale)
-                .bind((0..3).map(Arg::Input))
-                .bind([Arg::Output(0), Arg::Output(1)]),
-        ]
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        super::weighted_kernel::grad_weights(self, node, graph, target)
     }
 }
 
-/// All samples of each feature, [`LANES`] at a time: feature f's lanes are `f * blocks..(f + 1) * blocks`.
-fn by_feature<T: Real>(matrix: &[T], width: usize, rows: usize) -> Vec<Lanes<T>> {
-    const FEATURES_PER_TASK: usize = 64;
-    let blocks = rows.div_ceil(LANES);
-    let mut lanes = vec![Lanes::zero(); width * blocks];
-    for_chunks(&mut lanes, FEATURES_PER_TASK * blocks, |chunk, lanes| {
-        let first = chunk * FEATURES_PER_TASK;
-        for block in 0..blocks {
-            let rows = &matrix[block * LANES * width..rows.min((block + 1) * LANES) * width];
-            for (feature, lanes) in lanes.chunks_exact_mut(blocks).enumerate() {
-                for (lane, row) in lanes[block].0.iter_mut().zip(rows.chunks_exact(width)) {
-                    *lane = row[first + feature];
-                }
-            }
-        }
-    });
-    lanes
-}
-
-/// The rows of dW that belong to row group `r`.
-#[inline(always)]
-fn group_gradient<T: Real>(
-    blocks: Blocks,
-    scale: T,
-    r: usize,
-    dz: &[Lanes<T>],
-    h: &[Lanes<T>],
-    s: &[Lanes<T>],
-    out: &mut [T],
-) {
-    const COLS: usize = 2;
-    let dn = blocks.inputs;
-    let count = dz.len() / blocks.outputs;
-    let of = |feature: usize| feature * count..(feature + 1) * count;
-    let members = blocks.rows_per_group();
-    for c in 0..blocks.col_groups {
-        let s = &s[of(blocks.value(r, c))];
-        let mut i = 0;
-        while i < members {
-            let tile = TILE.min(members - i);
-            // Rows beyond the group repeat its last: computed, not stored.
-            let d: [&[Lanes<T>]; TILE] = std::array::from_fn(|t| &dz[of(blocks.row(r, (i + t).min(members - 1)))]);
-            let mut j = 0;
-            while j < blocks.cols_per_group() {
-                let n: [usize; COLS] = std::array::from_fn(|u| blocks.col(c, (j + u).min(blocks.cols_per_group() - 1)));
-                let x: [&[Lanes<T>]; COLS] = n.map(|n| &h[of(n)]);
-                let mut sums = [[Lanes::zero(); COLS]; TILE];
-                for b in 0..count {
-                    for u in 0..COLS {
-                        let weighted = s[b].times(x[u][b]);
-                        for t in 0..TILE {
-                            sums[t][u].add_product(weighted, d[t][b]);
+impl WeightedLinearGradWeights {
+    /// Rows `first..first + R` of dW number `index`, as far as `out` reaches; all of one row group.
+    #[inline(always)]
+    fn rows<T: Real, const R: usize>(&self, batch: &Batch<'_, T>, index: usize, first: usize, out: &mut [T]) {
+        const C: usize = 2;
+        let Weighted { blocks, scale } = self.items[index];
+        let [dz, h, s] = [0, 1, 2].map(|input| batch.tensor(3 * index + input));
+        let (scale, count) = (T::of(scale), out.len() / blocks.inputs);
+        let r = blocks.row_group(first);
+        let members = blocks.cols_per_group();
+        for start in (0..batch.blocks()).step_by(BLOCKS) {
+            let range = start..batch.blocks().min(start + BLOCKS);
+            for c in 0..blocks.col_groups {
+                for member in (0..members).step_by(C) {
+                    // Beyond the end the last is computed again, and not stored.
+                    let rows = std::array::from_fn(|i| first + i.min(count - 1));
+                    let cols: [usize; C] = std::array::from_fn(|j| blocks.col(c, (member + j).min(members - 1)));
+                    let value = Some((s, blocks.value(r, c)));
+                    let sums: [[T; C]; R] = dz.pair_sums(rows, h, cols, value, range.clone());
+                    for (out, sums) in out.chunks_exact_mut(blocks.inputs).zip(&sums) {
+                        for (&n, &sum) in cols.iter().zip(sums).take(members - member) {
+                            out[n] += scale * sum;
                         }
                     }
                 }
-                for (t, sums) in sums.iter().enumerate().take(tile) {
-                    for (u, sum) in sums.iter().enumerate() {
-                        out[(i + t) * dn + n[u]] = scale * sum.total();
-                    }
-                }
-                j += COLS;
             }
-            i += TILE;
         }
     }
 }

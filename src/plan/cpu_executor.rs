@@ -1,21 +1,28 @@
 //! Replays plans on the CPU, in f32 for users and in f64 for gradient checks.
 
-use std::sync::Mutex;
+use rayon::prelude::*;
 
 use super::chunk::predict_in_chunks;
+use super::cpu_layout::{Layout, Slot};
 use super::executor::mean_losses;
-use super::{Chunk, Error, Executor, Feeder, Place, Plan, Source, StepLosses};
-use crate::cpu::Real;
-use crate::graph::{Graph, Schedule, Shape, TensorId};
-use crate::ops::{Clock, Cpu, DenseState, LOSS_LANES, ModelState, Op, Operation, SourceView, TableState};
+use super::{Chunk, Error, Executor, Feeder, Plan, Source, StepLosses};
+use crate::cpu::{Arena, LANES, Real};
+use crate::graph::{Graph, Node, Schedule, Shape, TensorId};
+use crate::ops::{Batch, Block, Clock, DenseState, ModelState, Operation, SourceView, StepView, TableState, Value};
 
 /// A plan with memory for everything it computes.
 struct Program<T> {
     plan: Plan,
-    buffers: Vec<Vec<T>>,
+    layout: Layout,
+    /// Tensors of the whole batch.
+    shared: Arena<T>,
+    /// For each thread memory for the block it works on.
+    local: Vec<Arena<T>>,
     gradients: Vec<Vec<T>>,
-    losses: Mutex<Vec<T>>,
-    results: Mutex<Vec<f32>>,
+    /// Gradients of the embedding rows that the batch read.
+    rows: Vec<Vec<T>>,
+    log: Arena<T>,
+    shapes: Vec<Vec<Shape>>,
 }
 
 /// The data and the slot of one step.
@@ -27,70 +34,140 @@ struct StepInput<'a> {
 
 impl<T: Real> Program<T> {
     fn new(plan: Plan) -> Self {
+        let layout = Layout::new(&plan);
+        let blocks = plan.capacity.div_ceil(LANES);
         let zeros = |count: usize| vec![T::zero(); count];
+        let shapes_of = |node: &Node| node.inputs.iter().map(|&tensor| plan.graph.shape(tensor)).collect();
         Self {
-            buffers: plan.buffers.iter().map(|&size| zeros(size)).collect(),
+            shared: Arena::new(blocks, layout.shared_columns),
+            local: Vec::new(),
             gradients: plan.gradients.iter().map(|&gradient| zeros(plan.graph.shape(gradient).len(0))).collect(),
-            losses: Mutex::new(zeros(LOSS_LANES * plan.graph.loss_columns)),
-            results: Mutex::new(Vec::new()),
+            rows: layout.row_tensors.iter().map(|&t| zeros(plan.graph.shape(t).len(plan.capacity))).collect(),
+            log: Arena::new(blocks, plan.graph.loss_columns),
+            shapes: plan.graph.nodes.iter().map(shapes_of).collect(),
+            layout,
             plan,
         }
     }
 
     fn run(&mut self, state: &mut ModelState<T>, input: &StepInput<'_>) {
-        let Self { plan, buffers, gradients, losses, results } = self;
-        let rows = input.clock.rows as usize;
-        for node in &plan.graph.nodes {
+        // Whichever thread takes a block: those of the pool, or the caller.
+        let threads = rayon::current_num_threads() + 1;
+        if self.local.len() < threads {
+            self.local = (0..threads).map(|_| Arena::new(1, self.layout.local_columns)).collect();
+        }
+        let step = StepView {
+            clock: input.clock,
+            layout: &self.plan.graph.tables,
+            schedule: &self.plan.schedule,
+            words: input.words,
+            source: input.source,
+        };
+        for segment in self.layout.segments.clone() {
+            self.run_samples(segment, state, &step);
+        }
+        for index in self.layout.sums.clone() {
+            let node = &self.plan.graph.nodes[index];
             let mut outputs: Vec<Vec<T>> = node
                 .outputs
                 .iter()
-                .map(|output| match plan.places[output.0] {
-                    Place::Buffer(buffer) => std::mem::take(&mut buffers[buffer]),
-                    Place::Gradient(parameter) => std::mem::take(&mut gradients[parameter]),
-                    Place::Parameter(_) | Place::Unused => unreachable!("outputs have places of their own"),
+                .map(|output| match self.layout.slots[output.0] {
+                    Slot::Gradient(parameter) => std::mem::take(&mut self.gradients[parameter]),
+                    Slot::Rows(number) => std::mem::take(&mut self.rows[number]),
+                    slot => unreachable!("a sum over samples in {slot:?}"),
                 })
                 .collect();
-            let shapes: Vec<Shape> = node.inputs.iter().map(|&tensor| plan.graph.shape(tensor)).collect();
-            let updates = matches!(node.op, Op::DenseAdam(_) | Op::RowAdam(_) | Op::RowSweep(_));
-            // While an update changes the state, the tensors it reads are gradients only.
-            let mut updated = if updates { std::mem::take(state) } else { ModelState::default() };
-            let inputs: Vec<&[T]> = node
-                .inputs
-                .iter()
-                .zip(&shapes)
-                .map(|(input, shape)| match plan.places[input.0] {
-                    Place::Buffer(buffer) => &buffers[buffer][..shape.len(rows)],
-                    Place::Gradient(parameter) => gradients[parameter].as_slice(),
-                    Place::Parameter(parameter) => state.dense.weights[parameter].as_slice(),
-                    Place::Unused => unreachable!("inputs have places"),
-                })
-                .collect();
-            let cpu = Cpu {
-                clock: input.clock,
-                inputs: &inputs,
-                shapes: &shapes,
-                tables: &state.tables,
-                layout: &plan.graph.tables,
-                schedule: &plan.schedule,
-                words: input.words,
-                source: input.source,
-                losses,
-                results,
-            };
-            if updates {
-                node.op.update(&cpu, &mut updated);
-                *state = updated;
-            } else {
-                node.op.run(&cpu, &mut outputs);
-            }
+            let inputs: Vec<Value<'_, T>> = node.inputs.iter().map(|&tensor| self.value(tensor, state)).collect();
+            node.op.reduce(&Batch { step, inputs: &inputs }, &mut outputs);
             for (output, values) in node.outputs.iter().zip(outputs) {
-                match plan.places[output.0] {
-                    Place::Buffer(buffer) => buffers[buffer] = values,
-                    Place::Gradient(parameter) => gradients[parameter] = values,
-                    Place::Parameter(_) | Place::Unused => {}
+                match self.layout.slots[output.0] {
+                    Slot::Gradient(parameter) => self.gradients[parameter] = values,
+                    Slot::Rows(number) => self.rows[number] = values,
+                    _ => {}
                 }
             }
         }
+        for index in self.layout.updates.clone() {
+            let node = &self.plan.graph.nodes[index];
+            let gradient = |tensor: &TensorId| match self.layout.slots[tensor.0] {
+                Slot::Gradient(parameter) => self.gradients[parameter].as_slice(),
+                Slot::Rows(number) => self.rows[number].as_slice(),
+                slot => unreachable!("a gradient in {slot:?}"),
+            };
+            let gradients: Vec<&[T]> = node.inputs.iter().map(gradient).collect();
+            node.op.update(&step, &gradients, state);
+        }
+    }
+
+    /// Runs the nodes of `segment`: each block of samples through all of them, blocks in parallel.
+    fn run_samples(&self, segment: std::ops::Range<usize>, state: &ModelState<T>, step: &StepView<'_>) {
+        let nodes = &self.plan.graph.nodes[segment.clone()];
+        let mut values = Vec::new();
+        let mut ends = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            values.extend(node.inputs.iter().chain(&node.outputs).map(|&tensor| self.value(tensor, state)));
+            ends.push((values.len() - node.outputs.len(), values.len()));
+        }
+        // SAFETY: only `Block::log` uses these columns, of the block that its thread works on.
+        let log = unsafe { self.log.tensor(0, self.plan.graph.loss_columns) };
+        (0..step.rows().div_ceil(LANES)).into_par_iter().with_max_len(1).for_each(|index| {
+            let local = &self.local[rayon::current_thread_index().map_or(0, |thread| thread + 1)];
+            let mut first = 0;
+            for ((node, shapes), &(outputs, end)) in nodes.iter().zip(&self.shapes[segment.clone()]).zip(&ends) {
+                let mut block = Block {
+                    step: *step,
+                    clock: step.clock,
+                    tables: &state.tables,
+                    index,
+                    local,
+                    inputs: &values[first..outputs],
+                    outputs: &values[outputs..end],
+                    shapes,
+                    log,
+                };
+                node.op.run(&mut block);
+                first = end;
+            }
+        });
+    }
+
+    fn value<'a>(&'a self, tensor: TensorId, state: &'a ModelState<T>) -> Value<'a, T> {
+        match self.layout.slots[tensor.0] {
+            // SAFETY: `Layout` gives every tensor columns of its own for as long as it is needed; within a segment a
+            // block is written by the one thread that works on it, and rows of other blocks are read in later ones.
+            Slot::Shared { first, width } => Value::Shared(unsafe { self.shared.tensor(first, width) }),
+            Slot::Local { first, width } => Value::Local(first, width),
+            Slot::Parameter(parameter) => Value::Matrix(&state.dense.weights[parameter]),
+            Slot::Gradient(parameter) => Value::Matrix(&self.gradients[parameter]),
+            Slot::Rows(number) => Value::Matrix(&self.rows[number]),
+            Slot::Unused => unreachable!("a node's tensors have places"),
+        }
+    }
+
+    /// The rows of a tensor, row-major; `None` if it is not kept for the whole batch.
+    fn tensor(&self, tensor: TensorId, state: &ModelState<T>) -> Option<Vec<T>> {
+        if self.layout.slots[tensor.0] == Slot::Unused {
+            return None;
+        }
+        match self.value(tensor, state) {
+            Value::Matrix(values) => Some(values.to_vec()),
+            Value::Local(..) => None,
+            Value::Shared(columns) => Some(
+                (0..self.plan.capacity)
+                    .flat_map(|row| (0..columns.width()).map(move |column| columns.value(row, column)))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The losses of the last step.
+    fn losses(&self, clock: &Clock) -> StepLosses {
+        let graph = &self.plan.graph;
+        // SAFETY: no step is running.
+        let log = unsafe { self.log.tensor(0, graph.loss_columns) };
+        let sum = |column: usize| (0..clock.rows as usize).map(|row| log.value(row, column).wide()).sum::<f64>();
+        let sums: Vec<f64> = (0..graph.loss_columns).map(sum).collect();
+        mean_losses(graph, &sums, clock)
     }
 }
 
@@ -123,14 +200,9 @@ impl<T: Real> CpuExecutor<T> {
         &self.train.gradients
     }
 
-    /// A tensor of the last training step, as long as nothing has overwritten it.
-    pub fn tensor(&self, tensor: TensorId) -> Option<&[T]> {
-        match self.train.plan.places[tensor.0] {
-            Place::Buffer(buffer) => Some(&self.train.buffers[buffer]),
-            Place::Gradient(parameter) => Some(&self.train.gradients[parameter]),
-            Place::Parameter(parameter) => Some(&self.state.dense.weights[parameter]),
-            Place::Unused => None,
-        }
+    /// A tensor of the last training step, row-major; `None` if it was not kept.
+    pub fn tensor(&self, tensor: TensorId) -> Option<Vec<T>> {
+        self.train.tensor(tensor, &self.state)
     }
 
     fn graph(&self) -> &Graph {
@@ -169,9 +241,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
             let words = slot(&chunk.words, &self.train.plan.schedule, clock);
             let input = StepInput { clock, words, source: view(chunk, fields, value_count) };
             self.train.run(&mut self.state, &input);
-            let log = self.train.losses.get_mut().expect("no thread panics while it logs");
-            let lanes: Vec<f64> = log.iter().map(|&value| value.wide()).collect();
-            self.finished.push(mean_losses(&self.train.plan.graph, &lanes, clock));
+            self.finished.push(self.train.losses(clock));
         }
         Ok(())
     }
@@ -184,15 +254,20 @@ impl<T: Real> Executor for CpuExecutor<T> {
         let Program { plan, .. } = &self.predict;
         let mut feeder = Feeder::new(&plan.graph, &plan.schedule, false);
         let (fields, capacity) = (feeder.lookups(), plan.capacity);
-        *self.predict.results.get_mut().expect("no thread panics while it stores") = vec![0.0; source.rows];
+        let mut logits = Vec::with_capacity(source.rows);
+        let stored = self.predict.layout.logits.expect("a prediction plan stores its logits");
         predict_in_chunks(&mut feeder, source, capacity, 1, |chunk| {
             let clock = &chunk.clocks[0];
             let words = slot(&chunk.words, &self.predict.plan.schedule, clock);
             let input = StepInput { clock, words, source: view(chunk, fields, source.value_count) };
             self.predict.run(&mut self.state, &input);
+            let Value::Shared(columns) = self.predict.value(stored, &self.state) else {
+                unreachable!("logits are kept for the whole batch")
+            };
+            logits.extend((0..clock.rows as usize).map(|row| columns.value(row, 0).wide() as f32));
             Ok::<_, Error>(())
         })?;
-        Ok(std::mem::take(self.predict.results.get_mut().expect("no thread panics while it stores")))
+        Ok(logits)
     }
 
     fn state(&mut self) -> Result<ModelState<f32>, Error> {

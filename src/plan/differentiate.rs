@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use super::TrainingOptions;
 use crate::graph::{Graph, Node, TensorId};
-use crate::ops::{Combine, DenseAdam, Op, Operation, RowAdam, RowSweep};
+use crate::ops::{
+    Affine, DenseAdam, GradItem, Op, Operation, RowAdam, RowSweep, View, WeightGrads, WeightedLinearGradWeights,
+};
 
 /// The graph with its backward pass and optimiser appended, and each parameter's gradient.
 pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Graph, Vec<TensorId>) {
@@ -13,8 +15,7 @@ pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Grap
     for node in forward.nodes.iter().rev() {
         let grads: Vec<Option<TensorId>> =
             node.outputs.iter().map(|output| total(&mut graph, &node.name, contributions.get(output))).collect();
-        let begins = matches!(node.op, Op::LogitLoss(_));
-        if !begins && grads.iter().all(Option::is_none) {
+        if !node.op.is_loss() && grads.iter().all(Option::is_none) {
             continue;
         }
         let inputs = node.op.gradient(node, &grads, &mut graph);
@@ -22,14 +23,16 @@ pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Grap
             contributions.entry(input).or_default().extend(gradient);
         }
     }
-    let gradients: Vec<TensorId> = forward
+    let parts: Vec<&[TensorId]> = forward
         .parameters
         .iter()
-        .map(|parameter| {
-            total(&mut graph, &parameter.name, contributions.get(&parameter.tensor))
-                .unwrap_or_else(|| panic!("parameter {} has no influence on the loss", parameter.name))
+        .map(|parameter| match contributions.get(&parameter.tensor).map(Vec::as_slice) {
+            None | Some([]) => panic!("parameter {} has no influence on the loss", parameter.name),
+            Some(parts) => parts,
         })
         .collect();
+    gather_sums(&mut graph, &parts);
+    let gradients: Vec<TensorId> = parts.iter().map(|parts| parts[0]).collect();
     append_optimiser(&mut graph, &gradients, options);
     (graph, gradients)
 }
@@ -38,14 +41,88 @@ fn total(graph: &mut Graph, name: &str, parts: Option<&Vec<TensorId>>) -> Option
     match parts?.as_slice() {
         [] => None,
         [one] => Some(*one),
-        several => Some(Combine::total(graph, name, several)),
+        several => Some(Affine::total(graph, name, several)),
     }
 }
 
+/// Makes one node of all nodes that sum weight gradients over the samples, so that they are one dispatch. A parameter
+/// that occurs several times has several `parts`: all their pairs are summed in the first.
+fn gather_sums(graph: &mut Graph, parts: &[&[TensorId]]) {
+    let mut first_of: HashMap<TensorId, TensorId> = HashMap::new();
+    for parts in parts {
+        first_of.extend(parts.iter().map(|&part| (part, parts[0])));
+    }
+    let mut sums = Gathered::default();
+    let (mut weighted_items, mut weighted_inputs, mut weighted_outputs) = (Vec::new(), Vec::new(), Vec::new());
+    for node in std::mem::take(&mut graph.nodes) {
+        match node.op {
+            Op::WeightGrads(op) => sums.take(&op, &node.inputs, &node.outputs, &first_of),
+            Op::WeightedLinearGradWeights(op) => {
+                assert!(node.outputs.iter().all(|t| first_of[t] == *t), "a weighted layer's weight occurs once");
+                weighted_items.extend(op.items);
+                weighted_inputs.extend(node.inputs);
+                weighted_outputs.extend(node.outputs);
+            }
+            _ => graph.nodes.push(node),
+        }
+    }
+    if !weighted_items.is_empty() {
+        graph.nodes.push(Node {
+            op: WeightedLinearGradWeights { items: weighted_items }.into(),
+            name: "weighted gradients".to_owned(),
+            inputs: weighted_inputs,
+            outputs: weighted_outputs,
+        });
+    }
+    if !sums.items.is_empty() {
+        let shapes = sums.outputs.iter().map(|&tensor| graph.shape(tensor)).collect();
+        graph.nodes.push(Node {
+            op: WeightGrads { items: sums.items, shapes }.into(),
+            name: "gradients".to_owned(),
+            inputs: sums.inputs,
+            outputs: sums.outputs,
+        });
+    }
+}
+
+#[derive(Default)]
+struct Gathered {
+    items: Vec<GradItem>,
+    inputs: Vec<TensorId>,
+    outputs: Vec<TensorId>,
+}
+
+impl Gathered {
+    fn take(
+        &mut self,
+        op: &WeightGrads,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+        first_of: &HashMap<TensorId, TensorId>,
+    ) {
+        for item in &op.items {
+            let output = position(&mut self.outputs, first_of[&outputs[item.output]]);
+            let mut item = GradItem { output, ..item.clone() };
+            item.for_views(|view| *view = View { input: position(&mut self.inputs, inputs[view.input]), ..*view });
+            let region = |item: &GradItem| (item.output, item.row, item.col, item.rows, item.cols);
+            match self.items.iter_mut().find(|known| region(known) == region(&item)) {
+                Some(known) => known.pairs.extend(item.pairs),
+                None => self.items.push(item),
+            }
+        }
+    }
+}
+
+fn position(tensors: &mut Vec<TensorId>, tensor: TensorId) -> usize {
+    tensors.iter().position(|&known| known == tensor).unwrap_or_else(|| {
+        tensors.push(tensor);
+        tensors.len() - 1
+    })
+}
+
 fn append_optimiser(graph: &mut Graph, gradients: &[TensorId], options: &TrainingOptions) {
-    let parameters = (0..gradients.len()).collect();
     if !gradients.is_empty() {
-        graph.add("dense", DenseAdam { parameters, options: options.dense }, gradients);
+        graph.add("dense", DenseAdam { options: options.dense }, gradients);
     }
     let rows: Vec<(usize, usize, TensorId)> = graph
         .nodes

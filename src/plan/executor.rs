@@ -2,7 +2,7 @@
 
 use super::{Chunk, Source};
 use crate::graph::Graph;
-use crate::ops::{Clock, LOSS_LANES, ModelState};
+use crate::ops::{Clock, ModelState};
 
 /// What can go wrong while a plan runs.
 #[derive(Debug, thiserror::Error)]
@@ -39,13 +39,9 @@ pub struct StepLosses {
     pub total: f64,
 }
 
-/// The losses of a step from its log: [`LOSS_LANES`] × columns sums over samples.
-pub(super) fn mean_losses(graph: &Graph, log: &[f64], clock: &Clock) -> StepLosses {
-    let width = graph.loss_columns;
-    let mean = |column: usize| {
-        let sum: f64 = (0..LOSS_LANES).map(|lane| log[lane * width + column]).sum();
-        sum / f64::from(clock.rows)
-    };
+/// The losses of a step from the sums over its samples of the logged columns.
+pub(super) fn mean_losses(graph: &Graph, sums: &[f64], clock: &Clock) -> StepLosses {
+    let mean = |column: usize| sums[column] / f64::from(clock.rows);
     let terms: Vec<f64> =
         graph.losses.iter().map(|term| term.columns.iter().map(|&(col, weight)| weight * mean(col)).sum()).collect();
     let total = graph.losses.iter().zip(&terms).map(|(term, value)| term.coefficient * value).sum();

@@ -1,37 +1,265 @@
-//! Combines of combines become one: a sum of slices of a concatenation is a single dispatch.
+//! Fusion: sums into the products that make them, concatenations and slices into their readers.
 
 use crate::graph::{Graph, Node, TensorId};
-use crate::ops::Op;
+use crate::ops::{Draft, GradItem, Op, Part, RowMap, Source, View, WeightGrads};
 
-/// Inlines every [`Combine`](crate::ops::Combine) whose only reader is another one. `kept` tensors stay.
+/// Fuses what can be fused. `kept` tensors stay.
+///
+/// 1. An affine node that adds a tensor which is a mere sum, and which nothing else reads, takes over its parts: so
+///    the contributions to a gradient end in the product that comes last, with the gate of the activation before it.
+/// 2. Products and weight gradients read through concatenations and slices.
+/// 3. What a weighting matrix receives from elsewhere is added where its layer's part is computed.
 pub(super) fn fuse(mut graph: Graph, kept: &[TensorId]) -> Graph {
-    loop {
-        let mut readers = vec![0usize; graph.tensors.len()];
-        let mut maker = vec![None; graph.tensors.len()];
+    while let Some((index, node)) = find_change(&graph, kept) {
+        graph.nodes[index] = node;
+        remove_unread(&mut graph, kept);
+    }
+    while add_in_gradient(&mut graph) {}
+    graph
+}
+
+/// Who makes each tensor, and how many nodes read it.
+struct Uses<'a> {
+    graph: &'a Graph,
+    maker: Vec<Option<usize>>,
+    readers: Vec<usize>,
+}
+
+impl<'a> Uses<'a> {
+    fn new(graph: &'a Graph) -> Self {
+        let mut uses = Self { graph, maker: vec![None; graph.tensors.len()], readers: vec![0; graph.tensors.len()] };
         for (index, node) in graph.nodes.iter().enumerate() {
-            for input in &node.inputs {
-                readers[input.0] += 1;
-            }
             for output in &node.outputs {
-                maker[output.0] = Some(index);
+                uses.maker[output.0] = Some(index);
+            }
+            let mut inputs = node.inputs.clone();
+            inputs.sort();
+            inputs.dedup();
+            for input in inputs {
+                uses.readers[input.0] += 1;
             }
         }
-        let found = graph.nodes.iter().enumerate().find_map(|(outer, node)| {
-            node.inputs.iter().enumerate().find_map(|(index, &input)| {
-                let inner = maker[input.0]?;
-                let alone = readers[input.0] == 1 && !kept.contains(&input) && graph.logits != Some(input);
-                let merged = alone.then(|| merge(node, index, &graph.nodes[inner])).flatten()?;
-                Some((outer, inner, merged))
-            })
-        });
-        let Some((outer, inner, merged)) = found else { return graph };
-        graph.nodes[outer] = merged;
-        graph.nodes.remove(inner);
+        uses
+    }
+
+    /// The draft of the affine node that makes `tensor`, if it is a mere sum.
+    fn sum(&self, tensor: TensorId) -> Option<Draft> {
+        let node = &self.graph.nodes[self.maker[tensor.0]?];
+        let Op::Affine(op) = &node.op else { return None };
+        Some(Draft::of(op, &node.inputs)).filter(Draft::is_sum)
+    }
+
+    /// Columns `from..from + width` of `tensor` as views of other tensors' columns: where each begins, its width, the
+    /// tensor and its first column. `None` where `tensor` is anything but columns of the same samples side by side.
+    fn copied(&self, tensor: TensorId, from: usize, width: usize) -> Option<Vec<(usize, usize, TensorId, usize)>> {
+        let mut pieces = Vec::new();
+        for part in overlapping(&self.sum(tensor)?.parts, from, width) {
+            match part.source {
+                Source::View { tensor, from: column, rows: RowMap::Same } => {
+                    pieces.push((part.to - from, part.width, tensor, column));
+                }
+                _ => return None,
+            }
+        }
+        pieces.sort();
+        pieces.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0).then_some(pieces)
     }
 }
 
-fn merge(outer: &Node, index: usize, inner: &Node) -> Option<Node> {
-    let (Op::Combine(op), Op::Combine(inner_op)) = (&outer.op, &inner.op) else { return None };
-    let (op, inputs) = op.inline(&outer.inputs, index, inner_op, &inner.inputs)?;
-    Some(Node { op: op.into(), inputs, ..outer.clone() })
+/// The parts that touch columns `from..from + width`, cut to these.
+fn overlapping(parts: &[Part], from: usize, width: usize) -> Vec<Part> {
+    let cut = |part: &Part| {
+        let (first, end) = (from.max(part.to), (from + width).min(part.to + part.width));
+        (first < end).then(|| part.columns(first - part.to, end - first))
+    };
+    parts.iter().filter_map(cut).collect()
+}
+
+fn find_change(graph: &Graph, kept: &[TensorId]) -> Option<(usize, Node)> {
+    let uses = Uses::new(graph);
+    graph.nodes.iter().enumerate().find_map(|(index, node)| {
+        let (op, inputs): (Op, _) = match &node.op {
+            Op::Affine(op) => {
+                let draft = Draft::of(op, &node.inputs);
+                let alone = |tensor: TensorId| {
+                    uses.readers[tensor.0] == 1 && !kept.contains(&tensor) && graph.logits != Some(tensor)
+                };
+                let changed = (0..draft.parts.len()).find_map(|part| inline(&draft, part, &uses, alone));
+                let (op, inputs) = changed?.build();
+                (op.into(), inputs)
+            }
+            Op::WeightGrads(op) => {
+                let (op, inputs) = read_through(op, &node.inputs, &uses)?;
+                (op.into(), inputs)
+            }
+            _ => return None,
+        };
+        Some((index, Node { op, inputs, ..node.clone() }))
+    })
+}
+
+/// The draft with part number `index` replaced by what makes the tensor it reads.
+fn inline(draft: &Draft, index: usize, uses: &Uses<'_>, alone: impl Fn(TensorId) -> bool) -> Option<Draft> {
+    let part = draft.parts[index];
+    let with = |parts: Vec<Part>| {
+        let mut draft = draft.clone();
+        draft.parts.splice(index..=index, parts);
+        draft
+    };
+    match part.source {
+        Source::View { tensor, from, rows } => {
+            let inner = uses.sum(tensor)?;
+            let products = inner.parts.iter().any(|part| matches!(part.source, Source::Product { .. }));
+            // A product is computed once: by the only node that reads it, if that reads it for its own samples and
+            // only as an addend.
+            let elsewhere = draft.gate.is_some_and(|(stored, _)| stored == tensor)
+                || draft.parts.iter().any(|part| matches!(part.source, Source::Product { x, .. } if x == tensor));
+            if products && (rows != RowMap::Same || elsewhere || !alone(tensor)) {
+                return None;
+            }
+            let parts = overlapping(&inner.parts, from, part.width).into_iter().map(|inner| {
+                let source = match inner.source {
+                    Source::View { tensor, from, rows: inner } => {
+                        Source::View { tensor, from, rows: rows.then(inner)? }
+                    }
+                    product => product,
+                };
+                Some(Part { to: part.to + inner.to - from, source, ..inner })
+            });
+            Some(with(parts.collect::<Option<_>>()?))
+        }
+        Source::Product { x, from, inner, weight, row, col, transposed } => {
+            let pieces = uses.copied(x, from, inner)?;
+            let parts = pieces.into_iter().map(|(first, inner, x, from)| {
+                let (row, col) = if transposed { (row + first, col) } else { (row, col + first) };
+                Part { source: Source::Product { x, from, inner, weight, row, col, transposed }, ..part }
+            });
+            Some(with(parts.collect()))
+        }
+    }
+}
+
+/// The weight gradients with one pair reading through a concatenation or slice.
+fn read_through(op: &WeightGrads, inputs: &[TensorId], uses: &Uses<'_>) -> Option<(WeightGrads, Vec<TensorId>)> {
+    let mut inputs = inputs.to_vec();
+    let found = op.items.iter().enumerate().find_map(|(index, item)| {
+        item.pairs.iter().enumerate().find_map(|(pair, &(dz, x))| {
+            // Without x the columns of dz are those of the gradient.
+            let wide = if x.is_some() { item.rows } else { item.cols };
+            let sides = [Some((dz, wide, x.is_some())), x.map(|x| (x, item.cols, false))];
+            sides.into_iter().enumerate().find_map(|(side, view)| {
+                let (view, width, is_rows) = view?;
+                let pieces = uses.copied(inputs[view.input], view.from, width)?;
+                Some((index, pair, side, is_rows, width, pieces))
+            })
+        })
+    });
+    let (index, pair, side, is_rows, width, pieces) = found?;
+    let item = &op.items[index];
+    let mut bounds: Vec<usize> = pieces.iter().flat_map(|&(first, width, ..)| [first, first + width]).collect();
+    bounds.extend([0, width]);
+    bounds.sort_unstable();
+    bounds.dedup();
+    let parts = bounds.windows(2).map(|bound| {
+        let (first, end) = (bound[0], bound[1]);
+        let mut part = if is_rows { item.rows_of(first, end - first) } else { item.cols_of(first, end - first) };
+        match pieces.iter().find(|&&(start, width, ..)| start <= first && end <= start + width) {
+            Some(&(start, _, tensor, from)) => {
+                let input = inputs.iter().position(|&known| known == tensor).unwrap_or_else(|| {
+                    inputs.push(tensor);
+                    inputs.len() - 1
+                });
+                let view = View::of(input).shifted(from + first - start);
+                let (dz, x) = &mut part.pairs[pair];
+                if side == 0 { *dz = view } else { *x = Some(view) }
+            }
+            // Columns that nothing covers are 0.
+            None => {
+                part.pairs.remove(pair);
+            }
+        }
+        part
+    });
+    let parts: Vec<GradItem> = parts.collect();
+    let mut op = op.clone();
+    op.items.splice(index..=index, parts);
+    // Inputs that are not read any more go.
+    let mut used = Vec::new();
+    for item in &mut op.items {
+        item.for_views(|view| {
+            let position = used.iter().position(|&known| known == view.input).unwrap_or_else(|| {
+                used.push(view.input);
+                used.len() - 1
+            });
+            view.input = position;
+        });
+    }
+    let inputs = used.into_iter().map(|input| inputs[input]).collect();
+    Some((op, inputs))
+}
+
+/// Removes affine nodes whose result nothing reads.
+fn remove_unread(graph: &mut Graph, kept: &[TensorId]) {
+    loop {
+        let uses = Uses::new(graph);
+        let unread =
+            |tensor: &TensorId| uses.readers[tensor.0] == 0 && !kept.contains(tensor) && graph.logits != Some(*tensor);
+        let dead =
+            graph.nodes.iter().position(|node| matches!(node.op, Op::Affine(_)) && node.outputs.iter().all(unread));
+        match dead {
+            Some(index) => graph.nodes.remove(index),
+            None => return,
+        };
+    }
+}
+
+/// Replaces one sum of a weighting's gradient with another tensor by a gradient that adds it. The nodes may then stand
+/// in an order in which they cannot run.
+fn add_in_gradient(graph: &mut Graph) -> bool {
+    let uses = Uses::new(graph);
+    let found = graph.nodes.iter().enumerate().find_map(|(index, node)| {
+        let Op::Affine(op) = &node.op else { return None };
+        let draft = Draft::of(op, &node.inputs);
+        let whole = |part: &Part| match part.source {
+            Source::View { tensor, from: 0, rows: RowMap::Same }
+                if part.width == draft.width && graph.width(tensor) == draft.width =>
+            {
+                Some(tensor)
+            }
+            _ => None,
+        };
+        let (true, [a, b]) = (draft.is_sum(), draft.parts.as_slice()) else { return None };
+        let (a, b) = (whole(a)?, whole(b)?);
+        [(a, b), (b, a)].into_iter().find_map(|(of_layer, other)| {
+            let maker = uses.maker[of_layer.0]?;
+            let inner = &graph.nodes[maker];
+            let fits = matches!(&inner.op, Op::WeightedLinearGrad(op) if !op.adds) && inner.outputs[1] == of_layer;
+            (fits && uses.readers[of_layer.0] == 1 && !depends(&uses, other, maker)).then_some((index, maker, other))
+        })
+    });
+    let Some((index, maker, other)) = found else { return false };
+    let total = graph.nodes[index].outputs[0];
+    let node = &mut graph.nodes[maker];
+    let Op::WeightedLinearGrad(op) = &mut node.op else { unreachable!("found above") };
+    op.adds = true;
+    node.inputs.push(other);
+    node.outputs[1] = total;
+    graph.nodes.remove(index);
+    true
+}
+
+/// Whether `tensor` depends on what node number `node` makes.
+fn depends(uses: &Uses<'_>, tensor: TensorId, node: usize) -> bool {
+    let mut seen = vec![false; uses.graph.nodes.len()];
+    let mut open = vec![tensor];
+    while let Some(tensor) = open.pop() {
+        let Some(maker) = uses.maker[tensor.0] else { continue };
+        if maker == node {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[maker], true) {
+            open.extend(&uses.graph.nodes[maker].inputs);
+        }
+    }
+    false
 }

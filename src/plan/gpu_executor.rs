@@ -340,7 +340,9 @@ impl Executor for GpuExecutor {
                 bytemuck::pod_collect_to_vec::<u8, f32>(&reading.bytes).into_iter().map(f64::from).collect();
             let size = LOSS_LANES * self.graph().loss_columns;
             for (log, clock) in values.chunks_exact(size).zip(&clocks) {
-                losses.push(mean_losses(self.graph(), log, clock));
+                let sum = |column: usize| log.iter().skip(column).step_by(self.graph().loss_columns).sum::<f64>();
+                let sums: Vec<f64> = (0..self.graph().loss_columns).map(sum).collect();
+                losses.push(mean_losses(self.graph(), &sums, clock));
             }
         }
         Ok(losses)

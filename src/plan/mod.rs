@@ -7,6 +7,7 @@
 mod buffers;
 mod chunk;
 mod cpu_executor;
+mod cpu_layout;
 mod differentiate;
 mod executor;
 mod fuse;
@@ -16,6 +17,7 @@ mod gpu_memory;
 mod initial;
 mod listing;
 mod lower;
+mod order;
 
 pub use buffers::Place;
 pub use chunk::{Chunk, Feeder, Source, Step};
@@ -66,7 +68,7 @@ impl Plan {
     /// When a parameter has no influence on the loss: that is a mistake in a model.
     pub fn training(graph: &Graph, options: &TrainingOptions) -> Self {
         let (graph, gradients) = differentiate::with_training(graph, options);
-        let graph = fuse::fuse(graph, &gradients);
+        let graph = order::order(fuse::fuse(graph, &gradients));
         let schedule = Schedule::training(&graph, options.capacity);
         Self::assemble(graph, options.capacity, schedule, gradients)
     }
@@ -79,7 +81,7 @@ impl Plan {
         let mut graph = differentiate::forward_only(graph);
         let logits = graph.logits.expect("a model sets its logits");
         graph.add("logits", StoreLogits, &[logits]);
-        let graph = fuse::fuse(graph, &[]);
+        let graph = order::order(fuse::fuse(graph, &[]));
         Self::assemble(graph, capacity, Schedule::inference(capacity), Vec::new())
     }
 

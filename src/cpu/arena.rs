@@ -1,0 +1,155 @@
+//! Activations on the CPU: for each block of [`LANES`] samples one row of [`Lanes`], a tensor being a range of columns.
+//!
+//! A sample's values of one column lie beside those of its neighbours, so that every operation works on vectors of
+//! samples and nothing is ever transposed; and what a block's samples need lies close together.
+
+use std::cell::UnsafeCell;
+
+use super::{LANES, Lanes, Real};
+
+/// Memory for the tensors of a plan.
+pub struct Arena<T> {
+    cells: Box<[UnsafeCell<Lanes<T>>]>,
+    stride: usize,
+    blocks: usize,
+}
+
+// SAFETY: cells are only reached through `Columns`, whose makers promise that no two threads use a cell at once unless
+// both read it.
+unsafe impl<T: Send + Sync> Sync for Arena<T> {}
+
+impl<T: Real> Arena<T> {
+    /// Zeros: `columns` columns for `blocks` blocks of samples.
+    pub fn new(blocks: usize, columns: usize) -> Self {
+        // An odd stride: blocks of one column must not all fall into the same set of a cache.
+        let stride = columns | 1;
+        let cells = (0..blocks * stride).map(|_| UnsafeCell::new(Lanes::zero())).collect();
+        Self { cells, stride, blocks }
+    }
+
+    /// The columns `first..first + width` as a tensor.
+    ///
+    /// # Safety
+    /// While a block of these columns is written, through whatever handle, nothing else may read or write it.
+    ///
+    /// # Panics
+    /// When there are no such columns.
+    pub unsafe fn tensor(&self, first: usize, width: usize) -> Columns<'_, T> {
+        assert!(first + width <= self.stride);
+        Columns { arena: self, first, width }
+    }
+}
+
+/// A tensor in an [`Arena`].
+pub struct Columns<'a, T> {
+    arena: &'a Arena<T>,
+    first: usize,
+    width: usize,
+}
+
+impl<T> Clone for Columns<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Columns<'_, T> {}
+
+impl<'a, T: Real> Columns<'a, T> {
+    /// How many columns.
+    pub fn width(self) -> usize {
+        self.width
+    }
+
+    fn range(self, block: usize) -> std::ops::Range<usize> {
+        assert!(block < self.arena.blocks);
+        let start = block * self.arena.stride + self.first;
+        start..start + self.width
+    }
+
+    /// One block's values, a [`Lanes`] per column.
+    #[inline(always)]
+    pub fn block(self, block: usize) -> &'a [Lanes<T>] {
+        let cells = &self.arena.cells[self.range(block)];
+        // SAFETY: `UnsafeCell<X>` is laid out like X; by the promise to `Arena::tensor` nothing writes these cells.
+        unsafe { std::slice::from_raw_parts(cells.as_ptr().cast(), cells.len()) }
+    }
+
+    /// One block's values, to write.
+    ///
+    /// # Safety
+    /// As for [`Arena::tensor`]: nothing else may use this block of these columns meanwhile.
+    #[expect(clippy::mut_from_ref, reason = "the cells are UnsafeCells; the caller vouches for exclusive use")]
+    #[inline(always)]
+    pub unsafe fn block_mut(self, block: usize) -> &'a mut [Lanes<T>] {
+        let cells = &self.arena.cells[self.range(block)];
+        // SAFETY: `UnsafeCell<X>` is laid out like X; the caller promises exclusive use.
+        unsafe { std::slice::from_raw_parts_mut(cells.as_ptr() as *mut Lanes<T>, cells.len()) }
+    }
+
+    /// The value of sample `row` in column `column`.
+    #[inline(always)]
+    pub fn value(self, row: usize, column: usize) -> T {
+        self.block(row / LANES)[column].0[row % LANES]
+    }
+
+    /// Σ over the samples of `blocks` of rows\[i\] · scale · cols\[j\], for R columns of this tensor and C of `other`;
+    /// `scale` is a column of a third tensor.
+    ///
+    /// # Panics
+    /// When a column or block is not there.
+    #[inline(always)]
+    pub fn pair_sums<const R: usize, const C: usize>(
+        self,
+        rows: [usize; R],
+        other: Self,
+        cols: [usize; C],
+        scale: Option<(Self, usize)>,
+        blocks: std::ops::Range<usize>,
+    ) -> [[T; C]; R] {
+        const HALF: usize = LANES / 2;
+        assert!(rows.iter().all(|&r| r < self.width) && cols.iter().all(|&c| c < other.width));
+        let mut sums = [[[T::zero(); HALF]; C]; R];
+        for block in blocks {
+            let (a, b) = (self.block(block), other.block(block));
+            let s = scale.map(|(tensor, column)| tensor.block(block)[column]);
+            for half in 0..2 {
+                let lanes = half * HALF;
+                let mut x = [[T::zero(); HALF]; C];
+                for (x, &col) in x.iter_mut().zip(&cols) {
+                    // SAFETY: below the tensor's width, by the assertion above.
+                    let column = unsafe { &b.get_unchecked(col).0 };
+                    for lane in 0..HALF {
+                        x[lane] = match s {
+                            Some(s) => s.0[lanes + lane] * column[lanes + lane],
+                            None => column[lanes + lane],
+                        };
+                    }
+                }
+                for (sums, &row) in sums.iter_mut().zip(&rows) {
+                    // SAFETY: as above.
+                    let d = unsafe { &a.get_unchecked(row).0 };
+                    for (sum, x) in sums.iter_mut().zip(&x) {
+                        for lane in 0..HALF {
+                            sum[lane] = d[lanes + lane].mul_add(x[lane], sum[lane]);
+                        }
+                    }
+                }
+            }
+        }
+        sums.map(|sums| sums.map(total))
+    }
+}
+
+/// The sum of the lanes, in a fixed order.
+#[inline(always)]
+fn total<T: Real, const N: usize>(mut lanes: [T; N]) -> T {
+    let mut width = N / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}

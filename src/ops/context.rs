@@ -1,0 +1,244 @@
+//! What an operation sees when it runs on the CPU.
+
+use super::{Clock, RowMap};
+use crate::cpu::{Arena, Columns, LANES, Lanes, Real};
+use crate::graph::{Schedule, Shape, Table};
+
+/// Adam's constants (Kingma and Ba 2015), ε outside the bias correction as in TensorFlow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamOptions {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the square root of the second moment.
+    pub epsilon: f64,
+    /// L2 factor: `l2 · w` is added to the gradient.
+    pub l2: f64,
+}
+
+/// An embedding table's state on the CPU.
+#[derive(Clone, Debug)]
+pub struct TableState<T> {
+    /// rows × width.
+    pub weights: Vec<T>,
+    /// First moments, rows × width.
+    pub first: Vec<T>,
+    /// Second moments, rows × width.
+    pub second: Vec<T>,
+}
+
+/// The dense parameters' state on the CPU, one vector per parameter.
+#[derive(Clone, Debug, Default)]
+pub struct DenseState<T> {
+    /// Values.
+    pub weights: Vec<Vec<T>>,
+    /// First moments.
+    pub first: Vec<Vec<T>>,
+    /// Second moments.
+    pub second: Vec<Vec<T>>,
+}
+
+/// Everything that training changes, on the CPU.
+#[derive(Clone, Debug, Default)]
+pub struct ModelState<T> {
+    /// Dense parameters.
+    pub dense: DenseState<T>,
+    /// Embedding tables.
+    pub tables: Vec<TableState<T>>,
+}
+
+/// Data rows an operation may read on the CPU; `order` of the step's slot says which.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceView<'a> {
+    /// Table rows, one per sample and field.
+    pub ids: &'a [u32],
+    /// Fields of a sample in `ids`.
+    pub fields: usize,
+    /// Multipliers of numeric fields.
+    pub values: &'a [f32],
+    /// Numeric fields of a sample in `values`.
+    pub value_count: usize,
+    /// Labels, one per sample.
+    pub labels: &'a [f32],
+}
+
+/// What all operations of a step see.
+#[derive(Clone, Copy)]
+pub struct StepView<'a> {
+    /// The step's numbers, the very struct that shaders read.
+    pub clock: &'a Clock,
+    /// The graph's tables, for their layout.
+    pub layout: &'a [Table],
+    /// Layout of the slot.
+    pub schedule: &'a Schedule,
+    /// The step's slot.
+    pub words: &'a [u32],
+    /// The data.
+    pub source: SourceView<'a>,
+}
+
+impl StepView<'_> {
+    /// Samples in this step.
+    pub fn rows(&self) -> usize {
+        self.clock.rows as usize
+    }
+
+    /// For each sample its row in the data.
+    pub fn order(&self) -> &[u32] {
+        &self.words[self.schedule.order..][..self.rows()]
+    }
+}
+
+/// A node's tensor on the CPU.
+#[derive(Clone, Copy)]
+pub enum Value<'a, T> {
+    /// Rows of the batch that all threads see.
+    Shared(Columns<'a, T>),
+    /// So many columns, from this one on, of memory that only holds the block at hand.
+    Local(usize, usize),
+    /// A matrix with fixed rows, row-major.
+    Matrix(&'a [T]),
+}
+
+/// One block of up to [`LANES`] samples, for operations that treat samples alike.
+///
+/// Lanes beyond the step's samples hold numbers that must not reach a sum over samples: losses have no gradient there.
+pub struct Block<'a, T> {
+    /// The step.
+    pub step: StepView<'a>,
+    /// The same as in `step`.
+    pub clock: &'a Clock,
+    /// Embedding tables.
+    pub tables: &'a [TableState<T>],
+    pub(crate) index: usize,
+    pub(crate) local: &'a Arena<T>,
+    pub(crate) inputs: &'a [Value<'a, T>],
+    pub(crate) outputs: &'a [Value<'a, T>],
+    pub(crate) shapes: &'a [Shape],
+    pub(crate) log: Columns<'a, T>,
+}
+
+impl<'a, T: Real> Block<'a, T> {
+    /// The number of the first sample.
+    pub fn first(&self) -> usize {
+        self.index * LANES
+    }
+
+    /// How many samples the block has.
+    pub fn count(&self) -> usize {
+        LANES.min(self.step.rows() - self.first())
+    }
+
+    /// Shape of an input.
+    pub fn shape(&self, input: usize) -> Shape {
+        self.shapes[input]
+    }
+
+    /// Rows of the whole batch of an input.
+    ///
+    /// # Panics
+    /// When only this block's are there.
+    pub fn tensor(&self, input: usize) -> Columns<'a, T> {
+        match self.inputs[input] {
+            Value::Shared(columns) => columns,
+            _ => panic!("this input is not kept for the whole batch"),
+        }
+    }
+
+    /// This block's values of an input [B, ·], a [`Lanes`] per column.
+    #[inline(always)]
+    pub fn columns(&self, input: usize) -> &'a [Lanes<T>] {
+        match self.inputs[input] {
+            Value::Shared(columns) => columns.block(self.index),
+            // SAFETY: a thread's local memory is its own.
+            Value::Local(first, width) => unsafe { self.local.tensor(first, width) }.block(0),
+            Value::Matrix(_) => panic!("this input is no tensor of the batch"),
+        }
+    }
+
+    /// An input with fixed rows.
+    #[inline(always)]
+    pub fn matrix(&self, input: usize) -> &'a [T] {
+        match self.inputs[input] {
+            Value::Matrix(values) => values,
+            _ => panic!("this input is no matrix"),
+        }
+    }
+
+    /// This block's values of an output.
+    #[inline(always)]
+    pub fn output(&mut self, output: usize) -> &mut [Lanes<T>] {
+        // SAFETY: the executor gives each block to one thread, and a node's outputs overlap neither each other nor its
+        // inputs (`Layout::new` sees to it); the result borrows `self` mutably, so there is one at a time.
+        unsafe {
+            match self.outputs[output] {
+                Value::Shared(columns) => columns.block_mut(self.index),
+                Value::Local(first, width) => self.local.tensor(first, width).block_mut(0),
+                Value::Matrix(_) => panic!("this output is no tensor of the batch"),
+            }
+        }
+    }
+
+    /// This block's values of the first two outputs.
+    #[inline(always)]
+    pub fn two_outputs(&mut self) -> [&mut [Lanes<T>]; 2] {
+        let first: *mut [Lanes<T>] = self.output(0);
+        // SAFETY: outputs do not overlap; both borrow `self` for as long as the result lives.
+        [unsafe { &mut *first }, self.output(1)]
+    }
+
+    /// Where the losses of the block's samples go in column number `column` of the loss log.
+    pub fn log(&mut self, column: usize) -> &mut Lanes<T> {
+        // SAFETY: as for `output`; the log overlaps no tensor.
+        unsafe { &mut self.log.block_mut(self.index)[column] }
+    }
+
+    /// Which sample's row `rows` reads for the sample in lane `lane`.
+    #[inline(always)]
+    pub fn mapped(&self, rows: RowMap, lane: usize) -> usize {
+        let sample = self.first() + lane;
+        match rows {
+            RowMap::Same => sample,
+            RowMap::Shuffled => self.step.words[self.step.schedule.shuffle + sample] as usize,
+            RowMap::Unshuffled => self.step.words[self.step.schedule.unshuffle + sample] as usize,
+        }
+    }
+
+    /// The label of the sample in lane `lane`.
+    pub fn label(&self, lane: usize) -> T {
+        let row = self.step.order()[self.first() + lane] as usize;
+        T::of(f64::from(self.step.source.labels[row]))
+    }
+}
+
+/// All samples of a step, for operations that sum over them.
+pub struct Batch<'a, T> {
+    /// The step.
+    pub step: StepView<'a>,
+    pub(crate) inputs: &'a [Value<'a, T>],
+}
+
+impl<'a, T: Real> Batch<'a, T> {
+    /// Blocks of samples.
+    pub fn blocks(&self) -> usize {
+        self.step.rows().div_ceil(LANES)
+    }
+
+    /// An input [B, ·].
+    #[inline(always)]
+    pub fn tensor(&self, input: usize) -> Columns<'a, T> {
+        match self.inputs[input] {
+            Value::Shared(columns) => columns,
+            _ => panic!("this input is not kept for the whole batch"),
+        }
+    }
+
+    /// An input with fixed rows.
+    pub fn matrix(&self, input: usize) -> &'a [T] {
+        match self.inputs[input] {
+            Value::Matrix(values) => values,
+            _ => panic!("this input is no matrix"),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Where a plan's tensors lie when it runs on the CPU, and which nodes a block of samples runs through in one go.
+
+use std::ops::Range;
+
+use super::Plan;
+use crate::graph::{Node, TensorId};
+use crate::ops::{Op, Operation, Phase};
+
+/// Where a tensor lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// Columns of the memory for the whole batch.
+    Shared {
+        /// First column.
+        first: usize,
+        /// Columns.
+        width: usize,
+    },
+    /// Columns of each thread's memory for one block.
+    Local {
+        /// First column.
+        first: usize,
+        /// Columns.
+        width: usize,
+    },
+    /// The parameter of this number.
+    Parameter(usize),
+    /// The gradient of the parameter of this number.
+    Gradient(usize),
+    /// Gradients of embedding rows, number so-and-so.
+    Rows(usize),
+    /// Nowhere: no node touches it.
+    Unused,
+}
+
+/// A plan's layout on the CPU.
+///
+/// Nodes that treat samples alike are cut into segments; a thread takes a block of samples through a whole segment, so
+/// that what one node made is still in its cache when the next reads it. A segment ends where a node reads rows that
+/// other threads may not have made yet.
+pub(super) struct Layout {
+    /// For each tensor.
+    pub(super) slots: Vec<Slot>,
+    /// Columns of the batch's memory.
+    pub(super) shared_columns: usize,
+    /// Columns of a thread's memory.
+    pub(super) local_columns: usize,
+    /// Numbers of the nodes of each segment.
+    pub(super) segments: Vec<Range<usize>>,
+    /// Nodes that sum over samples.
+    pub(super) sums: Range<usize>,
+    /// Nodes that change the model's state.
+    pub(super) updates: Range<usize>,
+    /// The tensors in [`Slot::Rows`].
+    pub(super) row_tensors: Vec<TensorId>,
+    /// What a prediction plan stores.
+    pub(super) logits: Option<TensorId>,
+}
+
+impl Layout {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let nodes = &plan.graph.nodes;
+        let phase = |node: &Node| node.op.phase();
+        let samples = nodes.iter().take_while(|node| phase(node) == Phase::Samples).count();
+        let sums = samples + nodes[samples..].iter().take_while(|node| phase(node) == Phase::Sums).count();
+        assert!(nodes[sums..].iter().all(|node| phase(node) == Phase::Update), "nodes in the order of their phases");
+
+        let segments = segments(&nodes[..samples]);
+        let mut layout = Self {
+            slots: vec![Slot::Unused; plan.graph.tensors.len()],
+            shared_columns: 0,
+            local_columns: 0,
+            sums: samples..sums,
+            updates: sums..nodes.len(),
+            row_tensors: Vec::new(),
+            logits: nodes.iter().find(|node| matches!(node.op, Op::StoreLogits(_))).map(|node| node.inputs[0]),
+            segments,
+        };
+        layout.place_fixed(plan);
+        for segment in layout.segments.clone() {
+            layout.place_segment(plan, segment);
+        }
+        layout.check(plan);
+        layout
+    }
+
+    fn place_fixed(&mut self, plan: &Plan) {
+        for (slot, tensor) in self.slots.iter_mut().zip(&plan.graph.tensors) {
+            if let Some(parameter) = tensor.parameter {
+                *slot = Slot::Parameter(parameter);
+            }
+        }
+        for (parameter, gradient) in plan.gradients.iter().enumerate() {
+            self.slots[gradient.0] = Slot::Gradient(parameter);
+        }
+        for node in &plan.graph.nodes[self.sums.clone()] {
+            for &output in &node.outputs {
+                if self.slots[output.0] == Slot::Unused {
+                    self.slots[output.0] = Slot::Rows(self.row_tensors.len());
+                    self.row_tensors.push(output);
+                }
+            }
+        }
+    }
+
+    /// Places what a segment makes: what nothing after it reads goes to local memory, which is used again within the
+    /// segment.
+    fn place_segment(&mut self, plan: &Plan, segment: Range<usize>) {
+        let nodes = &plan.graph.nodes;
+        let last_use = |tensor: TensorId| nodes.iter().rposition(|node| node.inputs.contains(&tensor));
+        // Columns in use: first, end, number of the node that reads them last.
+        let mut active: Vec<(usize, usize, usize)> = Vec::new();
+        for (index, node) in nodes.iter().enumerate().take(segment.end).skip(segment.start) {
+            active.retain(|&(_, _, last)| last >= index);
+            for &output in &node.outputs {
+                let width = plan.graph.width(output);
+                let last = last_use(output).unwrap_or(index);
+                self.slots[output.0] = if last >= segment.end || self.logits == Some(output) {
+                    let first = self.shared_columns;
+                    self.shared_columns += width;
+                    Slot::Shared { first, width }
+                } else {
+                    active.sort_unstable();
+                    let mut first = 0;
+                    for &(start, end, _) in &active {
+                        if first + width <= start {
+                            break;
+                        }
+                        first = first.max(end);
+                    }
+                    active.push((first, first + width, last));
+                    self.local_columns = self.local_columns.max(first + width);
+                    Slot::Local { first, width }
+                };
+            }
+        }
+    }
+
+    /// The CPU's kernels write through handles that rely on this.
+    fn check(&self, plan: &Plan) {
+        let overlap = |a: TensorId, b: TensorId| match (self.slots[a.0], self.slots[b.0]) {
+            (Slot::Shared { first, width }, Slot::Shared { first: other, width: other_width })
+            | (Slot::Local { first, width }, Slot::Local { first: other, width: other_width }) => {
+                first < other + other_width && other < first + width
+            }
+            (a, b) => a == b,
+        };
+        for node in &plan.graph.nodes {
+            for (i, &output) in node.outputs.iter().enumerate() {
+                let others = node.inputs.iter().chain(&node.outputs[..i]);
+                assert!(others.copied().all(|other| !overlap(output, other)), "{} in place", node.name);
+            }
+        }
+    }
+}
+
+/// Cuts nodes into segments.
+fn segments(nodes: &[Node]) -> Vec<Range<usize>> {
+    let mut segments = Vec::new();
+    let mut start = 0;
+    for (index, node) in nodes.iter().enumerate() {
+        let made =
+            |input: usize| nodes[start..index].iter().any(|earlier| earlier.outputs.contains(&node.inputs[input]));
+        if node.op.shuffled_inputs().into_iter().any(made) {
+            segments.push(start..index);
+            start = index;
+        }
+    }
+    segments.push(start..nodes.len());
+    segments
+}
