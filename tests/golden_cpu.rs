@@ -35,7 +35,7 @@ fn one_step_gives_pytorchs_losses_and_gradients() {
         }
         // Embedding gradients: the summed rows, put back where they belong.
         let node = gradient_rows.graph.nodes.iter().find(|node| matches!(node.op, polyscene::ops::Op::EmbedGrad(_)));
-        let rows = executor.tensor(node.unwrap().outputs[0]).unwrap();
+        let rows = executor.tensor(node.unwrap().outputs[0]).expect("gradients of rows are kept");
         let keys = schedule.keys[0];
         let table = &graph.tables[0];
         let mut dense = vec![0.0; table.len()];

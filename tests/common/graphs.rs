@@ -4,8 +4,8 @@
 use polyscene::graph::{Graph, Init, LossTerm, TensorId};
 use polyscene::layers::{EmbeddingSet, Field, Layer, cross_entropy};
 use polyscene::ops::{
-    Activation, Blocks, Combine, Epilogue, Linear, LogitLoss, LossColumn, LossTarget, LowRank, Piece, Repeat, RowMap,
-    WeightedLinear,
+    Activation, Affine, Blocks, Discriminate, Epilogue, Factor, LogitLoss, LossColumn, LossTarget, LowRank, Pairing,
+    Part, Repeat, RowMap, WeightedLinear,
 };
 
 pub struct SmallGraph {
@@ -15,7 +15,10 @@ pub struct SmallGraph {
 
 /// Every operation with a gradient, in each of its forms.
 pub fn small_graphs() -> Vec<SmallGraph> {
-    [embeds(), linears(), weighted_linears(), low_ranks(), combines(), logit_losses()].into_iter().flatten().collect()
+    [embeds(), linears(), weighted_linears(), low_ranks(), sums(), logit_losses(), discriminators()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Embeddings [B, fields·width] of a new table; every other field is numeric if `numeric`.
@@ -85,7 +88,7 @@ fn embeds() -> Vec<SmallGraph> {
         make("embed, two tables", |graph| {
             let first = embedding(graph, "first", &[4, 2, 6], 7, true);
             let second = embedding(graph, "second", &[3, 5], 2, false);
-            Combine::concat(graph, "both", &[first, second])
+            Affine::concat(graph, "both", &[first, second])
         }),
     ]
 }
@@ -94,26 +97,35 @@ fn linears() -> Vec<SmallGraph> {
     const SIZES: [(usize, usize); 6] = [(5, 7), (1, 2), (2, 1), (13, 5), (3, 11), (8, 6)];
     let mut graphs = Vec::new();
     for bias in [true, false] {
-        for groups in [1, 2] {
-            for activation in ACTIVATIONS {
-                let (inputs, outputs) = SIZES[graphs.len() % SIZES.len()];
-                let name = format!("linear {inputs}→{outputs}, bias {bias}, {groups} groups, {activation:?}");
-                graphs.push(small(name, |graph, x| {
-                    let h = before(graph, "before", x, groups * inputs);
-                    Layer { outputs, bias, groups, epilogue: Epilogue::new(activation) }.add(graph, "linear", h)
-                }));
-            }
+        for activation in ACTIVATIONS {
+            let (inputs, outputs) = SIZES[graphs.len() % SIZES.len()];
+            let name = format!("linear {inputs}→{outputs}, bias {bias}, {activation:?}");
+            graphs.push(small(name, |graph, x| {
+                let h = before(graph, "before", x, inputs);
+                Layer { outputs, bias, epilogue: Epilogue::new(activation) }.add(graph, "linear", h)
+            }));
         }
     }
     graphs.push(small("linear, dropout", |graph, x| {
         let h = before(graph, "before", x, 6);
-        Layer { outputs: 5, bias: true, groups: 2, epilogue: dropout(3) }.add(graph, "linear", h)
+        Layer { outputs: 5, bias: true, epilogue: dropout(3) }.add(graph, "linear", h)
+    }));
+    graphs.push(small("linear, larger than a tile", |graph, x| {
+        let h = before(graph, "before", x, 37);
+        Layer::new(41, Activation::Relu).add(graph, "linear", h)
     }));
     graphs.push(small("linear, one weight twice", |graph, x| {
         let weight = graph.parameter("weight", 6, 6, Init::GlorotUniform);
-        let op = Linear { bias: false, groups: 1, epilogue: Epilogue::new(Activation::Sigmoid) };
-        let h = graph.add_one("once", op.clone(), &[x, weight]);
-        graph.add_one("twice", op, &[h, weight])
+        let h = Affine::dense(graph, "once", x, weight, None, Epilogue::new(Activation::Sigmoid));
+        Affine::dense(graph, "twice", h, weight, None, Epilogue::new(Activation::Sigmoid))
+    }));
+    graphs.push(small("linear, siblings and concatenations", |graph, x| {
+        let (a, b) = (before(graph, "a", x, 5), before(graph, "b", x, 4));
+        let both = Affine::concat(graph, "both", &[a, b]);
+        let first = Layer::new(7, Activation::Relu).add(graph, "first", both);
+        let second = Layer::new(3, Activation::Sigmoid).add(graph, "second", both);
+        let third = Layer::new(2, Activation::None).add(graph, "third", a);
+        Affine::concat(graph, "all", &[third, second, first])
     }));
     graphs
 }
@@ -156,103 +168,129 @@ fn weighted_linear(name: &str, op: WeightedLinear) -> SmallGraph {
 }
 
 fn low_ranks() -> Vec<SmallGraph> {
+    use Factor::{Generated, Given};
+    let (rows, cols) = (5, 2);
     let mut graphs = Vec::new();
     for rank in [1, 3] {
-        for (row_shared, column_shared) in [(false, false), (false, true), (true, false)] {
-            let name = format!("low_rank {rank}, R shared {row_shared}, C shared {column_shared}");
-            graphs.push(small(name, |graph, x| {
-                let (rows, cols) = (5, 2);
-                let row = if row_shared {
-                    graph.parameter("row", rows, rank, Init::Normal(1.0))
-                } else {
-                    before(graph, "row", x, rows * rank)
-                };
-                let column = if column_shared {
-                    graph.parameter("column", rank, cols, Init::Normal(1.0))
-                } else {
-                    before(graph, "column", x, rank * cols)
-                };
-                graph.add_one("core", LowRank { rows, rank, cols }, &[row, column])
+        // Whether a factor is shared, and how it is made.
+        let forms = [
+            [(false, Given), (false, Given)],
+            [(false, Given), (true, Given)],
+            [(true, Given), (false, Given)],
+            [(false, Generated), (true, Given)],
+            [(false, Generated), (false, Given)],
+            [(true, Given), (false, Generated)],
+        ];
+        for form in forms {
+            graphs.push(small(format!("low_rank {rank}, R and C (shared, made): {form:?}"), |graph, x| {
+                let mut inputs = Vec::new();
+                for ((name, [down, across]), (shared, factor)) in
+                    [("row", [rows, rank]), ("column", [rank, cols])].into_iter().zip(form)
+                {
+                    match factor {
+                        Given if shared => inputs.push(graph.parameter(name, down, across, Init::Normal(1.0))),
+                        Given => inputs.push(before(graph, name, x, down * across)),
+                        Generated => inputs.extend([
+                            before(graph, name, x, 7),
+                            graph.parameter(&format!("{name} weight"), down * across, 7, Init::Normal(0.5)),
+                            graph.parameter(&format!("{name} bias"), 1, down * across, Init::Normal(0.5)),
+                        ]),
+                    }
+                }
+                graph.add_one("core", LowRank { rows, rank, cols, factors: form.map(|(_, factor)| factor) }, &inputs)
             }));
         }
     }
     graphs
 }
 
-fn piece(from: usize, to: usize, width: usize, rows: RowMap) -> Piece {
-    Piece { input: 0, from, to, width, rows }
+fn discriminators() -> Vec<SmallGraph> {
+    [(1, 1), (5, 3), (8, 2)]
+        .into_iter()
+        .map(|(hidden, count)| {
+            aside(format!("discriminate, {count} of width {hidden}"), |graph, x| {
+                let mut term = LossTerm { name: "mi".to_owned(), coefficient: 0.7, columns: Vec::new() };
+                let (mut inputs, mut pairings) = (Vec::new(), Vec::new());
+                for i in 0..count {
+                    let first_column = graph.reserve_loss_columns(2);
+                    let weight = 0.5 + i as f64;
+                    pairings.push(Pairing { weight: 0.7 * weight, first_column });
+                    term.columns.extend([(first_column, weight), (first_column + 1, weight)]);
+                    inputs.push(Layer::new(hidden, Activation::None).add(graph, &format!("aware{i}"), x));
+                    inputs.push(Layer::new(hidden, Activation::None).add(graph, &format!("weighting{i}"), x));
+                    inputs.push(graph.parameter(&format!("weight{i}"), 1, hidden, Init::Normal(1.0)));
+                    inputs.push(graph.parameter(&format!("bias{i}"), 1, 1, Init::Normal(1.0)));
+                }
+                graph.add("mi", Discriminate { hidden, pairings }, &inputs);
+                graph.losses.push(term);
+                x
+            })
+        })
+        .collect()
 }
 
-fn combines() -> Vec<SmallGraph> {
+fn sums() -> Vec<SmallGraph> {
     use RowMap::{Same, Shuffled, Unshuffled};
     let mut graphs: Vec<SmallGraph> = ACTIVATIONS
         .into_iter()
         .map(|activation| {
-            small(format!("combine, overlapping pieces, {activation:?}"), |graph, x| {
+            small(format!("sum, overlapping pieces, {activation:?}"), |graph, x| {
                 let (a, b) = (before(graph, "a", x, 7), before(graph, "b", x, 3));
                 // Columns 7 and 8 are covered by no piece.
                 let pieces = [
-                    (a, piece(1, 0, 3, Same)),
-                    (a, piece(0, 2, 5, Same)),
-                    (b, piece(0, 4, 3, Same)),
-                    (b, piece(1, 1, 2, Same)),
+                    Part::view(a, 1, 0, 3, Same),
+                    Part::view(a, 0, 2, 5, Same),
+                    Part::view(b, 0, 4, 3, Same),
+                    Part::view(b, 1, 1, 2, Same),
                 ];
-                Combine::sum(graph, "combine", 9, &pieces, activation)
+                Affine::sum(graph, "sum", 9, &pieces, activation)
             })
         })
         .collect();
     for activation in ACTIVATIONS {
-        graphs.push(aside(format!("combine, shuffles, {activation:?}"), |graph, x| {
+        graphs.push(aside(format!("sum, shuffles, {activation:?}"), |graph, x| {
             let (a, b) = (before(graph, "a", x, 5), before(graph, "b", x, 5));
             let pieces = [
-                (a, piece(0, 0, 5, Same)),
-                (a, piece(0, 2, 5, Shuffled)),
-                (b, piece(1, 3, 4, Unshuffled)),
-                (b, piece(0, 0, 5, Same)),
+                Part::view(a, 0, 0, 5, Same),
+                Part::view(a, 0, 2, 5, Shuffled),
+                Part::view(b, 1, 3, 4, Unshuffled),
+                Part::view(b, 0, 0, 5, Same),
             ];
-            Combine::sum(graph, "combine", 7, &pieces, activation)
+            Affine::sum(graph, "sum", 7, &pieces, activation)
         }));
     }
-    graphs.push(aside("combine, a shuffle of a shuffle", |graph, x| {
+    graphs.push(aside("sum, a shuffle of a shuffle", |graph, x| {
         let a = before(graph, "a", x, 5);
-        let once = Combine::sum(graph, "once", 5, &[(a, piece(0, 0, 5, Shuffled))], Activation::None);
-        Combine::sum(graph, "twice", 5, &[(once, piece(0, 0, 5, Shuffled))], Activation::None)
+        let once = Affine::sum(graph, "once", 5, &[Part::view(a, 0, 0, 5, Shuffled)], Activation::None);
+        Affine::sum(graph, "twice", 5, &[Part::view(once, 0, 0, 5, Shuffled)], Activation::None)
     }));
-    graphs.push(aside("combine, a shuffle taken back", |graph, x| {
+    graphs.push(aside("sum, a shuffle taken back", |graph, x| {
         let a = before(graph, "a", x, 5);
-        let once = Combine::sum(graph, "once", 5, &[(a, piece(0, 0, 5, Shuffled))], Activation::None);
-        let back = [(once, piece(0, 0, 3, Unshuffled)), (once, piece(2, 3, 3, Same))];
-        Combine::sum(graph, "back", 6, &back, Activation::None)
+        let once = Affine::sum(graph, "once", 5, &[Part::view(a, 0, 0, 5, Shuffled)], Activation::None);
+        let back = [Part::view(once, 0, 0, 3, Unshuffled), Part::view(once, 2, 3, 3, Same)];
+        Affine::sum(graph, "back", 6, &back, Activation::None)
     }));
-    graphs.push(small("combine, eight pieces", |graph, x| {
+    graphs.push(small("sum, eight pieces", |graph, x| {
         let tensors: Vec<TensorId> = (0..8).map(|i| before(graph, &format!("part{i}"), x, 1 + i % 3)).collect();
-        Combine::concat(graph, "concat", &tensors)
+        Affine::concat(graph, "concat", &tensors)
     }));
-    graphs.push(small("combine, a part that is read elsewhere only", |graph, x| {
+    graphs.push(small("sum, a part that is read elsewhere only", |graph, x| {
         let (a, b) = (before(graph, "a", x, 5), before(graph, "b", x, 4));
-        let both = Combine::concat(graph, "both", &[a, b]);
-        let slice = Combine::slice(graph, "slice", both, 1, 3);
-        Combine::concat(graph, "y", &[slice, b])
+        let both = Affine::concat(graph, "both", &[a, b]);
+        let slice = Affine::slice(graph, "slice", both, 1, 3);
+        Affine::concat(graph, "y", &[slice, b])
     }));
-    graphs.push(small("combine, a slice that nothing covers", |graph, x| {
+    graphs.push(small("sum, a slice that nothing covers", |graph, x| {
         let a = before(graph, "a", x, 4);
-        let pad = |graph: &mut Graph| Combine::sum(graph, "padded", 9, &[(a, piece(0, 5, 4, Same))], Activation::None);
+        let pad =
+            |graph: &mut Graph| Affine::sum(graph, "padded", 9, &[Part::view(a, 0, 5, 4, Same)], Activation::None);
         let (once, padded) = (pad(graph), pad(graph));
-        let zero = Combine::slice(graph, "zero", once, 1, 3);
+        let zero = Affine::slice(graph, "zero", once, 1, 3);
         let weight = graph.parameter("weight", 2, 3, Init::GlorotUniform);
-        let op = Linear { bias: false, groups: 1, epilogue: Epilogue::new(Activation::Sigmoid) };
-        let of_zero = graph.add_one("of zero", op.clone(), &[zero, weight]);
-        let of_padded = Combine::slice(graph, "slice", padded, 4, 3);
-        let of_padded = graph.add_one("of padded", op, &[of_padded, weight]);
-        Combine::concat(graph, "y", &[of_zero, of_padded])
-    }));
-    graphs.push(small("combine, parameters", |graph, x| {
-        let first = graph.parameter("first", 3, 2, Init::Normal(1.0));
-        let second = graph.parameter("second", 3, 5, Init::Normal(1.0));
-        let pieces = [(first, piece(0, 0, 2, Same)), (second, piece(2, 1, 2, Same)), (first, piece(1, 2, 1, Same))];
-        let row = Combine::sum(graph, "row", 3, &pieces, Activation::Sigmoid);
-        let column = before(graph, "column", x, 3 * 2);
-        graph.add_one("core", LowRank { rows: 3, rank: 3, cols: 2 }, &[row, column])
+        let of_zero = Affine::dense(graph, "of zero", zero, weight, None, Epilogue::new(Activation::Sigmoid));
+        let of_padded = Affine::slice(graph, "slice", padded, 4, 3);
+        let of_padded = Affine::dense(graph, "of padded", of_padded, weight, None, Epilogue::new(Activation::Sigmoid));
+        Affine::concat(graph, "y", &[of_zero, of_padded])
     }));
     graphs
 }
