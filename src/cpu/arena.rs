@@ -96,7 +96,8 @@ impl<'a, T: Real> Columns<'a, T> {
     }
 
     /// Σ over the samples of `blocks` of rows\[i\] · scale · cols\[j\], for R columns of this tensor and C of `other`;
-    /// `scale` is a column of a third tensor. Meanwhile fetches the columns that lie `ahead` of `cols`.
+    /// `scale` is a column of a third tensor. Meanwhile fetches the columns that lie `ahead` of
+    /// `cols`, and the one after `scale`.
     ///
     /// # Panics
     /// When a column or block is not there.
@@ -112,33 +113,46 @@ impl<'a, T: Real> Columns<'a, T> {
         blocks: std::ops::Range<usize>,
     ) -> [[T; C]; R] {
         assert!(rows.iter().all(|&r| r < self.width) && cols.iter().all(|&c| c < other.width));
+        assert!(blocks.end <= self.arena.blocks && blocks.end <= other.arena.blocks);
+        if let Some((tensor, column)) = scale {
+            assert!(column < tensor.width && blocks.end <= tensor.arena.blocks);
+        }
         let mut totals = [[T::zero(); C]; R];
         // One vector of the lanes at a time: so the sums stay in registers, whatever the vectors' length.
         for v in 0..T::vectors::<S>(&[T::zero(); LANES]).len() {
             let mut sums = [[T::splat(simd, T::zero()); C]; R];
-            for block in blocks.clone() {
-                let (a, b) = (self.block(block), other.block(block));
+            let (mut a, mut b) = (self.at(blocks.start), other.at(blocks.start));
+            let mut s =
+                scale.map(|(tensor, column)| (tensor.at(blocks.start).wrapping_add(column), tensor.arena.stride));
+            for _ in blocks.clone() {
                 let mut x = [T::splat(simd, T::zero()); C];
                 for (x, &col) in x.iter_mut().zip(&cols) {
                     if v == 0 {
-                        prefetch(b.as_ptr().wrapping_add(col + ahead));
+                        prefetch(b.wrapping_add(col + ahead));
                     }
-                    // SAFETY: below the tensor's width, as asserted above.
-                    *x = T::vectors::<S>(unsafe { &b.get_unchecked(col).0 })[v];
+                    // SAFETY: `b` is at one of the blocks, and the column is one of the tensor's, as asserted above.
+                    *x = T::vectors::<S>(unsafe { &(*b.add(col)).0 })[v];
                 }
-                if let Some((tensor, column)) = scale {
-                    let s = T::vectors::<S>(&tensor.block(block)[column].0)[v];
-                    for x in &mut x {
-                        *x = T::product(simd, s, *x);
+                if let Some((s, stride)) = &mut s {
+                    if v == 0 {
+                        prefetch(s.wrapping_add(1));
                     }
+                    // SAFETY: as above.
+                    let scale = T::vectors::<S>(unsafe { &(**s).0 })[v];
+                    for x in &mut x {
+                        *x = T::product(simd, scale, *x);
+                    }
+                    *s = s.wrapping_add(*stride);
                 }
                 for (sums, &row) in sums.iter_mut().zip(&rows) {
                     // SAFETY: as above.
-                    let d = T::vectors::<S>(unsafe { &a.get_unchecked(row).0 })[v];
+                    let d = T::vectors::<S>(unsafe { &(*a.add(row)).0 })[v];
                     for (sum, &x) in sums.iter_mut().zip(&x) {
                         *sum = T::add_product(simd, d, x, *sum);
                     }
                 }
+                a = a.wrapping_add(self.arena.stride);
+                b = b.wrapping_add(other.arena.stride);
             }
             for (totals, sums) in totals.iter_mut().zip(sums) {
                 for (total, sum) in totals.iter_mut().zip(sums) {
@@ -147,6 +161,11 @@ impl<'a, T: Real> Columns<'a, T> {
             }
         }
         totals
+    }
+
+    /// The first column in a block, or beyond the last block.
+    fn at(self, block: usize) -> *const Lanes<T> {
+        self.arena.cells.as_ptr().wrapping_add(block * self.arena.stride + self.first).cast()
     }
 }
 
