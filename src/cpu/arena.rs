@@ -5,6 +5,8 @@
 
 use std::cell::UnsafeCell;
 
+use pulp::Simd;
+
 use super::{LANES, Lanes, Real};
 
 /// Memory for the tensors of a plan.
@@ -94,62 +96,88 @@ impl<'a, T: Real> Columns<'a, T> {
     }
 
     /// Σ over the samples of `blocks` of rows\[i\] · scale · cols\[j\], for R columns of this tensor and C of `other`;
-    /// `scale` is a column of a third tensor.
+    /// `scale` is a column of a third tensor. Meanwhile fetches the columns that lie `ahead` of
+    /// `cols`, and the one after `scale`.
     ///
     /// # Panics
     /// When a column or block is not there.
     #[inline(always)]
-    pub fn pair_sums<const R: usize, const C: usize>(
+    pub fn pair_sums<S: Simd, const R: usize, const C: usize>(
         self,
+        simd: S,
         rows: [usize; R],
         other: Self,
         cols: [usize; C],
         scale: Option<(Self, usize)>,
+        ahead: usize,
         blocks: std::ops::Range<usize>,
     ) -> [[T; C]; R] {
-        const HALF: usize = LANES / 2;
         assert!(rows.iter().all(|&r| r < self.width) && cols.iter().all(|&c| c < other.width));
-        let mut sums = [[[T::zero(); HALF]; C]; R];
-        for block in blocks {
-            let (a, b) = (self.block(block), other.block(block));
-            let s = scale.map(|(tensor, column)| tensor.block(block)[column]);
-            for half in 0..2 {
-                let lanes = half * HALF;
-                let mut x = [[T::zero(); HALF]; C];
+        assert!(blocks.end <= self.arena.blocks && blocks.end <= other.arena.blocks);
+        if let Some((tensor, column)) = scale {
+            assert!(column < tensor.width && blocks.end <= tensor.arena.blocks);
+        }
+        let mut totals = [[T::zero(); C]; R];
+        // One vector of the lanes at a time: so the sums stay in registers, whatever the vectors' length.
+        for v in 0..T::vectors::<S>(&[T::zero(); LANES]).len() {
+            let mut sums = [[T::splat(simd, T::zero()); C]; R];
+            let (mut a, mut b) = (self.at(blocks.start), other.at(blocks.start));
+            let mut s =
+                scale.map(|(tensor, column)| (tensor.at(blocks.start).wrapping_add(column), tensor.arena.stride));
+            for _ in blocks.clone() {
+                let mut x = [T::splat(simd, T::zero()); C];
                 for (x, &col) in x.iter_mut().zip(&cols) {
-                    // SAFETY: below the tensor's width, by the assertion above.
-                    let column = unsafe { &b.get_unchecked(col).0 };
-                    for lane in 0..HALF {
-                        x[lane] = match s {
-                            Some(s) => s.0[lanes + lane] * column[lanes + lane],
-                            None => column[lanes + lane],
-                        };
+                    if v == 0 {
+                        prefetch(b.wrapping_add(col + ahead));
                     }
+                    // SAFETY: `b` is at one of the blocks, and the column is one of the tensor's, as asserted above.
+                    *x = T::vectors::<S>(unsafe { &(*b.add(col)).0 })[v];
+                }
+                if let Some((s, stride)) = &mut s {
+                    if v == 0 {
+                        prefetch(s.wrapping_add(1));
+                    }
+                    // SAFETY: as above.
+                    let scale = T::vectors::<S>(unsafe { &(**s).0 })[v];
+                    for x in &mut x {
+                        *x = T::product(simd, scale, *x);
+                    }
+                    *s = s.wrapping_add(*stride);
                 }
                 for (sums, &row) in sums.iter_mut().zip(&rows) {
                     // SAFETY: as above.
-                    let d = unsafe { &a.get_unchecked(row).0 };
-                    for (sum, x) in sums.iter_mut().zip(&x) {
-                        for lane in 0..HALF {
-                            sum[lane] = d[lanes + lane].mul_add(x[lane], sum[lane]);
-                        }
+                    let d = T::vectors::<S>(unsafe { &(*a.add(row)).0 })[v];
+                    for (sum, &x) in sums.iter_mut().zip(&x) {
+                        *sum = T::add_product(simd, d, x, *sum);
                     }
+                }
+                a = a.wrapping_add(self.arena.stride);
+                b = b.wrapping_add(other.arena.stride);
+            }
+            for (totals, sums) in totals.iter_mut().zip(sums) {
+                for (total, sum) in totals.iter_mut().zip(sums) {
+                    *total += T::total(simd, sum);
                 }
             }
         }
-        sums.map(|sums| sums.map(total))
+        totals
+    }
+
+    /// The first column in a block, or beyond the last block.
+    fn at(self, block: usize) -> *const Lanes<T> {
+        self.arena.cells.as_ptr().wrapping_add(block * self.arena.stride + self.first).cast()
     }
 }
 
-/// The sum of the lanes, in a fixed order.
+/// Asks for memory that will be read soon: blocks lie too far apart for the processor to guess.
 #[inline(always)]
-fn total<T: Real, const N: usize>(mut lanes: [T; N]) -> T {
-    let mut width = N / 2;
-    while width > 0 {
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-        width /= 2;
+fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; any address will do.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
     }
-    lanes[0]
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }

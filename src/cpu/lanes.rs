@@ -85,6 +85,15 @@ impl<T: Real> Lanes<T> {
     }
 }
 
+/// Work on vectors, as [`on_vectors`] runs it.
+pub use pulp::{Simd, WithSimd};
+
+/// Runs `work` with the machine's widest vectors.
+#[inline(always)]
+pub fn on_vectors<W: WithSimd>(work: W) -> W::Output {
+    pulp::Arch::new().dispatch(work)
+}
+
 /// Runs `work` compiled for the machine's widest vector instructions. Only code inlined into it profits.
 #[inline(always)]
 pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {

@@ -9,7 +9,7 @@ mod real;
 mod threads;
 
 pub use arena::{Arena, Columns};
-pub use lanes::{LANES, Lanes, vectorized};
-pub use product::{OUTPUTS, Weights, add_products};
+pub use lanes::{LANES, Lanes, Simd, WithSimd, on_vectors, vectorized};
+pub use product::{OUTPUTS, Samples, Weights, add_products};
 pub use real::{Real, log1p_exp, sigmoid};
 pub use threads::for_chunks;

@@ -18,23 +18,51 @@ pub struct Weights<'a, T> {
 /// Outputs that a product keeps in registers: six times two vectors of eight leave room for the operands in sixteen.
 pub const OUTPUTS: usize = 6;
 
-/// sums\[r\] += Σ_k w(r, k) · x_k.
+/// Columns of a block as a product reads them: `count` of them, from `first` on, `step` apart.
+#[derive(Clone, Copy)]
+pub struct Samples<'a, T> {
+    /// All columns of the tensor.
+    pub columns: &'a [Lanes<T>],
+    /// The first that is read.
+    pub first: usize,
+    /// From one to the next.
+    pub step: usize,
+    /// How many.
+    pub count: usize,
+}
+
+impl<'a, T> Samples<'a, T> {
+    /// Neighbouring columns.
+    pub fn all(columns: &'a [Lanes<T>]) -> Self {
+        Self { columns, first: 0, step: 1, count: columns.len() }
+    }
+}
+
+/// sums\[r\] += Σ_k w(r, k) · x\[k\], with x\[k\] multiplied by `scale` if there is one.
 ///
 /// # Panics
-/// When an element lies outside the matrix.
+/// When an element lies outside the weights or the columns.
 #[inline(always)]
 pub fn add_products<T: Real, const R: usize>(
     sums: &mut [Lanes<T>; R],
-    x: impl ExactSizeIterator<Item = Lanes<T>>,
+    x: Samples<'_, T>,
+    scale: Option<Lanes<T>>,
     w: Weights<'_, T>,
 ) {
-    if x.len() == 0 {
+    if x.count == 0 {
         return;
     }
-    let count = x.len();
-    assert!(w.start + (R - 1) * w.row_step + (count - 1) * w.inner_step < w.values.len(), "weights out of bounds");
+    let last = x.count - 1;
+    assert!(w.start + (R - 1) * w.row_step + last * w.inner_step < w.values.len(), "weights out of bounds");
+    assert!(x.first + last * x.step < x.columns.len(), "columns out of bounds");
     let mut local = *sums;
-    for (k, x) in x.enumerate().take(count) {
+    for k in 0..x.count {
+        // SAFETY: at most the last column's number, which the assertion above keeps inside.
+        let x = unsafe { x.columns.get_unchecked(x.first + k * x.step) };
+        let x = match scale {
+            Some(scale) => scale.times(*x),
+            None => *x,
+        };
         for (r, sum) in local.iter_mut().enumerate() {
             // SAFETY: at most the index of the last element, which the assertion above keeps inside.
             let w = unsafe { *w.values.get_unchecked(w.start + r * w.row_step + k * w.inner_step) };

@@ -1,4 +1,8 @@
-//! The two scalars the executor knows, and functions written so that they cannot overflow.
+//! The two scalars the executor knows, their vectors, and functions written so that they cannot overflow.
+
+use pulp::Simd;
+
+use super::LANES;
 
 use num_traits::Float;
 
@@ -6,15 +10,70 @@ use num_traits::Float;
 pub trait Real:
     Float + Default + Send + Sync + std::fmt::Debug + std::ops::AddAssign + std::ops::MulAssign + std::iter::Sum + 'static
 {
+    /// As many values as an instruction of S takes.
+    type Vector<S: Simd>: Copy;
+
     /// The nearest value to `x`.
     fn of(x: f64) -> Self;
     /// As f64.
     fn wide(self) -> f64;
     /// eˣ for x ≤ 0. In f32 to about one unit in the last place, in arithmetic that the compiler can put in vectors.
     fn exp_of_negative(self) -> Self;
+
+    /// Lanes as vectors.
+    fn vectors<S: Simd>(lanes: &[Self; LANES]) -> &[Self::Vector<S>];
+    /// Lanes as vectors, to write.
+    fn vectors_mut<S: Simd>(lanes: &mut [Self; LANES]) -> &mut [Self::Vector<S>];
+    /// `value` everywhere.
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+    /// a · b.
+    fn product<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// a · b + c.
+    fn add_product<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    /// a + b.
+    fn sum<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// The sum of a vector's values.
+    fn total<S: Simd>(simd: S, a: Self::Vector<S>) -> Self;
+}
+
+macro_rules! vectors {
+    ($vector:ident, $as:ident, $as_mut:ident, $splat:ident, $mul:ident, $mul_add:ident, $add:ident, $reduce:ident) => {
+        type Vector<S: Simd> = S::$vector;
+
+        #[inline(always)]
+        fn vectors<S: Simd>(lanes: &[Self; LANES]) -> &[S::$vector] {
+            S::$as(lanes).0
+        }
+        #[inline(always)]
+        fn vectors_mut<S: Simd>(lanes: &mut [Self; LANES]) -> &mut [S::$vector] {
+            S::$as_mut(lanes).0
+        }
+        #[inline(always)]
+        fn splat<S: Simd>(simd: S, value: Self) -> S::$vector {
+            simd.$splat(value)
+        }
+        #[inline(always)]
+        fn product<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+            simd.$mul(a, b)
+        }
+        #[inline(always)]
+        fn add_product<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+            simd.$mul_add(a, b, c)
+        }
+        #[inline(always)]
+        fn sum<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+            simd.$add(a, b)
+        }
+        #[inline(always)]
+        fn total<S: Simd>(simd: S, a: S::$vector) -> Self {
+            simd.$reduce(a)
+        }
+    };
 }
 
 impl Real for f32 {
+    vectors!(f32s, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_f32s, mul_add_f32s, add_f32s, reduce_sum_f32s);
+
     fn of(x: f64) -> Self {
         x as f32
     }
@@ -41,6 +100,8 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    vectors!(f64s, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_f64s, mul_add_f64s, add_f64s, reduce_sum_f64s);
+
     fn of(x: f64) -> Self {
         x
     }

@@ -1,7 +1,7 @@
 //! The low-rank core of MI-DPG's weighting matrix, S = σ(S_R S_C) (equations 3–5).
 
 use super::{Affine, Block, Cost, GradItem, Kernel, Op, Operation, Part, Source, Target, View, WeightGrads};
-use crate::cpu::{Lanes, Real, Weights, add_products, sigmoid, vectorized};
+use crate::cpu::{Lanes, Real, Samples, Weights, add_products, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Rows, Shape, TensorId};
 use crate::ops::Activation;
 
@@ -241,7 +241,7 @@ fn generate_tile<T: Real, const R: usize>(block: &mut Block<'_, T>, first: usize
     let (g, values, bias) = (block.columns(first), block.matrix(first + 1), block.matrix(first + 2));
     let mut sums: [Lanes<T>; R] = std::array::from_fn(|i| Lanes::splat(bias[row + i]));
     let w = Weights { values, start: row * g.len(), row_step: g.len(), inner_step: 1 };
-    add_products(&mut sums, g.iter().copied(), w);
+    add_products(&mut sums, Samples::all(g), None, w);
     block.output(1)[row..][..R].copy_from_slice(&sums);
 }
 

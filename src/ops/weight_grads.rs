@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{Batch, Cost, Kernel, Op, Operation, Phase, Target, View};
-use crate::cpu::{Lanes, Real, vectorized};
+use crate::cpu::{Lanes, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
 
 /// Rows `row..row + rows` and columns `col..col + cols` of one gradient: Σ over pairs and samples of dz xᵀ.
@@ -90,7 +90,8 @@ const BLOCKS: usize = 32;
 impl GradItem {
     /// Adds this item's part of rows `first..` of its gradient, which `out` holds, `width` columns wide.
     #[inline(always)]
-    fn add<T: Real>(&self, batch: &Batch<'_, T>, first: usize, width: usize, out: &mut [T]) {
+    fn add<T: Real, S: Simd>(&self, simd: S, batch: &Batch<'_, T>, first: usize, width: usize, out: &mut [T]) {
+        // Twelve sums and four operands in registers.
         const R: usize = 4;
         const C: usize = 3;
         // The item's rows among those of the task.
@@ -119,7 +120,7 @@ impl GradItem {
                         // Beyond the end the last is computed again, and not stored.
                         let rows = std::array::from_fn(|i| dz.from + (row + i).min(high - 1) - self.row);
                         let cols = std::array::from_fn(|j| x.from + (col + j).min(self.cols - 1));
-                        let sums: [[T; C]; R] = d.pair_sums(rows, other, cols, None, blocks.clone());
+                        let sums: [[T; C]; R] = d.pair_sums(simd, rows, other, cols, None, C, blocks.clone());
                         for (i, sums) in sums.iter().enumerate().take(high - row) {
                             let at = (row + i - first) * width + self.col + col;
                             for (out, &sum) in out[at..].iter_mut().zip(&sums[..C.min(self.cols - col)]) {
@@ -179,19 +180,32 @@ impl Operation for WeightGrads {
             })
             .collect();
         tasks.into_par_iter().with_max_len(1).for_each(|(output, first, out)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    out.fill(T::zero());
-                    for item in self.items.iter().filter(|item| item.output == output) {
-                        item.add(batch, first, self.shapes[output].cols, out);
-                    }
-                },
-            );
+            on_vectors(Task { op: self, batch, output, first, out });
         });
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         super::affine_kernel::weight_grads(self, node, graph, target)
+    }
+}
+
+/// Some rows of one output.
+struct Task<'a, 'b, T> {
+    op: &'a WeightGrads,
+    batch: &'a Batch<'b, T>,
+    output: usize,
+    first: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Task<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.out.fill(T::zero());
+        for item in self.op.items.iter().filter(|item| item.output == self.output) {
+            item.add(simd, self.batch, self.first, self.op.shapes[self.output].cols, self.out);
+        }
     }
 }

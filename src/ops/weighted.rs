@@ -2,7 +2,7 @@
 
 use super::weighted_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
 use super::{Affine, Block, Cost, Epilogue, Kernel, Op, Operation, Target, WeightGrads};
-use crate::cpu::{Lanes, Real, Weights, add_products, vectorized};
+use crate::cpu::{Lanes, Real, Samples, Weights, add_products, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// How ψ repeats the distinct values over the weight.
@@ -95,6 +95,38 @@ impl Blocks {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The distances between elements, computed once for a whole kernel.
+    pub(super) fn grid(&self) -> Grid {
+        let interleave = self.repeat == Repeat::Interleave;
+        let (rows, cols) = (self.rows_per_group(), self.cols_per_group());
+        Grid {
+            rows,
+            cols,
+            row_base: if interleave { rows } else { 1 },
+            row_step: self.row_step(),
+            col_base: if interleave { cols } else { 1 },
+            col_step: self.col_step(),
+            s_row: if self.transposed { 1 } else { self.col_groups },
+            s_col: if self.transposed { self.row_groups } else { 1 },
+        }
+    }
+}
+
+/// Where the members of the groups lie: member i of row group r is output r · `row_base` + i · `row_step`, and so for
+/// columns; the value of groups (r, c) is number r · `s_row` + c · `s_col` of S.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    /// Members of a row group.
+    pub(super) rows: usize,
+    /// Members of a column group.
+    pub(super) cols: usize,
+    pub(super) row_base: usize,
+    pub(super) row_step: usize,
+    pub(super) col_base: usize,
+    pub(super) col_step: usize,
+    pub(super) s_row: usize,
+    pub(super) s_col: usize,
 }
 
 /// Outputs or inputs of a group that one invocation holds in registers.
@@ -152,14 +184,14 @@ impl Operation for WeightedLinear {
         vectorized(
             #[inline(always)]
             || {
-                let members = self.blocks.rows_per_group();
+                let grid = self.blocks.grid();
                 for group in 0..self.blocks.row_groups {
-                    for first in (0..members).step_by(TILE) {
-                        match members - first {
-                            1 => self.tile::<T, 1>(block, group, first),
-                            2 => self.tile::<T, 2>(block, group, first),
-                            3 => self.tile::<T, 3>(block, group, first),
-                            _ => self.tile::<T, TILE>(block, group, first),
+                    for first in (0..grid.rows).step_by(TILE) {
+                        match grid.rows - first {
+                            1 => self.tile::<T, 1>(block, grid, group, first),
+                            2 => self.tile::<T, 2>(block, grid, group, first),
+                            3 => self.tile::<T, 3>(block, grid, group, first),
+                            _ => self.tile::<T, TILE>(block, grid, group, first),
                         }
                     }
                 }
@@ -175,34 +207,28 @@ impl Operation for WeightedLinear {
 impl WeightedLinear {
     /// The outputs `first..first + R` of row group `group`, for a block of samples.
     #[inline(always)]
-    fn tile<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, group: usize, first: usize) {
-        let blocks = self.blocks;
-        let (h, s, weights, bias) = (block.columns(0), block.columns(1), block.matrix(2), block.matrix(3));
+    fn tile<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, grid: Grid, group: usize, first: usize) {
+        let Blocks { outputs, inputs, col_groups, .. } = self.blocks;
+        let (h, s, values, bias) = (block.columns(0), block.columns(1), block.matrix(2), block.matrix(3));
         let scale = T::of(self.scale);
+        let row = group * grid.row_base + first * grid.row_step;
         let mut sums = [Lanes::zero(); R];
-        for c in 0..blocks.col_groups {
-            let s = s[blocks.value(group, c)].map(|s| scale * s);
+        for c in 0..col_groups {
+            let s = s[group * grid.s_row + c * grid.s_col].map(|s| scale * s);
+            let col = c * grid.col_base;
             let w = Weights {
-                values: weights,
-                start: blocks.row(group, first) * blocks.inputs + blocks.col(c, 0),
-                row_step: blocks.row_step() * blocks.inputs,
-                inner_step: blocks.col_step(),
+                values,
+                start: row * inputs + col,
+                row_step: grid.row_step * inputs,
+                inner_step: grid.col_step,
             };
-            let h = h[blocks.col(c, 0)..].iter().step_by(blocks.col_step()).take(blocks.cols_per_group());
-            add_products(
-                &mut sums,
-                h.map(
-                    #[inline(always)]
-                    |h| s.times(*h),
-                ),
-                w,
-            );
+            let h = Samples { columns: h, first: col, step: grid.col_step, count: grid.cols };
+            add_products(&mut sums, h, Some(s), w);
         }
-        let row = blocks.row(group, first);
         for (i, sum) in sums.iter_mut().enumerate() {
-            let m = row + i * blocks.row_step();
+            let m = row + i * grid.row_step;
             *sum = sum.plus(Lanes::splat(bias[m]));
-            self.epilogue.apply(std::slice::from_mut(sum), block.first(), blocks.outputs, m, block.clock);
+            self.epilogue.apply(std::slice::from_mut(sum), block.first(), outputs, m, block.clock);
             block.output(0)[m] = *sum;
         }
     }

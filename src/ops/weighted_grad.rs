@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::weighted::{Blocks, TILE};
+use super::weighted::{Blocks, Grid, TILE};
 use super::{Batch, Block, Cost, Kernel, Op, Operation, Phase, Target};
-use crate::cpu::{Lanes, Real, Weights, add_products, vectorized};
+use crate::cpu::{LANES, Lanes, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
 
 /// A weighting: who shares a value of S, and the factor of S.
@@ -48,32 +48,15 @@ impl Operation for WeightedLinearGrad {
     }
 
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
-            #[inline(always)]
-            || {
-                let values = self.weighted.blocks.len();
-                let add = self.adds.then(|| block.columns(4));
-                let [dh, ds] = block.two_outputs();
-                dh.fill(Lanes::zero());
-                match add {
-                    Some(add) => ds.copy_from_slice(add),
-                    None => ds[..values].fill(Lanes::zero()),
-                }
-                let members = self.weighted.blocks.cols_per_group();
-                for r in 0..self.weighted.blocks.row_groups {
-                    for c in 0..self.weighted.blocks.col_groups {
-                        for first in (0..members).step_by(TILE) {
-                            match members - first {
-                                1 => self.tile::<T, 1>(block, r, c, first),
-                                2 => self.tile::<T, 2>(block, r, c, first),
-                                3 => self.tile::<T, 3>(block, r, c, first),
-                                _ => self.tile::<T, TILE>(block, r, c, first),
-                            }
-                        }
-                    }
-                }
-            },
-        );
+        let add = self.adds.then(|| block.columns(4));
+        let (dz, h, s, weights) = (block.columns(0), block.columns(1), block.columns(2), block.matrix(3));
+        let [dh, ds] = block.two_outputs();
+        dh.fill(Lanes::zero());
+        match add {
+            Some(add) => ds.copy_from_slice(add),
+            None => ds.fill(Lanes::zero()),
+        }
+        on_vectors(Backward { weighted: self.weighted, dz, h, s, weights, dh, ds });
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
@@ -81,32 +64,99 @@ impl Operation for WeightedLinearGrad {
     }
 }
 
-impl WeightedLinearGrad {
-    /// What row group `r` and the inputs `first..first + N` of column group `c` add to dh and dS.
+/// One block of samples of [`WeightedLinearGrad`].
+struct Backward<'a, T> {
+    weighted: Weighted,
+    dz: &'a [Lanes<T>],
+    h: &'a [Lanes<T>],
+    s: &'a [Lanes<T>],
+    weights: &'a [T],
+    dh: &'a mut [Lanes<T>],
+    ds: &'a mut [Lanes<T>],
+}
+
+impl<T: Real> WithSimd for Backward<'_, T> {
+    type Output = ();
+
     #[inline(always)]
-    fn tile<T: Real, const N: usize>(&self, block: &mut Block<'_, T>, r: usize, c: usize, first: usize) {
-        let Weighted { blocks, scale } = self.weighted;
-        let (dz, h, s, weights) = (block.columns(0), block.columns(1), block.columns(2), block.matrix(3));
-        let w = Weights {
-            values: weights,
-            start: blocks.row(r, 0) * blocks.inputs + blocks.col(c, first),
-            row_step: blocks.col_step(),
-            inner_step: blocks.row_step() * blocks.inputs,
-        };
-        let dz = dz[blocks.row(r, 0)..].iter().step_by(blocks.row_step()).take(blocks.rows_per_group());
-        let mut y = [Lanes::zero(); N];
-        add_products(&mut y, dz.copied(), w);
-        let value = blocks.value(r, c);
-        let scale = Lanes::splat(T::of(scale));
-        let s = scale.times(s[value]);
-        let [dh, ds] = block.two_outputs();
-        let mut sum = Lanes::zero();
-        for (j, y) in y.into_iter().enumerate() {
-            let n = blocks.col(c, first + j);
-            dh[n].add_product(s, y);
-            sum.add_product(h[n], y);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let grid = self.weighted.blocks.grid();
+        let (row_groups, col_groups) = (self.weighted.blocks.row_groups, self.weighted.blocks.col_groups);
+        // Two vectors at a time share what is loaded of W; where one holds all lanes there is but one.
+        let vectors = T::vectors::<S>(&[T::zero(); LANES]).len();
+        for r in 0..row_groups {
+            for c in 0..col_groups {
+                for first in (0..grid.cols).step_by(TILE) {
+                    for v in (0..vectors).step_by(2) {
+                        match (grid.cols - first, vectors) {
+                            (1, 1) => self.tile::<S, 1, 1>(simd, grid, [r, c], first, v),
+                            (2, 1) => self.tile::<S, 2, 1>(simd, grid, [r, c], first, v),
+                            (3, 1) => self.tile::<S, 3, 1>(simd, grid, [r, c], first, v),
+                            (_, 1) => self.tile::<S, TILE, 1>(simd, grid, [r, c], first, v),
+                            (1, _) => self.tile::<S, 1, 2>(simd, grid, [r, c], first, v),
+                            (2, _) => self.tile::<S, 2, 2>(simd, grid, [r, c], first, v),
+                            (3, _) => self.tile::<S, 3, 2>(simd, grid, [r, c], first, v),
+                            _ => self.tile::<S, TILE, 2>(simd, grid, [r, c], first, v),
+                        }
+                    }
+                }
+            }
         }
-        ds[value].add_product(scale, sum);
+    }
+}
+
+impl<T: Real> Backward<'_, T> {
+    /// What row group `r` and the inputs `first..first + N` of column group `c` add to dh and dS, for the vectors
+    /// `v..v + P` of the lanes.
+    #[inline(always)]
+    fn tile<S: Simd, const N: usize, const P: usize>(
+        &mut self,
+        simd: S,
+        grid: Grid,
+        [r, c]: [usize; 2],
+        first: usize,
+        v: usize,
+    ) {
+        let inputs = self.weighted.blocks.inputs;
+        let (row, col) = (r * grid.row_base, c * grid.col_base + first * grid.col_step);
+        let last = row + (grid.rows - 1) * grid.row_step;
+        let last_col = col + (N - 1) * grid.col_step;
+        assert!(last < self.dz.len() && last_col < self.h.len() && last_col < self.dh.len());
+        assert!(last * inputs + last_col < self.weights.len());
+        let zero = T::splat(simd, T::zero());
+        let mut y = [[zero; P]; N];
+        for i in 0..grid.rows {
+            let m = row + i * grid.row_step;
+            // SAFETY: at most `last` and `last_col`, which the assertions above keep inside.
+            let dz = T::vectors::<S>(unsafe { &self.dz.get_unchecked(m).0 });
+            for (j, y) in y.iter_mut().enumerate() {
+                // SAFETY: as above.
+                let w = unsafe { *self.weights.get_unchecked(m * inputs + col + j * grid.col_step) };
+                let w = T::splat(simd, w);
+                for (p, y) in y.iter_mut().enumerate() {
+                    *y = T::add_product(simd, w, dz[v + p], *y);
+                }
+            }
+        }
+        let value = r * grid.s_row + c * grid.s_col;
+        let scale = T::splat(simd, T::of(self.weighted.scale));
+        let s = T::vectors::<S>(&self.s[value].0);
+        let mut sums = [zero; P];
+        for (j, y) in y.iter().enumerate() {
+            let n = col + j * grid.col_step;
+            // SAFETY: as above.
+            let (h, dh) = unsafe { (self.h.get_unchecked(n), self.dh.get_unchecked_mut(n)) };
+            let (h, dh) = (T::vectors::<S>(&h.0), T::vectors_mut::<S>(&mut dh.0));
+            for (p, &y) in y.iter().enumerate() {
+                let s = T::product(simd, scale, s[v + p]);
+                dh[v + p] = T::add_product(simd, s, y, dh[v + p]);
+                sums[p] = T::add_product(simd, h[v + p], y, sums[p]);
+            }
+        }
+        let ds = T::vectors_mut::<S>(&mut self.ds[value].0);
+        for (p, &sum) in sums.iter().enumerate() {
+            ds[v + p] = T::add_product(simd, scale, sum, ds[v + p]);
+        }
     }
 }
 
@@ -161,22 +211,7 @@ impl Operation for WeightedLinearGradWeights {
             })
             .collect();
         tasks.into_par_iter().with_max_len(1).for_each(|(index, first, out)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    out.fill(T::zero());
-                    let blocks = self.items[index].blocks;
-                    let count = out.len() / blocks.inputs;
-                    let group = blocks.row_group(first);
-                    if (first..first + count).all(|m| blocks.row_group(m) == group) {
-                        self.rows::<T, ROWS_PER_TASK>(batch, index, first, out);
-                    } else {
-                        for (i, out) in out.chunks_exact_mut(blocks.inputs).enumerate() {
-                            self.rows::<T, 1>(batch, index, first + i, out);
-                        }
-                    }
-                },
-            );
+            on_vectors(Rows { op: self, batch, index, first, out });
         });
     }
 
@@ -185,27 +220,56 @@ impl Operation for WeightedLinearGradWeights {
     }
 }
 
-impl WeightedLinearGradWeights {
-    /// Rows `first..first + R` of dW number `index`, as far as `out` reaches; all of one row group.
+/// Some rows of dW number `index`.
+struct Rows<'a, 'b, T> {
+    op: &'a WeightedLinearGradWeights,
+    batch: &'a Batch<'b, T>,
+    index: usize,
+    first: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Rows<'_, '_, T> {
+    type Output = ();
+
     #[inline(always)]
-    fn rows<T: Real, const R: usize>(&self, batch: &Batch<'_, T>, index: usize, first: usize, out: &mut [T]) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let blocks = self.op.items[self.index].blocks;
+        self.out.fill(T::zero());
+        let count = self.out.len() / blocks.inputs;
+        let group = blocks.row_group(self.first);
+        if (self.first..self.first + count).all(|m| blocks.row_group(m) == group) {
+            self.add::<S, ROWS_PER_TASK>(simd, 0, count);
+        } else {
+            for i in 0..count {
+                self.add::<S, 1>(simd, i, 1);
+            }
+        }
+    }
+}
+
+impl<T: Real> Rows<'_, '_, T> {
+    /// Adds the sums of `count` rows from number `from` of these on, all of one row group.
+    #[inline(always)]
+    fn add<S: Simd, const R: usize>(&mut self, simd: S, from: usize, count: usize) {
         const C: usize = 2;
-        let Weighted { blocks, scale } = self.items[index];
-        let [dz, h, s] = [0, 1, 2].map(|input| batch.tensor(3 * index + input));
-        let (scale, count) = (T::of(scale), out.len() / blocks.inputs);
-        let r = blocks.row_group(first);
-        let members = blocks.cols_per_group();
+        let Weighted { blocks, scale } = self.op.items[self.index];
+        let batch = self.batch;
+        let [dz, h, s] = [0, 1, 2].map(|input| batch.tensor(3 * self.index + input));
+        let (grid, r, scale) = (blocks.grid(), blocks.row_group(self.first + from), T::of(scale));
+        // Beyond the end the last row or column is computed again, and not stored.
+        let rows = std::array::from_fn(|i| self.first + from + i.min(count - 1));
         for start in (0..batch.blocks()).step_by(BLOCKS) {
             let range = start..batch.blocks().min(start + BLOCKS);
             for c in 0..blocks.col_groups {
-                for member in (0..members).step_by(C) {
-                    // Beyond the end the last is computed again, and not stored.
-                    let rows = std::array::from_fn(|i| first + i.min(count - 1));
-                    let cols: [usize; C] = std::array::from_fn(|j| blocks.col(c, (member + j).min(members - 1)));
-                    let value = Some((s, blocks.value(r, c)));
-                    let sums: [[T; C]; R] = dz.pair_sums(rows, h, cols, value, range.clone());
-                    for (out, sums) in out.chunks_exact_mut(blocks.inputs).zip(&sums) {
-                        for (&n, &sum) in cols.iter().zip(sums).take(members - member) {
+                for member in (0..grid.cols).step_by(C) {
+                    let col = |j: usize| c * grid.col_base + (member + j).min(grid.cols - 1) * grid.col_step;
+                    let cols: [usize; C] = std::array::from_fn(col);
+                    let value = Some((s, r * grid.s_row + c * grid.s_col));
+                    let sums: [[T; C]; R] = dz.pair_sums(simd, rows, h, cols, value, C, range.clone());
+                    let out = self.out[from * blocks.inputs..].chunks_exact_mut(blocks.inputs);
+                    for (out, sums) in out.zip(&sums).take(count) {
+                        for (&n, &sum) in cols.iter().zip(sums).take(grid.cols - member) {
                             out[n] += scale * sum;
                         }
                     }

@@ -1,7 +1,7 @@
 //! Affine nodes on the CPU.
 
 use super::{Affine, Item};
-use crate::cpu::{LANES, Lanes, OUTPUTS, Real, Weights, add_products, vectorized};
+use crate::cpu::{LANES, Lanes, OUTPUTS, Real, Samples, Weights, add_products, vectorized};
 use crate::ops::{Block, Gate, RowMap, View};
 
 /// Computes one block of samples.
@@ -43,7 +43,8 @@ fn tile<T: Real, const R: usize>(item: &Item, width: usize, first: usize, block:
         let weights = block.matrix(term.weight);
         add_products(
             &mut sums,
-            x.iter().copied(),
+            Samples::all(x),
+            None,
             match term.transposed {
                 false => Weights { values: weights, start: start + first * stride, row_step: stride, inner_step: 1 },
                 true => Weights { values: weights, start: start + first, row_step: 1, inner_step: stride },
