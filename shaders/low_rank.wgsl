@@ -66,26 +66,26 @@ fn make(samples: array<u32, SAMPLES>, first: u32, count: u32) -> array<vec4<f32>
 fn rows_of_r(samples: array<u32, SAMPLES>, row: u32, first: u32) -> array<vec4<f32>, VALUES> {
     var r: array<vec4<f32>, VALUES>;
     for (var q = 0u; q < RANK; q += 1u) {
-        let from = row * RANK + 4u * q;
+        let start = row * RANK + 4u * q;
         if (MADE == 0u) {
-            let made = make(samples, from, ROWS * RANK);
+            let made = make(samples, start, ROWS * RANK);
             for (var s = 0u; s < SAMPLES; s += 1u) {
                 r[s * RANK + q] = made[s];
-                if (first + s < clock.rows && from < ROWS * RANK) {
-                    store4(R + samples[s] * R_STRIDE + from, made[s]);
+                if (first + s < clock.rows && start < ROWS * RANK) {
+                    store4(R + samples[s] * R_STRIDE + start, made[s]);
                 }
             }
         } else if (R_SHARED) {
             var shared_values: vec4<f32>;
             for (var i = 0u; i < 4u; i += 1u) {
-                let at = min(from + i, ROWS * RANK - 1u);
+                let at = min(start + i, ROWS * RANK - 1u);
                 shared_values[i] = parameter(R + at / RANK * R_STRIDE + at % RANK);
             }
             for (var s = 0u; s < SAMPLES; s += 1u) {
                 r[s * RANK + q] = shared_values;
             }
         } else {
-            let at = min(from, (ROWS * RANK - 1u) / 4u * 4u);
+            let at = min(start, (ROWS * RANK - 1u) / 4u * 4u);
             for (var s = 0u; s < SAMPLES; s += 1u) {
                 r[s * RANK + q] = load4(R + samples[s] * R_STRIDE + at);
             }
@@ -98,13 +98,13 @@ fn rows_of_r(samples: array<u32, SAMPLES>, row: u32, first: u32) -> array<vec4<f
 fn cols_of_c(samples: array<u32, SAMPLES>, col: u32, first: u32) -> array<vec4<f32>, VALUES> {
     var c: array<vec4<f32>, VALUES>;
     for (var k = 0u; k < RANK; k += 1u) {
-        let from = k * COLS + col;
+        let start = k * COLS + col;
         if (MADE == 1u) {
-            let made = make(samples, from, RANK * COLS);
+            let made = make(samples, start, RANK * COLS);
             for (var s = 0u; s < SAMPLES; s += 1u) {
                 c[s * RANK + k] = made[s];
                 if (first + s < clock.rows) {
-                    store_some(C + samples[s] * C_STRIDE + from, COLS - col, made[s]);
+                    store_some(C + samples[s] * C_STRIDE + start, COLS - col, made[s]);
                 }
             }
         } else if (C_SHARED) {
@@ -113,7 +113,7 @@ fn cols_of_c(samples: array<u32, SAMPLES>, col: u32, first: u32) -> array<vec4<f
             }
         } else {
             for (var s = 0u; s < SAMPLES; s += 1u) {
-                c[s * RANK + k] = load_any4(C + samples[s] * C_STRIDE + from, COLS % 4u == 0u);
+                c[s * RANK + k] = load_any4(C + samples[s] * C_STRIDE + start, COLS % 4u == 0u);
             }
         }
     }

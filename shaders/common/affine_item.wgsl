@@ -20,7 +20,7 @@ struct Item {
     y: u32,
     stride: u32,
     width: u32,
-    from: u32,
+    begin: u32,
     // Columns of the output.
     across: u32,
     // Place of the bias, or NONE.
@@ -89,14 +89,14 @@ fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
     for (var i = 0u; i < item.add_count; i += 1u) {
         // Address, from row to row, and where the rows read are listed in a slot, plus 1; 0 where they are the same.
         let view = table[item.adds + i];
-        var from = row;
+        var source = row;
         if (view.z > 0u) {
-            from = schedule[clock.base + view.z - 1u + row];
+            source = schedule[clock.base + view.z - 1u + row];
         }
-        let at = view.x + from * view.y + col;
+        let at = view.x + source * view.y + col;
         sum += load_any4(at, ALIGNED || at % 4u == 0u);
     }
-    var y = epilogue(sum, item.activation, item.dropout, item.salt, row * item.across + item.from + col);
+    var y = epilogue(sum, item.activation, item.dropout, item.salt, row * item.across + item.begin + col);
     if (item.gate > 0u) {
         let at = item.gate_at + row * item.gate_stride + col;
         let stored = load_any4(at, ALIGNED || at % 4u == 0u);
