@@ -2,8 +2,8 @@
 // invocation computes ROWS samples × 4 QUADS columns in registers, and reads four values at a time.
 #import affine_item
 #import clock
-const ROWS: u32 = 8u;
-const QUADS: u32 = 2u;
+const ROWS: u32 = 16u;
+const QUADS: u32 = 4u;
 
 const COLS: u32 = 4u * QUADS;
 const SUMS: u32 = ROWS * QUADS;
@@ -28,68 +28,34 @@ fn x_rows(term: Term, tile: Tile) -> array<u32, ROWS> {
     return at;
 }
 
-// W's rows are outputs: four outputs' values at four neighbouring inputs are four reads.
-fn plain(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f32>, SUMS>>) {
+// Four outputs at four neighbouring inputs are four reads: one for each output where W's rows are outputs, one for each
+// input where its columns are.
+fn product(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f32>, SUMS>>) {
     let x = x_rows(term, tile);
     var w: array<u32, COLS>;
-    for (var n = 0u; n < COLS; n += 1u) {
-        w[n] = (term.weight + clamped(tile.col + n, item.width) * term.output_step) / 4u;
-    }
-    for (var k = 0u; k < term.inner; k += 4u) {
-        let inside = k + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(term.inner);
-        var weights: array<mat4x4<f32>, QUADS>;
-        for (var q = 0u; q < QUADS; q += 1u) {
-            let at = k / 4u;
-            weights[q] = transpose(mat4x4<f32>(
-                parameters[w[4u * q] + at], parameters[w[4u * q + 1u] + at], parameters[w[4u * q + 2u] + at],
-                parameters[w[4u * q + 3u] + at]));
-        }
-        for (var r = 0u; r < ROWS; r += 1u) {
-            let v = select(vec4<f32>(), load4(x[r] + k), inside);
-            for (var q = 0u; q < QUADS; q += 1u) {
-                (*sums)[r * QUADS + q] += weights[q] * v;
-            }
-        }
-    }
-}
-
-// W's columns are outputs: four neighbouring outputs' values at one input are one read.
-fn transposed(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f32>, SUMS>>) {
-    let x = x_rows(term, tile);
-    var w: array<u32, QUADS>;
     for (var q = 0u; q < QUADS; q += 1u) {
-        w[q] = term.weight + clamped(tile.col / 4u + q, (item.width + 3u) / 4u) * 4u;
+        let col = clamped(tile.col / 4u + q, (item.width + 3u) / 4u) * 4u;
+        for (var i = 0u; i < 4u; i += 1u) {
+            let plain = clamped(col + i, item.width) * term.stride_w;
+            w[4u * q + i] = term.weight + select(plain, i * term.stride_w + col, term.transposed);
+        }
     }
+    let step = select(1u, term.stride_w, term.transposed);
     for (var k = 0u; k < term.inner; k += 4u) {
         let inside = k + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(term.inner);
         var weights: array<mat4x4<f32>, QUADS>;
         for (var q = 0u; q < QUADS; q += 1u) {
+            var block: mat4x4<f32>;
             for (var i = 0u; i < 4u; i += 1u) {
-                weights[q][i] = parameters[(w[q] + clamped(k + i, term.inner) * term.inner_step) / 4u];
+                block[i] = parameters4(w[4u * q + i] + k * step);
+            }
+            let turned = transpose(block);
+            for (var i = 0u; i < 4u; i += 1u) {
+                weights[q][i] = select(turned[i], block[i], term.transposed);
             }
         }
         for (var r = 0u; r < ROWS; r += 1u) {
-            let v = select(vec4<f32>(), load4(x[r] + k), inside);
-            for (var q = 0u; q < QUADS; q += 1u) {
-                (*sums)[r * QUADS + q] += weights[q] * v;
-            }
-        }
-    }
-}
-
-// Any places: value by value.
-fn scattered(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f32>, SUMS>>) {
-    let x = x_rows(term, tile);
-    for (var k = 0u; k < term.inner; k += 1u) {
-        var weights: array<vec4<f32>, QUADS>;
-        for (var q = 0u; q < QUADS; q += 1u) {
-            for (var i = 0u; i < 4u; i += 1u) {
-                let n = clamped(tile.col + 4u * q + i, item.width);
-                weights[q][i] = parameter(term.weight + n * term.output_step + k * term.inner_step);
-            }
-        }
-        for (var r = 0u; r < ROWS; r += 1u) {
-            let v = load(x[r] + k);
+            let v = select(vec4<f32>(), load_any4(x[r] + k, ALIGNED), inside);
             for (var q = 0u; q < QUADS; q += 1u) {
                 (*sums)[r * QUADS + q] += weights[q] * v;
             }
@@ -99,24 +65,24 @@ fn scattered(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<
 
 fn compute(item: Item, tile: Tile) {
     var sums: array<vec4<f32>, SUMS>;
-    for (var i = 0u; i < SUMS; i += 1u) {
-        sums[i] = vec4<f32>();
-    }
     for (var i = 0u; i < item.term_count; i += 1u) {
-        let term = read_term(item, i);
-        if (term.kind == 0u) {
-            plain(item, term, tile, &sums);
-        } else if (ALIGNED || term.kind == 1u) {
-            transposed(item, term, tile, &sums);
-        } else {
-            scattered(item, term, tile, &sums);
-        }
+        product(item, read_term(item, i), tile, &sums);
     }
-    for (var r = 0u; r < ROWS; r += 1u) {
+    // A loop that is not unrolled may not index registers: it takes the first row, and moves the others up.
+    for (var row = tile.row; row < min(tile.row + ROWS, clock.rows); row += 1u) {
+        var line: array<vec4<f32>, QUADS>;
         for (var q = 0u; q < QUADS; q += 1u) {
-            let col = tile.col + 4u * q;
-            if (tile.row + r < clock.rows && col < item.width) {
-                finish(item, tile.row + r, col, sums[r * QUADS + q]);
+            line[q] = sums[q];
+        }
+        for (var col = tile.col; col < min(tile.col + COLS, item.width); col += 4u) {
+            finish(item, row, col, line[0]);
+            for (var q = 1u; q < QUADS; q += 1u) {
+                line[q - 1u] = line[q];
+            }
+        }
+        for (var r = 1u; r < ROWS; r += 1u) {
+            for (var q = 0u; q < QUADS; q += 1u) {
+                sums[(r - 1u) * QUADS + q] = sums[r * QUADS + q];
             }
         }
     }

@@ -20,6 +20,7 @@ const DROPOUT: f32 = 0.0;
 const DROPOUT_SALT: u32 = 0u;
 
 const SUMS: u32 = ROWS * COLS;
+const QUADS: u32 = (COLS + 3u) / 4u;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -32,9 +33,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
     let b = layer();
     var sums: array<f32, SUMS>;
-    for (var i = 0u; i < SUMS; i += 1u) {
-        sums[i] = 0.0;
-    }
     for (var c = 0u; c < COL_GROUPS; c += 4u) {
         for (var j = 0u; j < COL_MEMBERS; j += TOGETHER) {
             // Samples beyond the end repeat the last: computed, not stored.
@@ -61,16 +59,20 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             }
         }
     }
-    for (var r = 0u; r < ROWS; r += 1u) {
-        for (var q = 0u; q < COLS; q += 4u) {
-            if (row + r < clock.rows && col + q < OUTPUTS) {
-                var z = vec4<f32>();
-                for (var i = 0u; i < min(COLS, 4u); i += 1u) {
-                    z[i] = sums[r * COLS + q + i];
-                }
-                z = SCALE * z + parameters[(BIAS + col + q) / 4u];
-                let index = (row + r) * OUTPUTS + col + q;
-                store4(Y + (row + r) * Y_STRIDE + col + q, epilogue(z, ACTIVATION, DROPOUT, DROPOUT_SALT, index));
+    // A loop that is not unrolled may not index registers: it takes the first row, and moves the others up.
+    for (var k = row; k < min(row + ROWS, clock.rows); k += 1u) {
+        var line: array<vec4<f32>, QUADS>;
+        for (var n = 0u; n < COLS; n += 1u) {
+            line[n / 4u][n % 4u] = sums[n];
+        }
+        for (var m = col; m < min(col + COLS, OUTPUTS); m += 4u) {
+            let z = SCALE * line[0] + parameters[(BIAS + m) / 4u];
+            store4(Y + k * Y_STRIDE + m, epilogue(z, ACTIVATION, DROPOUT, DROPOUT_SALT, k * OUTPUTS + m));
+            line[0] = line[QUADS - 1u];
+        }
+        for (var r = 1u; r < ROWS; r += 1u) {
+            for (var n = 0u; n < COLS; n += 1u) {
+                sums[(r - 1u) * COLS + n] = sums[r * COLS + n];
             }
         }
     }

@@ -43,9 +43,6 @@ fn main(
     let second = select(row, row + 4u, row + 4u < b.outputs);
 
     var sums: array<mat4x4<f32>, TILE>;
-    for (var i = 0u; i < TILE; i += 1u) {
-        sums[i] = mat4x4<f32>();
-    }
     let start = min(part * cut.y, clock.rows);
     let end = min(start + cut.y, clock.rows);
     for (var sample = start; sample < end; sample += 1u) {
@@ -67,14 +64,19 @@ fn main(
         }
     }
     let scale = bitcast<f32>(cut.w);
-    for (var i = 0u; i < TILE; i += 1u) {
+    // A loop that is not unrolled may not index registers: it takes the first row, and moves the others up.
+    for (var i = row; i < min(row + TILE, b.outputs); i += 1u) {
+        let place = others.z + part * cut.z + i * others.w;
+        var line = sums[0];
         for (var t = 0u; t < TOGETHER; t += 1u) {
-            for (var k = 0u; k < 4u; k += 1u) {
-                if (row + i < b.outputs && c + k < b.col_groups) {
-                    let place = others.z + part * cut.z + (row + i) * others.w + column(b, c + k, j + t);
-                    gradients[place] = scale * sums[i][t][k];
-                }
+            for (var k = c; k < min(c + 4u, b.col_groups); k += 1u) {
+                gradients[place + column(b, k, j + t)] = scale * line[0].x;
+                line[0] = line[0].yzww;
             }
+            line = mat4x4<f32>(line[1], line[2], line[3], line[3]);
+        }
+        for (var r = 1u; r < TILE; r += 1u) {
+            sums[r - 1u] = sums[r];
         }
     }
 }

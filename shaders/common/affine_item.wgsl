@@ -57,18 +57,27 @@ struct Term {
     x: u32,
     stride: u32,
     inner: u32,
-    // 0: W's rows are outputs, 1: its columns are, 2: so are its columns or rows, and something is not aligned.
-    kind: u32,
-    // Place of the first weight, from output to output and from input to input.
+    // Place of the first weight, from row to row, and whether its columns are outputs and not its rows.
     weight: u32,
-    output_step: u32,
-    inner_step: u32,
+    stride_w: u32,
+    transposed: bool,
 }
 
 fn read_term(item: Item, number: u32) -> Term {
     let a = table[item.terms + 2u * number];
     let b = table[item.terms + 2u * number + 1u];
-    return Term(a.x, a.y, a.z, a.w, b.x, b.y, b.z);
+    return Term(a.x, a.y, a.z, b.x, b.y, a.w == 1u);
+}
+
+// Four parameters from any place on, if not all is aligned.
+fn parameters4(at: u32) -> vec4<f32> {
+    var values: vec4<f32>;
+    if (ALIGNED) {
+        values = parameters[at / 4u];
+    } else {
+        values = vec4<f32>(parameter(at), parameter(at + 1u), parameter(at + 2u), parameter(at + 3u));
+    }
+    return values;
 }
 
 fn parameter(at: u32) -> f32 {
@@ -79,12 +88,7 @@ fn parameter(at: u32) -> f32 {
 fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
     var sum = products;
     if (item.bias != NONE) {
-        let at = item.bias + col;
-        if (ALIGNED || at % 4u == 0u) {
-            sum += parameters[at / 4u];
-        } else {
-            sum += vec4<f32>(parameter(at), parameter(at + 1u), parameter(at + 2u), parameter(at + 3u));
-        }
+        sum += parameters4(item.bias + col);
     }
     for (var i = 0u; i < item.add_count; i += 1u) {
         // Address, from row to row, and where the rows read are listed in a slot, plus 1; 0 where they are the same.
@@ -93,13 +97,11 @@ fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
         if (view.z > 0u) {
             source = schedule[clock.base + view.z - 1u + row];
         }
-        let at = view.x + source * view.y + col;
-        sum += load_any4(at, ALIGNED || at % 4u == 0u);
+        sum += load_any4(view.x + source * view.y + col, ALIGNED);
     }
     var y = epilogue(sum, item.activation, item.dropout, item.salt, row * item.across + item.begin + col);
     if (item.gate > 0u) {
-        let at = item.gate_at + row * item.gate_stride + col;
-        let stored = load_any4(at, ALIGNED || at % 4u == 0u);
+        let stored = load_any4(item.gate_at + row * item.gate_stride + col, ALIGNED);
         if (item.gate == 1u) {
             y *= select(vec4<f32>(), vec4<f32>(item.gate_scale), stored > vec4<f32>());
         } else {
@@ -107,7 +109,8 @@ fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
         }
     }
     let at = item.y + row * item.stride + col;
-    if (ALIGNED && col + 4u <= item.width) {
+    if (ALIGNED) {
+        // Where an item ends within four columns, the output does, and what follows is padding.
         store4(at, y);
     } else {
         store_some(at, item.width - col, y);

@@ -105,11 +105,9 @@ fn store(address: u32, value: f32) {
 
 // The first `count` of four values, at any address; what follows in the same four belongs to this invocation.
 fn store_some(address: u32, count: u32, value: vec4<f32>) {
-    if (address % 4u == 0u && count >= 4u) {
-        store4(address, value);
-    } else {
-        for (var i = 0u; i < min(count, 4u); i += 1u) {
-            store(address + i, value[i]);
-        }
+    var rest = value;
+    for (var i = 0u; i < min(count, 4u); i += 1u) {
+        store(address + i, rest.x);
+        rest = rest.yzww;
     }
 }

@@ -6,9 +6,10 @@ use super::{Affine, Arg, Gate, GradItem, Item, Kernel, Location, RowMap, Target,
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node};
 
-/// Samples and columns of a tile that one invocation computes in registers (`affine.wgsl`).
-const ROWS: usize = 8;
-const COLS: usize = 8;
+/// Samples, or rows of a gradient, and columns of a tile that one invocation computes in registers (`affine.wgsl`,
+/// `weight_grads.wgsl`).
+const ROWS: usize = 16;
+const COLS: usize = 16;
 
 fn bits(value: f64) -> u32 {
     (value as f32).to_bits()
@@ -47,10 +48,7 @@ impl Addresses<'_> {
         let [x, stride] = self.view(term.x);
         let w = self.input(term.weight);
         let weight = self.note(w.at(term.row, term.col));
-        let steps = if term.transposed { [1, w.stride] } else { [w.stride, 1] };
-        let aligned = (x | weight).is_multiple_of(4);
-        let kind = if aligned { u32::from(term.transposed) } else { 2 };
-        [[x, stride, term.inner as u32, kind], [weight, steps[0], steps[1], 0]]
+        [[x, stride, term.inner as u32, u32::from(term.transposed)], [weight, w.stride, 0, 0]]
     }
 
     /// The description of an item, but for its first quad.
@@ -138,12 +136,7 @@ pub(super) fn weight_grads(op: &WeightGrads, node: &Node, _: &Graph, target: &Ta
         let gradient = addresses.output(item.output);
         let mut quads = vec![
             [item.rows as u32, item.cols as u32, gradient.at(item.row, item.col), gradient.stride],
-            [
-                parts as u32,
-                target.capacity.div_ceil(parts) as u32,
-                target.parameters as u32,
-                item.pairs.len() as u32,
-            ],
+            [parts as u32, target.capacity.div_ceil(parts) as u32, target.parameters as u32, item.pairs.len() as u32],
         ];
         quads.extend(item.pairs.iter().map(|&(dz, x)| {
             assert!(dz.rows == RowMap::Same && x.is_none_or(|x| x.rows == RowMap::Same), "sums are of the same sample");

@@ -5,7 +5,7 @@ use super::Kernel;
 /// What stands for something that is not there.
 pub(super) const NONE: u32 = u32::MAX;
 /// Invocations of a workgroup where each computes a large tile: few, so that the work is shared evenly.
-pub(super) const TILES_PER_GROUP: usize = 16;
+pub(super) const TILES_PER_GROUP: usize = 8;
 
 /// A table while it is made.
 #[derive(Default)]

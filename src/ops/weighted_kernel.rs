@@ -1,8 +1,8 @@
 //! The dispatches of weighted layers, their weightings and discriminators.
 
 use super::affine_kernel::parts;
-use super::low_rank::is_shared;
 use super::logit_loss::SAMPLES_PER_GROUP;
+use super::low_rank::is_shared;
 use super::table::{Groups, TILES_PER_GROUP};
 use super::{
     Arg, Blocks, Discriminate, Kernel, LOSS_LANES, LowRank, LowRankGrad, Repeat, Target, WeightedLinear,

@@ -58,7 +58,8 @@ impl GpuMemory {
                     .map(|shard| {
                         let (start, rows) = (shard * size, size.min(table.rows() - shard * size));
                         let bytes = 4 * (rows * Location::stride_of(table.width)) as u64;
-                        let storage = |what: &str| buffer::storage(gpu, &format!("table {} ({what})", table.name), bytes);
+                        let storage =
+                            |what: &str| buffer::storage(gpu, &format!("table {} ({what})", table.name), bytes);
                         let [weights, first, second] =
                             [storage("rows")?, storage("first moments")?, storage("second moments")?];
                         Ok(Shard { weights, first, second, start, rows })

@@ -111,7 +111,7 @@ const PART: usize = 64;
 /// holds.
 pub fn parameter_places(graph: &Graph) -> (Vec<Location>, usize) {
     let mut next = 0;
-    let places = graph
+    let places: Vec<Location> = graph
         .parameters
         .iter()
         .map(|parameter| {
@@ -121,8 +121,9 @@ pub fn parameter_places(graph: &Graph) -> (Vec<Location>, usize) {
             at
         })
         .collect();
-    // Shaders read four values from any place of a parameter on, so a little beyond the last.
-    (places, next + GRAIN)
+    // Shaders read four values from any place of a parameter on, and four rows, so a little beyond the last.
+    let beyond = 4 * places.iter().map(|place| place.stride as usize).max().unwrap_or(0);
+    (places, (next + beyond + 4).next_multiple_of(GRAIN))
 }
 
 impl DispatchLimits {
