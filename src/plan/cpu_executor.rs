@@ -1,5 +1,8 @@
 //! Replays plans on the CPU, in f32 for users and in f64 for gradient checks.
 
+mod profile;
+
+use std::ops::Range;
 use std::sync::Mutex;
 
 use super::chunk::predict_in_chunks;
@@ -38,9 +41,14 @@ impl<T: Real> Program<T> {
     }
 
     fn run(&mut self, state: &mut ModelState<T>, input: &StepInput<'_>) {
+        self.run_nodes(0..self.plan.graph.nodes.len(), state, input);
+    }
+
+    /// Runs some of the step's nodes, for which those before them have run.
+    fn run_nodes(&mut self, nodes: Range<usize>, state: &mut ModelState<T>, input: &StepInput<'_>) {
         let Self { plan, buffers, gradients, losses, results } = self;
         let rows = input.clock.rows as usize;
-        for node in &plan.graph.nodes {
+        for node in &plan.graph.nodes[nodes] {
             let mut outputs: Vec<Vec<T>> = node
                 .outputs
                 .iter()

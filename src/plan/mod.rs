@@ -16,6 +16,7 @@ mod gpu_memory;
 mod initial;
 mod listing;
 mod lower;
+mod profile;
 
 pub use buffers::Place;
 pub use chunk::{Chunk, Feeder, Source, Step};
@@ -25,6 +26,7 @@ pub use gpu_executor::{GpuExecutor, GpuOptions};
 pub use initial::initial_state;
 pub use listing::{DispatchListing, Listing, MemoryListing};
 pub use lower::{Dispatch, DispatchLimits, Resource, parameter_places};
+pub use profile::{Part, Profile};
 
 use crate::graph::{Graph, Schedule, TensorId};
 use crate::ops::{AdamOptions, StoreLogits};
