@@ -93,7 +93,7 @@ impl Ceilings {
     }
 
     /// Fills in what follows from the copies and the multiply-adds.
-    pub(super) fn of(copies: Vec<CopyRate>, multiply_adds: Vec<MultiplyAddRate>, dispatch_seconds: f64) -> Self {
+    pub(crate) fn of(copies: Vec<CopyRate>, multiply_adds: Vec<MultiplyAddRate>, dispatch_seconds: f64) -> Self {
         let fastest = multiply_adds.iter().map(|way| way.flops_per_second).fold(0.0, f64::max);
         Self {
             bytes_per_second: copies.last().map_or(0.0, |copy| copy.bytes_per_second),

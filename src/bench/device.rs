@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::workload::Workload;
 use crate::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use crate::graph::Graph;
 use crate::ops::AdamOptions;
@@ -77,18 +78,21 @@ impl Device {
         }
     }
 
-    /// A model at the start of its training on this device, for steps of `batch_size` samples.
+    /// A model at the start of its training on this device, for the steps of a workload.
     ///
     /// # Errors
     /// When it does not fit the device.
-    pub fn executor(&self, graph: &Graph, batch_size: usize) -> Result<Box<dyn Profile>, Error> {
+    pub fn executor(&self, graph: &Graph, workload: &Workload) -> Result<Box<dyn Profile>, Error> {
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-        let options = TrainingOptions { capacity: batch_size, dense: adam, embeddings: adam, sweep_embeddings: false };
+        let Workload { batch_size, sweep_embeddings, .. } = *workload;
+        let options = TrainingOptions { capacity: batch_size, dense: adam, embeddings: adam, sweep_embeddings };
         let (train, predict) = (Plan::training(graph, &options), Plan::inference(graph, batch_size));
         let state = initial_state(graph, 0);
         Ok(match self {
             Self::Cpu => Box::new(CpuExecutor::<f32>::new(train, predict, state)),
-            Self::Gpu(gpu) => Box::new(GpuExecutor::new((**gpu).clone(), train, predict, &state, GpuOptions::default())?),
+            Self::Gpu(gpu) => {
+                Box::new(GpuExecutor::new((**gpu).clone(), train, predict, &state, GpuOptions::default())?)
+            }
         })
     }
 }

@@ -175,3 +175,44 @@ impl<'a> GpuBench<'a> {
         encoder
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{OpenOptions, testing};
+
+    /// What a shader leaves in its second buffer, given the first.
+    fn run(gpu: &Gpu, shader: &Shader, values: &[f32], count: usize, invocations: u64) -> Vec<f32> {
+        let effort = Effort::quick();
+        let mut bench = GpuBench::new(gpu, &effort).unwrap();
+        let values = buffer::storage_of(gpu, "values", values).unwrap();
+        let results = buffer::storage(gpu, "results", 4 * count as u64).unwrap();
+        let work = bench.work(shader, &[&values, &results], invocations).unwrap();
+        assert!(bench.pass(&work, 2).unwrap() > 0.0);
+        buffer::download_as(gpu, &results, 0, count).unwrap()
+    }
+
+    #[test]
+    fn ceilings_do_the_work_that_they_count() {
+        for timestamps in [true, false] {
+            let Some(gpu) = testing::software_with(OpenOptions { timestamps, ..OpenOptions::default() }) else {
+                return;
+            };
+            let workgroup = DispatchLimits::of(&gpu).workgroup;
+            let values: Vec<f32> = (0..4096).map(|n| n as f32).collect();
+            for per in COPIES {
+                let shader = copy(workgroup, 1024, per).unwrap();
+                let copies = run(&gpu, &shader, &values, 4096, 1024 / u64::from(per));
+                assert!(copies == values, "{per} at a time");
+            }
+            for (name, operations) in CHAINS {
+                for fused in [true, false] {
+                    let shader = multiply_add(name, workgroup, 64, fused).unwrap();
+                    // All chains of x / 2 + 1 have come to 2; a round is four links of each.
+                    let chains = operations as f32 / 2.0 / 4.0;
+                    assert_eq!(run(&gpu, &shader, &[0.5, 1.0], 128, 128), [2.0 * chains; 128], "{name}");
+                }
+            }
+        }
+    }
+}

@@ -37,6 +37,18 @@ pub struct Kernel {
     pub bound: Bound,
 }
 
+/// How dispatches were timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimedBy {
+    /// Each in a pass of its own, by the device's clock.
+    Passes,
+    /// Each many times in a row, by the host's clock.
+    Repeats,
+    /// Each operation of the CPU executor, by the host's clock.
+    Operations,
+}
+
 /// The dispatches of a step.
 #[derive(Clone, Debug, Serialize)]
 pub struct Kernels {
@@ -46,8 +58,8 @@ pub struct Kernels {
     pub batch_size: usize,
     /// Rows of the embedding table.
     pub rows: usize,
-    /// `device clock`: each dispatch in a pass of its own; `host clock`: each many times in a row.
-    pub timed_by: &'static str,
+    /// How they were timed.
+    pub timed_by: TimedBy,
     /// The dispatches, in order.
     pub dispatches: Vec<Kernel>,
     /// The sum of their times.
@@ -69,7 +81,9 @@ pub fn measure(device: &Device, ceilings: &Ceilings, effort: &Effort, workload: 
         // The host's clock needs many runs for each.
         false => effort.repeats,
     };
-    subject.profile(1)?;
+    if step < effort.budget.as_secs_f64() {
+        subject.profile(1)?;
+    }
     let times = subject.profile(repeats)?;
     let dispatches: Vec<Kernel> = subject
         .executor
@@ -100,7 +114,11 @@ pub fn measure(device: &Device, ceilings: &Ceilings, effort: &Effort, workload: 
         model: workload.model,
         batch_size: workload.batch_size,
         rows: workload.rows,
-        timed_by: if subject.executor.has_clock() { "device clock" } else { "host clock" },
+        timed_by: match device {
+            Device::Cpu => TimedBy::Operations,
+            Device::Gpu(_) if subject.executor.has_clock() => TimedBy::Passes,
+            Device::Gpu(_) => TimedBy::Repeats,
+        },
         sum_seconds: dispatches.iter().map(|kernel| kernel.seconds).sum(),
         step_seconds: whole.seconds,
         dispatches,

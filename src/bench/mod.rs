@@ -16,7 +16,7 @@ pub mod workload;
 
 pub use ceilings::{Bound, Ceilings, CopyRate, MultiplyAddRate};
 pub use device::{Device, DeviceDescription};
-pub use kernels::{Kernel, Kernels};
+pub use kernels::{Kernel, Kernels, TimedBy};
 pub use sample::{Effort, Sample};
 pub use shaders::variants as shader_variants;
 pub use steps::{Outcome, Skipped, Step};

@@ -83,7 +83,7 @@ pub fn measure(
             outcomes.push(skip(format!("a step would take about {expected:.0} s")));
             continue;
         }
-        let subject = Subject::new(device, Workload { model, batch_size, rows });
+        let subject = Subject::new(device, Workload { model, batch_size, rows, sweep_embeddings: false });
         let mut subject = match subject {
             Err(error) if is_too_large(&error) => {
                 outcomes.push(skip(error.to_string()));
@@ -102,8 +102,16 @@ pub fn measure(
 
 /// The time of a step in the midst of others, when one alone takes about `once` seconds.
 pub(super) fn time(subject: &mut Subject, effort: &Effort, once: f64) -> Result<Sample, Error> {
+    let budget = effort.budget.as_secs_f64();
+    if once > budget {
+        let mut times = vec![once];
+        while times.len() < effort.repeats {
+            times.push(subject.step_seconds(1)?);
+        }
+        return Ok(Sample::of(times));
+    }
     // A sample takes a fraction of the budget, and as many steps as that.
-    let wanted = (effort.budget.as_secs_f64() / effort.repeats as f64 / once).max(1.0);
+    let wanted = (budget / effort.repeats as f64 / once).max(1.0);
     subject.prepare(wanted as usize);
     let steps = subject.chunk().clocks.len();
     let chunks = ((wanted / steps as f64) as usize).max(1);

@@ -31,6 +31,8 @@ pub struct Workload {
     pub batch_size: usize,
     /// Rows of the embedding table, all fields together.
     pub rows: usize,
+    /// Whether rows that a batch did not read are updated too.
+    pub sweep_embeddings: bool,
 }
 
 struct Build {
@@ -75,7 +77,7 @@ impl Subject {
     /// When it does not fit the device.
     pub fn new(device: &Device, workload: Workload) -> Result<Self, Error> {
         let graph = workload.graph()?;
-        let executor = device.executor(&graph, workload.batch_size)?;
+        let executor = device.executor(&graph, &workload)?;
         let mut subject = Self { executor, workload, graph, chunks: Vec::new(), next: 0 };
         subject.prepare(1);
         Ok(subject)

@@ -10,7 +10,7 @@ use super::exit::Done;
 use super::prepare::{print_json, print_line};
 use super::progress::working;
 use crate::bench::workload::{FIELDS, Workload};
-use crate::bench::{Ceilings, Device, Effort, Kernels, Outcome, Report, kernels, steps};
+use crate::bench::{Ceilings, Device, Effort, Kernels, Outcome, Report, TimedBy, kernels, steps};
 use crate::models;
 use crate::report::bench::{STEP_SIZES, ceilings_table, device_row, kernels_table, step_rows, steps_table, verdicts};
 use crate::report::table::TableStyle;
@@ -83,6 +83,7 @@ fn workload(args: &BenchArgs) -> Workload {
         model: known.expect("the parser knows the names"),
         batch_size: args.batch_size as usize,
         rows: args.rows as usize,
+        sweep_embeddings: false,
     }
 }
 
@@ -104,11 +105,12 @@ fn measure_steps(
 
 fn kernels_head(kernels: &Kernels) -> String {
     let how = match kernels.timed_by {
-        "device clock" => "each in a pass of its own, by the device's clock",
-        _ => "each many times in a row, by the host's clock",
+        TimedBy::Passes => "dispatches, each in a pass of its own, by the device's clock",
+        TimedBy::Repeats => "dispatches, each many times in a row, by the host's clock",
+        TimedBy::Operations => "operations",
     };
     format!(
-        "a step of {} in batches of {}, {} embedding rows: {} dispatches, {how}\nthey take {:.2} ms one by one, and the \
+        "a step of {} in batches of {}, {} embedding rows: {} {how}\nthey take {:.2} ms one by one, and the \
          whole step {:.2} ms",
         kernels.model,
         kernels.batch_size,
