@@ -8,8 +8,6 @@ use super::shaders::{CHAINS, COPIES, copy, multiply_add, touch};
 use crate::gpu::{DeviceClass, Error, Gpu, PipelineCache, Shader, Timer, buffer};
 use crate::plan::DispatchLimits;
 
-/// Bytes that a dispatch copies at least, so that its start does not count; those of small buffers several times.
-const COPIED: u64 = 64 << 20;
 /// How long a pass is to take: long beside what starts it, short beside the two seconds of a watchdog.
 const PASS: Duration = Duration::from_millis(10);
 /// Dispatches of a pass at most.
@@ -81,7 +79,11 @@ impl<'a> GpuBench<'a> {
         }
         let values = buffer::storage(self.gpu, "values to copy", half)?;
         let copies = buffer::storage(self.gpu, "copies", half)?;
-        let moved = footprint.max(COPIED);
+        // So much at least that a dispatch's start does not count; small buffers are copied several times.
+        let moved = footprint.max(match self.gpu.class() {
+            DeviceClass::Software => 16 << 20,
+            DeviceClass::Hardware => 256 << 20,
+        });
         let vectors = moved / 32;
         let mut best: Option<CopyRate> = None;
         for per in COPIES {
