@@ -51,7 +51,7 @@ fn main() {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(500))
-        .nresamples(1000)
+        .nresamples(2000)
         .configure_from_args();
     for (class, choice) in devices() {
         let device = Device::open(&choice).expect("a device that is listed opens");

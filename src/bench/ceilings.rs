@@ -124,10 +124,12 @@ impl Ceilings {
     pub fn judge(&self, cost: Cost, seconds: f64) -> (f64, Bound) {
         let (arithmetic, memory) = self.at_least(cost);
         let idle = self.dispatch_seconds.max(self.pass_seconds.unwrap_or(0.0));
-        let bound = match arithmetic >= memory {
-            _ if seconds < 2.0 * idle => Bound::Latency,
-            true => Bound::Arithmetic,
-            false => Bound::Memory,
+        let bound = if seconds < 2.0 * idle {
+            Bound::Latency
+        } else if arithmetic >= memory {
+            Bound::Arithmetic
+        } else {
+            Bound::Memory
         };
         (arithmetic.max(memory) / seconds, bound)
     }

@@ -12,7 +12,8 @@ use super::progress::working;
 use crate::bench::workload::{FIELDS, Workload};
 use crate::bench::{Ceilings, Device, Effort, Kernels, Outcome, Report, TimedBy, kernels, steps};
 use crate::models;
-use crate::report::bench::{STEP_SIZES, ceilings_table, device_row, kernels_table, step_rows, steps_table, verdicts};
+use crate::report::bench::results::{STEP_SIZES, device_row, step_rows};
+use crate::report::bench::{ceilings_table, kernels_table, steps_table, verdicts};
 use crate::report::table::TableStyle;
 use crate::train::Error;
 

@@ -1,7 +1,9 @@
-//! What `polyscene bench` found, as tables for people, and as rows for `docs/results.md`.
+//! What `polyscene bench` found, as tables for people.
 
-use super::table::{TableStyle, draw};
-use crate::bench::{Bound, Ceilings, DeviceDescription, Kernel, Kernels, Outcome, Report, Step};
+pub mod results;
+
+use super::table::{TableStyle, draw, grouped};
+use crate::bench::{Bound, Ceilings, Kernel, Kernels, Outcome, Step};
 
 /// What a device can do at most.
 pub fn ceilings_table(ceilings: &Ceilings, style: TableStyle) -> String {
@@ -184,77 +186,6 @@ fn verdict(step: &Step) -> String {
     )
 }
 
-/// Heads of the table of devices in `docs/results.md`.
-pub const DEVICE_HEADS: [&str; 9] = [
-    "device",
-    "driver",
-    "system",
-    "copy, GB/s",
-    "in caches, GB/s",
-    "multiply-add, GFLOP/s",
-    "dispatch, µs",
-    "submit, µs",
-    "version, date",
-];
-/// Heads of the table of training steps in `docs/results.md`; cells hold samples per second.
-pub const STEP_HEADS: [&str; 6] = ["device", "model", "batch 512", "batch 2048", "batch 8192", "bounds"];
-/// The batch sizes of [`STEP_HEADS`].
-pub const STEP_SIZES: [usize; 3] = [512, 2048, 8192];
-
-/// The row of a device in `docs/results.md`.
-pub fn device_row(report: &Report) -> String {
-    let Ceilings { bytes_per_second, flops_per_second, dispatch_seconds, submit_seconds, .. } = report.ceilings;
-    let cached = report.ceilings.copy_rate(1);
-    let or_dash = |text: &str| if text.is_empty() { "–".to_owned() } else { text.to_owned() };
-    row(&[
-        device_name(&report.device),
-        or_dash(&report.device.driver),
-        report.device.system.clone(),
-        giga(bytes_per_second),
-        giga(cached),
-        giga(flops_per_second),
-        micro(dispatch_seconds),
-        submit_seconds.map_or_else(|| or_dash(""), micro),
-        format!("{}, {}", report.version, report.date),
-    ])
-}
-
-/// The rows of a device's training steps in `docs/results.md`, one for each model.
-pub fn step_rows(report: &Report) -> Vec<String> {
-    let mut models: Vec<&str> = Vec::new();
-    let mut measured: Vec<&Step> = Vec::new();
-    for outcome in &report.steps {
-        if let Outcome::Measured(step) = outcome {
-            measured.push(step);
-            if models.last() != Some(&step.model) {
-                models.push(step.model);
-            }
-        }
-    }
-    let one = |model: &&str| {
-        let of = |size| measured.iter().find(|step| step.model == *model && step.batch_size == size);
-        let mut cells = vec![device_name(&report.device), (*model).to_owned()];
-        cells.extend(STEP_SIZES.map(|size| of(size).map_or("–".to_owned(), |step| thousands(step.samples_per_second))));
-        let bounds = STEP_SIZES
-            .map(|size| of(size).map_or("–".to_owned(), |step| format!("{} {}", step.bound, percent(step.fraction))));
-        cells.push(bounds.join(", "));
-        row(&cells)
-    };
-    models.iter().map(one).collect()
-}
-
-fn device_name(device: &DeviceDescription) -> String {
-    match device.kind.as_str() {
-        "cpu" => format!("{}, {} threads, `--device cpu`", device.name, device.threads),
-        _ => format!("{} ({}, {})", device.name, device.kind, device.backend),
-    }
-}
-
-fn row(cells: &[String]) -> String {
-    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-    format!("| {} |", cells.join(" | "))
-}
-
 /// Three digits, whatever the size.
 fn digits(value: f64) -> String {
     let places = match value {
@@ -283,119 +214,8 @@ fn percent(fraction: f64) -> String {
 }
 
 fn thousands(count: f64) -> String {
-    super::table::grouped(count.round() as u64)
+    grouped(count.round() as u64)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bench::{CopyRate, MultiplyAddRate, Skipped, TimedBy};
-
-    fn kernel(operation: &str, seconds: f64, fraction: f64, bound: Bound) -> Kernel {
-        Kernel {
-            name: "layer".to_owned(),
-            operation: operation.to_owned(),
-            shape: "B×1".to_owned(),
-            flops: 2_000_000,
-            bytes: 1 << 20,
-            seconds,
-            spread: 0.02,
-            flops_per_second: 2e6 / seconds,
-            bytes_per_second: f64::from(1 << 20) / seconds,
-            fraction,
-            bound,
-        }
-    }
-
-    fn report() -> Report {
-        let device = DeviceDescription {
-            name: "Card | 1".to_owned(),
-            kind: "discrete".to_owned(),
-            backend: "vulkan".to_owned(),
-            driver: String::new(),
-            timestamps: true,
-            threads: 4,
-            system: "linux x86_64".to_owned(),
-        };
-        let copy = |footprint, rate| CopyRate { footprint, bytes_per_second: rate, spread: 0.1 };
-        let way = MultiplyAddRate { variant: "scalar".to_owned(), flops_per_second: 5e12, spread: 0.0 };
-        let ceilings = Ceilings {
-            submit_seconds: Some(4.2e-5),
-            ..Ceilings::of(vec![copy(1 << 20, 9e11), copy(1 << 28, 3.21e11)], vec![way], 1.5e-6)
-        };
-        let dispatches = vec![
-            kernel("linear", 1e-4, 0.5, Bound::Memory),
-            kernel("embed", 4e-4, 0.25, Bound::Arithmetic),
-            kernel("linear", 1e-4, 0.1, Bound::Latency),
-            kernel("linear", 3e-4, 0.2, Bound::Latency),
-        ];
-        let kernels = Kernels {
-            model: "dnn",
-            batch_size: 512,
-            rows: 1000,
-            timed_by: TimedBy::Passes,
-            sum_seconds: 9e-4,
-            step_seconds: 8e-4,
-            dispatches,
-        };
-        let step = Step {
-            model: "dnn",
-            batch_size: 512,
-            dispatches: 4,
-            flops: 8_000_000,
-            bytes: 4 << 20,
-            seconds: 8e-4,
-            spread: 0.01,
-            samples_per_second: 640_000.0,
-            arithmetic_seconds: 1.6e-6,
-            memory_seconds: 4e-6,
-            latency_seconds: 2e-4,
-            bound: Bound::Latency,
-            fraction: 0.25,
-        };
-        let skipped = Skipped { model: "dnn", batch_size: 2048, skipped: "a step would take about 9 s".to_owned() };
-        Report::new(device, false, ceilings, kernels, vec![Outcome::Measured(step), Outcome::Skipped(skipped)])
-    }
-
-    #[test]
-    fn operations_are_added_up_and_sorted_by_time() {
-        let table = kernels_table(&report().kernels, true, TableStyle::Plain);
-        let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-        let [_, linear, embed, all] = &lines[..] else { panic!("{table}") };
-        // 50 + 10 + 60 of 500 µs.
-        let wanted = "linear 3 500 56 % 6.00 3072 12.0 6.29 24 % latency";
-        assert_eq!(linear.join(" "), wanted);
-        assert_eq!(embed.join(" "), "embed 1 400 44 % 2.00 1024 5.00 2.62 25 % arithmetic");
-        assert_eq!(all.join(" "), "all 4 900 100 % 8.00 4096 8.89 4.66 24 %");
-        let table = kernels_table(&report().kernels, false, TableStyle::Plain);
-        assert_eq!(table.lines().count(), 6);
-    }
-
-    #[test]
-    fn steps_say_what_bounds_them_or_why_they_were_left_out() {
-        let steps = report().steps;
-        let table = steps_table(&steps, TableStyle::Plain);
-        assert!(table.contains("640,000") && table.contains("a step would take about 9 s"), "{table}");
-        assert!(!steps_table(&steps[..1], TableStyle::Plain).contains("why not"));
-        let verdict = "dnn in batches of 512: 4 dispatches one after another allow 2,560,000 samples/s; 25 % of that \
-                       is reached";
-        assert_eq!(verdicts(&steps), verdict);
-    }
-
-    /// Rows are made to be pasted: they fit the tables that are there.
-    #[test]
-    fn rows_have_the_columns_of_the_published_tables() {
-        let report = report();
-        let device = device_row(&report);
-        let start = "| Card \\| 1 (discrete, vulkan) | – | linux x86_64 | 321 | 900 | 5000 | 1.50 | 42.0 | ";
-        assert!(device.starts_with(start), "{device}");
-        let steps = step_rows(&report);
-        assert_eq!(steps, ["| Card \\| 1 (discrete, vulkan) | dnn | 640,000 | – | – | latency 25 %, –, – |"]);
-        let document = include_str!("../../docs/results.md");
-        for heads in [&DEVICE_HEADS[..], &STEP_HEADS[..]] {
-            assert!(document.contains(&format!("| {} |", heads.join(" | "))), "{heads:?}");
-        }
-        let columns = |row: &str| row.replace("\\|", "").matches('|').count() - 1;
-        assert_eq!((columns(&device), columns(&steps[0])), (DEVICE_HEADS.len(), STEP_HEADS.len()));
-    }
-}
+mod tests;
