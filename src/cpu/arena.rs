@@ -7,7 +7,7 @@ use std::cell::UnsafeCell;
 
 use pulp::Simd;
 
-use super::{LANES, Lanes, Real};
+use super::{LANES, Lanes, Real, prefetch};
 
 /// Memory for the tensors of a plan.
 pub struct Arena<T> {
@@ -167,17 +167,4 @@ impl<'a, T: Real> Columns<'a, T> {
     fn at(self, block: usize) -> *const Lanes<T> {
         self.arena.cells.as_ptr().wrapping_add(block * self.arena.stride + self.first).cast()
     }
-}
-
-/// Asks for memory that will be read soon: blocks lie too far apart for the processor to guess.
-#[inline(always)]
-fn prefetch<T>(address: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint; any address will do.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }

@@ -12,7 +12,7 @@ use super::chunk::predict_in_chunks;
 use super::cpu_layout::{Layout, Slot};
 use super::executor::mean_losses;
 use super::{Chunk, Error, Executor, Feeder, Plan, Source, StepLosses};
-use crate::cpu::{Arena, LANES, Real};
+use crate::cpu::{Arena, LANES, Real, zeros};
 use crate::graph::{Graph, Node, Schedule, Shape, TensorId};
 use crate::ops::{Batch, Block, Clock, DenseState, ModelState, Operation, SourceView, StepView, TableState, Value};
 
@@ -42,7 +42,6 @@ impl<T: Real> Program<T> {
     fn new(plan: Plan) -> Self {
         let layout = Layout::new(&plan);
         let blocks = plan.capacity.div_ceil(LANES);
-        let zeros = |count: usize| vec![T::zero(); count];
         let shapes_of = |node: &Node| node.inputs.iter().map(|&tensor| plan.graph.shape(tensor)).collect();
         Self {
             shared: Arena::new(blocks, layout.shared_columns),
@@ -327,7 +326,13 @@ impl<T: Real> Executor for CpuExecutor<T> {
 
 /// The same state in another precision.
 pub fn convert<A: Real, B: Real>(state: &ModelState<A>) -> ModelState<B> {
-    let values = |values: &Vec<A>| values.iter().map(|&value| B::of(value.wide())).collect::<Vec<B>>();
+    let values = |values: &Vec<A>| {
+        let mut converted = zeros(values.len());
+        for (to, from) in converted.iter_mut().zip(values) {
+            *to = B::of(from.wide());
+        }
+        converted
+    };
     let lists = |lists: &Vec<Vec<A>>| lists.iter().map(values).collect();
     ModelState {
         dense: DenseState {
