@@ -97,7 +97,7 @@ impl<'a, T: Real> Columns<'a, T> {
 
     /// Σ over the samples of `blocks` of rows\[i\] · scale · cols\[j\], for R columns of this tensor and C of `other`;
     /// `scale` is a column of a third tensor. Meanwhile fetches the columns that lie `ahead` of
-    /// `cols`, and the one after `scale`.
+    /// `cols`, if that is not 0, and the one after `scale`.
     ///
     /// # Panics
     /// When a column or block is not there.
@@ -125,30 +125,31 @@ impl<'a, T: Real> Columns<'a, T> {
             let mut s =
                 scale.map(|(tensor, column)| (tensor.at(blocks.start).wrapping_add(column), tensor.arena.stride));
             for _ in blocks.clone() {
-                let mut x = [T::splat(simd, T::zero()); C];
-                for (x, &col) in x.iter_mut().zip(&cols) {
-                    if v == 0 {
-                        prefetch(b.wrapping_add(col + ahead));
-                    }
-                    // SAFETY: `b` is at one of the blocks, and the column is one of the tensor's, as asserted above.
-                    *x = T::vectors::<S>(unsafe { &(*b.add(col)).0 })[v];
+                let mut d = [T::splat(simd, T::zero()); R];
+                for (d, &row) in d.iter_mut().zip(&rows) {
+                    // SAFETY: `a` is at one of the blocks, and the column is one of the tensor's, as asserted above.
+                    *d = T::vectors::<S>(unsafe { &(*a.add(row)).0 })[v];
                 }
+                let mut factor = None;
                 if let Some((s, stride)) = &mut s {
                     if v == 0 {
                         prefetch(s.wrapping_add(1));
                     }
                     // SAFETY: as above.
-                    let scale = T::vectors::<S>(unsafe { &(**s).0 })[v];
-                    for x in &mut x {
-                        *x = T::product(simd, scale, *x);
-                    }
+                    factor = Some(T::vectors::<S>(unsafe { &(**s).0 })[v]);
                     *s = s.wrapping_add(*stride);
                 }
-                for (sums, &row) in sums.iter_mut().zip(&rows) {
+                for (j, &col) in cols.iter().enumerate() {
+                    if v == 0 && ahead > 0 {
+                        prefetch(b.wrapping_add(col + ahead));
+                    }
                     // SAFETY: as above.
-                    let d = T::vectors::<S>(unsafe { &(*a.add(row)).0 })[v];
-                    for (sum, &x) in sums.iter_mut().zip(&x) {
-                        *sum = T::add_product(simd, d, x, *sum);
+                    let mut x = T::vectors::<S>(unsafe { &(*b.add(col)).0 })[v];
+                    if let Some(factor) = factor {
+                        x = T::product(simd, factor, x);
+                    }
+                    for (sums, &d) in sums.iter_mut().zip(&d) {
+                        sums[j] = T::add_product(simd, d, x, sums[j]);
                     }
                 }
                 a = a.wrapping_add(self.arena.stride);
