@@ -1,7 +1,7 @@
 //! Discriminators of mutual-information regularisation (MI-DPG, equations 6 and 7): scores, loss and gradient in one.
 
 use super::{Affine, Block, Cost, GradItem, Kernel, Op, Operation, Part, RowMap, Target, View, WeightGrads};
-use crate::cpu::{Lanes, Real, log1p_exp, sigmoid, vectorized};
+use crate::cpu::{LANES, Lanes, Real, log1p_exp, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::Activation;
 
@@ -126,10 +126,15 @@ impl Discriminate {
         let from_weighting = block.columns(inputs + 1);
         let (w, bias) = (block.matrix(inputs + 2), block.matrix(inputs + 3)[0]);
         let mut scores = [Lanes::splat(bias); 2];
+        // For each lane the block and the lane that π names; for lanes without a sample, their own.
+        let others: [(&[Lanes<T>], usize); LANES] = std::array::from_fn(|lane| {
+            let row = if lane < count { block.mapped(RowMap::Shuffled, lane) } else { block.first() };
+            (aware.block(row / LANES), row % LANES)
+        });
         for k in 0..hidden {
             let mut shuffled = Lanes::zero();
-            for lane in 0..count {
-                shuffled.0[lane] = aware.value(block.mapped(RowMap::Shuffled, lane), k);
+            for (value, (columns, lane)) in shuffled.0.iter_mut().zip(others) {
+                *value = columns[k].0[lane];
             }
             for (half, aware) in [from_aware[k], shuffled].into_iter().enumerate() {
                 let y = aware.plus(from_weighting[k]).map(|x| x.max(T::zero()));

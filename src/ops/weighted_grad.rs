@@ -52,11 +52,7 @@ impl Operation for WeightedLinearGrad {
         let (dz, h, s, weights) = (block.columns(0), block.columns(1), block.columns(2), block.matrix(3));
         let [dh, ds] = block.two_outputs();
         dh.fill(Lanes::zero());
-        match add {
-            Some(add) => ds.copy_from_slice(add),
-            None => ds.fill(Lanes::zero()),
-        }
-        on_vectors(Backward { weighted: self.weighted, dz, h, s, weights, dh, ds });
+        on_vectors(Backward { weighted: self.weighted, dz, h, s, weights, add, dh, ds });
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
@@ -71,6 +67,7 @@ struct Backward<'a, T> {
     h: &'a [Lanes<T>],
     s: &'a [Lanes<T>],
     weights: &'a [T],
+    add: Option<&'a [Lanes<T>]>,
     dh: &'a mut [Lanes<T>],
     ds: &'a mut [Lanes<T>],
 }
@@ -153,9 +150,16 @@ impl<T: Real> Backward<'_, T> {
                 sums[p] = T::add_product(simd, h[v + p], y, sums[p]);
             }
         }
+        // The first tile of a group begins with what is added.
         let ds = T::vectors_mut::<S>(&mut self.ds[value].0);
+        let add = self.add.map(|add| T::vectors::<S>(&add[value].0));
         for (p, &sum) in sums.iter().enumerate() {
-            ds[v + p] = T::add_product(simd, scale, sum, ds[v + p]);
+            let before = match add {
+                _ if first > 0 => ds[v + p],
+                Some(add) => add[v + p],
+                None => zero,
+            };
+            ds[v + p] = T::add_product(simd, scale, sum, before);
         }
     }
 }
