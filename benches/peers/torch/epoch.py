@@ -27,8 +27,8 @@ WIDTH, HIDDEN, BATCH, RATE = 16, [128, 64, 32], 512, 1e-3
 def load(path: Path) -> tuple[dict[str, tuple[Tensor, Tensor]], int]:
     """{split: (rows of one table [N, 8], labels [N])}, and the table's rows. Values that train lacks are row 0 of a field."""
     table = pq.read_table(path, columns=[*FIELDS, "label", "split"])
-    split = table["split"].to_numpy()
-    places = {name: np.flatnonzero(split == name) for name in ("train", "valid", "test")}
+    split = table["split"]
+    places = {name: np.flatnonzero(pc.equal(split, name).to_numpy()) for name in ("train", "valid", "test")}
     ids, offset = np.empty((len(table), len(FIELDS)), np.int64), 0
     for at, name in enumerate(FIELDS):
         encoded = pc.dictionary_encode(table[name].combine_chunks())
