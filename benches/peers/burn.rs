@@ -10,20 +10,27 @@ use crate::workload::Task;
 
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/burn/Cargo.toml");
 
-/// The program: `POLYSCENE_PEERS_BURN`, or else built in the target folder.
-pub(crate) fn build() -> Result<PathBuf, Failure> {
+/// The program: `POLYSCENE_PEERS_BURN`, or else built in the target folder; for `devices`, as polyscene names them.
+pub(crate) fn build(devices: &[String]) -> Result<PathBuf, Failure> {
     if let Some(given) = std::env::var_os("POLYSCENE_PEERS_BURN") {
         let given = PathBuf::from(given);
         let missing = format!("POLYSCENE_PEERS_BURN: {} is not there; leave it unset to build it", given.display());
         return if given.is_file() { Ok(given) } else { Err(missing) };
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers-burn");
+    // On GPUs Burn is at its best with SPIR-V; software renderers crash on it, and get WGSL.
+    let software = devices.iter().any(|device| Kind::of(device) == Kind::Software);
+    let spirv = !software && devices.iter().any(|device| Kind::of(device) == Kind::Gpu);
+    let name = if spirv { "peers-burn-spirv" } else { "peers-burn" };
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     eprintln!("building the Burn peer in {} (long, the first time)", target.display());
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--release", "--locked", "--manifest-path", MANIFEST, "--target-dir"]).arg(&target);
-    command.env_remove("CARGO_TARGET_DIR").stdout(std::io::stderr());
-    let status = command.status().map_err(|error| format!("cargo does not start: {error}"))?;
+    if spirv {
+        command.args(["--features", "vulkan"]);
+    }
+    let status =
+        command.stdout(std::io::stderr()).status().map_err(|error| format!("cargo does not start: {error}"))?;
     if status.success() {
         Ok(target.join("release").join(format!("polyscene-peers-burn{}", std::env::consts::EXE_SUFFIX)))
     } else {

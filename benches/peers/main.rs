@@ -35,7 +35,7 @@ fn main() -> anyhow::Result<()> {
     let programs = Programs {
         ours: std::env::current_exe().context("this program has no path to start itself by")?,
         torch: options.peers.contains(&Peer::Torch).then(torch::python),
-        burn: options.peers.contains(&Peer::Burn).then(burn::build),
+        burn: options.peers.contains(&Peer::Burn).then(|| burn::build(&options.device)),
         work: folder.path().to_owned(),
     };
     let mut report = Report::default();

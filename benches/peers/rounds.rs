@@ -8,8 +8,9 @@ use crate::report::{Comparison, Entry};
 use crate::variants::{Kind, Programs, Variant, all, group};
 use crate::workload::Task;
 
-/// Blocks that everyone trains before it is measured, beside the first, which compiles.
-const WARM_UP: usize = 3;
+/// Seconds that everyone trains before it is measured, if one pass over the data takes longer. A program that touches
+/// its memory only when it trains needs them, above all with a large table.
+const WARM_UP: f64 = 3.0;
 /// Blocks of one turn at most: a quick program need not be measured thousands of times.
 const MOST_BLOCKS: usize = 50;
 
@@ -94,9 +95,9 @@ impl Subject {
         child.run(1, 1, limit.saturating_sub(started.elapsed()))?;
         let most = Duration::from_secs_f64(options.step_limit);
         let Timing { ms, .. } = child.run(1, 1, most).map_err(|why| format!("too slow: a step, {why}"))?;
-        if ms[0] < 1e3 {
-            child.run(WARM_UP, steps, limit)?;
-        }
+        let pass = (task.samples / task.batch).div_ceil(steps);
+        let blocks = (1e3 * WARM_UP / (ms[0] * steps as f64)) as usize;
+        child.run(blocks.clamp(1, pass), steps, limit)?;
         let timing = child.run(1, steps, limit)?;
         let block = Duration::from_secs_f64(timing.ms[0] * steps as f64 / 1e3).max(Duration::from_micros(1));
         let blocks = (options.turn().as_secs_f64() / block.as_secs_f64()) as usize;
