@@ -91,8 +91,8 @@ impl Subject {
         let limit = options.prepare_limit();
         let ready = child.prepare(&task, limit)?;
         let steps = steps.or(ready.steps).unwrap_or(1);
-        // The first block compiles, tunes and brings pages in.
-        child.run(1, 1, limit.saturating_sub(started.elapsed()))?;
+        // The first steps compile, tune and bring pages in; Burn's second still tunes.
+        child.run(3, 1, limit.saturating_sub(started.elapsed()))?;
         let most = Duration::from_secs_f64(options.step_limit);
         let Timing { ms, .. } = child.run(1, 1, most).map_err(|why| format!("too slow: a step, {why}"))?;
         let pass = (task.samples / task.batch).div_ceil(steps);
