@@ -42,6 +42,18 @@ impl<T: Real> Arena<T> {
     }
 }
 
+/// What the columns of a tensor are multiplied with.
+pub struct Pairs<'a, T, const C: usize> {
+    /// Another tensor.
+    pub other: Columns<'a, T>,
+    /// Columns of it.
+    pub cols: [usize; C],
+    /// A third tensor and its column that multiplies each product. The column after it is fetched meanwhile.
+    pub scale: Option<(Columns<'a, T>, usize)>,
+    /// Columns so far beyond `cols` are fetched meanwhile, if this is not 0.
+    pub ahead: usize,
+}
+
 /// A tensor in an [`Arena`].
 pub struct Columns<'a, T> {
     arena: &'a Arena<T>,
@@ -81,7 +93,6 @@ impl<'a, T: Real> Columns<'a, T> {
     ///
     /// # Safety
     /// As for [`Arena::tensor`]: nothing else may use this block of these columns meanwhile.
-    #[expect(clippy::mut_from_ref, reason = "the cells are UnsafeCells; the caller vouches for exclusive use")]
     #[inline(always)]
     pub unsafe fn block_mut(self, block: usize) -> &'a mut [Lanes<T>] {
         let cells = &self.arena.cells[self.range(block)];
@@ -95,9 +106,8 @@ impl<'a, T: Real> Columns<'a, T> {
         self.block(row / LANES)[column].0[row % LANES]
     }
 
-    /// Σ over the samples of `blocks` of rows\[i\] · scale · cols\[j\], for R columns of this tensor and C of `other`;
-    /// `scale` is a column of a third tensor. Meanwhile fetches the columns that lie `ahead` of
-    /// `cols`, if that is not 0, and the one after `scale`.
+    /// Σ over the samples of `blocks` of rows\[i\] · scale · cols\[j\], for the columns `rows` of this tensor and what
+    /// `pairs` names.
     ///
     /// # Panics
     /// When a column or block is not there.
@@ -106,12 +116,10 @@ impl<'a, T: Real> Columns<'a, T> {
         self,
         simd: S,
         rows: [usize; R],
-        other: Self,
-        cols: [usize; C],
-        scale: Option<(Self, usize)>,
-        ahead: usize,
+        pairs: Pairs<'a, T, C>,
         blocks: std::ops::Range<usize>,
     ) -> [[T; C]; R] {
+        let Pairs { other, cols, scale, ahead } = pairs;
         assert!(rows.iter().all(|&r| r < self.width) && cols.iter().all(|&c| c < other.width));
         assert!(blocks.end <= self.arena.blocks && blocks.end <= other.arena.blocks);
         if let Some((tensor, column)) = scale {

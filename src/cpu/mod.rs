@@ -9,7 +9,7 @@ mod product;
 mod real;
 mod threads;
 
-pub use arena::{Arena, Columns};
+pub use arena::{Arena, Columns, Pairs};
 pub use lanes::{LANES, Lanes, Simd, WithSimd, on_vectors, vectorized};
 pub use memory::{prefetch, zeros};
 pub use product::{OUTPUTS, Samples, Weights, add_products};

@@ -152,9 +152,9 @@ impl Discriminate {
             }
             *block.log(pairing.first_column + half) = losses;
             block.output(outputs + 3)[half] = gradients;
-            for k in 0..hidden {
+            for (k, &w) in w.iter().enumerate() {
                 let y = block.output(outputs + 2)[half * hidden + k];
-                let through = y.map(|y| if y > T::zero() { w[k] } else { T::zero() });
+                let through = y.map(|y| if y > T::zero() { w } else { T::zero() });
                 let z = gradients.times(through);
                 block.output(outputs)[half * hidden + k] = z;
                 let sum = &mut block.output(outputs + 1)[k];

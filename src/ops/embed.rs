@@ -54,18 +54,18 @@ impl Operation for Embed {
             out.fill(Lanes::zero());
         }
         let order = &step.order()[first..first + count];
-        let row_of = |field: &TableField, lane: usize| {
-            step.source.ids[order[lane] as usize * step.source.fields + field.column] as usize
+        let row_of = |field: &TableField, source: u32| {
+            step.source.ids[source as usize * step.source.fields + field.column] as usize
         };
         for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
             let field = &step.layout[self.table].fields[f];
             if let Some(next) = step.layout[self.table].fields.get(f + 1) {
-                for lane in 0..count {
-                    prefetch(table.weights.as_ptr().wrapping_add(row_of(next, lane) * self.width));
+                for &source in order {
+                    prefetch(table.weights.as_ptr().wrapping_add(row_of(next, source) * self.width));
                 }
             }
-            for lane in 0..count {
-                let row = row_of(field, lane);
+            for (lane, &source) in order.iter().enumerate() {
+                let row = row_of(field, source);
                 let weights = &table.weights[row * self.width..][..self.width];
                 match field.value {
                     None => {
@@ -74,7 +74,7 @@ impl Operation for Embed {
                         }
                     }
                     Some(column) => {
-                        let source = order[lane] as usize;
+                        let source = source as usize;
                         let value = T::of(f64::from(step.source.values[source * step.source.value_count + column]));
                         for (x, &w) in out.iter_mut().zip(weights) {
                             x.0[lane] = w * value;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{Batch, Cost, Kernel, Op, Operation, Phase, Target, View};
-use crate::cpu::{Lanes, Real, Simd, WithSimd, on_vectors};
+use crate::cpu::{Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
 
 /// Rows `row..row + rows` and columns `col..col + cols` of one gradient: Σ over pairs and samples of dz xᵀ.
@@ -146,9 +146,10 @@ impl<T: Real> Task<'_, '_, T> {
                     for row in rows.clone().step_by(R) {
                         // Beyond the end the last is computed again, and not stored.
                         let of_dz = std::array::from_fn(|i| dz.from + (row + i).min(rows.end - 1) - item.row);
-                        let of_x = std::array::from_fn(|j| x.from + (col + j).min(cols.end - 1) - item.col);
+                        let of_x: [usize; C] = std::array::from_fn(|j| x.from + (col + j).min(cols.end - 1) - item.col);
                         let ahead = if row == rows.start { C } else { 0 };
-                        let sums: [[T; C]; R] = d.pair_sums(simd, of_dz, other, of_x, None, ahead, blocks.clone());
+                        let pairs = Pairs { other, cols: of_x, scale: None, ahead };
+                        let sums: [[T; C]; R] = d.pair_sums(simd, of_dz, pairs, blocks.clone());
                         for (out, sums) in self.out[row - self.row..rows.end - self.row].iter_mut().zip(&sums) {
                             for (out, &sum) in out[col - self.col..cols.end - self.col].iter_mut().zip(sums) {
                                 *out += sum;

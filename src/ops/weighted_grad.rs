@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::weighted::{Blocks, Grid, TILE};
 use super::{Batch, Block, Cost, Kernel, Op, Operation, Phase, Target};
-use crate::cpu::{LANES, Lanes, Real, Simd, WithSimd, on_vectors};
+use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
 
 /// A weighting: who shares a value of S, and the factor of S.
@@ -290,9 +290,9 @@ impl<T: Real> Rows<'_, '_, T> {
         let [dz, h, s] = [0, 1, 2].map(|input| self.batch.tensor(3 * self.index + input));
         // Beyond the end the last row is computed again, and not stored.
         let rows = std::array::from_fn(|i| self.first + row + i.min(count - 1));
-        let value = Some((s, r * grid.s_row + c * grid.s_col));
-        let ahead = if row == 0 { C } else { 0 };
-        let sums: [[T; C]; R] = dz.pair_sums(simd, rows, h, cols, value, ahead, samples);
+        let scale_column = Some((s, r * grid.s_row + c * grid.s_col));
+        let pairs = Pairs { other: h, cols, scale: scale_column, ahead: if row == 0 { C } else { 0 } };
+        let sums: [[T; C]; R] = dz.pair_sums(simd, rows, pairs, samples);
         for (out, sums) in self.out[row * blocks.inputs..].chunks_exact_mut(blocks.inputs).zip(&sums).take(count) {
             for (&n, &sum) in cols.iter().zip(sums).take(stored) {
                 out[n] += T::of(scale) * sum;
