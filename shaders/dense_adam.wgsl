@@ -1,21 +1,33 @@
-// Adam on all dense parameters. One invocation per value.
+// Adam on all dense parameters. The gradient is the sum of PARTS copies, in order, and is left in the first. One
+// invocation per four values.
 #import adam
 #import clock
 #import grid
+const PARTS: u32 = 1u;
+// Groups of four in one copy.
+const LENGTH: u32 = 1u;
 
-@group(0) @binding(0) var<storage, read> gradients: array<f32>;
-@group(0) @binding(1) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(2) var<storage, read_write> first: array<f32>;
-@group(0) @binding(3) var<storage, read_write> second: array<f32>;
+@group(0) @binding(0) var<storage, read_write> gradients: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> weights: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> first: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> second: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = invocation(id, groups);
-    if (at >= arrayLength(&weights)) {
+    if (at >= LENGTH) {
         return;
     }
-    let updated = adam(gradients[at], weights[at], first[at], second[at]);
-    weights[at] = updated.x;
-    first[at] = updated.y;
-    second[at] = updated.z;
+    var gradient = gradients[at];
+    if (PARTS > 1u) {
+        for (var part = 1u; part < PARTS; part += 1u) {
+            gradient += gradients[part * LENGTH + at];
+        }
+        gradients[at] = gradient;
+    }
+    let w = weights[at];
+    let m = moments(gradient, w, first[at], second[at]);
+    weights[at] = w - step_of(m);
+    first[at] = m.first;
+    second[at] = m.second;
 }

@@ -1,32 +1,53 @@
-// The embeddings of all fields side by side, as far as this shard holds them. One invocation per value.
+// The embeddings of all fields side by side, as far as this shard holds them. One invocation per four values.
 #import clock
 #import grid
 #import lookup
+#import memory
 #import shard
 const ORDER: u32 = 0u;
+const X: u32 = 0u;
 
-@group(0) @binding(0) var<storage, read> embeddings: array<f32>;
-@group(0) @binding(1) var<storage, read> ids: array<u32>;
-@group(0) @binding(2) var<storage, read> values: array<f32>;
-@group(0) @binding(3) var<storage, read> schedule: array<u32>;
-@group(0) @binding(4) var<storage, read_write> x: array<f32>;
+@group(0) @binding(3) var<storage, read> embeddings: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> ids: array<u32>;
+@group(0) @binding(5) var<storage, read> values: array<f32>;
+@group(0) @binding(6) var<storage, read> schedule: array<u32>;
+
+fn factor(field: u32, source: u32) -> f32 {
+    var value = 1.0;
+    if (is_numeric(field)) {
+        value = values[source * VALUE_STRIDE + value_column(field)];
+    }
+    return value;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    const ACROSS = (FIELDS * WIDTH + 3u) / 4u;
     let at = invocation(id, groups);
-    let sample = at / (FIELDS * WIDTH);
+    let sample = at / ACROSS;
     if (sample >= clock.rows) {
         return;
     }
-    let field = at / WIDTH % FIELDS;
     let source = schedule[clock.base + ORDER + sample];
-    let row = ids[source * ID_STRIDE + FIRST_COLUMN + field];
-    if (!in_shard(row)) {
-        return;
+    let rows = source * ID_STRIDE + FIRST_COLUMN;
+    if (WIDTH % 4u == 0u) {
+        let field = at % ACROSS / QUADS;
+        let row = ids[rows + field];
+        if (in_shard(row)) {
+            let embedding = embeddings[(row - FIRST_ROW) * QUADS + at % QUADS];
+            store4(X + 4u * at, factor(field, source) * embedding);
+        }
+    } else {
+        for (var i = 0u; i < 4u; i += 1u) {
+            let col = 4u * (at % ACROSS) + i;
+            let field = col / WIDTH;
+            if (field < FIELDS) {
+                let row = ids[rows + field];
+                if (in_shard(row)) {
+                    let quad = embeddings[(row - FIRST_ROW) * QUADS + col % WIDTH / 4u];
+                    store(X + 4u * at + i, factor(field, source) * quad[col % WIDTH % 4u]);
+                }
+            }
+        }
     }
-    var value = embeddings[(row - FIRST_ROW) * WIDTH + at % WIDTH];
-    if (is_numeric(field)) {
-        value *= values[source * VALUE_STRIDE + value_column(field)];
-    }
-    x[at] = value;
 }

@@ -1,36 +1,44 @@
 // The gradient of every distinct row the batch read: the sum over its lookups in order of position. One invocation per
-// value of a row.
+// four values of a row.
 #import clock
 #import grid
 #import lookup
+#import memory
 const COUNT: u32 = 0u;
 const STARTS: u32 = 0u;
 const POSITIONS: u32 = 0u;
 const ORDER: u32 = 0u;
+const DX: u32 = 0u;
+const DX_STRIDE: u32 = 4u;
+const GRADIENT: u32 = 0u;
 
-@group(0) @binding(0) var<storage, read> dx: array<f32>;
-@group(0) @binding(1) var<storage, read> values: array<f32>;
-@group(0) @binding(2) var<storage, read> schedule: array<u32>;
-@group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(3) var<storage, read> values: array<f32>;
+@group(0) @binding(4) var<storage, read> schedule: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = invocation(id, groups);
-    let unique = at / WIDTH;
+    let unique = at / QUADS;
     if (unique >= schedule[clock.base + COUNT]) {
         return;
     }
     let end = schedule[clock.base + STARTS + unique + 1u];
-    var sum = 0.0;
+    var sum = vec4<f32>();
     for (var i = schedule[clock.base + STARTS + unique]; i < end; i += 1u) {
         let position = schedule[clock.base + POSITIONS + i];
-        var d = dx[position * WIDTH + at % WIDTH];
+        let sample = position / FIELDS;
         let field = position % FIELDS;
+        let address = DX + sample * DX_STRIDE + field * WIDTH + 4u * (at % QUADS);
+        var d = load_any4(address, WIDTH % 4u == 0u);
         if (is_numeric(field)) {
-            let source = schedule[clock.base + ORDER + position / FIELDS];
-            d *= values[source * VALUE_STRIDE + value_column(field)];
+            d *= values[schedule[clock.base + ORDER + sample] * VALUE_STRIDE + value_column(field)];
         }
         sum += d;
     }
-    gradient[at] = sum;
+    // What lies behind the row in a padded table stays 0.
+    const LAST = WIDTH - 4u * (QUADS - 1u);
+    if (at % QUADS == QUADS - 1u) {
+        sum = select(vec4<f32>(), sum, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(LAST));
+    }
+    store4(GRADIENT + 4u * at, sum);
 }

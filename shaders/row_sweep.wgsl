@@ -1,15 +1,17 @@
-// Dense Adam on the embedding rows the batch did not read: their gradient is 0. One invocation per value of the shard.
+// Dense Adam on the embedding rows the batch did not read: their gradient is 0. One invocation per four values of the
+// shard.
 #import adam
 #import clock
 #import grid
 #import shard
-const WIDTH: u32 = 1u;
+// Groups of four in a row.
+const QUADS: u32 = 1u;
 const COUNT: u32 = 0u;
 const UNIQUE: u32 = 0u;
 
-@group(0) @binding(0) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(1) var<storage, read_write> first: array<f32>;
-@group(0) @binding(2) var<storage, read_write> second: array<f32>;
+@group(0) @binding(0) var<storage, read_write> weights: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> first: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> second: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> schedule: array<u32>;
 
 // Whether the batch read the row: its distinct rows are sorted.
@@ -30,11 +32,12 @@ fn is_read(row: u32) -> bool {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = invocation(id, groups);
-    if (at >= ROWS * WIDTH || is_read(FIRST_ROW + at / WIDTH)) {
+    if (at >= ROWS * QUADS || is_read(FIRST_ROW + at / QUADS)) {
         return;
     }
-    let updated = adam(0.0, weights[at], first[at], second[at]);
-    weights[at] = updated.x;
-    first[at] = updated.y;
-    second[at] = updated.z;
+    let w = weights[at];
+    let m = moments(vec4<f32>(), w, first[at], second[at]);
+    weights[at] = w - step_of(m);
+    first[at] = m.first;
+    second[at] = m.second;
 }

@@ -1,63 +1,76 @@
-// out[b,m] = act(SCALE · Σ_c S[b,r(m),c] Σ_{n in group c} W[m,n] h[b,n] + bias[m]): a product whose inner dimension is
-// cut into the column groups of S, each partial sum scaled before it is added. An invocation computes 4 samples × a
-// tile of one row group; vectors run over the samples.
-#import blocks
+// y[b,m] = act(SCALE · Σ_c S[b,r(m),c] Σ_{n in group c} W[m,n] h[b,n] + bias[m]): a product whose inner dimension is
+// cut into the column groups of S, each partial sum scaled before it is added. An invocation computes ROWS samples ×
+// COLS outputs, four column groups at a time.
 #import clock
 #import epilogue
 #import grid
+#import weighted_layer
+const ROWS: u32 = 8u;
+// 1, 4 or 8.
+const COLS: u32 = 8u;
+const H: u32 = 0u;
+const H_STRIDE: u32 = 4u;
+const S: u32 = 0u;
+const S_STRIDE: u32 = 4u;
+const Y: u32 = 0u;
+const Y_STRIDE: u32 = 4u;
+const BIAS: u32 = 0u;
+const ACTIVATION: u32 = 0u;
+const DROPOUT: f32 = 0.0;
+const DROPOUT_SALT: u32 = 0u;
 
-@group(0) @binding(0) var<storage, read> h: array<f32>;
-@group(0) @binding(1) var<storage, read> s: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+const SUMS: u32 = ROWS * COLS;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    const ACROSS = (OUTPUTS + COLS - 1u) / COLS;
     let at = invocation(id, groups);
-    let sample = at / (ROW_GROUPS * ROW_TILES) * 4u;
-    if (sample >= clock.rows) {
+    let row = at / ACROSS * ROWS;
+    let col = at % ACROSS * COLS;
+    if (row >= clock.rows) {
         return;
     }
-    let group = at / ROW_TILES % ROW_GROUPS;
-    let member = at % ROW_TILES * ROW_TILE;
-    let last = clock.rows - 1u;
-    let samples = vec4<u32>(sample, min(sample + 1u, last), min(sample + 2u, last), min(sample + 3u, last));
-    let start = samples * INPUTS;
-    let scales = samples * (ROW_GROUPS * COL_GROUPS) + group * S_ROW_STEP;
-    var weights: array<u32, ROW_TILE>;
-    var sums: array<vec4<f32>, ROW_TILE>;
-    for (var i = 0u; i < ROW_TILE; i += 1u) {
-        weights[i] = row_member(group, member + i) * INPUTS;
-        sums[i] = vec4<f32>();
+    let b = layer();
+    var sums: array<f32, SUMS>;
+    for (var i = 0u; i < SUMS; i += 1u) {
+        sums[i] = 0.0;
     }
-    for (var c = 0u; c < COL_GROUPS; c += 1u) {
-        var partial: array<vec4<f32>, ROW_TILE>;
-        for (var i = 0u; i < ROW_TILE; i += 1u) {
-            partial[i] = vec4<f32>();
-        }
-        for (var j = 0u; j < COL_MEMBERS; j += 1u) {
-            let n = col_member(c, j);
-            let x = vec4<f32>(h[start.x + n], h[start.y + n], h[start.z + n], h[start.w + n]);
-            for (var i = 0u; i < ROW_TILE; i += 1u) {
-                partial[i] += w[weights[i] + n] * x;
+    for (var c = 0u; c < COL_GROUPS; c += 4u) {
+        for (var j = 0u; j < COL_MEMBERS; j += TOGETHER) {
+            // Samples beyond the end repeat the last: computed, not stored.
+            var x: array<mat4x4<f32>, ROWS>;
+            for (var r = 0u; r < ROWS; r += 1u) {
+                x[r] = members(b, H + min(row + r, clock.rows - 1u) * H_STRIDE, c, j);
+            }
+            var s: array<vec4<f32>, ROWS>;
+            for (var n = 0u; n < COLS; n += 1u) {
+                if (n % SAME_ROWS == 0u) {
+                    for (var r = 0u; r < ROWS; r += 1u) {
+                        let place = S + min(row + r, clock.rows - 1u) * S_STRIDE;
+                        s[r] = values(b, place, row_group(b, col + n), c);
+                    }
+                }
+                let w = weights(min(col + n, OUTPUTS - 1u), c, j);
+                for (var r = 0u; r < ROWS; r += 1u) {
+                    var product = w[0] * x[r][0];
+                    for (var i = 1u; i < TOGETHER; i += 1u) {
+                        product += w[i] * x[r][i];
+                    }
+                    sums[r * COLS + n] += dot(s[r], product);
+                }
             }
         }
-        let k = c * S_COL_STEP;
-        let scale = vec4<f32>(s[scales.x + k], s[scales.y + k], s[scales.z + k], s[scales.w + k]);
-        for (var i = 0u; i < ROW_TILE; i += 1u) {
-            sums[i] += scale * partial[i];
-        }
     }
-    for (var i = 0u; i < ROW_TILE; i += 1u) {
-        if (member + i < ROW_MEMBERS) {
-            let m = row_member(group, member + i);
-            let z = SCALE * sums[i] + bias[m];
-            for (var b = 0u; b < 4u; b += 1u) {
-                if (sample + b < clock.rows) {
-                    let index = (sample + b) * OUTPUTS + m;
-                    y[index] = epilogue(z[b], index);
+    for (var r = 0u; r < ROWS; r += 1u) {
+        for (var q = 0u; q < COLS; q += 4u) {
+            if (row + r < clock.rows && col + q < OUTPUTS) {
+                var z = vec4<f32>();
+                for (var i = 0u; i < min(COLS, 4u); i += 1u) {
+                    z[i] = sums[r * COLS + q + i];
                 }
+                z = SCALE * z + parameters[(BIAS + col + q) / 4u];
+                let index = (row + r) * OUTPUTS + col + q;
+                store4(Y + (row + r) * Y_STRIDE + col + q, epilogue(z, ACTIVATION, DROPOUT, DROPOUT_SALT, index));
             }
         }
     }

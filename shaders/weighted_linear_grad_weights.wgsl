@@ -1,65 +1,79 @@
-// dW[m,n] = SCALE · Σ_b dz[b,m] S[b,r(m),c(n)] h[b,n] and db = Σ_b dz[b]. An invocation owns a tile of one block of
-// the weight that shares a value of S, and sums over the samples in order.
+// dW[m,n] = scale · Σ_b dz[b,m] S[b,r(m),c(n)] h[b,n], of several layers in one dispatch. An invocation owns 8 outputs ×
+// the members of four column groups that are read together, and sums over its part of the samples in order.
 #import blocks
 #import clock
-#import grid
+#import groups
 
-@group(0) @binding(0) var<storage, read> dz: array<f32>;
-@group(0) @binding(1) var<storage, read> h: array<f32>;
-@group(0) @binding(2) var<storage, read> s: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
-@group(0) @binding(4) var<storage, read_write> db: array<f32>;
+@group(0) @binding(4) var<storage, read_write> gradients: array<f32>;
+
+const TILE: u32 = 8u;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    const COLUMN_TILES = COL_GROUPS * COL_TILES;
-    let at = invocation(id, groups);
-    let row_tile = at / COLUMN_TILES;
-    let col_tile = at % COLUMN_TILES;
-    if (row_tile >= ROW_GROUPS * ROW_TILES) {
+fn main(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let group = group_number(id, groups);
+    if (!has_item(group)) {
         return;
     }
-    let r = row_tile / ROW_TILES;
-    let row = row_tile % ROW_TILES * ROW_TILE;
-    let c = col_tile / COL_TILES;
-    let col = col_tile % COL_TILES * COL_TILE;
-    var outputs: array<u32, ROW_TILE>;
-    var inputs: array<u32, COL_TILE>;
-    var bias: array<f32, ROW_TILE>;
-    var sums: array<array<f32, COL_TILE>, ROW_TILE>;
-    for (var j = 0u; j < COL_TILE; j += 1u) {
-        inputs[j] = col_member(c, col + j);
+    let at = item_of(group);
+    let shape = table[at + 1u];
+    let steps = table[at + 2u];
+    // Addresses and distances from row to row: of dz and h, and of S and the gradient.
+    let inputs = table[at + 3u];
+    let others = table[at + 4u];
+    // Parts, samples of one, values of a copy of the gradients, the factor of S.
+    let cut = table[at + 5u];
+    let b = Blocks(shape.x, shape.y, shape.z, shape.w, steps.x, steps.y, steps.z);
+
+    let reads = b.col_members / TOGETHER;
+    let across = (b.col_groups + 3u) / 4u * reads;
+    let tiles = across * ((b.outputs + TILE - 1u) / TILE);
+    let number = (group - table[at].x) * WORKGROUP + local;
+    let part = number / tiles;
+    if (part >= cut.x) {
+        return;
     }
-    for (var i = 0u; i < ROW_TILE; i += 1u) {
-        outputs[i] = row_member(r, row + i);
-        bias[i] = 0.0;
-        for (var j = 0u; j < COL_TILE; j += 1u) {
-            sums[i][j] = 0.0;
-        }
+    let row = number % tiles / across * TILE;
+    let c = number % across / reads * 4u;
+    let j = number % reads * TOGETHER;
+    // The second four outputs, or the first again where there are none.
+    let second = select(row, row + 4u, row + 4u < b.outputs);
+
+    var sums: array<mat4x4<f32>, TILE>;
+    for (var i = 0u; i < TILE; i += 1u) {
+        sums[i] = mat4x4<f32>();
     }
-    for (var sample = 0u; sample < clock.rows; sample += 1u) {
-        let scale = s[sample * (ROW_GROUPS * COL_GROUPS) + r * S_ROW_STEP + c * S_COL_STEP];
-        var x: array<f32, COL_TILE>;
-        for (var j = 0u; j < COL_TILE; j += 1u) {
-            x[j] = scale * h[sample * INPUTS + inputs[j]];
-        }
-        for (var i = 0u; i < ROW_TILE; i += 1u) {
-            let d = dz[sample * OUTPUTS + outputs[i]];
-            bias[i] += d;
-            for (var j = 0u; j < COL_TILE; j += 1u) {
-                sums[i][j] += d * x[j];
-            }
-        }
-    }
-    for (var i = 0u; i < ROW_TILE; i += 1u) {
-        if (row + i < ROW_MEMBERS) {
-            for (var j = 0u; j < COL_TILE; j += 1u) {
-                if (col + j < COL_MEMBERS) {
-                    dw[outputs[i] * INPUTS + inputs[j]] = SCALE * sums[i][j];
+    let start = min(part * cut.y, clock.rows);
+    let end = min(start + cut.y, clock.rows);
+    for (var sample = start; sample < end; sample += 1u) {
+        var d: array<vec4<f32>, 2>;
+        d[0] = load4(inputs.x + sample * inputs.y + row);
+        d[1] = load4(inputs.x + sample * inputs.y + second);
+        let x = members(b, inputs.z + sample * inputs.w, c, j);
+        var scaled: mat4x4<f32>;
+        for (var i = 0u; i < TILE; i += 1u) {
+            if (i % SAME_ROWS == 0u) {
+                let s = values(b, others.x + sample * others.y, row_group(b, row + i), c);
+                for (var t = 0u; t < TOGETHER; t += 1u) {
+                    scaled[t] = s * x[t];
                 }
             }
-            if (col_tile == 0u) {
-                db[outputs[i]] = bias[i];
+            for (var t = 0u; t < TOGETHER; t += 1u) {
+                sums[i][t] += d[i / 4u][i % 4u] * scaled[t];
+            }
+        }
+    }
+    let scale = bitcast<f32>(cut.w);
+    for (var i = 0u; i < TILE; i += 1u) {
+        for (var t = 0u; t < TOGETHER; t += 1u) {
+            for (var k = 0u; k < 4u; k += 1u) {
+                if (row + i < b.outputs && c + k < b.col_groups) {
+                    let place = others.z + part * cut.z + (row + i) * others.w + column(b, c + k, j + t);
+                    gradients[place] = scale * sums[i][t][k];
+                }
             }
         }
     }

@@ -8,20 +8,23 @@ use std::mem::offset_of;
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use polyscene::gpu::{BindingKind, Shader, Source};
+use polyscene::gpu::{BindingKind, DeviceClass, Shader, Source};
 use polyscene::ops::{Clock, SHADERS, import_text};
 use polyscene::plan::DispatchLimits;
 
 const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
 
-/// The variants of all plans, by their texts; with a whole table in a binding and with shards of 1 KiB.
+/// The variants of all plans, by their texts: for both classes of devices, with tables and activations in one buffer and
+/// in several.
 fn variants() -> BTreeMap<String, Shader> {
     let mut variants = BTreeMap::new();
     for (_, plan) in common::variants::all_plans() {
-        for (binding_bytes, workgroup) in [(1 << 10, 64), (1 << 27, 64), (1 << 10, 128), (1 << 27, 128)] {
-            for dispatch in plan.dispatches(&DispatchLimits { binding_bytes, workgroup }) {
-                let shader = dispatch.source.expand(import_text).unwrap();
-                variants.insert(shader.text().to_string(), shader);
+        for class in [DeviceClass::Software, DeviceClass::Hardware] {
+            for binding_bytes in [1 << 10, 1 << 15, 1 << 27] {
+                for dispatch in plan.dispatches(&DispatchLimits::new(binding_bytes, class)) {
+                    let shader = dispatch.source.expand(import_text).unwrap();
+                    variants.insert(shader.text().to_string(), shader);
+                }
             }
         }
     }

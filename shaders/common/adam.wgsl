@@ -5,10 +5,18 @@ const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 const L2: f32 = 0.0;
 
-// New value, first and second moment.
-fn adam(gradient: f32, w: f32, m: f32, v: f32) -> vec3<f32> {
+struct Moments {
+    first: vec4<f32>,
+    second: vec4<f32>,
+}
+
+// The moments after a gradient at values w.
+fn moments(gradient: vec4<f32>, w: vec4<f32>, first: vec4<f32>, second: vec4<f32>) -> Moments {
     let g = gradient + L2 * w;
-    let first = BETA1 * m + (1.0 - BETA1) * g;
-    let second = BETA2 * v + (1.0 - BETA2) * g * g;
-    return vec3<f32>(w - clock.learning_rate * first / (sqrt(second) + EPSILON), first, second);
+    return Moments(BETA1 * first + (1.0 - BETA1) * g, BETA2 * second + (1.0 - BETA2) * g * g);
+}
+
+// What the values lose.
+fn step_of(m: Moments) -> vec4<f32> {
+    return clock.learning_rate * m.first / (sqrt(m.second) + EPSILON);
 }

@@ -1,27 +1,29 @@
 #import clock
 #import logistic
 #import random
-// What a product does to its result before storing it: 0 none, 1 ReLU, 2 sigmoid; then dropout.
-const ACTIVATION: u32 = 0u;
-const DROPOUT: f32 = 0.0;
-const DROPOUT_SALT: u32 = 0u;
+// What a product does to its result before storing it.
 
-fn activate(x: f32) -> f32 {
-    if (ACTIVATION == 1u) {
-        return max(x, 0.0);
+// 0 identity, 1 ReLU, 2 sigmoid.
+fn activate(x: vec4<f32>, activation: u32) -> vec4<f32> {
+    var y = x;
+    if (activation == 1u) {
+        y = max(x, vec4<f32>());
+    } else if (activation == 2u) {
+        y = sigmoid4(x);
     }
-    if (ACTIVATION == 2u) {
-        return sigmoid(x);
-    }
-    return x;
+    return y;
 }
 
-// The stored value of x, `index` being its place in the tensor.
-fn epilogue(x: f32, index: u32) -> f32 {
-    let y = activate(x);
-    if (DROPOUT == 0.0) {
-        return y;
+// Activation and dropout of four neighbours; `index` is the first one's place in a tensor without padding.
+fn epilogue(x: vec4<f32>, activation: u32, dropout: f32, salt: u32, index: u32) -> vec4<f32> {
+    var y = activate(x, activation);
+    if (dropout > 0.0) {
+        y *= 1.0 / (1.0 - dropout);
+        for (var i = 0u; i < 4u; i += 1u) {
+            if (uniform_number(clock.seed, clock.step, salt, index + i) < dropout) {
+                y[i] = 0.0;
+            }
+        }
     }
-    let dropped = uniform_number(clock.seed, clock.step, DROPOUT_SALT, index) < DROPOUT;
-    return select(y * (1.0 / (1.0 - DROPOUT)), 0.0, dropped);
+    return y;
 }

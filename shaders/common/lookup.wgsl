@@ -1,6 +1,8 @@
 // How samples and fields are laid out in the data: ids [rows, ID_STRIDE], values [rows, VALUE_STRIDE].
 const FIELDS: u32 = 1u;
 const WIDTH: u32 = 1u;
+// Groups of four in a row of the table.
+const QUADS: u32 = (WIDTH + 3u) / 4u;
 const ID_STRIDE: u32 = 1u;
 const FIRST_COLUMN: u32 = 0u;
 const VALUE_STRIDE: u32 = 0u;

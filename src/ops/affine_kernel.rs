@@ -1,9 +1,159 @@
-//! stub
-use super::{Affine, Kernel, Target, WeightGrads};
+//! The dispatches of affine nodes and of weight gradients: each is one, whatever it computes, and reads from a table
+//! what that is.
+
+use super::table::{Groups, NONE, TILES_PER_GROUP};
+use super::{Affine, Arg, Gate, GradItem, Item, Kernel, Location, RowMap, Target, Term, View, WeightGrads};
+use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node};
-pub(super) fn kernels(_: &Affine, _: &Node, _: &Graph, _: &Target) -> Vec<Kernel> {
-    Vec::new()
+
+/// Samples and columns of a tile that one invocation computes in registers (`affine.wgsl`).
+const ROWS: usize = 8;
+const COLS: usize = 8;
+
+fn bits(value: f64) -> u32 {
+    (value as f32).to_bits()
 }
-pub(super) fn weight_grads(_: &WeightGrads, _: &Node, _: &Graph, _: &Target) -> Vec<Kernel> {
-    Vec::new()
+
+/// Addresses of a node's tensors, and whether all that was asked for began at a multiple of 4 values.
+struct Addresses<'a> {
+    node: &'a Node,
+    target: &'a Target,
+    aligned: bool,
+}
+
+impl Addresses<'_> {
+    fn input(&self, input: usize) -> Location {
+        self.target.location(self.node.inputs[input])
+    }
+
+    fn output(&self, output: usize) -> Location {
+        self.target.location(self.node.outputs[output])
+    }
+
+    /// The address, noted.
+    fn note(&mut self, address: u32) -> u32 {
+        self.aligned &= address.is_multiple_of(4);
+        address
+    }
+
+    /// Address and distance from row to row of a view.
+    fn view(&mut self, view: View) -> [u32; 2] {
+        let place = self.input(view.input);
+        [self.note(place.at(0, view.from)), place.stride]
+    }
+
+    /// The two quads of a product.
+    fn term(&mut self, term: &Term) -> [[u32; 4]; 2] {
+        let [x, stride] = self.view(term.x);
+        let w = self.input(term.weight);
+        let weight = self.note(w.at(term.row, term.col));
+        let steps = if term.transposed { [1, w.stride] } else { [w.stride, 1] };
+        let aligned = (x | weight).is_multiple_of(4);
+        let kind = if aligned { u32::from(term.transposed) } else { 2 };
+        [[x, stride, term.inner as u32, kind], [weight, steps[0], steps[1], 0]]
+    }
+
+    /// The description of an item, but for its first quad.
+    fn item(&mut self, item: &Item, across: usize) -> Vec<[u32; 4]> {
+        let y = self.output(item.output);
+        let bias = item.bias.map_or(NONE, |bias| {
+            let [bias, _] = self.view(bias);
+            bias
+        });
+        let (gate, scale, [gate_at, gate_stride]) = match item.gate {
+            None => (0, 0, [0, 0]),
+            Some((view, Gate::Relu { scale })) => (1, bits(scale), self.view(view)),
+            Some((view, Gate::Sigmoid)) => (2, 0, self.view(view)),
+        };
+        let epilogue = item.epilogue;
+        let mut quads = vec![
+            [self.note(y.at(0, item.to)), y.stride, item.width as u32, item.to as u32],
+            [across as u32, epilogue.activation.code() as u32, bits(epilogue.dropout), epilogue.salt],
+            [gate, scale, gate_at, gate_stride],
+            [bias, item.terms.len() as u32, item.adds.len() as u32, 0],
+        ];
+        quads.extend(item.terms.iter().flat_map(|term| self.term(term)));
+        quads.extend(item.adds.iter().map(|&add| {
+            let [address, stride] = self.view(add);
+            let rows = match add.rows {
+                RowMap::Same => 0,
+                RowMap::Shuffled => self.target.schedule.shuffle + 1,
+                RowMap::Unshuffled => self.target.schedule.unshuffle + 1,
+            };
+            [address, stride, rows as u32, 0]
+        }));
+        quads
+    }
+}
+
+/// Items that share groups of four columns of an output, one after another: one invocation must write such a group.
+fn clusters(op: &Affine) -> Vec<Vec<&Item>> {
+    let mut items: Vec<&Item> = op.items.iter().collect();
+    items.sort_by_key(|item| (item.output, item.to));
+    let mut clusters: Vec<Vec<&Item>> = Vec::new();
+    for item in items {
+        match clusters.last_mut() {
+            Some(cluster) if cluster[0].output == item.output && !item.to.is_multiple_of(4) => cluster.push(item),
+            _ => clusters.push(vec![item]),
+        }
+    }
+    clusters
+}
+
+pub(super) fn kernels(op: &Affine, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+    let mut addresses = Addresses { node, target, aligned: true };
+    let mut groups = Groups::default();
+    let down = target.capacity.div_ceil(ROWS);
+    for cluster in clusters(op) {
+        let width = cluster[0].width;
+        let across = if cluster.len() == 1 { width.div_ceil(COLS) } else { 1 };
+        groups.begin((down * across).div_ceil(TILES_PER_GROUP));
+        for item in &cluster {
+            let head = [across as u32, cluster.len() as u32];
+            groups.item(head, addresses.item(item, graph.width(node.outputs[item.output])));
+        }
+    }
+    let kernel = target.kernel("affine", groups.count() * TILES_PER_GROUP).with("ALIGNED", addresses.aligned);
+    let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32).bind([Arg::Descriptors, Arg::Parameters, Arg::Schedule]);
+    vec![groups.into_table(kernel)]
+}
+
+/// In how many parts a batch is summed where `tiles` invocations would do.
+pub(super) fn parts(target: &Target, tiles: usize) -> usize {
+    // So many invocations keep a GPU busy.
+    const ENOUGH: usize = 1 << 14;
+    match target.class {
+        DeviceClass::Software => 1,
+        DeviceClass::Hardware => ENOUGH.div_ceil(tiles).clamp(1, target.parts),
+    }
+}
+
+pub(super) fn weight_grads(op: &WeightGrads, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+    let mut addresses = Addresses { node, target, aligned: true };
+    let mut groups = Groups::default();
+    let tiles = |item: &GradItem| item.rows.div_ceil(ROWS) * item.cols.div_ceil(COLS);
+    let parts = parts(target, op.items.iter().map(tiles).sum());
+    for item in &op.items {
+        groups.begin((tiles(item) * parts).div_ceil(TILES_PER_GROUP));
+        let gradient = addresses.output(item.output);
+        let mut quads = vec![
+            [item.rows as u32, item.cols as u32, gradient.at(item.row, item.col), gradient.stride],
+            [
+                parts as u32,
+                target.capacity.div_ceil(parts) as u32,
+                target.parameters as u32,
+                item.pairs.len() as u32,
+            ],
+        ];
+        quads.extend(item.pairs.iter().map(|&(dz, x)| {
+            assert!(dz.rows == RowMap::Same && x.is_none_or(|x| x.rows == RowMap::Same), "sums are of the same sample");
+            let [dz, dz_stride] = addresses.view(dz);
+            let [x, x_stride] = x.map_or([NONE, 0], |x| addresses.view(x));
+            [dz, dz_stride, x, x_stride]
+        }));
+        groups.item([0, 0], quads);
+    }
+    let kernel = target.kernel("weight_grads", groups.count() * TILES_PER_GROUP).with("ALIGNED", addresses.aligned);
+    let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32).bind([Arg::Descriptors, Arg::Gradients]);
+    vec![groups.into_table(kernel)]
 }

@@ -1,6 +1,6 @@
 //! Adam on the dense parameters, all of them in one dispatch.
 
-use super::{AdamOptions, Arg, Cost, DenseState, Kernel, ModelState, Op, Operation, Phase, StepView, Target, Threads};
+use super::{AdamOptions, Arg, Cost, DenseState, Kernel, ModelState, Op, Operation, Phase, StepView, Target};
 use crate::cpu::{Real, for_chunks, vectorized};
 use crate::graph::{Graph, Node, Shape};
 
@@ -83,8 +83,9 @@ impl Operation for DenseAdam {
         });
     }
 
-    fn kernels(&self, _: &Node, _: &Graph, _: &Target) -> Vec<Kernel> {
-        let kernel = Kernel { threads: Threads::PerParameter, ..Kernel::new("dense_adam", 0) };
+    fn kernels(&self, _: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let quads = target.parameters / 4;
+        let kernel = Kernel::new("dense_adam", quads).with("LENGTH", quads).with("PARTS", target.parts);
         vec![self.options.constants(kernel).bind([
             Arg::Gradients,
             Arg::Parameters,

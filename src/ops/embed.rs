@@ -85,12 +85,15 @@ impl Operation for Embed {
         }
     }
 
-    fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let table = &graph.tables[self.table];
+        let x = target.location(node.outputs[0]);
         target
             .shards(self.table, table.rows())
             .map(|(shard, first, rows)| {
-                let kernel = Kernel::new("embed", target.capacity * self.fields * self.width)
+                let kernel = target
+                    .kernel("embed", target.capacity * x.stride as usize / 4)
+                    .with("X", x.first)
                     .with("FIRST_ROW", first)
                     .with("ROWS", rows)
                     .with("ORDER", target.schedule.order);
@@ -99,7 +102,6 @@ impl Operation for Embed {
                     Arg::Ids,
                     Arg::Values,
                     Arg::Schedule,
-                    Arg::Output(0),
                 ])
             })
             .collect()
@@ -200,19 +202,19 @@ impl Operation for EmbedGrad {
         });
     }
 
-    fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let keys = target.schedule.keys[self.table];
-        let kernel = Kernel::new("embed_grad", keys.lookups * self.width)
+        let dx = target.location(node.inputs[0]);
+        let kernel = target
+            .kernel("embed_grad", keys.lookups * self.width.div_ceil(4))
+            .with("DX", dx.first)
+            .with("DX_STRIDE", dx.stride)
+            .with("GRADIENT", target.location(node.outputs[0]).first)
             .with("COUNT", keys.count)
             .with("STARTS", keys.starts)
             .with("POSITIONS", keys.positions)
             .with("ORDER", target.schedule.order);
-        vec![lookup_constants(kernel, graph, self.table, target).bind([
-            Arg::Input(0),
-            Arg::Values,
-            Arg::Schedule,
-            Arg::Output(0),
-        ])]
+        vec![lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Schedule])]
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a product does to its result before storing it: activation and dropout.
 
-use super::{Clock, Gate, Kernel};
+use super::{Clock, Gate};
 use crate::cpu::{Lanes, Real, sigmoid};
 
 /// Elementwise function at the end of a layer.
@@ -56,14 +56,6 @@ impl Epilogue {
             Activation::Relu => Some(Gate::Relu { scale: 1.0 / (1.0 - self.dropout) }),
             Activation::Sigmoid => Some(Gate::Sigmoid),
         }
-    }
-
-    /// Adds the constants of `shaders/common/epilogue.wgsl`.
-    pub(super) fn constants(self, kernel: Kernel) -> Kernel {
-        kernel
-            .with("ACTIVATION", self.activation.code())
-            .with("DROPOUT", self.dropout)
-            .with("DROPOUT_SALT", self.salt as usize)
     }
 
     /// Applies it to columns `column..` of the block of samples from `first_row` on, of a tensor `width` columns wide.

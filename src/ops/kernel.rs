@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::gpu::Constant;
+use crate::gpu::{Constant, DeviceClass};
+use crate::graph::TensorId;
 
 /// A step's numbers, as shaders read them (`shaders/common/clock.wgsl`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
@@ -26,6 +27,30 @@ pub struct Clock {
     pub inverse_rows: f32,
 }
 
+/// Where a matrix lies in device memory: rows begin at multiples of 4 values, so that shaders read four at a time.
+///
+/// Of a tensor [B, ·] it is an address among the activations (`shaders/common/memory.wgsl`), of a parameter a place in
+/// the parameters' buffer and in those of its gradient and moments, which are laid out alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The first value.
+    pub first: u32,
+    /// From one row to the next, in values.
+    pub stride: u32,
+}
+
+impl Location {
+    /// Where row `row`, column `col` lies.
+    pub fn at(self, row: usize, col: usize) -> u32 {
+        self.first + self.stride * row as u32 + col as u32
+    }
+
+    /// The values from one row of a matrix with `cols` columns to the next.
+    pub const fn stride_of(cols: usize) -> usize {
+        cols.next_multiple_of(4)
+    }
+}
+
 /// What a plan is lowered for.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -35,12 +60,22 @@ pub struct Target {
     pub schedule: crate::graph::Schedule,
     /// Rows of each table that fit one binding; a table is split in shards of so many.
     pub shard_rows: Vec<usize>,
-    /// Invocations of a workgroup.
+    /// Invocations of a workgroup, where a kernel does not ask for others.
     pub workgroup: u32,
+    /// Which family of kernels suits the device.
+    pub class: DeviceClass,
     /// Lookups of a sample, over all tables.
     pub fields: usize,
     /// Values of a sample in the data's values.
     pub value_count: usize,
+    /// Where each tensor lies, if an operation touches it.
+    pub locations: Vec<Option<Location>>,
+    /// Buffers that activations lie in.
+    pub arenas: usize,
+    /// Values of the parameters' buffer, padding included.
+    pub parameters: usize,
+    /// Copies of the gradients' buffer: sums over a batch are computed in at most so many parts.
+    pub parts: usize,
 }
 
 impl Target {
@@ -48,6 +83,19 @@ impl Target {
     pub fn shards(&self, table: usize, rows: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
         let size = self.shard_rows[table];
         (0..rows.div_ceil(size)).map(move |shard| (shard, shard * size, size.min(rows - shard * size)))
+    }
+
+    /// Where a tensor lies.
+    ///
+    /// # Panics
+    /// When no operation of the plan touches it.
+    pub fn location(&self, tensor: TensorId) -> Location {
+        self.locations[tensor.0].expect("a node's tensors have places")
+    }
+
+    /// A dispatch of `threads` invocations of a shader that imports `memory.wgsl`; binds the activations.
+    pub fn kernel(&self, shader: &'static str, threads: usize) -> Kernel {
+        Kernel::new(shader, threads).with("ARENAS", self.arenas).bind((0..3).map(Arg::Arena))
     }
 }
 
@@ -65,10 +113,10 @@ pub enum TableArg {
 /// A buffer bound to a dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Arg {
-    /// The node's i-th input.
-    Input(usize),
-    /// The node's i-th output.
-    Output(usize),
+    /// The activations' buffer of this number; the last one where there are fewer.
+    Arena(usize),
+    /// The dispatch's own table of numbers, [`Kernel::table`].
+    Descriptors,
     /// One shard of a table.
     Table {
         /// Number of the table.
@@ -78,9 +126,9 @@ pub enum Arg {
         /// Which buffer.
         what: TableArg,
     },
-    /// The whole buffer of dense parameters.
+    /// The dense parameters.
     Parameters,
-    /// The whole buffer of their gradients.
+    /// Their gradients: `Target::parts` copies.
     Gradients,
     /// Their first moments.
     FirstMoments,
@@ -112,15 +160,6 @@ impl From<f64> for Constant {
     }
 }
 
-/// How many invocations a dispatch needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threads {
-    /// So many, whatever the dense parameters.
-    Count(usize),
-    /// One per value of the buffer of dense parameters.
-    PerParameter,
-}
-
 /// One dispatch of a shader.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -131,13 +170,17 @@ pub struct Kernel {
     /// Buffers in the order of the shader's bindings of group 0.
     pub args: Vec<Arg>,
     /// Invocations.
-    pub threads: Threads,
+    pub threads: usize,
+    /// Invocations of a workgroup, if not the target's.
+    pub workgroup: Option<u32>,
+    /// Numbers that the shader reads from [`Arg::Descriptors`].
+    pub table: Vec<u32>,
 }
 
 impl Kernel {
     /// A dispatch of `threads` invocations of `shader`.
     pub fn new(shader: &'static str, threads: usize) -> Self {
-        Self { shader, constants: Vec::new(), args: Vec::new(), threads: Threads::Count(threads) }
+        Self { shader, constants: Vec::new(), args: Vec::new(), threads, workgroup: None, table: Vec::new() }
     }
 
     /// Sets a constant.
@@ -150,5 +193,10 @@ impl Kernel {
     pub fn bind(mut self, args: impl IntoIterator<Item = Arg>) -> Self {
         self.args.extend(args);
         self
+    }
+
+    /// Sets the invocations of a workgroup.
+    pub fn in_groups_of(self, workgroup: u32) -> Self {
+        Self { workgroup: Some(workgroup), ..self }
     }
 }

@@ -26,6 +26,8 @@ pub struct LossColumn {
 
 /// Partial sums a column's loss is logged in: lane i sums the samples i, i + 32, i + 64, …
 pub const LOSS_LANES: usize = 32;
+/// Invocations of a workgroup that computes the samples of one lane.
+pub(super) const SAMPLES_PER_GROUP: usize = 32;
 
 /// Mean binary cross entropy of each column of logits, logged, and its gradient.
 ///
@@ -89,8 +91,13 @@ impl Operation for LogitLoss {
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let _ = node;
-        let mut kernel = Kernel::new("logit_loss", LOSS_LANES * self.columns.len())
+        let t = target.location(node.inputs[0]);
+        let mut kernel = target
+            .kernel("logit_loss", LOSS_LANES * SAMPLES_PER_GROUP)
+            .in_groups_of(SAMPLES_PER_GROUP as u32)
+            .with("T", t.first)
+            .with("T_STRIDE", t.stride)
+            .with("GRADIENT", target.location(node.outputs[0]).first)
             .with("COLUMNS", self.columns.len())
             .with("LANES", LOSS_LANES)
             .with("LOG_WIDTH", graph.loss_columns)
@@ -104,6 +111,6 @@ impl Operation for LogitLoss {
             };
             kernel = kernel.with(goal, code).with(weight, column.weight);
         }
-        vec![kernel.bind([Arg::Input(0), Arg::Labels, Arg::Schedule, Arg::Output(0), Arg::Losses])]
+        vec![kernel.bind([Arg::Labels, Arg::Schedule, Arg::Losses])]
     }
 }

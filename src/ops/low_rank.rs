@@ -61,7 +61,7 @@ impl LowRank {
     }
 
     /// R and C of a node of this operation.
-    fn tensors(&self, node: &Node) -> [TensorId; 2] {
+    pub(super) fn tensors(&self, node: &Node) -> [TensorId; 2] {
         let given = [node.inputs[0], node.inputs[self.column_input()]];
         std::array::from_fn(|side| match self.factors[side] {
             Factor::Given => given[side],

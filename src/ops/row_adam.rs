@@ -19,9 +19,10 @@ pub struct RowAdam {
     pub options: AdamOptions,
 }
 
-fn shard_kernel(name: &'static str, table: usize, shard: usize, threads: usize) -> Kernel {
+/// What a kernel that updates one shard of a table binds.
+fn shard_args(table: usize, shard: usize) -> [Arg; 4] {
     let of = |what| Arg::Table { table, shard, what };
-    Kernel::new(name, threads).bind([of(TableArg::Weights), of(TableArg::First), of(TableArg::Second), Arg::Schedule])
+    [of(TableArg::Weights), of(TableArg::First), of(TableArg::Second), Arg::Schedule]
 }
 
 impl Operation for RowAdam {
@@ -77,18 +78,21 @@ impl Operation for RowAdam {
         });
     }
 
-    fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let keys = target.schedule.keys[self.table];
+        let quads = self.width.div_ceil(4);
         target
             .shards(self.table, graph.tables[self.table].rows())
             .map(|(shard, first, rows)| {
-                let kernel = shard_kernel("row_adam", self.table, shard, keys.lookups * self.width)
+                let kernel = target
+                    .kernel("row_adam", keys.lookups * quads)
+                    .with("GRADIENT", target.location(node.inputs[0]).first)
                     .with("FIRST_ROW", first)
                     .with("ROWS", rows)
-                    .with("WIDTH", self.width)
+                    .with("QUADS", quads)
                     .with("COUNT", keys.count)
                     .with("UNIQUE", keys.unique)
-                    .bind([Arg::Input(0)]);
+                    .bind(shard_args(self.table, shard));
                 self.options.constants(kernel)
             })
             .collect()
@@ -180,15 +184,17 @@ impl Operation for RowSweep {
 
     fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let keys = target.schedule.keys[self.table];
+        let quads = self.width.div_ceil(4);
         target
             .shards(self.table, graph.tables[self.table].rows())
             .map(|(shard, first, rows)| {
-                let kernel = shard_kernel("row_sweep", self.table, shard, rows * self.width)
+                let kernel = Kernel::new("row_sweep", rows * quads)
                     .with("FIRST_ROW", first)
                     .with("ROWS", rows)
-                    .with("WIDTH", self.width)
+                    .with("QUADS", quads)
                     .with("COUNT", keys.count)
-                    .with("UNIQUE", keys.unique);
+                    .with("UNIQUE", keys.unique)
+                    .bind(shard_args(self.table, shard));
                 self.options.constants(kernel)
             })
             .collect()

@@ -2,20 +2,18 @@
 
 /// Name and text of every shader: one WGSL file per operation.
 pub const SHADERS: &[(&str, &str)] = &[
-    ("combine", include_str!("../../shaders/combine.wgsl")),
+    ("affine", include_str!("../../shaders/affine.wgsl")),
     ("dense_adam", include_str!("../../shaders/dense_adam.wgsl")),
+    ("discriminate", include_str!("../../shaders/discriminate.wgsl")),
     ("embed", include_str!("../../shaders/embed.wgsl")),
     ("embed_grad", include_str!("../../shaders/embed_grad.wgsl")),
-    ("linear", include_str!("../../shaders/linear.wgsl")),
-    ("linear_grad_input", include_str!("../../shaders/linear_grad_input.wgsl")),
-    ("linear_grad_weights", include_str!("../../shaders/linear_grad_weights.wgsl")),
     ("logit_loss", include_str!("../../shaders/logit_loss.wgsl")),
     ("low_rank", include_str!("../../shaders/low_rank.wgsl")),
     ("low_rank_grad", include_str!("../../shaders/low_rank_grad.wgsl")),
     ("row_adam", include_str!("../../shaders/row_adam.wgsl")),
     ("row_sweep", include_str!("../../shaders/row_sweep.wgsl")),
     ("store_logits", include_str!("../../shaders/store_logits.wgsl")),
-    ("sum_rows", include_str!("../../shaders/sum_rows.wgsl")),
+    ("weight_grads", include_str!("../../shaders/weight_grads.wgsl")),
     ("weighted_linear", include_str!("../../shaders/weighted_linear.wgsl")),
     ("weighted_linear_grad", include_str!("../../shaders/weighted_linear_grad.wgsl")),
     ("weighted_linear_grad_weights", include_str!("../../shaders/weighted_linear_grad_weights.wgsl")),
@@ -24,14 +22,20 @@ pub const SHADERS: &[(&str, &str)] = &[
 /// Name and text of what shaders import.
 const IMPORTS: &[(&str, &str)] = &[
     ("adam", include_str!("../../shaders/common/adam.wgsl")),
+    ("affine_item", include_str!("../../shaders/common/affine_item.wgsl")),
     ("blocks", include_str!("../../shaders/common/blocks.wgsl")),
     ("clock", include_str!("../../shaders/common/clock.wgsl")),
     ("epilogue", include_str!("../../shaders/common/epilogue.wgsl")),
+    ("grad_item", include_str!("../../shaders/common/grad_item.wgsl")),
     ("grid", include_str!("../../shaders/common/grid.wgsl")),
+    ("groups", include_str!("../../shaders/common/groups.wgsl")),
+    ("lane_sum", include_str!("../../shaders/common/lane_sum.wgsl")),
     ("logistic", include_str!("../../shaders/common/logistic.wgsl")),
     ("lookup", include_str!("../../shaders/common/lookup.wgsl")),
+    ("memory", include_str!("../../shaders/common/memory.wgsl")),
     ("random", include_str!("../../shaders/common/random.wgsl")),
     ("shard", include_str!("../../shaders/common/shard.wgsl")),
+    ("weighted_layer", include_str!("../../shaders/common/weighted_layer.wgsl")),
 ];
 
 fn find(list: &[(&str, &'static str)], name: &str) -> Option<&'static str> {

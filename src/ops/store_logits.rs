@@ -29,7 +29,9 @@ impl Operation for StoreLogits {
     // On the CPU the executor itself reads the logits.
     fn run<T: Real>(&self, _: &mut Block<'_, T>) {}
 
-    fn kernels(&self, _: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        vec![Kernel::new("store_logits", target.capacity).bind([Arg::Input(0), Arg::Results])]
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let logits = target.location(node.inputs[0]);
+        let kernel = target.kernel("store_logits", target.capacity).bind([Arg::Results]);
+        vec![kernel.with("LOGITS", logits.first).with("STRIDE", logits.stride)]
     }
 }

@@ -13,15 +13,6 @@ pub enum RowMap {
 }
 
 impl RowMap {
-    /// The number shaders know it by.
-    pub(crate) fn code(self) -> usize {
-        match self {
-            Self::Same => 0,
-            Self::Shuffled => 1,
-            Self::Unshuffled => 2,
-        }
-    }
-
     /// The map that undoes this one.
     pub fn inverse(self) -> Self {
         match self {

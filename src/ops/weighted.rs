@@ -1,7 +1,7 @@
 //! MI-DPG's weighted layer, out = (ψ(S) ⊙ W) h + b (equation 1), without the B × d_m × d_n matrix.
 
 use super::weighted_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
-use super::{Affine, Arg, Block, Cost, Epilogue, Kernel, Op, Operation, Target, WeightGrads};
+use super::{Affine, Block, Cost, Epilogue, Kernel, Op, Operation, Target, WeightGrads};
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
@@ -111,35 +111,6 @@ impl Blocks {
             s_col: if self.transposed { self.row_groups } else { 1 },
         }
     }
-
-    /// Adds the constants of `shaders/common/blocks.wgsl`.
-    pub(super) fn constants(&self, kernel: Kernel) -> Kernel {
-        let interleave = self.repeat == Repeat::Interleave;
-        let (rows, cols) = (self.rows_per_group(), self.cols_per_group());
-        kernel
-            .with("OUTPUTS", self.outputs)
-            .with("INPUTS", self.inputs)
-            .with("ROW_GROUPS", self.row_groups)
-            .with("COL_GROUPS", self.col_groups)
-            .with("ROW_BASE", if interleave { rows } else { 1 })
-            .with("ROW_STEP", self.row_step())
-            .with("COL_BASE", if interleave { cols } else { 1 })
-            .with("COL_STEP", self.col_step())
-            .with("S_ROW_STEP", if self.transposed { 1 } else { self.col_groups })
-            .with("S_COL_STEP", if self.transposed { self.row_groups } else { 1 })
-            .with("ROW_TILE", rows.min(TILE))
-            .with("COL_TILE", cols.min(TILE))
-    }
-
-    /// Row tiles of the whole weight.
-    pub(super) fn row_tiles(&self) -> usize {
-        self.row_groups * self.rows_per_group().div_ceil(TILE)
-    }
-
-    /// Column tiles of the whole weight.
-    pub(super) fn col_tiles(&self) -> usize {
-        self.col_groups * self.cols_per_group().div_ceil(TILE)
-    }
 }
 
 /// Where the members of the groups lie: member i of row group r is output r · `row_base` + i · `row_step`, and so for
@@ -228,16 +199,8 @@ impl Operation for WeightedLinear {
         );
     }
 
-    fn kernels(&self, _: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        let threads = target.capacity.div_ceil(4) * self.blocks.row_tiles();
-        let kernel = self.blocks.constants(Kernel::new("weighted_linear", threads)).with("SCALE", self.scale);
-        vec![self.epilogue.constants(kernel).bind([
-            Arg::Input(0),
-            Arg::Input(1),
-            Arg::Input(2),
-            Arg::Input(3),
-            Arg::Output(0),
-        ])]
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        super::weighted_kernel::linear(self, node, target)
     }
 }
 

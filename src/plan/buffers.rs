@@ -1,7 +1,11 @@
-//! Gives every tensor a place: parameters and gradients their own, activations a buffer that is reused once nothing
-//! will read it any more.
+//! Gives every tensor a place: parameters and gradients their own, activations a part of an arena that others use again
+//! once nothing will read it any more.
 
-use crate::graph::{Graph, TensorId};
+use std::cmp::Reverse;
+use std::ops::Range;
+
+use crate::graph::{Graph, Rows, TensorId};
+use crate::ops::{Location, Op};
 
 /// Where a tensor lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,14 +14,52 @@ pub enum Place {
     Parameter(usize),
     /// The gradient of the parameter of this number.
     Gradient(usize),
-    /// The activation buffer of this number.
-    Buffer(usize),
+    /// A part of the activations' memory.
+    Activation {
+        /// Which of its buffers.
+        arena: usize,
+        /// The first value in it.
+        offset: usize,
+    },
     /// Nowhere: no operation of the plan touches it.
     Unused,
 }
 
-/// Places of all tensors, and how many values each activation buffer holds.
-pub(super) fn assign(graph: &Graph, capacity: usize, gradients: &[TensorId]) -> (Vec<Place>, Vec<usize>) {
+/// Where a plan's tensors lie on a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// The place of each tensor.
+    pub places: Vec<Place>,
+    /// Values that each arena holds.
+    pub arenas: Vec<usize>,
+}
+
+/// Arenas at most: what shaders bind.
+pub const ARENAS: usize = 3;
+/// Values that an activation's place is a multiple of: 256 bytes, whole lines of any cache.
+const GRAIN: usize = 64;
+
+/// An activation while places are sought.
+#[derive(Clone, Debug)]
+struct Activation {
+    tensor: usize,
+    /// Values, a multiple of [`GRAIN`].
+    size: usize,
+    /// The nodes from the one that makes it to the last that reads it.
+    life: Range<usize>,
+}
+
+/// Values of a tensor [B, ·] as it lies in memory: rows begin at multiples of 4 values.
+fn size(graph: &Graph, tensor: TensorId, maker: &Op, capacity: usize) -> usize {
+    match maker {
+        // One row for each distinct embedding.
+        Op::EmbedGrad(op) => capacity * op.fields * Location::stride_of(op.width),
+        _ => capacity * Location::stride_of(graph.width(tensor)),
+    }
+}
+
+/// Places of all tensors in arenas of at most `limit` values; the last arena takes what fits none.
+pub(super) fn assign(graph: &Graph, capacity: usize, gradients: &[TensorId], limit: usize) -> Memory {
     let mut places = vec![Place::Unused; graph.tensors.len()];
     for (place, tensor) in places.iter_mut().zip(&graph.tensors) {
         if let Some(parameter) = tensor.parameter {
@@ -33,65 +75,70 @@ pub(super) fn assign(graph: &Graph, capacity: usize, gradients: &[TensorId]) -> 
             last_use[tensor.0] = step;
         }
     }
-    let mut buffers: Vec<usize> = Vec::new();
-    let mut free: Vec<usize> = Vec::new();
+    let mut activations = Vec::new();
     for (step, node) in graph.nodes.iter().enumerate() {
-        for &output in &node.outputs {
-            if places[output.0] != Place::Unused {
-                continue;
-            }
-            let size = graph.shape(output).len(capacity);
-            let buffer = take(&mut free, &mut buffers, size);
-            places[output.0] = Place::Buffer(buffer);
-        }
-        // Freed only after the node's outputs have theirs: a dispatch never writes what it reads.
-        let mut ended: Vec<TensorId> =
-            node.inputs.iter().chain(&node.outputs).copied().filter(|tensor| last_use[tensor.0] == step).collect();
-        ended.sort();
-        ended.dedup();
-        for tensor in ended {
-            if let Place::Buffer(buffer) = places[tensor.0] {
-                free.push(buffer);
-            }
+        for &output in node.outputs.iter().filter(|output| places[output.0] == Place::Unused) {
+            assert_eq!(graph.shape(output).rows, Rows::Batch, "{}: sums over a batch are gradients", node.name);
+            let size = size(graph, output, &node.op, capacity).next_multiple_of(GRAIN);
+            activations.push(Activation { tensor: output.0, size, life: step..last_use[output.0] + 1 });
         }
     }
-    (places, buffers)
+    // The largest first: the small ones fit between.
+    activations.sort_by_key(|activation| Reverse(activation.size));
+    let mut arenas: [Vec<(usize, Activation)>; ARENAS] = Default::default();
+    for activation in activations {
+        let offsets = arenas.each_ref().map(|placed| offset(placed, &activation));
+        let fits = |&arena: &usize| offsets[arena] + activation.size <= limit;
+        let arena = (0..ARENAS).find(fits).unwrap_or(ARENAS - 1);
+        places[activation.tensor] = Place::Activation { arena, offset: offsets[arena] };
+        arenas[arena].push((offsets[arena], activation));
+    }
+    let ends = arenas.each_ref().map(|placed| placed.iter().map(|(offset, a)| offset + a.size).max().unwrap_or(0));
+    let used = ends.iter().rposition(|&end| end > 0).unwrap_or(0) + 1;
+    // Shaders read four values from any place of a tensor on, so a little beyond the last.
+    Memory { places, arenas: ends[..used].iter().map(|end| end + GRAIN).collect() }
 }
 
-/// The free buffer that fits best: the smallest that is large enough, else the largest, grown; else a new one.
-fn take(free: &mut Vec<usize>, buffers: &mut Vec<usize>, size: usize) -> usize {
-    let fits = |&&buffer: &&usize| buffers[buffer] >= size;
-    let best = free
-        .iter()
-        .filter(fits)
-        .min_by_key(|&&buffer| buffers[buffer])
-        .or_else(|| free.iter().max_by_key(|&&buffer| buffers[buffer]))
-        .copied();
-    match best {
-        Some(buffer) => {
-            free.retain(|&other| other != buffer);
-            buffers[buffer] = buffers[buffer].max(size);
-            buffer
+/// Where an activation fits best among those placed: the smallest gap between what is alive at the same time.
+fn offset(placed: &[(usize, Activation)], new: &Activation) -> usize {
+    let meet = |other: &Activation| other.life.start < new.life.end && new.life.start < other.life.end;
+    let mut taken: Vec<Range<usize>> =
+        placed.iter().filter(|(_, other)| meet(other)).map(|(offset, other)| *offset..offset + other.size).collect();
+    taken.sort_by_key(|range| range.start);
+    let mut best: Option<(usize, usize)> = None;
+    let mut end = 0;
+    for range in taken {
+        if range.start >= end + new.size {
+            let gap = (range.start - end, end);
+            best = Some(best.map_or(gap, |best| best.min(gap)));
         }
-        None => {
-            buffers.push(size);
-            buffers.len() - 1
-        }
+        end = end.max(range.end);
     }
+    best.map_or(end, |(_, offset)| offset)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn activation(size: usize, life: Range<usize>) -> Activation {
+        Activation { tensor: 0, size, life }
+    }
+
     #[test]
-    fn prefers_the_smallest_that_fits_and_grows_the_largest_otherwise() {
-        let mut buffers = vec![10, 40, 20];
-        let mut free = vec![0, 1, 2];
-        assert_eq!(take(&mut free, &mut buffers, 15), 2);
-        assert_eq!(take(&mut free, &mut buffers, 50), 1);
-        assert_eq!(buffers, [10, 50, 20]);
-        assert_eq!(take(&mut free, &mut buffers, 1), 0);
-        assert_eq!(take(&mut free, &mut buffers, 1), 3);
+    fn the_smallest_gap_is_taken_between_what_lives_at_the_same_time() {
+        let placed = [
+            (0, activation(64, 0..4)),
+            (256, activation(64, 2..9)),
+            (448, activation(64, 0..9)),
+            (64, activation(192, 0..2)),
+        ];
+        // Free while nodes 2 and 3 run: 64..256, 320..448, and all from 512 on.
+        assert_eq!(offset(&placed, &activation(128, 2..4)), 320);
+        assert_eq!(offset(&placed, &activation(192, 3..4)), 64);
+        assert_eq!(offset(&placed, &activation(256, 2..3)), 512);
+        // Node 1 still reads what lies at 64.
+        assert_eq!(offset(&placed, &activation(128, 1..3)), 320);
+        assert_eq!(offset(&placed, &activation(64, 9..10)), 0);
     }
 }

@@ -21,11 +21,13 @@ pub struct GpuOptions {
     pub resident_bytes: u64,
     /// Steps per submit; `None` lets the kind of device decide.
     pub steps_per_submit: Option<usize>,
+    /// Which family of kernels is used; `None` takes the one made for the kind of device.
+    pub class: Option<DeviceClass>,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { resident_bytes: 1 << 30, steps_per_submit: None }
+        Self { resident_bytes: 1 << 30, steps_per_submit: None, class: None }
     }
 }
 
@@ -39,17 +41,22 @@ const UPLOADS: usize = 3;
 impl DispatchLimits {
     /// What any device allows.
     pub fn portable() -> Self {
-        Self { binding_bytes: 128 << 20, workgroup: 64 }
+        Self::new(128 << 20, DeviceClass::Hardware)
     }
 
     /// Limits of an opened device.
     pub fn of(gpu: &Gpu) -> Self {
+        Self::new(gpu.max_binding_bytes(), gpu.class())
+    }
+
+    /// Limits of a device of some class.
+    pub fn new(binding_bytes: u64, class: DeviceClass) -> Self {
         // Software renderers pay for each workgroup, GPUs for those that are too large to place.
-        let workgroup = match gpu.class() {
+        let workgroup = match class {
             DeviceClass::Software => 128,
             DeviceClass::Hardware => 64,
         };
-        Self { binding_bytes: gpu.max_binding_bytes(), workgroup }
+        Self { binding_bytes, workgroup, class }
     }
 }
 
@@ -68,7 +75,8 @@ struct Program {
     pipelines: Vec<(Arc<Pipeline>, [u32; 3], Vec<Resource>)>,
     groups: Vec<wgpu::BindGroup>,
     clock_group: wgpu::BindGroup,
-    activations: Vec<wgpu::Buffer>,
+    arenas: Vec<wgpu::Buffer>,
+    descriptors: wgpu::Buffer,
     schedule: wgpu::Buffer,
     clocks: wgpu::Buffer,
     clock_stride: usize,
@@ -102,17 +110,20 @@ impl Program {
                 fix: "lower train.batch_size (or train.eval_batch_size)".to_owned(),
             })
         };
-        let activations = plan
-            .buffers
+        let arenas = plan
+            .memory(limits)
+            .arenas
             .iter()
             .enumerate()
             .map(|(i, &values)| {
                 check("a batch's activations", 4 * values as u64)?;
-                Ok(buffer::storage(gpu, &format!("activation {i}"), 4 * values as u64)?)
+                Ok(buffer::storage(gpu, &format!("arena {i}"), 4 * values as u64)?)
             })
             .collect::<Result<Vec<_>, Error>>()?;
         check("a step's schedule", 4 * plan.schedule.stride as u64)?;
         let dispatches = plan.dispatches(limits);
+        let tables: Vec<u32> = dispatches.iter().flat_map(|dispatch| dispatch.table.iter().copied()).collect();
+        let descriptors = buffer::storage_of(gpu, "descriptors", &tables)?;
         let shaders = dispatches
             .iter()
             .map(|dispatch| dispatch.source.expand(import_text))
@@ -122,7 +133,7 @@ impl Program {
             .into_iter()
             .zip(built)
             .map(|(dispatch, pipeline)| {
-                let workgroups = dispatch.threads.div_ceil(limits.workgroup as usize) as u64;
+                let workgroups = dispatch.workgroups() as u64;
                 let folded = gpu.fold(workgroups).ok_or_else(|| Error::TooLarge {
                     what: format!("dispatch {} ({workgroups} workgroups)", dispatch.name),
                     needed: workgroups,
@@ -155,7 +166,8 @@ impl Program {
             pipelines,
             groups: Vec::new(),
             clock_group,
-            activations,
+            arenas,
+            descriptors,
             clocks,
             clock_stride,
             source,
@@ -179,11 +191,12 @@ impl Program {
                 let buffers: Vec<_> = resources
                     .iter()
                     .map(|resource| match *resource {
-                        Resource::Parameter { first, count } => part(&memory.weights, first, count),
-                        Resource::Gradient { first, count } => part(&memory.gradients, first, count),
+                        Resource::Parameters => whole(&memory.weights),
+                        Resource::Gradients => whole(&memory.gradients),
                         Resource::FirstMoments => whole(&memory.first),
                         Resource::SecondMoments => whole(&memory.second),
-                        Resource::Activation(i) => whole(&self.activations[i]),
+                        Resource::Arena(arena) => whole(&self.arenas[arena]),
+                        Resource::Descriptors { first, count } => part(&self.descriptors, first, count),
                         Resource::Table { table, shard, what } => whole(memory.table(table, shard, what)),
                         Resource::Schedule => whole(&self.schedule),
                         Resource::Ids => whole(&self.source.ids),
@@ -272,14 +285,14 @@ impl GpuExecutor {
         state: &ModelState<f32>,
         options: GpuOptions,
     ) -> Result<Self, Error> {
-        let limits = DispatchLimits::of(&gpu);
+        let limits = DispatchLimits::new(gpu.max_binding_bytes(), options.class.unwrap_or(gpu.class()));
         let steps = options.steps_per_submit.unwrap_or(match gpu.class() {
             // A renderer on the CPU computes for milliseconds per step: Ctrl-C should not have to wait for many.
             DeviceClass::Software => 4,
             DeviceClass::Hardware => 16,
         });
         let cache = PipelineCache::new();
-        let memory = GpuMemory::new(&gpu, &train.graph, &limits)?;
+        let memory = GpuMemory::new(&gpu, &train.graph, &limits, train.gradient_copies(&limits))?;
         memory.write(&gpu, state)?;
         let results = buffer::storage(&gpu, "predictions", 4 * RESULT_ROWS as u64)?;
         let train = Program::new(&gpu, train, &limits, &cache, &memory, &results, steps)?;

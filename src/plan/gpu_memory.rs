@@ -1,27 +1,32 @@
-//! A model's state in GPU memory: dense parameters in one buffer, tables in shards.
+//! A model's state in GPU memory: dense parameters in one buffer, tables in shards. Rows are padded to multiples of 4
+//! values, and the padding is 0.
+
+use std::borrow::Cow;
 
 use super::{DispatchLimits, Error, parameter_places};
 use crate::gpu::{Gpu, buffer};
 use crate::graph::Graph;
-use crate::ops::{DenseState, ModelState, TableArg, TableState};
+use crate::ops::{DenseState, Location, ModelState, TableArg, TableState};
 
 /// One shard of a table.
 struct Shard {
     weights: wgpu::Buffer,
     first: wgpu::Buffer,
     second: wgpu::Buffer,
-    /// Values before it, and in it.
+    /// Rows before it, and in it.
     start: usize,
-    count: usize,
+    rows: usize,
 }
 
 /// Everything that training changes.
 pub(super) struct GpuMemory {
-    /// Where each parameter begins in the common buffers.
-    places: Vec<usize>,
-    /// How many values each has.
-    sizes: Vec<usize>,
+    /// Where each parameter lies in the common buffers.
+    places: Vec<Location>,
+    /// Rows and columns of each.
+    sizes: Vec<[usize; 2]>,
     total: usize,
+    /// Width of each table.
+    widths: Vec<usize>,
     pub(super) weights: wgpu::Buffer,
     pub(super) gradients: wgpu::Buffer,
     pub(super) first: wgpu::Buffer,
@@ -30,7 +35,8 @@ pub(super) struct GpuMemory {
 }
 
 impl GpuMemory {
-    pub(super) fn new(gpu: &Gpu, graph: &Graph, limits: &DispatchLimits) -> Result<Self, Error> {
+    /// Memory for a graph's state, and for `copies` of its gradients.
+    pub(super) fn new(gpu: &Gpu, graph: &Graph, limits: &DispatchLimits, copies: usize) -> Result<Self, Error> {
         let (places, total) = parameter_places(graph);
         let bytes = 4 * total as u64;
         if bytes > limits.binding_bytes {
@@ -42,26 +48,20 @@ impl GpuMemory {
                 fix: "use smaller layers, or another device".to_owned(),
             });
         }
-        let dense = |what: &str| buffer::storage(gpu, what, bytes);
+        let dense = |what: &str, copies: usize| buffer::storage(gpu, what, bytes * copies as u64);
         let tables = graph
             .tables
             .iter()
             .map(|table| {
-                let rows = (limits.binding_bytes as usize / (4 * table.width)).max(1);
-                let size = rows * table.width;
-                (0..table.len().div_ceil(size))
+                let size = limits.shard_rows(table.width);
+                (0..table.rows().div_ceil(size))
                     .map(|shard| {
-                        let (start, count) = (shard * size, size.min(table.len() - shard * size));
-                        let storage = |what: &str| {
-                            buffer::storage(gpu, &format!("table {} ({what})", table.name), 4 * count as u64)
-                        };
-                        Ok(Shard {
-                            weights: storage("rows")?,
-                            first: storage("first moments")?,
-                            second: storage("second moments")?,
-                            start,
-                            count,
-                        })
+                        let (start, rows) = (shard * size, size.min(table.rows() - shard * size));
+                        let bytes = 4 * (rows * Location::stride_of(table.width)) as u64;
+                        let storage = |what: &str| buffer::storage(gpu, &format!("table {} ({what})", table.name), bytes);
+                        let [weights, first, second] =
+                            [storage("rows")?, storage("first moments")?, storage("second moments")?];
+                        Ok(Shard { weights, first, second, start, rows })
                     })
                     .collect()
             })
@@ -69,11 +69,12 @@ impl GpuMemory {
         Ok(Self {
             places,
             total,
-            sizes: graph.parameters.iter().map(|parameter| parameter.rows * parameter.cols).collect(),
-            weights: dense("parameters")?,
-            gradients: dense("gradients")?,
-            first: dense("first moments")?,
-            second: dense("second moments")?,
+            sizes: graph.parameters.iter().map(|parameter| [parameter.rows, parameter.cols]).collect(),
+            widths: graph.tables.iter().map(|table| table.width).collect(),
+            weights: dense("parameters", 1)?,
+            gradients: dense("gradients", copies.max(1))?,
+            first: dense("first moments", 1)?,
+            second: dense("second moments", 1)?,
             tables,
         })
     }
@@ -92,16 +93,23 @@ impl GpuMemory {
         for (buffer, values) in
             [(&self.weights, &dense.weights), (&self.first, &dense.first), (&self.second, &dense.second)]
         {
-            for (&place, values) in self.places.iter().zip(values) {
-                buffer::upload(gpu, buffer, 4 * place as u64, values)?;
+            for ((place, [_, cols]), values) in self.places.iter().zip(&self.sizes).zip(values) {
+                buffer::upload(gpu, buffer, 4 * u64::from(place.first), &padded(values, *cols))?;
             }
         }
-        for (shards, table) in self.tables.iter().zip(&state.tables) {
+        for ((shards, table), &width) in self.tables.iter().zip(&state.tables).zip(&self.widths) {
             for shard in shards {
-                let range = shard.start..shard.start + shard.count;
-                buffer::upload(gpu, &shard.weights, 0, &table.weights[range.clone()])?;
-                buffer::upload(gpu, &shard.first, 0, &table.first[range.clone()])?;
-                buffer::upload(gpu, &shard.second, 0, &table.second[range])?;
+                for (buffer, values) in
+                    [(&shard.weights, &table.weights), (&shard.first, &table.first), (&shard.second, &table.second)]
+                {
+                    // In pieces: a padded copy of a whole table would be as large as the table.
+                    for first in (0..shard.rows).step_by(ROWS) {
+                        let rows = ROWS.min(shard.rows - first);
+                        let values = &values[(shard.start + first) * width..][..rows * width];
+                        let at = 4 * (first * Location::stride_of(width)) as u64;
+                        buffer::upload(gpu, buffer, at, &padded(values, width))?;
+                    }
+                }
             }
         }
         Ok(())
@@ -113,7 +121,11 @@ impl GpuMemory {
             return Ok(Vec::new());
         }
         let all: Vec<f32> = buffer::download_as(gpu, buffer, 0, self.total)?;
-        Ok(self.places.iter().zip(&self.sizes).map(|(&place, &size)| all[place..place + size].to_vec()).collect())
+        let values = |(place, &[rows, cols]): (&Location, &[usize; 2])| {
+            let (first, stride) = (place.first as usize, place.stride as usize);
+            stripped(&all[first..first + rows * stride], cols).collect()
+        };
+        Ok(self.places.iter().zip(&self.sizes).map(values).collect())
     }
 
     pub(super) fn read(&self, gpu: &Gpu) -> Result<ModelState<f32>, Error> {
@@ -122,24 +134,51 @@ impl GpuMemory {
             first: self.read_dense(gpu, &self.first)?,
             second: self.read_dense(gpu, &self.second)?,
         };
-        let read = |shards: &[Shard], pick: fn(&Shard) -> &wgpu::Buffer| {
+        let read = |shards: &[Shard], width: usize, pick: fn(&Shard) -> &wgpu::Buffer| {
             let mut values: Vec<f32> = Vec::new();
+            let stride = Location::stride_of(width);
             for shard in shards {
-                values.extend(buffer::download_as::<f32>(gpu, pick(shard), 0, shard.count)?);
+                for first in (0..shard.rows).step_by(ROWS) {
+                    let count = ROWS.min(shard.rows - first) * stride;
+                    let read: Vec<f32> = buffer::download_as(gpu, pick(shard), 4 * (first * stride) as u64, count)?;
+                    values.extend(stripped(&read, width));
+                }
             }
             Ok::<_, Error>(values)
         };
         let tables = self
             .tables
             .iter()
-            .map(|shards| {
+            .zip(&self.widths)
+            .map(|(shards, &width)| {
                 Ok(TableState {
-                    weights: read(shards, |shard| &shard.weights)?,
-                    first: read(shards, |shard| &shard.first)?,
-                    second: read(shards, |shard| &shard.second)?,
+                    weights: read(shards, width, |shard| &shard.weights)?,
+                    first: read(shards, width, |shard| &shard.first)?,
+                    second: read(shards, width, |shard| &shard.second)?,
                 })
             })
             .collect::<Result<_, Error>>()?;
         Ok(ModelState { dense, tables })
     }
+}
+
+/// Rows of a table transferred at a time.
+const ROWS: usize = 1 << 18;
+
+/// Rows of `cols` values with zeros behind each up to a multiple of 4.
+fn padded(values: &[f32], cols: usize) -> Cow<'_, [f32]> {
+    let stride = Location::stride_of(cols);
+    if cols == stride {
+        return Cow::Borrowed(values);
+    }
+    let mut rows = vec![0.0; values.len() / cols * stride];
+    for (row, values) in rows.chunks_exact_mut(stride).zip(values.chunks_exact(cols)) {
+        row[..cols].copy_from_slice(values);
+    }
+    Cow::Owned(rows)
+}
+
+/// The values of padded rows.
+fn stripped(rows: &[f32], cols: usize) -> impl Iterator<Item = f32> {
+    rows.chunks_exact(Location::stride_of(cols)).flat_map(move |row| row[..cols].iter().copied())
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Dispatch, DispatchLimits, Plan, Resource, parameter_places};
-use crate::ops::TableArg;
+use crate::graph::Table;
+use crate::ops::{Location, TableArg};
 
 /// One dispatch of a step.
 #[derive(Clone, Debug, Serialize)]
@@ -54,7 +55,7 @@ pub struct Listing {
     pub flops: u64,
     /// Sum of the dispatches' bytes.
     pub bytes: u64,
-    /// Bytes of each activation buffer.
+    /// Bytes of each arena of activations.
     pub buffers: BTreeMap<String, u64>,
     /// Memory the plan needs on the device.
     pub memory: MemoryListing,
@@ -66,10 +67,16 @@ impl Plan {
         let dispatches: Vec<DispatchListing> =
             self.dispatches(limits).iter().map(|dispatch| self.list(dispatch)).collect();
         let (_, parameters) = parameter_places(&self.graph);
-        let table_values: usize = self.graph.tables.iter().map(|table| table.len()).sum();
-        let copies = if self.gradients.is_empty() { [1, 1] } else { [4, 3] };
+        let table_values = |table: &Table| table.rows() * Location::stride_of(table.width);
+        let table_values: usize = self.graph.tables.iter().map(table_values).sum();
+        // Values, gradients and both moments.
+        let copies = match self.gradient_copies(limits) {
+            0 => [1, 1],
+            gradients => [3 + gradients, 3],
+        };
+        let arenas = self.memory(limits).arenas.into_iter().enumerate();
         let buffers: BTreeMap<String, u64> =
-            self.buffers.iter().enumerate().map(|(i, &values)| (activation_name(i), 4 * values as u64)).collect();
+            arenas.map(|(arena, values)| (arena_name(arena), 4 * values as u64)).collect();
         let mut memory = MemoryListing {
             parameters: 4 * (copies[0] * parameters) as u64,
             tables: 4 * (copies[1] * table_values) as u64,
@@ -89,20 +96,13 @@ impl Plan {
     }
 
     fn list(&self, dispatch: &Dispatch) -> DispatchListing {
-        let (places, _) = parameter_places(&self.graph);
-        let parameter = |first: usize, count: usize| {
-            let found = places.iter().position(|&place| place == first).map(|p| &self.graph.parameters[p]);
-            match found {
-                Some(parameter) if parameter.rows * parameter.cols == count => parameter.name.clone(),
-                _ => "all".to_owned(),
-            }
-        };
         let name = |resource: &Resource| match *resource {
-            Resource::Parameter { first, count } => format!("parameter {}", parameter(first, count)),
-            Resource::Gradient { first, count } => format!("gradient {}", parameter(first, count)),
+            Resource::Parameters => "parameters".to_owned(),
+            Resource::Gradients => "gradients".to_owned(),
             Resource::FirstMoments => "first moments".to_owned(),
             Resource::SecondMoments => "second moments".to_owned(),
-            Resource::Activation(buffer) => activation_name(buffer),
+            Resource::Arena(arena) => arena_name(arena),
+            Resource::Descriptors { .. } => "descriptors".to_owned(),
             Resource::Table { table, shard, what } => {
                 let what = match what {
                     TableArg::Weights => "rows",
@@ -138,6 +138,6 @@ impl Plan {
     }
 }
 
-fn activation_name(buffer: usize) -> String {
-    format!("activation {buffer}")
+fn arena_name(arena: usize) -> String {
+    format!("arena {arena}")
 }

@@ -1,42 +1,42 @@
 //! Lowers a plan to the dispatches of a GPU: which shader with which constants, over which buffers.
 
+use super::buffers::{self, Memory};
 use super::{Place, Plan};
-use crate::gpu::Source;
+use crate::gpu::{DeviceClass, Source};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Arg, Cost, Operation, TableArg, Target, Threads, shader_text};
+use crate::ops::{Arg, Cost, Location, Operation, TableArg, Target, shader_text};
 
 /// What lowering must know of a device.
 #[derive(Clone, Copy, Debug)]
 pub struct DispatchLimits {
     /// Bytes that one binding may span.
     pub binding_bytes: u64,
-    /// Invocations of a workgroup.
+    /// Invocations of a workgroup, where a kernel does not ask for others.
     pub workgroup: u32,
+    /// Which family of kernels suits it.
+    pub class: DeviceClass,
 }
 
 /// A buffer, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
-    /// Values `first..first + count` of the parameters' buffer.
-    Parameter {
-        /// First value.
-        first: usize,
-        /// Values.
-        count: usize,
-    },
-    /// Values of the gradients' buffer, which is laid out like the parameters'.
-    Gradient {
-        /// First value.
-        first: usize,
-        /// Values.
-        count: usize,
-    },
+    /// The parameters' buffer.
+    Parameters,
+    /// The gradients' buffer: copies that are laid out like the parameters'.
+    Gradients,
     /// The parameters' first moments.
     FirstMoments,
     /// The parameters' second moments.
     SecondMoments,
-    /// An activation buffer.
-    Activation(usize),
+    /// An arena of activations.
+    Arena(usize),
+    /// A part of the dispatches' tables of numbers.
+    Descriptors {
+        /// First word, a multiple of 64.
+        first: usize,
+        /// Words.
+        count: usize,
+    },
     /// One shard of an embedding table.
     Table {
         /// Number of the table.
@@ -79,6 +79,17 @@ pub struct Dispatch {
     pub resources: Vec<Resource>,
     /// Invocations.
     pub threads: usize,
+    /// Invocations of a workgroup.
+    pub workgroup: u32,
+    /// The numbers it reads from [`Resource::Descriptors`].
+    pub table: Vec<u32>,
+}
+
+impl Dispatch {
+    /// Workgroups.
+    pub fn workgroups(&self) -> usize {
+        self.threads.div_ceil(self.workgroup as usize)
+    }
 }
 
 /// The tensor whose shape a listing shows for a node.
@@ -89,85 +100,119 @@ pub(super) fn shape_of(node: &Node) -> Option<TensorId> {
     }
 }
 
-/// Values a parameter's place in the common buffer is a multiple of: 256 bytes, the largest alignment a device asks for.
-const ALIGNMENT: usize = 64;
+/// Values a parameter's place in the common buffer is a multiple of: 256 bytes, whole lines of any cache.
+const GRAIN: usize = 64;
 
-/// Where each parameter begins in the common buffer, and how many values that holds.
-pub fn parameter_places(graph: &Graph) -> (Vec<usize>, usize) {
+/// Most copies of the gradients: in so many parts a batch is summed where a GPU would else be idle.
+const MOST_PARTS: usize = 8;
+/// Samples that a part holds at least.
+const PART: usize = 64;
+
+/// Where each parameter lies in the common buffer, its rows padded to multiples of 4 values; and how many values that
+/// holds.
+pub fn parameter_places(graph: &Graph) -> (Vec<Location>, usize) {
     let mut next = 0;
     let places = graph
         .parameters
         .iter()
         .map(|parameter| {
-            let at = next;
-            next += (parameter.rows * parameter.cols).next_multiple_of(ALIGNMENT);
+            let stride = Location::stride_of(parameter.cols);
+            let at = Location { first: next as u32, stride: stride as u32 };
+            next += (parameter.rows * stride).next_multiple_of(GRAIN);
             at
         })
         .collect();
-    (places, next)
+    // Shaders read four values from any place of a parameter on, so a little beyond the last.
+    (places, next + GRAIN)
+}
+
+impl DispatchLimits {
+    /// Rows of a table `width` values wide that one binding sees.
+    pub fn shard_rows(&self, width: usize) -> usize {
+        (self.binding_bytes as usize / (4 * Location::stride_of(width))).max(1)
+    }
 }
 
 impl Plan {
+    /// Where the plan's tensors lie on a device with these limits.
+    pub fn memory(&self, limits: &DispatchLimits) -> Memory {
+        // An address among the activations has 30 bits for the place.
+        let most = (limits.binding_bytes / 4).min(1 << 30) as usize;
+        buffers::assign(&self.graph, self.capacity, &self.gradients, most)
+    }
+
+    /// Copies of the gradients on a device with these limits, 0 where nothing is trained.
+    pub fn gradient_copies(&self, limits: &DispatchLimits) -> usize {
+        let (_, parameters) = parameter_places(&self.graph);
+        let fits = (limits.binding_bytes as usize / (4 * parameters)).max(1);
+        match limits.class {
+            _ if self.gradients.is_empty() => 0,
+            DeviceClass::Software => 1,
+            DeviceClass::Hardware => (self.capacity / PART).clamp(1, MOST_PARTS.min(fits)),
+        }
+    }
+
     /// What the plan's operations are lowered for.
     pub fn target(&self, limits: &DispatchLimits) -> Target {
+        let Memory { places, arenas } = self.memory(limits);
+        let (parameters, total) = parameter_places(&self.graph);
+        let location = |(tensor, place): (usize, Place)| match place {
+            Place::Parameter(number) | Place::Gradient(number) => Some(parameters[number]),
+            Place::Activation { arena, offset } => {
+                let stride = Location::stride_of(self.graph.width(TensorId(tensor))) as u32;
+                Some(Location { first: (arena << 30) as u32 | offset as u32, stride })
+            }
+            Place::Unused => None,
+        };
         Target {
             capacity: self.capacity,
             schedule: self.schedule.clone(),
-            shard_rows: self
-                .graph
-                .tables
-                .iter()
-                .map(|table| (limits.binding_bytes as usize / (4 * table.width)).max(1))
-                .collect(),
+            shard_rows: self.graph.tables.iter().map(|table| limits.shard_rows(table.width)).collect(),
             workgroup: limits.workgroup,
+            class: limits.class,
             fields: self.lookups(),
             value_count: self.value_count(),
+            locations: places.into_iter().enumerate().map(location).collect(),
+            arenas: arenas.len(),
+            parameters: total,
+            parts: self.gradient_copies(limits),
         }
     }
 
     /// The dispatches of one step.
     pub fn dispatches(&self, limits: &DispatchLimits) -> Vec<Dispatch> {
         let target = self.target(limits);
-        let (places, total) = parameter_places(&self.graph);
         let mut dispatches = Vec::new();
+        let mut words = 0;
         for node in &self.graph.nodes {
-            let tensor = |id: TensorId| {
-                let count = self.graph.shape(id).len(self.capacity);
-                match self.places[id.0] {
-                    Place::Parameter(p) => Resource::Parameter { first: places[p], count },
-                    Place::Gradient(p) => Resource::Gradient { first: places[p], count },
-                    Place::Buffer(buffer) => Resource::Activation(buffer),
-                    Place::Unused => unreachable!("a node's tensors have places"),
-                }
-            };
             let kernels = node.op.kernels(node, &self.graph, &target);
             let cost = node.op.cost(node, &self.graph, self.capacity);
             let parts = kernels.len() as u64;
-            for kernel in kernels {
+            for mut kernel in kernels {
                 let text = shader_text(kernel.shader).expect("every kernel's shader is in the list");
+                let workgroup = kernel.workgroup.unwrap_or(target.workgroup);
                 let constants = kernel.constants.iter().copied();
                 let source = constants
-                    .chain([("WORKGROUP", target.workgroup.into())])
+                    .chain([("WORKGROUP", workgroup.into())])
                     .fold(Source::new(kernel.shader, text), |source, (name, value)| source.with(name, value));
-                let resources = kernel
-                    .args
-                    .iter()
-                    .map(|&arg| match arg {
-                        Arg::Input(i) => tensor(node.inputs[i]),
-                        Arg::Output(i) => tensor(node.outputs[i]),
-                        Arg::Table { table, shard, what } => Resource::Table { table, shard, what },
-                        Arg::Parameters => Resource::Parameter { first: 0, count: total },
-                        Arg::Gradients => Resource::Gradient { first: 0, count: total },
-                        Arg::FirstMoments => Resource::FirstMoments,
-                        Arg::SecondMoments => Resource::SecondMoments,
-                        Arg::Schedule => Resource::Schedule,
-                        Arg::Ids => Resource::Ids,
-                        Arg::Values => Resource::Values,
-                        Arg::Labels => Resource::Labels,
-                        Arg::Losses => Resource::Losses,
-                        Arg::Results => Resource::Results,
-                    })
-                    .collect();
+                let first = words;
+                kernel.table.resize(kernel.table.len().next_multiple_of(GRAIN), 0);
+                words += kernel.table.len();
+                let resource = |&arg: &Arg| match arg {
+                    Arg::Arena(arena) => Resource::Arena(arena.min(target.arenas - 1)),
+                    Arg::Descriptors => Resource::Descriptors { first, count: kernel.table.len() },
+                    Arg::Table { table, shard, what } => Resource::Table { table, shard, what },
+                    Arg::Parameters => Resource::Parameters,
+                    Arg::Gradients => Resource::Gradients,
+                    Arg::FirstMoments => Resource::FirstMoments,
+                    Arg::SecondMoments => Resource::SecondMoments,
+                    Arg::Schedule => Resource::Schedule,
+                    Arg::Ids => Resource::Ids,
+                    Arg::Values => Resource::Values,
+                    Arg::Labels => Resource::Labels,
+                    Arg::Losses => Resource::Losses,
+                    Arg::Results => Resource::Results,
+                };
                 dispatches.push(Dispatch {
                     name: node.name.clone(),
                     operation: node.op.name(),
@@ -175,11 +220,10 @@ impl Plan {
                     cost: Cost { flops: cost.flops / parts, bytes: cost.bytes / parts },
                     shader: kernel.shader,
                     source,
-                    resources,
-                    threads: match kernel.threads {
-                        Threads::Count(count) => count,
-                        Threads::PerParameter => total,
-                    },
+                    resources: kernel.args.iter().map(resource).collect(),
+                    threads: kernel.threads,
+                    workgroup,
+                    table: kernel.table,
                 });
             }
         }

@@ -20,7 +20,7 @@ mod lower;
 mod order;
 mod profile;
 
-pub use buffers::Place;
+pub use buffers::{ARENAS, Memory, Place};
 pub use chunk::{Chunk, Feeder, Source, Step};
 pub use cpu_executor::{CpuExecutor, convert};
 pub use executor::{Error, Executor, StepLosses};
@@ -55,10 +55,6 @@ pub struct Plan {
     pub capacity: usize,
     /// Layout of a step's slot.
     pub schedule: Schedule,
-    /// Where each tensor lies.
-    pub places: Vec<Place>,
-    /// Values each activation buffer holds.
-    pub buffers: Vec<usize>,
     /// For each parameter its gradient; empty where nothing is trained.
     pub gradients: Vec<TensorId>,
 }
@@ -99,7 +95,6 @@ impl Plan {
     }
 
     fn assemble(graph: Graph, capacity: usize, schedule: Schedule, gradients: Vec<TensorId>) -> Self {
-        let (places, buffers) = buffers::assign(&graph, capacity, &gradients);
-        Self { graph, capacity, schedule, places, buffers, gradients }
+        Self { graph, capacity, schedule, gradients }
     }
 }

@@ -1,0 +1,115 @@
+// What an affine dispatch computes, as its table says it. An item is a range of columns of one output,
+// y = act(Σ x W + Σ views + b) ⊙ gate, and is described by HEAD quads, two for every product and one for every view.
+// Several items one after another may be computed by the same invocations, where they share groups of four columns.
+#import epilogue
+#import groups
+#import memory
+
+@group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> schedule: array<u32>;
+
+// Whether all products and views begin at multiples of four values.
+const ALIGNED: bool = true;
+const NONE: u32 = 0xffffffffu;
+const HEAD: u32 = 5u;
+
+struct Item {
+    // Where the next item's description begins.
+    next: u32,
+    // Address of the first value, from row to row, columns, and the first of them in the output.
+    y: u32,
+    stride: u32,
+    width: u32,
+    begin: u32,
+    // Columns of the output.
+    across: u32,
+    // Place of the bias, or NONE.
+    bias: u32,
+    activation: u32,
+    dropout: f32,
+    salt: u32,
+    // 0 open, 1 ReLU's derivative times the scale, 2 the sigmoid's.
+    gate: u32,
+    gate_scale: f32,
+    gate_at: u32,
+    gate_stride: u32,
+    // Where the descriptions of products and views begin, and how many there are.
+    terms: u32,
+    term_count: u32,
+    adds: u32,
+    add_count: u32,
+}
+
+fn read_item(at: u32) -> Item {
+    let a = table[at + 1u];
+    let b = table[at + 2u];
+    let c = table[at + 3u];
+    let d = table[at + 4u];
+    let terms = at + HEAD;
+    let adds = terms + 2u * d.y;
+    return Item(
+        adds + d.z, a.x, a.y, a.z, a.w, b.x, d.x, b.y, bitcast<f32>(b.z), b.w, c.x, bitcast<f32>(c.y), c.z, c.w, terms,
+        d.y, adds, d.z);
+}
+
+struct Term {
+    // Address of the first value, from row to row, and how many columns.
+    x: u32,
+    stride: u32,
+    inner: u32,
+    // 0: W's rows are outputs, 1: its columns are, 2: so are its columns or rows, and something is not aligned.
+    kind: u32,
+    // Place of the first weight, from output to output and from input to input.
+    weight: u32,
+    output_step: u32,
+    inner_step: u32,
+}
+
+fn read_term(item: Item, number: u32) -> Term {
+    let a = table[item.terms + 2u * number];
+    let b = table[item.terms + 2u * number + 1u];
+    return Term(a.x, a.y, a.z, a.w, b.x, b.y, b.z);
+}
+
+fn parameter(at: u32) -> f32 {
+    return parameters[at / 4u][at % 4u];
+}
+
+// Four columns from `col` on of an item, given the sum of its products: adds the rest and stores them.
+fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
+    var sum = products;
+    if (item.bias != NONE) {
+        let at = item.bias + col;
+        if (ALIGNED || at % 4u == 0u) {
+            sum += parameters[at / 4u];
+        } else {
+            sum += vec4<f32>(parameter(at), parameter(at + 1u), parameter(at + 2u), parameter(at + 3u));
+        }
+    }
+    for (var i = 0u; i < item.add_count; i += 1u) {
+        // Address, from row to row, and where the rows read are listed in a slot, plus 1; 0 where they are the same.
+        let view = table[item.adds + i];
+        var source = row;
+        if (view.z > 0u) {
+            source = schedule[clock.base + view.z - 1u + row];
+        }
+        let at = view.x + source * view.y + col;
+        sum += load_any4(at, ALIGNED || at % 4u == 0u);
+    }
+    var y = epilogue(sum, item.activation, item.dropout, item.salt, row * item.across + item.begin + col);
+    if (item.gate > 0u) {
+        let at = item.gate_at + row * item.gate_stride + col;
+        let stored = load_any4(at, ALIGNED || at % 4u == 0u);
+        if (item.gate == 1u) {
+            y *= select(vec4<f32>(), vec4<f32>(item.gate_scale), stored > vec4<f32>());
+        } else {
+            y *= stored * (1.0 - stored);
+        }
+    }
+    let at = item.y + row * item.stride + col;
+    if (ALIGNED && col + 4u <= item.width) {
+        store4(at, y);
+    } else {
+        store_some(at, item.width - col, y);
+    }
+}
