@@ -4,6 +4,7 @@
 //! fixed list of dispatches; an executor replays the plan on a GPU or on the CPU. `docs/architecture.md` shows the
 //! floors of the house; a module imports only from floors below its own.
 
+pub mod bench;
 pub mod cli;
 pub mod cpu;
 pub mod data;

@@ -85,6 +85,17 @@ fn every_file_is_valid_as_it_stands() {
 }
 
 #[test]
+fn the_shaders_that_measure_ceilings_are_valid_everywhere() {
+    for workgroup in [64, 128] {
+        for shader in polyscene::bench::shader_variants(workgroup).unwrap() {
+            if let Err(fault) = check(&shader) {
+                panic!("{}: {fault}", shader.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn the_clock_is_laid_out_as_shaders_see_it() {
     let (name, text) = SHADERS[0];
     let layout = Source::new(name, text).expand(import_text).unwrap().struct_layout("Clock").unwrap();

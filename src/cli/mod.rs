@@ -8,6 +8,7 @@ macro_rules! note {
     }};
 }
 
+mod bench;
 mod devices;
 mod eval;
 mod exit;
@@ -45,6 +46,8 @@ enum Command {
     Synth(synth::SynthArgs),
     /// List the dispatches of one training step
     Plan(plan::PlanArgs),
+    /// Measure what a device can do, and how near training comes to it
+    Bench(bench::BenchArgs),
     /// List the devices of this machine
     Devices(devices::DevicesArgs),
     /// List the models and their options
@@ -76,6 +79,7 @@ pub fn run() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Models => models::run(),
     };

@@ -21,6 +21,13 @@ pub(super) fn counted(length: u64, what: &str) -> ProgressBar {
     bar(length, template).with_prefix(what.to_owned())
 }
 
+/// A sign of life on work that cannot be counted.
+pub(super) fn working(what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
 /// The bars of opening data, one after another.
 #[derive(Default)]
 pub(super) struct OpeningBars {

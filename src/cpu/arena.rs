@@ -7,7 +7,7 @@ use std::cell::UnsafeCell;
 
 use pulp::Simd;
 
-use super::{LANES, Lanes, Real};
+use super::{LANES, Lanes, Real, prefetch};
 
 /// Memory for the tensors of a plan.
 pub struct Arena<T> {
@@ -40,6 +40,18 @@ impl<T: Real> Arena<T> {
         assert!(first + width <= self.stride);
         Columns { arena: self, first, width }
     }
+}
+
+/// What the columns of a tensor are multiplied with.
+pub struct Pairs<'a, T, const C: usize> {
+    /// Another tensor.
+    pub other: Columns<'a, T>,
+    /// Columns of it.
+    pub cols: [usize; C],
+    /// A third tensor and its column that multiplies each product. The column after it is fetched meanwhile.
+    pub scale: Option<(Columns<'a, T>, usize)>,
+    /// Columns so far beyond `cols` are fetched meanwhile, if this is not 0.
+    pub ahead: usize,
 }
 
 /// A tensor in an [`Arena`].
@@ -81,7 +93,6 @@ impl<'a, T: Real> Columns<'a, T> {
     ///
     /// # Safety
     /// As for [`Arena::tensor`]: nothing else may use this block of these columns meanwhile.
-    #[expect(clippy::mut_from_ref, reason = "the cells are UnsafeCells; the caller vouches for exclusive use")]
     #[inline(always)]
     pub unsafe fn block_mut(self, block: usize) -> &'a mut [Lanes<T>] {
         let cells = &self.arena.cells[self.range(block)];
@@ -95,9 +106,8 @@ impl<'a, T: Real> Columns<'a, T> {
         self.block(row / LANES)[column].0[row % LANES]
     }
 
-    /// Σ over the samples of `blocks` of rows\[i\] · scale · cols\[j\], for R columns of this tensor and C of `other`;
-    /// `scale` is a column of a third tensor. Meanwhile fetches the columns that lie `ahead` of
-    /// `cols`, and the one after `scale`.
+    /// Σ over the samples of `blocks` of rows\[i\] · scale · cols\[j\], for the columns `rows` of this tensor and what
+    /// `pairs` names.
     ///
     /// # Panics
     /// When a column or block is not there.
@@ -106,12 +116,10 @@ impl<'a, T: Real> Columns<'a, T> {
         self,
         simd: S,
         rows: [usize; R],
-        other: Self,
-        cols: [usize; C],
-        scale: Option<(Self, usize)>,
-        ahead: usize,
+        pairs: Pairs<'a, T, C>,
         blocks: std::ops::Range<usize>,
     ) -> [[T; C]; R] {
+        let Pairs { other, cols, scale, ahead } = pairs;
         assert!(rows.iter().all(|&r| r < self.width) && cols.iter().all(|&c| c < other.width));
         assert!(blocks.end <= self.arena.blocks && blocks.end <= other.arena.blocks);
         if let Some((tensor, column)) = scale {
@@ -125,30 +133,31 @@ impl<'a, T: Real> Columns<'a, T> {
             let mut s =
                 scale.map(|(tensor, column)| (tensor.at(blocks.start).wrapping_add(column), tensor.arena.stride));
             for _ in blocks.clone() {
-                let mut x = [T::splat(simd, T::zero()); C];
-                for (x, &col) in x.iter_mut().zip(&cols) {
-                    if v == 0 {
-                        prefetch(b.wrapping_add(col + ahead));
-                    }
-                    // SAFETY: `b` is at one of the blocks, and the column is one of the tensor's, as asserted above.
-                    *x = T::vectors::<S>(unsafe { &(*b.add(col)).0 })[v];
+                let mut d = [T::splat(simd, T::zero()); R];
+                for (d, &row) in d.iter_mut().zip(&rows) {
+                    // SAFETY: `a` is at one of the blocks, and the column is one of the tensor's, as asserted above.
+                    *d = T::vectors::<S>(unsafe { &(*a.add(row)).0 })[v];
                 }
+                let mut factor = None;
                 if let Some((s, stride)) = &mut s {
                     if v == 0 {
                         prefetch(s.wrapping_add(1));
                     }
                     // SAFETY: as above.
-                    let scale = T::vectors::<S>(unsafe { &(**s).0 })[v];
-                    for x in &mut x {
-                        *x = T::product(simd, scale, *x);
-                    }
+                    factor = Some(T::vectors::<S>(unsafe { &(**s).0 })[v]);
                     *s = s.wrapping_add(*stride);
                 }
-                for (sums, &row) in sums.iter_mut().zip(&rows) {
+                for (j, &col) in cols.iter().enumerate() {
+                    if v == 0 && ahead > 0 {
+                        prefetch(b.wrapping_add(col + ahead));
+                    }
                     // SAFETY: as above.
-                    let d = T::vectors::<S>(unsafe { &(*a.add(row)).0 })[v];
-                    for (sum, &x) in sums.iter_mut().zip(&x) {
-                        *sum = T::add_product(simd, d, x, *sum);
+                    let mut x = T::vectors::<S>(unsafe { &(*b.add(col)).0 })[v];
+                    if let Some(factor) = factor {
+                        x = T::product(simd, factor, x);
+                    }
+                    for (sums, &d) in sums.iter_mut().zip(&d) {
+                        sums[j] = T::add_product(simd, d, x, sums[j]);
                     }
                 }
                 a = a.wrapping_add(self.arena.stride);
@@ -167,17 +176,4 @@ impl<'a, T: Real> Columns<'a, T> {
     fn at(self, block: usize) -> *const Lanes<T> {
         self.arena.cells.as_ptr().wrapping_add(block * self.arena.stride + self.first).cast()
     }
-}
-
-/// Asks for memory that will be read soon: blocks lie too far apart for the processor to guess.
-#[inline(always)]
-fn prefetch<T>(address: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint; any address will do.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }

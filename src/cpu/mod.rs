@@ -4,12 +4,14 @@
 
 mod arena;
 mod lanes;
+mod memory;
 mod product;
 mod real;
 mod threads;
 
-pub use arena::{Arena, Columns};
+pub use arena::{Arena, Columns, Pairs};
 pub use lanes::{LANES, Lanes, Simd, WithSimd, on_vectors, vectorized};
+pub use memory::{prefetch, zeros};
 pub use product::{OUTPUTS, Samples, Weights, add_products};
 pub use real::{Real, log1p_exp, sigmoid};
 pub use threads::for_chunks;

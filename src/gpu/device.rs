@@ -16,6 +16,8 @@ pub struct OpenOptions {
     pub checked: bool,
     /// Lower the most bytes that one binding can see, to try on any machine what happens on a small one.
     pub max_binding_bytes: Option<u64>,
+    /// Let a [`Timer`](super::Timer) read the device's clock, where it has one. For benchmarks; training needs none.
+    pub timestamps: bool,
 }
 
 /// Which family of kernels suits a device.
@@ -51,14 +53,20 @@ struct Complaints {
 }
 
 impl Gpu {
-    /// Opens an adapter with the limits that we use; our shaders need no optional feature.
+    /// Opens an adapter with the limits that we use; our shaders need no optional feature, and only
+    /// [`OpenOptions::timestamps`] asks for one.
     ///
     /// # Errors
     /// [`Error::Open`] with the driver's reason.
     pub fn open(adapter: &wgpu::Adapter, summary: AdapterSummary, options: OpenOptions) -> Result<Self> {
         let limits = wanted_limits(&adapter.limits(), options);
-        let descriptor =
-            wgpu::DeviceDescriptor { label: Some("polyscene"), required_limits: limits.clone(), ..Default::default() };
+        let clock = if options.timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("polyscene"),
+            required_features: adapter.features() & clock,
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|error| Error::Open { adapter: summary.name.clone(), reason: error.to_string() })?;
 

@@ -2,7 +2,8 @@
 //!
 //! The order of a run: [`select()`] turns a [`DeviceChoice`] into an adapter, [`Gpu::open`] opens it, a
 //! [`shader::Source`] is expanded to a [`Shader`], [`PipelineCache`] builds its [`Pipeline`], and [`buffer`] makes
-//! what the bind groups point at. [`Readback`] and [`Upload`] carry data while steps run.
+//! what the bind groups point at. [`Readback`] and [`Upload`] carry data while steps run; [`timing`] says where the
+//! time went.
 //!
 //! Nothing here panics because a machine has no adapter, a shader has a fault or a device is lost: those are
 //! [`Error`]s that say what to do.
@@ -19,6 +20,7 @@ pub mod select;
 pub mod shader;
 #[doc(hidden)]
 pub mod testing;
+pub mod timing;
 pub mod upload;
 
 pub use adapters::{AdapterKind, AdapterLimits, AdapterSummary};
@@ -29,4 +31,5 @@ pub use readback::{Readback, Reading};
 pub use reflect::{Binding, BindingKind, Reflection, StructLayout};
 pub use select::{DeviceChoice, Selection, select};
 pub use shader::{Constant, Shader, Source};
+pub use timing::Timer;
 pub use upload::{Piece, Upload};

@@ -31,6 +31,15 @@ pub struct Term {
     pub transposed: bool,
 }
 
+impl Term {
+    /// The part of the sum over columns `first..first + inner` of x.
+    #[must_use]
+    pub fn part(&self, first: usize, inner: usize) -> Self {
+        let (down, across) = if self.transposed { (first, 0) } else { (0, first) };
+        Self { x: self.x.shifted(first), inner, row: self.row + down, col: self.col + across, ..*self }
+    }
+}
+
 /// Columns `to..to + width` of one output: act(Σ terms + Σ adds + bias) ⊙ gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {

@@ -1,7 +1,7 @@
 //! Discriminators of mutual-information regularisation (MI-DPG, equations 6 and 7): scores, loss and gradient in one.
 
 use super::{Affine, Block, Cost, GradItem, Kernel, Op, Operation, Part, RowMap, Target, View, WeightGrads};
-use crate::cpu::{Lanes, Real, log1p_exp, sigmoid, vectorized};
+use crate::cpu::{LANES, Lanes, Real, log1p_exp, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::Activation;
 
@@ -126,10 +126,15 @@ impl Discriminate {
         let from_weighting = block.columns(inputs + 1);
         let (w, bias) = (block.matrix(inputs + 2), block.matrix(inputs + 3)[0]);
         let mut scores = [Lanes::splat(bias); 2];
+        // For each lane the block and the lane that π names; for lanes without a sample, their own.
+        let others: [(&[Lanes<T>], usize); LANES] = std::array::from_fn(|lane| {
+            let row = if lane < count { block.mapped(RowMap::Shuffled, lane) } else { block.first() };
+            (aware.block(row / LANES), row % LANES)
+        });
         for k in 0..hidden {
             let mut shuffled = Lanes::zero();
-            for lane in 0..count {
-                shuffled.0[lane] = aware.value(block.mapped(RowMap::Shuffled, lane), k);
+            for (value, (columns, lane)) in shuffled.0.iter_mut().zip(others) {
+                *value = columns[k].0[lane];
             }
             for (half, aware) in [from_aware[k], shuffled].into_iter().enumerate() {
                 let y = aware.plus(from_weighting[k]).map(|x| x.max(T::zero()));
@@ -147,9 +152,9 @@ impl Discriminate {
             }
             *block.log(pairing.first_column + half) = losses;
             block.output(outputs + 3)[half] = gradients;
-            for k in 0..hidden {
+            for (k, &w) in w.iter().enumerate() {
                 let y = block.output(outputs + 2)[half * hidden + k];
-                let through = y.map(|y| if y > T::zero() { w[k] } else { T::zero() });
+                let through = y.map(|y| if y > T::zero() { w } else { T::zero() });
                 let z = gradients.times(through);
                 block.output(outputs)[half * hidden + k] = z;
                 let sum = &mut block.output(outputs + 1)[k];

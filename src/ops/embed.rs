@@ -1,8 +1,8 @@
 //! Embedding lookups and the gradient of the rows they read.
 
 use super::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Phase, TableArg, Target};
-use crate::cpu::{LANES, Lanes, Real, for_chunks};
-use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
+use crate::graph::{Graph, Node, Shape, TableField, TensorId};
 
 /// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value.
 ///
@@ -53,11 +53,19 @@ impl Operation for Embed {
         if count < LANES {
             out.fill(Lanes::zero());
         }
+        let order = &step.order()[first..first + count];
+        let row_of = |field: &TableField, source: u32| {
+            step.source.ids[source as usize * step.source.fields + field.column] as usize
+        };
         for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
             let field = &step.layout[self.table].fields[f];
-            for lane in 0..count {
-                let source = step.order()[first + lane] as usize;
-                let row = step.source.ids[source * step.source.fields + field.column] as usize;
+            if let Some(next) = step.layout[self.table].fields.get(f + 1) {
+                for &source in order {
+                    prefetch(table.weights.as_ptr().wrapping_add(row_of(next, source) * self.width));
+                }
+            }
+            for (lane, &source) in order.iter().enumerate() {
+                let row = row_of(field, source);
                 let weights = &table.weights[row * self.width..][..self.width];
                 match field.value {
                     None => {
@@ -66,6 +74,7 @@ impl Operation for Embed {
                         }
                     }
                     Some(column) => {
+                        let source = source as usize;
                         let value = T::of(f64::from(step.source.values[source * step.source.value_count + column]));
                         for (x, &w) in out.iter_mut().zip(weights) {
                             x.0[lane] = w * value;

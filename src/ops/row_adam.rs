@@ -1,7 +1,7 @@
 //! Adam on the embedding rows a batch read, and on the others where every row is to move.
 
 use super::{AdamOptions, Arg, Cost, Kernel, ModelState, Op, Operation, Phase, StepView, TableArg, Target};
-use crate::cpu::{Real, for_chunks, vectorized};
+use crate::cpu::{Real, for_chunks, prefetch, vectorized};
 use crate::graph::{Graph, Node, Shape};
 use rayon::prelude::*;
 
@@ -61,7 +61,13 @@ impl Operation for RowAdam {
             vectorized(
                 #[inline(always)]
                 || {
-                    for (&row, gradient) in rows.iter().zip(gradients.chunks_exact(self.width)) {
+                    for (i, (&row, gradient)) in rows.iter().zip(gradients.chunks_exact(self.width)).enumerate() {
+                        if let Some(&ahead) = rows.get(i + AHEAD) {
+                            let at = (ahead as usize - first_row) * self.width;
+                            prefetch(&raw const weights[at]);
+                            prefetch(&raw const first[at]);
+                            prefetch(&raw const second[at]);
+                        }
                         let at = (row as usize - first_row) * self.width;
                         let range = at..at + self.width;
                         let (m, v) = (&mut first[range.clone()], &mut second[range.clone()]);
@@ -93,6 +99,8 @@ impl Operation for RowAdam {
     }
 }
 
+/// How many rows ahead memory is asked for.
+const AHEAD: usize = 8;
 /// Rows one task updates.
 const ROWS_PER_UPDATE: usize = 256;
 

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{Batch, Cost, Kernel, Op, Operation, Phase, Target, View};
-use crate::cpu::{Lanes, Real, Simd, WithSimd, on_vectors};
+use crate::cpu::{Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
 
 /// Rows `row..row + rows` and columns `col..col + cols` of one gradient: Σ over pairs and samples of dz xᵀ.
@@ -82,48 +82,76 @@ impl WeightGrads {
     }
 }
 
-/// Rows of a gradient that one task computes: as many as reuse what was loaded of x, and few enough to share the work.
-const ROWS_PER_TASK: usize = 8;
-/// Blocks of samples summed at a time: their columns of dz stay in the first cache.
+/// Rows of a gradient that one task computes: what was loaded of x, which may come from far, serves them all.
+const ROWS_PER_TASK: usize = 32;
+/// Columns of a gradient that one task computes: few enough to share the work.
+const COLS_PER_TASK: usize = 256;
+/// Blocks of samples summed at a time: their columns of dz stay in a cache.
 const BLOCKS: usize = 32;
 
-impl GradItem {
-    /// Adds this item's part of rows `first..` of its gradient, which `out` holds, `width` columns wide.
+/// A part of one output: rows from `row` on, columns from `col` on.
+struct Task<'a, 'b, T> {
+    op: &'a WeightGrads,
+    batch: &'a Batch<'b, T>,
+    output: usize,
+    row: usize,
+    col: usize,
+    /// One slice for each row.
+    out: Vec<&'a mut [T]>,
+}
+
+impl<T: Real> WithSimd for Task<'_, '_, T> {
+    type Output = ();
+
     #[inline(always)]
-    fn add<T: Real, S: Simd>(&self, simd: S, batch: &Batch<'_, T>, first: usize, width: usize, out: &mut [T]) {
-        // Twelve sums and four operands in registers.
-        const R: usize = 4;
-        const C: usize = 3;
-        // The item's rows among those of the task.
-        let low = self.row.max(first);
-        let high = (self.row + self.rows).min(first + out.len() / width);
-        if low >= high {
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        for row in &mut self.out {
+            row.fill(T::zero());
+        }
+        let (op, output) = (self.op, self.output);
+        for item in op.items.iter().filter(|item| item.output == output) {
+            self.add(simd, item);
+        }
+    }
+}
+
+impl<T: Real> Task<'_, '_, T> {
+    /// Adds what of `item` lies in this task's part.
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, simd: S, item: &GradItem) {
+        // Twelve sums, three columns of dz and one of x: sixteen registers.
+        const R: usize = 3;
+        const C: usize = 4;
+        let rows = self.row.max(item.row)..(self.row + self.out.len()).min(item.row + item.rows);
+        let cols = self.col.max(item.col)..(self.col + self.out[0].len()).min(item.col + item.cols);
+        if rows.is_empty() || cols.is_empty() {
             return;
         }
-        for &(dz, x) in &self.pairs {
-            let d = batch.tensor(dz.input);
-            for start in (0..batch.blocks()).step_by(BLOCKS) {
-                let blocks = start..batch.blocks().min(start + BLOCKS);
+        for &(dz, x) in &item.pairs {
+            let d = self.batch.tensor(dz.input);
+            for start in (0..self.batch.blocks()).step_by(BLOCKS) {
+                let blocks = start..self.batch.blocks().min(start + BLOCKS);
                 let Some(x) = x else {
-                    for col in 0..self.cols {
+                    for col in cols.clone() {
                         let mut sum = Lanes::zero();
                         for block in blocks.clone() {
-                            sum = sum.plus(d.block(block)[dz.from + col]);
+                            sum = sum.plus(d.block(block)[dz.from + col - item.col]);
                         }
-                        out[(self.row - first) * width + self.col + col] += sum.total();
+                        self.out[item.row - self.row][col - self.col] += sum.total();
                     }
                     continue;
                 };
-                let other = batch.tensor(x.input);
-                for col in (0..self.cols).step_by(C) {
-                    for row in (low..high).step_by(R) {
+                let other = self.batch.tensor(x.input);
+                for col in cols.clone().step_by(C) {
+                    for row in rows.clone().step_by(R) {
                         // Beyond the end the last is computed again, and not stored.
-                        let rows = std::array::from_fn(|i| dz.from + (row + i).min(high - 1) - self.row);
-                        let cols = std::array::from_fn(|j| x.from + (col + j).min(self.cols - 1));
-                        let sums: [[T; C]; R] = d.pair_sums(simd, rows, other, cols, None, C, blocks.clone());
-                        for (i, sums) in sums.iter().enumerate().take(high - row) {
-                            let at = (row + i - first) * width + self.col + col;
-                            for (out, &sum) in out[at..].iter_mut().zip(&sums[..C.min(self.cols - col)]) {
+                        let of_dz = std::array::from_fn(|i| dz.from + (row + i).min(rows.end - 1) - item.row);
+                        let of_x: [usize; C] = std::array::from_fn(|j| x.from + (col + j).min(cols.end - 1) - item.col);
+                        let ahead = if row == rows.start { C } else { 0 };
+                        let pairs = Pairs { other, cols: of_x, scale: None, ahead };
+                        let sums: [[T; C]; R] = d.pair_sums(simd, of_dz, pairs, blocks.clone());
+                        for (out, sums) in self.out[row - self.row..rows.end - self.row].iter_mut().zip(&sums) {
+                            for (out, &sum) in out[col - self.col..cols.end - self.col].iter_mut().zip(sums) {
                                 *out += sum;
                             }
                         }
@@ -170,42 +198,25 @@ impl Operation for WeightGrads {
     }
 
     fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
-        let tasks: Vec<(usize, usize, &mut [T])> = outputs
-            .iter_mut()
-            .zip(&self.shapes)
-            .enumerate()
-            .flat_map(|(output, (values, shape))| {
-                let chunks = values[..shape.len(0)].chunks_mut(ROWS_PER_TASK * shape.cols);
-                chunks.enumerate().map(move |(chunk, out)| (output, chunk * ROWS_PER_TASK, out))
-            })
-            .collect();
-        tasks.into_par_iter().with_max_len(1).for_each(|(output, first, out)| {
-            on_vectors(Task { op: self, batch, output, first, out });
-        });
+        let mut tasks = Vec::new();
+        for (output, (values, shape)) in outputs.iter_mut().zip(&self.shapes).enumerate() {
+            for (chunk, rows) in values[..shape.len(0)].chunks_mut(ROWS_PER_TASK * shape.cols).enumerate() {
+                let first = tasks.len();
+                for row in rows.chunks_exact_mut(shape.cols) {
+                    for (part, cols) in row.chunks_mut(COLS_PER_TASK).enumerate() {
+                        if tasks.len() == first + part {
+                            let (row, col) = (chunk * ROWS_PER_TASK, part * COLS_PER_TASK);
+                            tasks.push(Task { op: self, batch, output, row, col, out: Vec::new() });
+                        }
+                        tasks[first + part].out.push(cols);
+                    }
+                }
+            }
+        }
+        tasks.into_par_iter().with_max_len(1).for_each(on_vectors);
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         super::affine_kernel::weight_grads(self, node, graph, target)
-    }
-}
-
-/// Some rows of one output.
-struct Task<'a, 'b, T> {
-    op: &'a WeightGrads,
-    batch: &'a Batch<'b, T>,
-    output: usize,
-    first: usize,
-    out: &'a mut [T],
-}
-
-impl<T: Real> WithSimd for Task<'_, '_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        self.out.fill(T::zero());
-        for item in self.op.items.iter().filter(|item| item.output == self.output) {
-            item.add(simd, self.batch, self.first, self.op.shapes[self.output].cols, self.out);
-        }
     }
 }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::weighted::{Blocks, Grid, TILE};
 use super::{Batch, Block, Cost, Kernel, Op, Operation, Phase, Target};
-use crate::cpu::{LANES, Lanes, Real, Simd, WithSimd, on_vectors};
+use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
 
 /// A weighting: who shares a value of S, and the factor of S.
@@ -52,11 +52,7 @@ impl Operation for WeightedLinearGrad {
         let (dz, h, s, weights) = (block.columns(0), block.columns(1), block.columns(2), block.matrix(3));
         let [dh, ds] = block.two_outputs();
         dh.fill(Lanes::zero());
-        match add {
-            Some(add) => ds.copy_from_slice(add),
-            None => ds.fill(Lanes::zero()),
-        }
-        on_vectors(Backward { weighted: self.weighted, dz, h, s, weights, dh, ds });
+        on_vectors(Backward { weighted: self.weighted, dz, h, s, weights, add, dh, ds });
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
@@ -71,6 +67,7 @@ struct Backward<'a, T> {
     h: &'a [Lanes<T>],
     s: &'a [Lanes<T>],
     weights: &'a [T],
+    add: Option<&'a [Lanes<T>]>,
     dh: &'a mut [Lanes<T>],
     ds: &'a mut [Lanes<T>],
 }
@@ -153,9 +150,16 @@ impl<T: Real> Backward<'_, T> {
                 sums[p] = T::add_product(simd, h[v + p], y, sums[p]);
             }
         }
+        // The first tile of a group begins with what is added.
         let ds = T::vectors_mut::<S>(&mut self.ds[value].0);
+        let add = self.add.map(|add| T::vectors::<S>(&add[value].0));
         for (p, &sum) in sums.iter().enumerate() {
-            ds[v + p] = T::add_product(simd, scale, sum, ds[v + p]);
+            let before = match add {
+                _ if first > 0 => ds[v + p],
+                Some(add) => add[v + p],
+                None => zero,
+            };
+            ds[v + p] = T::add_product(simd, scale, sum, before);
         }
     }
 }
@@ -169,8 +173,10 @@ pub struct WeightedLinearGradWeights {
     pub items: Vec<Weighted>,
 }
 
-/// Rows of dW one task computes.
-const ROWS_PER_TASK: usize = 4;
+/// Rows of dW one task computes: what was loaded of h serves them all.
+const ROWS_PER_TASK: usize = 16;
+/// Rows of dW in registers at a time.
+const ROWS: usize = 4;
 /// Blocks of samples summed at a time: their columns stay in the first cache.
 const BLOCKS: usize = 32;
 
@@ -234,46 +240,62 @@ impl<T: Real> WithSimd for Rows<'_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
+        const C: usize = 2;
         let blocks = self.op.items[self.index].blocks;
+        let (grid, count) = (blocks.grid(), self.out.len() / blocks.inputs);
         self.out.fill(T::zero());
-        let count = self.out.len() / blocks.inputs;
-        let group = blocks.row_group(self.first);
-        if (self.first..self.first + count).all(|m| blocks.row_group(m) == group) {
-            self.add::<S, ROWS_PER_TASK>(simd, 0, count);
-        } else {
-            for i in 0..count {
-                self.add::<S, 1>(simd, i, 1);
+        for start in (0..self.batch.blocks()).step_by(BLOCKS) {
+            let samples = start..self.batch.blocks().min(start + BLOCKS);
+            for c in 0..blocks.col_groups {
+                for member in (0..grid.cols).step_by(C) {
+                    // Beyond the end the last is computed again, and not stored.
+                    let col = |j: usize| c * grid.col_base + (member + j).min(grid.cols - 1) * grid.col_step;
+                    let cols: [usize; C] = std::array::from_fn(col);
+                    let cols = (c, cols, C.min(grid.cols - member));
+                    let mut row = 0;
+                    while row < count {
+                        let r = blocks.row_group(self.first + row);
+                        let same = (1..ROWS)
+                            .take_while(|i| row + i < count && blocks.row_group(self.first + row + i) == r)
+                            .count();
+                        if same == 0 {
+                            self.add::<S, C, 1>(simd, grid, r, row, 1, cols, samples.clone());
+                        } else {
+                            self.add::<S, C, ROWS>(simd, grid, r, row, same + 1, cols, samples.clone());
+                        }
+                        row += same + 1;
+                    }
+                }
             }
         }
     }
 }
 
 impl<T: Real> Rows<'_, '_, T> {
-    /// Adds the sums of `count` rows from number `from` of these on, all of one row group.
+    /// Adds the sums of `count` rows from number `row` of these on, all of row group `r`, for the columns of column
+    /// group `c`, the first `stored` of which are stored.
     #[inline(always)]
-    fn add<S: Simd, const R: usize>(&mut self, simd: S, from: usize, count: usize) {
-        const C: usize = 2;
+    #[expect(clippy::too_many_arguments, reason = "a loop's body that is compiled twice")]
+    fn add<S: Simd, const C: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        grid: Grid,
+        r: usize,
+        row: usize,
+        count: usize,
+        (c, cols, stored): (usize, [usize; C], usize),
+        samples: std::ops::Range<usize>,
+    ) {
         let Weighted { blocks, scale } = self.op.items[self.index];
-        let batch = self.batch;
-        let [dz, h, s] = [0, 1, 2].map(|input| batch.tensor(3 * self.index + input));
-        let (grid, r, scale) = (blocks.grid(), blocks.row_group(self.first + from), T::of(scale));
-        // Beyond the end the last row or column is computed again, and not stored.
-        let rows = std::array::from_fn(|i| self.first + from + i.min(count - 1));
-        for start in (0..batch.blocks()).step_by(BLOCKS) {
-            let range = start..batch.blocks().min(start + BLOCKS);
-            for c in 0..blocks.col_groups {
-                for member in (0..grid.cols).step_by(C) {
-                    let col = |j: usize| c * grid.col_base + (member + j).min(grid.cols - 1) * grid.col_step;
-                    let cols: [usize; C] = std::array::from_fn(col);
-                    let value = Some((s, r * grid.s_row + c * grid.s_col));
-                    let sums: [[T; C]; R] = dz.pair_sums(simd, rows, h, cols, value, C, range.clone());
-                    let out = self.out[from * blocks.inputs..].chunks_exact_mut(blocks.inputs);
-                    for (out, sums) in out.zip(&sums).take(count) {
-                        for (&n, &sum) in cols.iter().zip(sums).take(grid.cols - member) {
-                            out[n] += scale * sum;
-                        }
-                    }
-                }
+        let [dz, h, s] = [0, 1, 2].map(|input| self.batch.tensor(3 * self.index + input));
+        // Beyond the end the last row is computed again, and not stored.
+        let rows = std::array::from_fn(|i| self.first + row + i.min(count - 1));
+        let scale_column = Some((s, r * grid.s_row + c * grid.s_col));
+        let pairs = Pairs { other: h, cols, scale: scale_column, ahead: if row == 0 { C } else { 0 } };
+        let sums: [[T; C]; R] = dz.pair_sums(simd, rows, pairs, samples);
+        for (out, sums) in self.out[row * blocks.inputs..].chunks_exact_mut(blocks.inputs).zip(&sums).take(count) {
+            for (&n, &sum) in cols.iter().zip(sums).take(stored) {
+                out[n] += T::of(scale) * sum;
             }
         }
     }

@@ -1,12 +1,18 @@
 //! Replays plans on the CPU, in f32 for users and in f64 for gradient checks.
 
+mod profile;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
 use rayon::prelude::*;
 
 use super::chunk::predict_in_chunks;
 use super::cpu_layout::{Layout, Slot};
 use super::executor::mean_losses;
 use super::{Chunk, Error, Executor, Feeder, Plan, Source, StepLosses};
-use crate::cpu::{Arena, LANES, Real};
+use crate::cpu::{Arena, LANES, Real, zeros};
 use crate::graph::{Graph, Node, Schedule, Shape, TensorId};
 use crate::ops::{Batch, Block, Clock, DenseState, ModelState, Operation, SourceView, StepView, TableState, Value};
 
@@ -36,7 +42,6 @@ impl<T: Real> Program<T> {
     fn new(plan: Plan) -> Self {
         let layout = Layout::new(&plan);
         let blocks = plan.capacity.div_ceil(LANES);
-        let zeros = |count: usize| vec![T::zero(); count];
         let shapes_of = |node: &Node| node.inputs.iter().map(|&tensor| plan.graph.shape(tensor)).collect();
         Self {
             shared: Arena::new(blocks, layout.shared_columns),
@@ -51,6 +56,18 @@ impl<T: Real> Program<T> {
     }
 
     fn run(&mut self, state: &mut ModelState<T>, input: &StepInput<'_>) {
+        self.run_nodes(0..self.plan.graph.nodes.len(), state, input, None);
+    }
+
+    /// Runs some of the step's nodes, for which those before them have run. Adds to `times` the nanoseconds that each
+    /// node took, of all threads together.
+    fn run_nodes(
+        &mut self,
+        nodes: Range<usize>,
+        state: &mut ModelState<T>,
+        input: &StepInput<'_>,
+        times: Option<&[AtomicU64]>,
+    ) {
         // Whichever thread takes a block: those of the pool, or the caller.
         let threads = rayon::current_num_threads() + 1;
         if self.local.len() < threads {
@@ -63,10 +80,19 @@ impl<T: Real> Program<T> {
             words: input.words,
             source: input.source,
         };
-        for segment in self.layout.segments.clone() {
-            self.run_samples(segment, state, &step);
+        let among = |range: &Range<usize>| range.start.max(nodes.start)..range.end.min(nodes.end);
+        let timed = |index: usize, work: &mut dyn FnMut()| {
+            let started = times.map(|_| Instant::now());
+            work();
+            if let (Some(times), Some(started)) = (times, started) {
+                let nanoseconds = started.elapsed().as_nanos() as u64 * rayon::current_num_threads() as u64;
+                times[index].fetch_add(nanoseconds, Ordering::Relaxed);
+            }
+        };
+        for segment in &self.layout.segments {
+            self.run_samples(among(segment), state, &step, times);
         }
-        for index in self.layout.sums.clone() {
+        for index in among(&self.layout.sums) {
             let node = &self.plan.graph.nodes[index];
             let mut outputs: Vec<Vec<T>> = node
                 .outputs
@@ -78,7 +104,7 @@ impl<T: Real> Program<T> {
                 })
                 .collect();
             let inputs: Vec<Value<'_, T>> = node.inputs.iter().map(|&tensor| self.value(tensor, state)).collect();
-            node.op.reduce(&Batch { step, inputs: &inputs }, &mut outputs);
+            timed(index, &mut || node.op.reduce(&Batch { step, inputs: &inputs }, &mut outputs));
             for (output, values) in node.outputs.iter().zip(outputs) {
                 match self.layout.slots[output.0] {
                     Slot::Gradient(parameter) => self.gradients[parameter] = values,
@@ -87,7 +113,7 @@ impl<T: Real> Program<T> {
                 }
             }
         }
-        for index in self.layout.updates.clone() {
+        for index in among(&self.layout.updates) {
             let node = &self.plan.graph.nodes[index];
             let gradient = |tensor: &TensorId| match self.layout.slots[tensor.0] {
                 Slot::Gradient(parameter) => self.gradients[parameter].as_slice(),
@@ -95,12 +121,21 @@ impl<T: Real> Program<T> {
                 slot => unreachable!("a gradient in {slot:?}"),
             };
             let gradients: Vec<&[T]> = node.inputs.iter().map(gradient).collect();
-            node.op.update(&step, &gradients, state);
+            timed(index, &mut || node.op.update(&step, &gradients, state));
         }
     }
 
     /// Runs the nodes of `segment`: each block of samples through all of them, blocks in parallel.
-    fn run_samples(&self, segment: std::ops::Range<usize>, state: &ModelState<T>, step: &StepView<'_>) {
+    fn run_samples(
+        &self,
+        segment: Range<usize>,
+        state: &ModelState<T>,
+        step: &StepView<'_>,
+        times: Option<&[AtomicU64]>,
+    ) {
+        if segment.is_empty() {
+            return;
+        }
         let nodes = &self.plan.graph.nodes[segment.clone()];
         let mut values = Vec::new();
         let mut ends = Vec::with_capacity(nodes.len());
@@ -113,7 +148,10 @@ impl<T: Real> Program<T> {
         (0..step.rows().div_ceil(LANES)).into_par_iter().with_max_len(1).for_each(|index| {
             let local = &self.local[rayon::current_thread_index().map_or(0, |thread| thread + 1)];
             let mut first = 0;
-            for ((node, shapes), &(outputs, end)) in nodes.iter().zip(&self.shapes[segment.clone()]).zip(&ends) {
+            let mut started = times.map(|_| Instant::now());
+            for (i, ((node, shapes), &(outputs, end))) in
+                nodes.iter().zip(&self.shapes[segment.clone()]).zip(&ends).enumerate()
+            {
                 let mut block = Block {
                     step: *step,
                     clock: step.clock,
@@ -127,6 +165,12 @@ impl<T: Real> Program<T> {
                 };
                 node.op.run(&mut block);
                 first = end;
+                if let (Some(times), Some(started)) = (times, &mut started) {
+                    let now = Instant::now();
+                    let nanoseconds = (now - *started).as_nanos() as u64;
+                    times[segment.start + i].fetch_add(nanoseconds, Ordering::Relaxed);
+                    *started = now;
+                }
             }
         });
     }
@@ -282,7 +326,13 @@ impl<T: Real> Executor for CpuExecutor<T> {
 
 /// The same state in another precision.
 pub fn convert<A: Real, B: Real>(state: &ModelState<A>) -> ModelState<B> {
-    let values = |values: &Vec<A>| values.iter().map(|&value| B::of(value.wide())).collect::<Vec<B>>();
+    let values = |values: &Vec<A>| {
+        let mut converted = zeros(values.len());
+        for (to, from) in converted.iter_mut().zip(values) {
+            *to = B::of(from.wide());
+        }
+        converted
+    };
     let lists = |lists: &Vec<Vec<A>>| lists.iter().map(values).collect();
     ModelState {
         dense: DenseState {

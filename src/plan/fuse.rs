@@ -5,16 +5,16 @@ use crate::ops::{Draft, GradItem, Op, Part, RowMap, Source, View, WeightGrads};
 
 /// Fuses what can be fused. `kept` tensors stay.
 ///
-/// 1. An affine node that adds a tensor which is a mere sum, and which nothing else reads, takes over its parts: so
-///    the contributions to a gradient end in the product that comes last, with the gate of the activation before it.
-/// 2. Products and weight gradients read through concatenations and slices.
-/// 3. What a weighting matrix receives from elsewhere is added where its layer's part is computed.
+/// 1. What a weighting matrix receives from elsewhere is added where its layer's part is computed.
+/// 2. An affine node that adds columns of a mere sum, which nothing else reads, takes over their parts: so the
+///    contributions to a gradient end in the product that comes last, with the gate of the activation before it.
+/// 3. Products and weight gradients read through concatenations and slices.
 pub(super) fn fuse(mut graph: Graph, kept: &[TensorId]) -> Graph {
+    while add_in_gradient(&mut graph) {}
     while let Some((index, node)) = find_change(&graph, kept) {
         graph.nodes[index] = node;
         remove_unread(&mut graph, kept);
     }
-    while add_in_gradient(&mut graph) {}
     graph
 }
 
@@ -49,6 +49,32 @@ impl<'a> Uses<'a> {
         Some(Draft::of(op, &node.inputs)).filter(Draft::is_sum)
     }
 
+    /// Whether all that reads `tensor` are affine nodes that add columns of it, of the same sample, and none twice.
+    fn columns_are_added_once(&self, tensor: TensorId) -> bool {
+        let mut ranges: Vec<(usize, usize)> = Vec::new();
+        for node in self.graph.nodes.iter().filter(|node| node.inputs.contains(&tensor)) {
+            let Op::Affine(op) = &node.op else { return false };
+            let draft = Draft::of(op, &node.inputs);
+            if draft.gate.is_some_and(|(stored, _)| stored == tensor) {
+                return false;
+            }
+            for part in &draft.parts {
+                match part.source {
+                    Source::View { tensor: read, from, rows } if read == tensor => {
+                        if rows != RowMap::Same {
+                            return false;
+                        }
+                        ranges.push((from, from + part.width));
+                    }
+                    Source::Product { x, .. } if x == tensor => return false,
+                    _ => {}
+                }
+            }
+        }
+        ranges.sort_unstable();
+        ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0)
+    }
+
     /// Columns `from..from + width` of `tensor` as views of other tensors' columns: where each begins, its width, the
     /// tensor and its first column. `None` where `tensor` is anything but columns of the same samples side by side.
     fn copied(&self, tensor: TensorId, from: usize, width: usize) -> Option<Vec<(usize, usize, TensorId, usize)>> {
@@ -81,10 +107,10 @@ fn find_change(graph: &Graph, kept: &[TensorId]) -> Option<(usize, Node)> {
         let (op, inputs): (Op, _) = match &node.op {
             Op::Affine(op) => {
                 let draft = Draft::of(op, &node.inputs);
-                let alone = |tensor: TensorId| {
-                    uses.readers[tensor.0] == 1 && !kept.contains(&tensor) && graph.logits != Some(tensor)
+                let shared = |tensor: TensorId| {
+                    kept.contains(&tensor) || graph.logits == Some(tensor) || !uses.columns_are_added_once(tensor)
                 };
-                let changed = (0..draft.parts.len()).find_map(|part| inline(&draft, part, &uses, alone));
+                let changed = (0..draft.parts.len()).find_map(|part| inline(&draft, part, &uses, shared));
                 let (op, inputs) = changed?.build();
                 (op.into(), inputs)
             }
@@ -99,7 +125,7 @@ fn find_change(graph: &Graph, kept: &[TensorId]) -> Option<(usize, Node)> {
 }
 
 /// The draft with part number `index` replaced by what makes the tensor it reads.
-fn inline(draft: &Draft, index: usize, uses: &Uses<'_>, alone: impl Fn(TensorId) -> bool) -> Option<Draft> {
+fn inline(draft: &Draft, index: usize, uses: &Uses<'_>, shared: impl Fn(TensorId) -> bool) -> Option<Draft> {
     let part = draft.parts[index];
     let with = |parts: Vec<Part>| {
         let mut draft = draft.clone();
@@ -110,11 +136,8 @@ fn inline(draft: &Draft, index: usize, uses: &Uses<'_>, alone: impl Fn(TensorId)
         Source::View { tensor, from, rows } => {
             let inner = uses.sum(tensor)?;
             let products = inner.parts.iter().any(|part| matches!(part.source, Source::Product { .. }));
-            // A product is computed once: by the only node that reads it, if that reads it for its own samples and
-            // only as an addend.
-            let elsewhere = draft.gate.is_some_and(|(stored, _)| stored == tensor)
-                || draft.parts.iter().any(|part| matches!(part.source, Source::Product { x, .. } if x == tensor));
-            if products && (rows != RowMap::Same || elsewhere || !alone(tensor)) {
+            // A product is computed once: where its column is added, if that is in one place only.
+            if products && shared(tensor) {
                 return None;
             }
             let parts = overlapping(&inner.parts, from, part.width).into_iter().map(|inner| {

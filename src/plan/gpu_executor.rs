@@ -1,5 +1,7 @@
 //! Replays plans on a GPU: every pipeline and bind group is made beforehand; a chunk of steps is one submit.
 
+mod profile;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -210,8 +212,8 @@ impl Program {
         Ok(())
     }
 
-    /// Records the upload and the steps of a chunk.
-    fn record(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, chunk: &Chunk) -> Result<(), Error> {
+    /// Records the upload of a chunk.
+    fn stage(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, chunk: &Chunk) -> Result<(), Error> {
         let mut clocks = vec![0u8; chunk.clocks.len() * self.clock_stride];
         for (bytes, clock) in clocks.chunks_exact_mut(self.clock_stride).zip(&chunk.clocks) {
             bytes[..size_of::<Clock>()].copy_from_slice(bytemuck::bytes_of(clock));
@@ -227,16 +229,33 @@ impl Program {
             ]);
         }
         self.upload.stage(gpu, encoder, &pieces)?;
+        Ok(())
+    }
+
+    /// Records the upload and the steps of a chunk.
+    fn record(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, chunk: &Chunk) -> Result<(), Error> {
+        self.stage(gpu, encoder, chunk)?;
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for slot in 0..chunk.clocks.len() {
-            pass.set_bind_group(1, &self.clock_group, &[(slot * self.clock_stride) as u32]);
-            for ((pipeline, workgroups, _), group) in self.pipelines.iter().zip(&self.groups) {
-                pass.set_pipeline(&pipeline.pipeline);
-                pass.set_bind_group(0, group, &[]);
-                pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
+            self.set_slot(&mut pass, slot);
+            for part in 0..self.pipelines.len() {
+                self.dispatch(&mut pass, part);
             }
         }
         Ok(())
+    }
+
+    /// Makes the dispatches that follow those of the step in a slot.
+    fn set_slot(&self, pass: &mut wgpu::ComputePass<'_>, slot: usize) {
+        pass.set_bind_group(1, &self.clock_group, &[(slot * self.clock_stride) as u32]);
+    }
+
+    /// Records one dispatch of a step.
+    fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, part: usize) {
+        let (pipeline, workgroups, _) = &self.pipelines[part];
+        pass.set_pipeline(&pipeline.pipeline);
+        pass.set_bind_group(0, &self.groups[part], &[]);
+        pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
     }
 }
 

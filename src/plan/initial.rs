@@ -6,6 +6,7 @@ use rand_pcg::Pcg64;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::cpu::zeros;
 use crate::graph::{Graph, Init, Table};
 use crate::ops::{DenseState, ModelState, TableState};
 
@@ -32,13 +33,13 @@ pub fn initial_state(graph: &Graph, seed: u64) -> ModelState<f32> {
             }
         })
         .collect();
-    let zeros: Vec<Vec<f32>> = weights.iter().map(|values| vec![0.0; values.len()]).collect();
+    let moments: Vec<Vec<f32>> = weights.iter().map(|values| vec![0.0; values.len()]).collect();
     let tables = graph.tables.iter().map(|table| initial_table(table, seed)).collect();
-    ModelState { dense: DenseState { first: zeros.clone(), second: zeros, weights }, tables }
+    ModelState { dense: DenseState { first: moments.clone(), second: moments, weights }, tables }
 }
 
 fn initial_table(table: &Table, seed: u64) -> TableState<f32> {
-    let mut weights = vec![0.0; table.len()];
+    let mut weights = zeros(table.len());
     for field in &table.fields {
         // A stream per field as well: a field keeps its first values whatever stands beside it.
         let name = format!("{}.{}", table.name, field.name);
@@ -50,8 +51,7 @@ fn initial_table(table: &Table, seed: u64) -> TableState<f32> {
                 values.copy_from_slice(&normal(&mut random, table.deviation, values.len()));
             });
     }
-    let zeros = vec![0.0; weights.len()];
-    TableState { first: zeros.clone(), second: zeros, weights }
+    TableState { first: zeros(table.len()), second: zeros(table.len()), weights }
 }
 
 fn stream(seed: u64, name: &str, part: u64) -> Pcg64 {

@@ -92,7 +92,8 @@ impl Dispatch {
     }
 }
 
-fn shape_of(node: &Node) -> Option<TensorId> {
+/// The tensor whose shape a listing shows for a node.
+pub(super) fn shape_of(node: &Node) -> Option<TensorId> {
     match (node.outputs.as_slice(), node.inputs.as_slice()) {
         ([first, ..], _) | ([], [first]) => Some(*first),
         _ => None,

@@ -18,6 +18,7 @@ mod initial;
 mod listing;
 mod lower;
 mod order;
+mod profile;
 
 pub use buffers::{ARENAS, Memory, Place};
 pub use chunk::{Chunk, Feeder, Source, Step};
@@ -27,6 +28,7 @@ pub use gpu_executor::{GpuExecutor, GpuOptions};
 pub use initial::initial_state;
 pub use listing::{DispatchListing, Listing, MemoryListing};
 pub use lower::{Dispatch, DispatchLimits, Resource, parameter_places};
+pub use profile::{Part, Profile};
 
 use crate::graph::{Graph, Schedule, TensorId};
 use crate::ops::{AdamOptions, StoreLogits};

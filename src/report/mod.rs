@@ -1,3 +1,4 @@
 //! Tables and summaries of results, as text and as JSON.
 
+pub mod bench;
 pub mod table;

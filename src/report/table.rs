@@ -101,7 +101,7 @@ fn decimal(value: Option<f64>) -> String {
 }
 
 /// A count with a comma between thousands.
-fn grouped(count: u64) -> String {
+pub(super) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

@@ -1,8 +1,11 @@
 //! Affine nodes on the CPU.
 
-use super::{Affine, Item};
+use super::{Affine, Item, Term};
 use crate::cpu::{LANES, Lanes, OUTPUTS, Real, Samples, Weights, add_products, vectorized};
 use crate::ops::{Block, Gate, RowMap, View};
+
+/// Columns of x that stay in the first cache while all outputs read them.
+const INNER: usize = 256;
 
 /// Computes one block of samples.
 pub(super) fn run<T: Real>(op: &Affine, block: &mut Block<'_, T>) {
@@ -11,14 +14,18 @@ pub(super) fn run<T: Real>(op: &Affine, block: &mut Block<'_, T>) {
         || {
             for item in &op.items {
                 let width = op.width(item.output);
-                for first in (0..item.width).step_by(OUTPUTS) {
-                    match item.width - first {
-                        1 => tile::<T, 1>(item, width, first, block),
-                        2 => tile::<T, 2>(item, width, first, block),
-                        3 => tile::<T, 3>(item, width, first, block),
-                        4 => tile::<T, 4>(item, width, first, block),
-                        5 => tile::<T, 5>(item, width, first, block),
-                        _ => tile::<T, OUTPUTS>(item, width, first, block),
+                let inner: usize = item.terms.iter().map(|term| term.inner).sum();
+                if inner <= INNER || item.width <= OUTPUTS {
+                    pass(item, &item.terms, Pass { width, begins: true, ends: true }, block);
+                    continue;
+                }
+                let mut done = 0;
+                for term in &item.terms {
+                    for first in (0..term.inner).step_by(INNER) {
+                        let part = term.part(first, INNER.min(term.inner - first));
+                        let begins = done == 0;
+                        done += part.inner;
+                        pass(item, &[part], Pass { width, begins, ends: done == inner }, block);
                     }
                 }
             }
@@ -26,31 +33,76 @@ pub(super) fn run<T: Real>(op: &Affine, block: &mut Block<'_, T>) {
     );
 }
 
-/// Columns `first..first + R` of `item`; `width` is the output's.
+/// One of the passes over an item's outputs.
+#[derive(Clone, Copy)]
+struct Pass {
+    /// Columns of the output.
+    width: usize,
+    /// Whether it begins with the bias, or with what the pass before it stored.
+    begins: bool,
+    /// Whether it ends with views, activation and gate.
+    ends: bool,
+}
+
 #[inline(always)]
-fn tile<T: Real, const R: usize>(item: &Item, width: usize, first: usize, block: &mut Block<'_, T>) {
+fn pass<T: Real>(item: &Item, terms: &[Term], pass: Pass, block: &mut Block<'_, T>) {
+    let mut first = 0;
+    while first < item.width {
+        // Two tiles of four rather than one of six and one of two, which would wait for its sums.
+        let size = match item.width - first {
+            7 | 8 => 4,
+            rest => rest.min(OUTPUTS),
+        };
+        match size {
+            1 => tile::<T, 1>(item, terms, pass, first, block),
+            2 => tile::<T, 2>(item, terms, pass, first, block),
+            3 => tile::<T, 3>(item, terms, pass, first, block),
+            4 => tile::<T, 4>(item, terms, pass, first, block),
+            5 => tile::<T, 5>(item, terms, pass, first, block),
+            _ => tile::<T, OUTPUTS>(item, terms, pass, first, block),
+        }
+        first += size;
+    }
+}
+
+/// Columns `first..first + R` of `item`.
+#[inline(always)]
+fn tile<T: Real, const R: usize>(item: &Item, terms: &[Term], pass: Pass, first: usize, block: &mut Block<'_, T>) {
     let mut sums = [Lanes::zero(); R];
-    if let Some(bias) = item.bias {
+    if !pass.begins {
+        sums.copy_from_slice(&block.output(item.output)[item.to + first..][..R]);
+    } else if let Some(bias) = item.bias {
         let bias = &block.matrix(bias.input)[bias.from + first..][..R];
         for (sum, &b) in sums.iter_mut().zip(bias) {
             *sum = Lanes::splat(b);
         }
     }
-    for term in &item.terms {
+    for term in terms {
         let x = &block.columns(term.x.input)[term.x.from..][..term.inner];
         let stride = block.shape(term.weight).cols;
         let start = term.row * stride + term.col;
         let weights = block.matrix(term.weight);
-        add_products(
-            &mut sums,
-            Samples::all(x),
-            None,
-            match term.transposed {
-                false => Weights { values: weights, start: start + first * stride, row_step: stride, inner_step: 1 },
-                true => Weights { values: weights, start: start + first, row_step: 1, inner_step: stride },
-            },
-        );
+        let weights = match term.transposed {
+            false => Weights { values: weights, start: start + first * stride, row_step: stride, inner_step: 1 },
+            true => Weights { values: weights, start: start + first, row_step: 1, inner_step: stride },
+        };
+        add_products(&mut sums, Samples::all(x), None, weights);
     }
+    if pass.ends {
+        finish(&mut sums, item, pass.width, first, block);
+    }
+    block.output(item.output)[item.to + first..][..R].copy_from_slice(&sums);
+}
+
+/// Views, activation and gate of columns `first..first + R`.
+#[inline(always)]
+fn finish<T: Real, const R: usize>(
+    sums: &mut [Lanes<T>; R],
+    item: &Item,
+    width: usize,
+    first: usize,
+    block: &Block<'_, T>,
+) {
     for &view in &item.adds {
         let view = view.shifted(first);
         if view.rows == RowMap::Same {
@@ -59,10 +111,10 @@ fn tile<T: Real, const R: usize>(item: &Item, width: usize, first: usize, block:
                 *sum = sum.plus(value);
             }
         } else {
-            add_mapped(&mut sums, view, block);
+            add_mapped(sums, view, block);
         }
     }
-    item.epilogue.apply(&mut sums, block.first(), width, item.to + first, block.clock);
+    item.epilogue.apply(sums, block.first(), width, item.to + first, block.clock);
     if let Some((view, gate)) = item.gate {
         let stored = &block.columns(view.input)[view.from + first..][..R];
         let zero = T::zero();
@@ -73,7 +125,6 @@ fn tile<T: Real, const R: usize>(item: &Item, width: usize, first: usize, block:
             });
         }
     }
-    block.output(item.output)[item.to + first..][..R].copy_from_slice(&sums);
 }
 
 /// Adds columns of other samples' rows.

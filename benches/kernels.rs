@@ -1,0 +1,77 @@
+//! Each kernel of a training step of `mi-dpg`, in up to three shapes, on each class of device that is here: the CPU
+//! executor, a software renderer, the best GPU. A kernel runs many times in a row, so it finds its data in the caches.
+//! (`store_logits` takes part in predictions only.)
+//!
+//! `cargo bench --bench kernels [-- FILTER]`, where a name is `DEVICE/OPERATION/SHAPE…`; `-- --quick` is faster, and
+//! `-- --save-baseline NAME` with `-- --baseline NAME` compares two versions of a kernel.
+
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput};
+use polyscene::bench::Device;
+use polyscene::bench::workload::{Subject, Workload};
+use polyscene::gpu::{AdapterKind, DeviceChoice, adapters};
+use polyscene::plan::Part;
+
+const WORKLOAD: Workload = Workload { model: "mi-dpg", batch_size: 512, rows: 100_000, sweep_embeddings: true };
+
+/// One device of each class.
+fn devices() -> Vec<(&'static str, DeviceChoice)> {
+    let adapters = adapters::list();
+    let mut devices = vec![("cpu", DeviceChoice::Cpu)];
+    if adapters.iter().any(|adapter| adapter.kind == AdapterKind::Software) {
+        devices.push(("software", DeviceChoice::Software));
+    }
+    if adapters.iter().any(|adapter| !matches!(adapter.kind, AdapterKind::Software | AdapterKind::Other)) {
+        devices.push(("gpu", DeviceChoice::Auto));
+    }
+    devices
+}
+
+/// Numbers of the parts to run: of each operation the cheapest, the middle and the dearest shape.
+fn chosen(parts: &[Part]) -> Vec<usize> {
+    let mut operations: Vec<&str> = parts.iter().map(|part| part.operation.as_str()).collect();
+    operations.sort_unstable();
+    operations.dedup();
+    let mut chosen = Vec::new();
+    for operation in operations {
+        let mut shapes: Vec<usize> = (0..parts.len()).filter(|&part| parts[part].operation == operation).collect();
+        let cost = |&part: &usize| (parts[part].cost.flops + parts[part].cost.bytes, &parts[part].shape);
+        shapes.sort_by_key(cost);
+        shapes.dedup_by_key(|part| cost(part));
+        let mut three = vec![shapes[0], shapes[shapes.len() / 2], shapes[shapes.len() - 1]];
+        three.dedup();
+        chosen.extend(three);
+    }
+    chosen
+}
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(500))
+        .nresamples(2000)
+        .configure_from_args();
+    for (class, choice) in devices() {
+        let device = Device::open(&choice).expect("a device that is listed opens");
+        let mut subject = Subject::new(&device, WORKLOAD).expect("the model fits");
+        // Kernels read what the others have computed.
+        subject.step_seconds(1).expect("the step runs");
+        let parts = subject.executor.parts();
+        for number in chosen(&parts) {
+            let part = &parts[number];
+            let mut group = criterion.benchmark_group(format!("{class}/{}", part.operation));
+            // An element is a floating-point operation.
+            group.throughput(match part.cost.flops > part.cost.bytes {
+                true => Throughput::Elements(part.cost.flops),
+                false => Throughput::Bytes(part.cost.bytes),
+            });
+            group.bench_function(format!("{} {}", part.shape, part.name), |bencher| {
+                bencher.iter_custom(|times| subject.repeat(number, times as usize).expect("the kernel runs"));
+            });
+            group.finish();
+        }
+    }
+    criterion.final_summary();
+}

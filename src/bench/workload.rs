@@ -1,0 +1,165 @@
+//! The papers' workload with made-up data: 16 fields of which the first four tell scenarios apart, ids after Zipf's law.
+
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+
+use super::Device;
+use crate::graph::{Graph, Schedule};
+use crate::layers::Field;
+use crate::models::{self, Inputs, Model, Visitor};
+use crate::ops::Clock;
+use crate::plan::{Chunk, Feeder, Profile, Source, Step};
+use crate::train::Error;
+
+/// Fields of a sample.
+pub const FIELDS: usize = 16;
+/// Those of them that tell scenarios apart.
+pub const AWARE: usize = 4;
+/// Different chunks of steps, so that not all find the same rows in the caches.
+pub const CHUNKS: usize = 8;
+/// Samples of all chunks together, at most: what a run of the benchmark holds in memory.
+const MOST_SAMPLES: usize = 1 << 19;
+
+/// A model of a size.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// The model, with its default options.
+    pub model: &'static str,
+    /// Samples of a step.
+    pub batch_size: usize,
+    /// Rows of the embedding table, all fields together.
+    pub rows: usize,
+    /// Whether rows that a batch did not read are updated too.
+    pub sweep_embeddings: bool,
+}
+
+struct Build {
+    rows: usize,
+}
+
+impl Visitor for Build {
+    type Output = Result<Graph, models::Error>;
+
+    fn visit<M: Model>(self) -> Self::Output {
+        let rows = (self.rows / FIELDS).max(1);
+        let field = |source| Field { name: format!("f{source}"), source, rows, value: None };
+        M::default().build(&Inputs { fields: (0..FIELDS).map(field).collect(), aware: AWARE })
+    }
+}
+
+impl Workload {
+    /// The model's graph.
+    ///
+    /// # Errors
+    /// When there is no such model, or the table has more rows than ids can name.
+    pub fn graph(&self) -> Result<Graph, Error> {
+        let unknown = || models::Error(format!("there is no model {}", self.model));
+        Ok(models::visit(self.model, Build { rows: self.rows }).ok_or_else(unknown)??)
+    }
+}
+
+/// A model on a device, and steps to run.
+pub struct Subject {
+    /// The model on its device.
+    pub executor: Box<dyn Profile>,
+    workload: Workload,
+    graph: Graph,
+    chunks: Vec<Chunk>,
+    next: usize,
+}
+
+impl Subject {
+    /// Puts a model on a device. Chunks have one step at first.
+    ///
+    /// # Errors
+    /// When it does not fit the device.
+    pub fn new(device: &Device, workload: Workload) -> Result<Self, Error> {
+        let graph = workload.graph()?;
+        let executor = device.executor(&graph, &workload)?;
+        let mut subject = Self { executor, workload, graph, chunks: Vec::new(), next: 0 };
+        subject.prepare(1);
+        Ok(subject)
+    }
+
+    /// Makes chunks of so many steps, or as many as the device takes.
+    pub fn prepare(&mut self, steps: usize) {
+        let Workload { batch_size, rows, .. } = self.workload;
+        let steps = steps.clamp(1, self.executor.steps_per_chunk());
+        let count = steps * batch_size;
+        let mut random = Pcg64::seed_from_u64(1);
+        let schedule = Schedule::training(&self.graph, batch_size);
+        let mut feeder = Feeder::new(&self.graph, &schedule, false);
+        let shuffle: Vec<u32> = (0..batch_size as u32).rev().collect();
+        let clock = Clock { learning_rate: 1e-3, ..Clock::default() };
+        let rows_of_field = (rows / FIELDS).max(1);
+        self.next = 0;
+        self.chunks = (0..(MOST_SAMPLES / count).clamp(1, CHUNKS))
+            .map(|_| {
+                let ids: Vec<u32> = (0..count * FIELDS).map(|_| zipf(&mut random, rows_of_field)).collect();
+                let labels: Vec<f32> = (0..count).map(|_| f32::from(u8::from(random.random_bool(0.1)))).collect();
+                let source =
+                    Source { rows: count, ids: &ids, fields: FIELDS, values: &[], value_count: 0, labels: &labels };
+                let order: Vec<u32> = (0..count as u32).collect();
+                let steps: Vec<Step<'_>> =
+                    order.chunks(batch_size).map(|rows| Step { rows, shuffle: &shuffle, clock }).collect();
+                let mut chunk = Chunk::default();
+                feeder.fill(&source, &steps, &mut chunk);
+                chunk
+            })
+            .collect();
+    }
+
+    /// The first chunk.
+    pub fn chunk(&self) -> &Chunk {
+        &self.chunks[0]
+    }
+
+    /// How many chunks there are.
+    pub fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Trains on the next `chunks` chunks as a run does, one after the other while the device computes, until the last
+    /// loss is there. Seconds of one step.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn step_seconds(&mut self, chunks: usize) -> Result<f64, Error> {
+        let started = Instant::now();
+        let mut steps = 0;
+        for _ in 0..chunks {
+            let chunk = &self.chunks[self.next % self.chunks.len()];
+            self.next += 1;
+            steps += chunk.clocks.len();
+            self.executor.train(chunk)?;
+            self.executor.losses(false)?;
+        }
+        self.executor.losses(true)?;
+        Ok(started.elapsed().as_secs_f64() / steps as f64)
+    }
+
+    /// As [`profile`](Profile::profile), of the first chunk.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn profile(&mut self, repeats: usize) -> Result<Vec<Vec<Duration>>, Error> {
+        Ok(self.executor.profile(&self.chunks[0], repeats)?)
+    }
+
+    /// As [`repeat`](Profile::repeat), of the first chunk.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn repeat(&mut self, part: usize, times: usize) -> Result<Duration, Error> {
+        Ok(self.executor.repeat(&self.chunks[0], part, times)?)
+    }
+}
+
+/// An id drawn with probability about 1 / rank, spread over the rows so that neighbours in rank are not neighbours in
+/// memory.
+fn zipf(random: &mut Pcg64, rows: usize) -> u32 {
+    let rank = (rows as f64).powf(random.random::<f64>()) as u64;
+    (rank.wrapping_mul(0x9e37_79b9_7f4a_7c15) % rows as u64) as u32
+}

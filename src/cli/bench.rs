@@ -1,0 +1,131 @@
+//! `polyscene bench`.
+
+use std::ops::RangeInclusive;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::Device as DeviceArgs;
+use super::exit::Done;
+use super::prepare::{print_json, print_line};
+use super::progress::working;
+use crate::bench::workload::{FIELDS, Workload};
+use crate::bench::{Ceilings, Device, Effort, Kernels, Outcome, Report, TimedBy, kernels, steps};
+use crate::models;
+use crate::report::bench::results::{STEP_SIZES, device_row, step_rows};
+use crate::report::bench::{ceilings_table, kernels_table, steps_table, verdicts};
+use crate::report::table::TableStyle;
+use crate::train::Error;
+
+#[derive(Args)]
+pub(super) struct BenchArgs {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Measure roughly, in seconds, and one batch size only
+    #[arg(long)]
+    quick: bool,
+    /// List every dispatch, not those of an operation together
+    #[arg(long)]
+    all: bool,
+    /// The model whose dispatches are listed
+    #[arg(long, value_name = "NAME", default_value = "mi-dpg", value_parser = PossibleValuesParser::new(models::NAMES))]
+    model: String,
+    /// Samples of a step; whole steps are measured with 4 and 16 times as many too
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(BATCH_SIZES))]
+    batch_size: u32,
+    /// Rows of the embedding table, all 16 fields together
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(ROWS))]
+    rows: u32,
+}
+
+const BATCH_SIZES: RangeInclusive<i64> = 1..=1 << 20;
+const ROWS: RangeInclusive<i64> = FIELDS as i64..=u32::MAX as i64;
+
+pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
+    let effort = if args.quick { Effort::quick() } else { Effort::thorough() };
+    let device = Device::open(&args.device.device)?;
+    let description = device.describe();
+    let style = TableStyle::for_stdout();
+    let say = |text: String| if args.json { Ok(()) } else { print_line(&text) };
+
+    say(format!(
+        "{} ({}{}{})\n",
+        description.name,
+        description.backend,
+        if description.driver.is_empty() { "" } else { ", " },
+        description.driver
+    ))?;
+    let ceilings = busy("what the device can do", || Ceilings::measure(&device, &effort))?;
+    say(ceilings_table(&ceilings, style))?;
+
+    let workload = workload(args);
+    let kernels = busy("dispatches of a step", || kernels::measure(&device, &ceilings, &effort, workload))?;
+    say(format!("\n{}\n{}", kernels_head(&kernels), kernels_table(&kernels, !args.all, style)))?;
+
+    let steps = measure_steps(args, &device, &ceilings, &effort)?;
+    say(format!("\nwhole steps, {} embedding rows\n{}\n{}", args.rows, steps_table(&steps, style), verdicts(&steps)))?;
+
+    let report = Report::new(description, args.quick, ceilings, kernels, steps);
+    if args.json {
+        print_json(&report)?;
+    } else if !args.quick && STEP_SIZES[0] == args.batch_size as usize && args.rows == 100_000 {
+        let rows = step_rows(&report).join("\n");
+        print_line(&format!("\nrows for docs/results.md\n{}\n\n{rows}", device_row(&report)))?;
+    }
+    Ok(Done::All)
+}
+
+fn workload(args: &BenchArgs) -> Workload {
+    let known = models::NAMES.iter().find(|name| **name == args.model);
+    Workload {
+        model: known.expect("the parser knows the names"),
+        batch_size: args.batch_size as usize,
+        rows: args.rows as usize,
+        sweep_embeddings: false,
+    }
+}
+
+fn measure_steps(
+    args: &BenchArgs,
+    device: &Device,
+    ceilings: &Ceilings,
+    effort: &Effort,
+) -> Result<Vec<Outcome>, Error> {
+    let factors: &[usize] = if args.quick { &[1] } else { &[1, 4, 16] };
+    let sizes: Vec<usize> = factors.iter().map(|factor| factor * args.batch_size as usize).collect();
+    let mut outcomes = Vec::new();
+    for &model in models::NAMES {
+        let measure = || steps::measure(device, ceilings, effort, model, &sizes, args.rows as usize);
+        outcomes.extend(busy(&format!("steps of {model}"), measure)?);
+    }
+    Ok(outcomes)
+}
+
+fn kernels_head(kernels: &Kernels) -> String {
+    let how = match kernels.timed_by {
+        TimedBy::Passes => "dispatches, each in a pass of its own, by the device's clock",
+        TimedBy::Repeats => "dispatches, each many times in a row, by the host's clock",
+        TimedBy::Operations => "operations",
+    };
+    format!(
+        "a step of {} in batches of {}, {} embedding rows: {} {how}\nthey take {:.2} ms one by one, and the \
+         whole step {:.2} ms",
+        kernels.model,
+        kernels.batch_size,
+        kernels.rows,
+        kernels.dispatches.len(),
+        kernels.sum_seconds * 1e3,
+        kernels.step_seconds * 1e3,
+    )
+}
+
+/// Measures behind a sign of life, which takes next to no time from what is measured.
+fn busy<T>(what: &str, measure: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let sign = working(what);
+    let measured = measure();
+    sign.finish_and_clear();
+    measured
+}

@@ -1,0 +1,93 @@
+//! The time of each dispatch on a GPU.
+
+use std::time::{Duration, Instant};
+
+use super::GpuExecutor;
+use crate::gpu::Timer;
+use crate::plan::{Chunk, DispatchLimits, Error, Part, Profile};
+
+/// Dispatches per submit when one is repeated: few enough that no watchdog takes them for a hang.
+const REPEATS_PER_SUBMIT: usize = 128;
+/// How long a dispatch is repeated to be timed by the host's clock.
+const WALL_CLOCK: Duration = Duration::from_millis(5);
+
+impl GpuExecutor {
+    /// Sends a chunk to the device.
+    fn send(&mut self, chunk: &Chunk) -> Result<(), Error> {
+        let mut encoder = self.gpu.encoder("a step to be timed");
+        self.train.stage(&self.gpu, &mut encoder, chunk)?;
+        let submission = self.gpu.submit(encoder);
+        self.train.upload.submitted(&submission);
+        Ok(self.gpu.wait()?)
+    }
+
+    /// As [`Profile::repeat`], for the chunk sent last.
+    fn run_part(&self, part: usize, times: usize) -> Result<Duration, Error> {
+        let started = Instant::now();
+        let mut left = times;
+        while left > 0 {
+            let count = left.min(REPEATS_PER_SUBMIT);
+            let mut encoder = self.gpu.encoder("one dispatch repeated");
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            self.train.set_slot(&mut pass, 0);
+            for _ in 0..count {
+                self.train.dispatch(&mut pass, part);
+            }
+            drop(pass);
+            self.gpu.submit(encoder);
+            left -= count;
+        }
+        self.gpu.wait()?;
+        Ok(started.elapsed())
+    }
+
+    /// The time that one more dispatch takes, so that what a submit costs does not count.
+    fn by_wall_clock(&self, part: usize, repeats: usize) -> Result<Vec<Duration>, Error> {
+        let once = self.run_part(part, 1)?;
+        let more = (WALL_CLOCK.as_secs_f64() / once.as_secs_f64()).clamp(1.0, REPEATS_PER_SUBMIT as f64 - 1.0) as usize;
+        let time = |_| Ok(self.run_part(part, 1 + more)?.saturating_sub(self.run_part(part, 1)?) / more as u32);
+        (0..repeats).map(time).collect()
+    }
+}
+
+impl Profile for GpuExecutor {
+    fn parts(&self) -> Vec<Part> {
+        let listing = self.train.plan.listing(&DispatchLimits::of(&self.gpu));
+        listing.dispatches.into_iter().map(Part::from).collect()
+    }
+
+    fn has_clock(&self) -> bool {
+        self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    fn profile(&mut self, chunk: &Chunk, repeats: usize) -> Result<Vec<Vec<Duration>>, Error> {
+        let count = self.train.pipelines.len();
+        self.send(chunk)?;
+        let Some(mut timer) = Timer::new(&self.gpu, count as u32)? else {
+            return (0..count).map(|part| self.by_wall_clock(part, repeats)).collect();
+        };
+        let mut times = vec![Vec::with_capacity(repeats); count];
+        for _ in 0..repeats {
+            let mut encoder = self.gpu.encoder("a step, one pass per dispatch");
+            for part in 0..count {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: None,
+                    timestamp_writes: timer.pass(part as u32),
+                });
+                self.train.set_slot(&mut pass, 0);
+                self.train.dispatch(&mut pass, part);
+            }
+            timer.resolve(&mut encoder, count as u32);
+            self.gpu.submit(encoder);
+            for (times, time) in times.iter_mut().zip(timer.read(&self.gpu)?) {
+                times.push(time);
+            }
+        }
+        Ok(times)
+    }
+
+    fn repeat(&mut self, chunk: &Chunk, part: usize, times: usize) -> Result<Duration, Error> {
+        self.send(chunk)?;
+        self.run_part(part, times)
+    }
+}
