@@ -4,24 +4,20 @@
 mod common;
 
 use common::{CASES, Golden, difference, only_step, plans};
-use polyscene::gpu::{OpenOptions, testing};
+use polyscene::gpu::{Gpu, OpenOptions, testing};
 use polyscene::ops::ModelState;
 use polyscene::plan::{Executor, GpuExecutor, GpuOptions, convert};
 
 const TOLERANCE: f64 = 2e-5;
 
-fn executor(
-    golden: &Golden,
-    checked: bool,
-) -> Option<(GpuExecutor, polyscene::graph::Graph, polyscene::graph::Schedule)> {
-    let gpu = testing::software_with(OpenOptions { checked, ..OpenOptions::default() })?;
+fn executor(golden: &Golden, gpu: Gpu) -> (GpuExecutor, polyscene::graph::Graph, polyscene::graph::Schedule) {
     let (graph, train, predict) = plans(golden);
     let schedule = train.schedule.clone();
     let state: ModelState<f32> = convert(&golden.state(&graph, "param"));
     // All ten steps in one submit.
     let options = GpuOptions { steps_per_submit: Some(10), ..GpuOptions::default() };
     let executor = GpuExecutor::new(gpu, train, predict, &state, options).unwrap();
-    Some((executor, graph, schedule))
+    (executor, graph, schedule)
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
@@ -30,11 +26,14 @@ fn wide(values: &[f32]) -> Vec<f64> {
 
 #[test]
 fn shaders_give_pytorchs_numbers() {
+    let open = |checked| testing::software_with(OpenOptions { checked, ..OpenOptions::default() });
+    let [Some(plain), Some(checked)] = [false, true].map(open) else { return };
     for name in CASES {
         let golden = Golden::open(name);
         let mut ends: Vec<ModelState<f32>> = Vec::new();
-        for checked in [false, true] {
-            let Some((mut executor, graph, schedule)) = executor(&golden, checked) else { return };
+        for gpu in [&plain, &checked] {
+            let checked = gpu.checked;
+            let (mut executor, graph, schedule) = executor(&golden, gpu.clone());
             let check = |what: &str, found: &[f64], expected: &[f64], tolerance: f64| {
                 let off = difference(found, expected);
                 assert!(off < tolerance, "{name}, checked {checked}: {what} differs by {off:e} of its largest value");

@@ -7,14 +7,17 @@ use std::sync::LazyLock;
 
 use common::data::{ADAM, Data, bits, fault, named, random_state, training};
 use common::graphs::{embedding, finish, small_graphs};
-use polyscene::gpu::{Gpu, OpenOptions, testing};
+use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
 use polyscene::graph::{Graph, Init};
 use polyscene::layers::{Field, Layer};
 use polyscene::models::{Inputs, MiDpg, Model};
 use polyscene::ops::{
-    Activation, AdamOptions, Blocks, Combine, Epilogue, Linear, ModelState, Piece, Repeat, RowMap, WeightedLinear,
+    Activation, AdamOptions, Affine, Blocks, Epilogue, ModelState, Part, Repeat, RowMap, WeightedLinear,
 };
-use polyscene::plan::{Chunk, CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, StepLosses, TrainingOptions};
+use polyscene::plan::{
+    Chunk, CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, StepLosses, TrainingOptions,
+    initial_state,
+};
 
 /// Part of 1 + the expected value that rounding may take: sums of some hundred values, summed in another order.
 const TOLERANCE: f64 = 1e-5;
@@ -26,10 +29,23 @@ fn software() -> Option<Gpu> {
     GPU.clone()
 }
 
-fn on_gpu(gpu: Gpu, graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>) -> GpuExecutor {
+/// Both families of kernels; whatever the device, they must give the same numbers.
+const CLASSES: [DeviceClass; 2] = [DeviceClass::Software, DeviceClass::Hardware];
+
+fn on_gpu_of(
+    class: DeviceClass,
+    gpu: Gpu,
+    graph: &Graph,
+    options: &TrainingOptions,
+    state: &ModelState<f32>,
+) -> GpuExecutor {
     let (train, predict) = (Plan::training(graph, options), Plan::inference(graph, options.capacity));
-    GpuExecutor::new(gpu, train, predict, state, GpuOptions { steps_per_submit: Some(10), ..GpuOptions::default() })
-        .unwrap()
+    let options = GpuOptions { steps_per_submit: Some(10), class: Some(class), ..GpuOptions::default() };
+    GpuExecutor::new(gpu, train, predict, state, options).unwrap()
+}
+
+fn on_gpu(gpu: Gpu, graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>) -> GpuExecutor {
+    on_gpu_of(DeviceClass::Software, gpu, graph, options, state)
 }
 
 fn on_cpu(graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>) -> CpuExecutor<f32> {
@@ -61,18 +77,28 @@ fn differences(
 
 #[test]
 fn shaders_agree_with_the_cpu_on_odd_batches() {
+    odd_batches(DeviceClass::Software);
+}
+
+#[test]
+fn kernels_for_gpus_agree_with_the_cpu_on_odd_batches() {
+    odd_batches(DeviceClass::Hardware);
+}
+
+fn odd_batches(class: DeviceClass) {
     let Some(gpu) = software() else { return };
-    // One plan; batches that fill it, and smaller ones.
-    const CAPACITY: usize = 67;
+    // One plan; batches that fill it, and smaller ones. Sums over a batch are in two parts on hardware.
+    const CAPACITY: usize = 131;
     let mut all = Vec::new();
     for small in small_graphs() {
         let graph = &small.graph;
         let options = TrainingOptions { dense: AdamOptions { l2: 0.01, ..ADAM }, ..training(CAPACITY) };
         let state = random_state::<f32>(graph, 5);
-        let data = Data::random(graph, 97, 3);
+        let data = Data::random(graph, 197, 3);
         let plan = Plan::training(graph, &options);
-        let (mut gpu, mut cpu) = (on_gpu(gpu.clone(), graph, &options, &state), on_cpu(graph, &options, &state));
-        for (step, size) in [(0, CAPACITY), (1, 13), (2, 3), (3, 1)] {
+        let mut gpu = on_gpu_of(class, gpu.clone(), graph, &options, &state);
+        let mut cpu = on_cpu(graph, &options, &state);
+        for (step, size) in [(0, CAPACITY), (1, 67), (2, 3), (3, 1)] {
             gpu.set_state(&state).unwrap();
             cpu.set_state(&state).unwrap();
             let chunk = data.chunk(&plan, step, &[size], 0.05, false);
@@ -88,7 +114,7 @@ fn shaders_agree_with_the_cpu_on_odd_batches() {
             }
             all.extend(faults.into_iter().map(|fault| format!("{}, {size} samples: {fault}", small.name)));
         }
-        // Two batches and a ragged third.
+        // A batch and a ragged second.
         let (found, expected) = (gpu.predict(&data.source()).unwrap(), cpu.predict(&data.source()).unwrap());
         all.extend(fault(&found, &expected, TOLERANCE).map(|fault| format!("{}: prediction{fault}", small.name)));
     }
@@ -98,13 +124,13 @@ fn shaders_agree_with_the_cpu_on_odd_batches() {
 #[test]
 fn dispatches_fold_where_one_dimension_is_too_short() {
     let Some(gpu) = software() else { return };
-    // More than 65535 workgroups of 128 invocations: one per value of `wide`.
-    let (batch, width) = (4099, 2053);
-    assert!(batch * width > 65_535 * 128);
+    // More than 65535 workgroups, of 8 tiles of 16 × 16 values each.
+    let (batch, width) = (16_411, 8200);
+    assert!(batch * width > 65_535 * 8 * 16 * 16);
     let mut graph = Graph::new();
     let x = embedding(&mut graph, "embedding", &[300], 5, false);
-    let pieces = [0, 1024, width - 5].map(|to| (x, Piece { input: 0, from: 0, to, width: 5, rows: RowMap::Same }));
-    let wide = Combine::sum(&mut graph, "wide", width, &pieces, Activation::Sigmoid);
+    let pieces = [0, 1024, width - 8].map(|to| Part::view(x, 0, to, 4, RowMap::Same));
+    let wide = Affine::sum(&mut graph, "wide", width, &pieces, Activation::Sigmoid);
     finish(&mut graph, wide);
     let options = training(batch);
     let state = random_state::<f32>(&graph, 5);
@@ -123,7 +149,8 @@ fn a_table_in_shards_gives_the_same_bits() {
     let mut graph = Graph::new();
     let x = embedding(&mut graph, "embedding", &[170_000, 3, 160_000, 20_000], 7, true);
     finish(&mut graph, x);
-    assert_eq!(graph.tables[0].len().div_ceil(limit / (4 * 7) * 7), 3);
+    // Rows are padded to eight values.
+    assert_eq!(graph.tables[0].rows().div_ceil(limit / (4 * 8)), 3);
     let state = random_state::<f32>(&graph, 5);
     let data = Data::random(&graph, 97, 3);
     // With the sweep every row moves, those at the shards' ends as well.
@@ -232,13 +259,20 @@ fn model() -> Graph {
 
 #[test]
 fn ten_steps_agree_and_repeat_to_the_bit_from_either_memory() {
+    CLASSES.into_iter().for_each(ten_steps);
+}
+
+fn ten_steps(class: DeviceClass) {
     let Some(gpu) = software() else { return };
+    let on_gpu = |gpu: Gpu, graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>| {
+        on_gpu_of(class, gpu, graph, options, state)
+    };
     let graph = model();
-    let options = TrainingOptions { sweep_embeddings: true, ..training(31) };
+    let options = TrainingOptions { sweep_embeddings: true, ..training(131) };
     let plan = Plan::training(&graph, &options);
     let state = random_state::<f32>(&graph, 5);
-    let data = Data::random(&graph, 200, 3);
-    let sizes = [31, 31, 31, 7, 31, 1, 31, 31, 30, 13];
+    let data = Data::random(&graph, 300, 3);
+    let sizes = [131, 131, 31, 7, 131, 1, 131, 131, 130, 13];
     let streamed = data.chunk(&plan, 0, &sizes, 0.01, false);
     let cpu = run(&mut on_cpu(&graph, &options, &state), &streamed);
     let first = run(&mut on_gpu(gpu.clone(), &graph, &options, &state), &streamed);
@@ -265,23 +299,58 @@ fn ten_steps_agree_and_repeat_to_the_bit_from_either_memory() {
     assert_eq!((bits(&executor.state().unwrap()), &losses), (bits(&first.0), &first.1), "single steps");
 }
 
-/// A weight without bias reads and writes bindings twice; a group's weight is summed over groups: both once more, at a
-/// size of several tiles.
+/// Tiles that reach beyond a matrix, batches that no tile divides, sums in several parts; with all activations in one
+/// buffer and in three, aligned and not.
 #[test]
-fn larger_layers_agree() {
+fn larger_layers_agree_in_several_arenas() {
+    let gpus = || Some([software()?, testing::software_with(small_bindings())?]);
+    let Some(gpus) = gpus() else { return };
+    for (width, hidden) in [(29, 53), (32, 64)] {
+        let mut graph = Graph::new();
+        let x = embedding(&mut graph, "embedding", &[19, 23, 7], width, false);
+        let h = Layer { bias: false, ..Layer::new(37, Activation::Relu) }.add(&mut graph, "first", x);
+        let both = Affine::concat(&mut graph, "both", &[h, x]);
+        let h = Layer::new(hidden, Activation::Relu).add(&mut graph, "second", both);
+        let slice = Affine::slice(&mut graph, "slice", h, 3, 21);
+        let h = Layer::new(hidden, Activation::Sigmoid).add(&mut graph, "third", slice);
+        finish(&mut graph, h);
+        // Three times as many values as one binding may hold.
+        let options = training(2003);
+        let plan = Plan::training(&graph, &options);
+        assert_eq!(plan.memory(&DispatchLimits::of(&gpus[1])).arenas.len(), 3);
+        let state = random_state::<f32>(&graph, 5);
+        let chunk = Data::random(&graph, 2003, 3).chunk(&plan, 0, &[1999], 0.05, false);
+        let expected = run(&mut on_cpu(&graph, &options, &state), &chunk);
+        for class in CLASSES {
+            let ends = gpus.clone().map(|gpu| run(&mut on_gpu_of(class, gpu, &graph, &options, &state), &chunk));
+            let faults = differences(&graph, &ends[0], &expected, 5e-5);
+            assert!(faults.is_empty(), "{class:?}: {}", faults.join("\n"));
+            assert!(bits(&ends[0].0) == bits(&ends[1].0), "{class:?}: one arena and several");
+        }
+    }
+}
+
+/// The least that the buffer of predictions allows.
+fn small_bindings() -> OpenOptions {
+    OpenOptions { max_binding_bytes: Some(4 << 20), ..OpenOptions::default() }
+}
+
+/// The paper's sizes, where all reads are of four values, and column groups of other sizes.
+#[test]
+fn weighted_layers_agree_at_the_papers_sizes() {
     let Some(gpu) = software() else { return };
-    let mut graph = Graph::new();
-    let x = embedding(&mut graph, "embedding", &[19, 23], 29, false);
-    let weight = graph.parameter("weight", 37, 29, Init::GlorotUniform);
-    let op = Linear { bias: false, groups: 2, epilogue: Epilogue::new(Activation::Relu) };
-    let h = graph.add_one("linear", op, &[x, weight]);
-    let h = Layer::new(53, Activation::Relu).add(&mut graph, "hidden", h);
-    finish(&mut graph, h);
-    let options = training(131);
-    let state = random_state::<f32>(&graph, 5);
-    let chunk = Data::random(&graph, 131, 3).chunk(&Plan::training(&graph, &options), 0, &[130], 0.05, false);
-    let found = run(&mut on_gpu(gpu, &graph, &options, &state), &chunk);
-    let expected = run(&mut on_cpu(&graph, &options, &state), &chunk);
-    let faults = differences(&graph, &found, &expected, 5e-5);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let inputs = common::variants::inputs(&[40, 2, 9, 300, 50, 7, 30, 11], 4, false);
+    let options = MiDpg { hidden: vec![64, 32], ..MiDpg::default() };
+    for (row_div, col_div) in [(4, 4), (1, 1), (8, 2), (2, 8)] {
+        let graph = MiDpg { row_div, col_div, ..options.clone() }.build(&inputs).unwrap();
+        let training = training(259);
+        let state = initial_state(&graph, 3);
+        let chunk = Data::random(&graph, 259, 3).chunk(&Plan::training(&graph, &training), 0, &[259, 250], 0.01, false);
+        let expected = run(&mut on_cpu(&graph, &training, &state), &chunk);
+        for class in CLASSES {
+            let found = run(&mut on_gpu_of(class, gpu.clone(), &graph, &training, &state), &chunk);
+            let faults = differences(&graph, &found, &expected, 5e-5);
+            assert!(faults.is_empty(), "{class:?}, {row_div}, {col_div}: {}", faults.join("\n"));
+        }
+    }
 }

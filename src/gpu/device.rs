@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapters::{AdapterKind, AdapterSummary};
-use super::{Error, Result};
+use super::{Error, PipelineCache, Result};
 
 /// Storage buffers that one dispatch may bind. Every adapter has this many, so a kernel that fits here fits everywhere.
 pub const STORAGE_BUFFERS: u32 = 8;
@@ -41,6 +41,7 @@ pub struct Gpu {
     /// Whether shaders keep wgpu's checks.
     pub checked: bool,
     limits: wgpu::Limits,
+    pipelines: Arc<PipelineCache>,
     complaints: Arc<Mutex<Complaints>>,
 }
 
@@ -83,7 +84,7 @@ impl Gpu {
             }
         });
         let checked = options.checked;
-        Ok(Self { device, queue, summary: Arc::new(summary), checked, limits, complaints })
+        Ok(Self { device, queue, summary: Arc::new(summary), checked, limits, pipelines: Arc::default(), complaints })
     }
 
     /// The adapter's name, for messages.
@@ -97,6 +98,11 @@ impl Gpu {
             AdapterKind::Software => DeviceClass::Software,
             _ => DeviceClass::Hardware,
         }
+    }
+
+    /// The pipelines built for this device: whatever runs on it again finds them.
+    pub fn pipelines(&self) -> &PipelineCache {
+        &self.pipelines
     }
 
     /// The limits the device was opened with.

@@ -10,7 +10,7 @@ use super::chunk::predict_in_chunks;
 use super::executor::mean_losses;
 use super::gpu_memory::GpuMemory;
 use super::{Chunk, DispatchLimits, Error, Executor, Feeder, Plan, Resource, Source, StepLosses};
-use crate::gpu::{DeviceClass, Gpu, Piece, Pipeline, PipelineCache, Readback, Upload, buffer};
+use crate::gpu::{DeviceClass, Gpu, Piece, Pipeline, Readback, Upload, buffer};
 use crate::graph::Graph;
 use crate::ops::{Clock, LOSS_LANES, ModelState, import_text};
 
@@ -90,7 +90,6 @@ impl Program {
         gpu: &Gpu,
         plan: Plan,
         limits: &DispatchLimits,
-        cache: &PipelineCache,
         memory: &GpuMemory,
         results: &wgpu::Buffer,
         wanted_steps: usize,
@@ -128,7 +127,7 @@ impl Program {
             .iter()
             .map(|dispatch| dispatch.source.expand(import_text))
             .collect::<Result<Vec<_>, crate::gpu::Error>>()?;
-        let built = cache.get_all(gpu, &shaders)?;
+        let built = gpu.pipelines().get_all(gpu, &shaders)?;
         let pipelines = dispatches
             .into_iter()
             .zip(built)
@@ -291,12 +290,11 @@ impl GpuExecutor {
             DeviceClass::Software => 4,
             DeviceClass::Hardware => 16,
         });
-        let cache = PipelineCache::new();
         let memory = GpuMemory::new(&gpu, &train.graph, &limits, train.gradient_copies(&limits))?;
         memory.write(&gpu, state)?;
         let results = buffer::storage(&gpu, "predictions", 4 * RESULT_ROWS as u64)?;
-        let train = Program::new(&gpu, train, &limits, &cache, &memory, &results, steps)?;
-        let predict = Program::new(&gpu, predict, &limits, &cache, &memory, &results, steps)?;
+        let train = Program::new(&gpu, train, &limits, &memory, &results, steps)?;
+        let predict = Program::new(&gpu, predict, &limits, &memory, &results, steps)?;
         let readback = Readback::new(&gpu, "losses", train.log.size(), UPLOADS)?;
         Ok(Self { gpu, options, memory, train, predict, results, readback, pending: VecDeque::new(), chunks: 0 })
     }
