@@ -36,7 +36,7 @@ fn check(report: &Value) {
 
     let kernels = &report["kernels"];
     let list = kernels["dispatches"].as_array().unwrap();
-    for operation in ["embed", "linear", "weighted_linear", "logit_loss", "dense_adam", "row_adam"] {
+    for operation in ["embed", "affine", "weighted_linear", "logit_loss", "dense_adam", "row_adam"] {
         assert!(list.iter().any(|kernel| kernel["operation"] == operation), "{operation}");
     }
     let mut sums = [0.0; 4];
