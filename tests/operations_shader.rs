@@ -124,21 +124,21 @@ fn odd_batches(class: DeviceClass) {
 #[test]
 fn dispatches_fold_where_one_dimension_is_too_short() {
     let Some(gpu) = software() else { return };
-    // More than 65535 workgroups, of 8 tiles of 16 × 16 values each.
-    let (batch, width) = (16_411, 8200);
-    assert!(batch * width > 65_535 * 8 * 16 * 16);
+    // More than 65535 workgroups of 128 invocations, one for four values of the table: as many as a binding holds.
+    let (rows, width) = (4_194_400, 8);
+    assert!(rows * width / 4 > 65_535 * 128);
     let mut graph = Graph::new();
-    let x = embedding(&mut graph, "embedding", &[300], 5, false);
-    let pieces = [0, 1024, width - 8].map(|to| Part::view(x, 0, to, 4, RowMap::Same));
-    let wide = Affine::sum(&mut graph, "wide", width, &pieces, Activation::Sigmoid);
-    finish(&mut graph, wide);
-    let options = training(batch);
+    let x = embedding(&mut graph, "embedding", &[rows], width, false);
+    finish(&mut graph, x);
+    let options =
+        TrainingOptions { sweep_embeddings: true, embeddings: AdamOptions { l2: 0.1, ..ADAM }, ..training(3) };
     let state = random_state::<f32>(&graph, 5);
-    let chunk = Data::random(&graph, batch, 3).chunk(&Plan::training(&graph, &options), 0, &[batch], 0.05, false);
-    let found = run(&mut on_gpu(gpu, &graph, &options, &state), &chunk);
-    let expected = run(&mut on_cpu(&graph, &options, &state), &chunk);
-    let faults = differences(&graph, &found, &expected, 1e-4);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let chunk = Data::random(&graph, 3, 3).chunk(&Plan::training(&graph, &options), 0, &[3], 0.05, false);
+    let (found, _) = run(&mut on_gpu(gpu, &graph, &options, &state), &chunk);
+    let (expected, _) = run(&mut on_cpu(&graph, &options, &state), &chunk);
+    // The list is long: not for printing.
+    assert_eq!(fault(&found.tables[0].weights, &expected.tables[0].weights, TOLERANCE), None);
+    assert!(expected.tables[0].weights.iter().zip(&state.tables[0].weights).all(|(after, before)| after != before));
 }
 
 #[test]
@@ -314,10 +314,10 @@ fn larger_layers_agree_in_several_arenas() {
         let slice = Affine::slice(&mut graph, "slice", h, 3, 21);
         let h = Layer::new(hidden, Activation::Sigmoid).add(&mut graph, "third", slice);
         finish(&mut graph, h);
-        // Three times as many values as one binding may hold.
+        // More values than one binding may hold.
         let options = training(2003);
         let plan = Plan::training(&graph, &options);
-        assert_eq!(plan.memory(&DispatchLimits::of(&gpus[1])).arenas.len(), 3);
+        assert!(plan.memory(&DispatchLimits::of(&gpus[1])).arenas.len() > 1);
         let state = random_state::<f32>(&graph, 5);
         let chunk = Data::random(&graph, 2003, 3).chunk(&plan, 0, &[1999], 0.05, false);
         let expected = run(&mut on_cpu(&graph, &options, &state), &chunk);

@@ -48,7 +48,7 @@ fn parts_can_be_repeated_alone() {
         let mut subject = Subject::new(&device, WORKLOAD).unwrap();
         subject.step_seconds(1).unwrap();
         let parts = subject.executor.parts();
-        for operation in ["embed", "linear", "linear_grad_weights", "dense_adam", "row_adam", "row_sweep"] {
+        for operation in ["embed", "affine", "weight_grads", "dense_adam", "row_adam", "row_sweep"] {
             let number = parts.iter().position(|part| part.operation == operation).unwrap();
             // More than one submit takes.
             assert!(subject.repeat(number, 300).unwrap() > subject.repeat(number, 1).unwrap(), "{operation}");

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use super::buffer::{self, not_mapped};
 use super::device::Gpu;
@@ -126,8 +127,12 @@ impl Readback {
     /// which case what is there stays for [`poll`](Self::poll).
     pub fn wait(&mut self, gpu: &Gpu) -> Result<Vec<Reading>> {
         gpu.wait()?;
-        if self.flying.iter().any(|flight| flight.state.load(Ordering::Acquire) == mapping::PENDING) {
-            return Err(Error::Unsubmitted { what: self.what.clone() });
+        // Another thread that waits for the same device may have taken our callbacks and not yet run them.
+        let mut patience = std::iter::repeat_n(Duration::from_millis(1), 1000);
+        while self.flying.iter().any(|flight| flight.state.load(Ordering::Acquire) == mapping::PENDING) {
+            let Some(pause) = patience.next() else { return Err(Error::Unsubmitted { what: self.what.clone() }) };
+            std::thread::sleep(pause);
+            gpu.poll()?;
         }
         self.collect(gpu)
     }
