@@ -11,9 +11,7 @@ use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
 use polyscene::graph::{Graph, Init};
 use polyscene::layers::{Field, Layer};
 use polyscene::models::{Inputs, MiDpg, Model};
-use polyscene::ops::{
-    Activation, AdamOptions, Affine, Blocks, Epilogue, ModelState, Part, Repeat, RowMap, WeightedLinear,
-};
+use polyscene::ops::{Activation, AdamOptions, Affine, Blocks, Epilogue, ModelState, Repeat, WeightedLinear};
 use polyscene::plan::{
     Chunk, CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, StepLosses, TrainingOptions,
     initial_state,
