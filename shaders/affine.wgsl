@@ -28,16 +28,24 @@ fn x_rows(term: Term, tile: Tile) -> array<u32, ROWS> {
     return at;
 }
 
+// Rows of a tile that read the same weights.
+struct Run {
+    first: u32,
+    end: u32,
+    // Where they begin.
+    weight: u32,
+}
+
 // Four outputs at four neighbouring inputs are four reads: one for each output where W's rows are outputs, one for each
 // input where its columns are.
-fn product(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f32>, SUMS>>) {
+fn product(item: Item, term: Term, run: Run, tile: Tile, sums: ptr<function, array<vec4<f32>, SUMS>>) {
     let x = x_rows(term, tile);
     var w: array<u32, COLS>;
     for (var q = 0u; q < QUADS; q += 1u) {
         let col = clamped(tile.col / 4u + q, (item.width + 3u) / 4u) * 4u;
         for (var i = 0u; i < 4u; i += 1u) {
             let plain = clamped(col + i, item.width) * term.stride_w;
-            w[4u * q + i] = term.weight + select(plain, i * term.stride_w + col, term.transposed);
+            w[4u * q + i] = run.weight + select(plain, i * term.stride_w + col, term.transposed);
         }
     }
     let step = select(1u, term.stride_w, term.transposed);
@@ -55,7 +63,10 @@ fn product(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f3
             }
         }
         for (var r = 0u; r < ROWS; r += 1u) {
-            let v = select(vec4<f32>(), load_any4(x[r] + k, ALIGNED), inside);
+            var v = select(vec4<f32>(), load_any4(x[r] + k, ALIGNED), inside);
+            if (ROUTED) {
+                v = select(vec4<f32>(), v, r >= run.first && r < run.end);
+            }
             for (var q = 0u; q < QUADS; q += 1u) {
                 (*sums)[r * QUADS + q] += weights[q] * v;
             }
@@ -63,10 +74,28 @@ fn product(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f3
     }
 }
 
+// The product of a tile's rows with the weights of their scenarios, one run of a scenario after the other.
+fn products(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f32>, SUMS>>) {
+    if (!ROUTED || term.route == 0u) {
+        product(item, term, Run(0u, ROWS, term.weight), tile, sums);
+        return;
+    }
+    let count = min(ROWS, clock.rows - tile.row);
+    for (var first = 0u; first < count; ) {
+        let own = scenario(tile.row + first);
+        var end = first + 1u;
+        while (end < count && scenario(tile.row + min(end, count - 1u)) == own) {
+            end += 1u;
+        }
+        product(item, term, Run(first, end, term.weight + own * term.route), tile, sums);
+        first = end;
+    }
+}
+
 fn compute(item: Item, tile: Tile) {
     var sums: array<vec4<f32>, SUMS>;
     for (var i = 0u; i < item.term_count; i += 1u) {
-        product(item, read_term(item, i), tile, &sums);
+        products(item, read_term(item, i), tile, &sums);
     }
     // A loop that is not unrolled may not index registers: it takes the first row, and moves the others up.
     for (var row = tile.row; row < min(tile.row + ROWS, clock.rows); row += 1u) {

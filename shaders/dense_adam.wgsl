@@ -4,8 +4,9 @@
 #import clock
 #import grid
 const PARTS: u32 = 1u;
-// Groups of four in one copy.
+// Groups of four that are trained, the first ones, and in one copy.
 const LENGTH: u32 = 1u;
+const COPY: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read_write> gradients: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> weights: array<vec4<f32>>;
@@ -21,7 +22,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var gradient = gradients[at];
     if (PARTS > 1u) {
         for (var part = 1u; part < PARTS; part += 1u) {
-            gradient += gradients[part * LENGTH + at];
+            gradient += gradients[part * COPY + at];
         }
         gradients[at] = gradient;
     }

@@ -19,6 +19,9 @@ fn add_products(pair: Pair, item: Item, row: u32, col: u32, sums: ptr<function, 
     let across = select(pair.x, pair.dz, alone);
     let stride = select(pair.x_stride, pair.dz_stride, alone);
     for (var sample = item.start; sample < item.end; sample += 1u) {
+        if (pair.scenario > 0u && schedule[clock.base + SCENARIOS + sample] + 1u != pair.scenario) {
+            continue;
+        }
         var x: array<vec4<f32>, QUADS>;
         for (var q = 0u; q < QUADS; q += 1u) {
             x[q] = load_any4(across + sample * stride + quad(col, q, item.cols), ALIGNED);

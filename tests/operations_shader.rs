@@ -251,7 +251,7 @@ fn model() -> Graph {
     };
     let fields =
         [("scenario", 4, None), ("price", 2, Some(0)), ("user", 50, None), ("age", 2, Some(1)), ("item", 31, None)];
-    let inputs = Inputs { fields: fields.into_iter().enumerate().map(field).collect(), aware: 2 };
+    let inputs = Inputs { fields: fields.into_iter().enumerate().map(field).collect(), aware: 2, scenarios: 3 };
     let options =
         MiDpg { width: 4, hidden: vec![12, 8], dropout: 0.2, d_k: 2, auxiliary_hidden: 7, ..MiDpg::default() };
     options.build(&inputs).unwrap()

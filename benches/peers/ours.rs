@@ -98,7 +98,7 @@ impl Visitor for Build {
         let Self(task) = self;
         let rows = task.rows_per_field();
         let field = |source| Field { name: format!("f{source}"), source, rows, value: None };
-        let inputs = Inputs { fields: (0..task.fields).map(field).collect(), aware: task.aware };
+        let inputs = Inputs { fields: (0..task.fields).map(field).collect(), aware: task.aware, scenarios: 4 };
         // The defaults are the papers' sizes, which is what the task holds.
         let graph = M::default().build(&inputs)?;
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
@@ -136,7 +136,7 @@ fn read(task: &Task) -> anyhow::Result<(Vec<u32>, Vec<f32>)> {
 }
 
 fn source<'a>(task: &Task, ids: &'a [u32], labels: &'a [f32]) -> Source<'a> {
-    Source { rows: task.samples, ids, fields: task.fields, values: &[], value_count: 0, labels }
+    Source { rows: task.samples, ids, fields: task.fields, values: &[], value_count: 0, labels, scenarios: &[] }
 }
 
 impl Subject {

@@ -10,6 +10,9 @@
 
 // Whether all products and views begin at multiples of four values.
 const ALIGNED: bool = true;
+// Whether samples read weights of their scenario, and where a slot lists the scenarios.
+const ROUTED: bool = false;
+const SCENARIOS: u32 = 0u;
 const NONE: u32 = 0xffffffffu;
 const HEAD: u32 = 5u;
 
@@ -23,8 +26,9 @@ struct Item {
     begin: u32,
     // Columns of the output.
     across: u32,
-    // Place of the bias, or NONE.
+    // Place of the bias, or NONE, and from one scenario's to the next.
     bias: u32,
+    bias_route: u32,
     activation: u32,
     dropout: f32,
     salt: u32,
@@ -48,7 +52,7 @@ fn read_item(at: u32) -> Item {
     let terms = at + HEAD;
     let adds = terms + 2u * d.y;
     return Item(
-        adds + d.z, a.x, a.y, a.z, a.w, b.x, d.x, b.y, bitcast<f32>(b.z), b.w, c.x, bitcast<f32>(c.y), c.z, c.w, terms,
+        adds + d.z, a.x, a.y, a.z, a.w, b.x, d.x, d.w, b.y, bitcast<f32>(b.z), b.w, c.x, bitcast<f32>(c.y), c.z, c.w, terms,
         d.y, adds, d.z);
 }
 
@@ -57,16 +61,23 @@ struct Term {
     x: u32,
     stride: u32,
     inner: u32,
-    // Place of the first weight, from row to row, and whether its columns are outputs and not its rows.
+    // Place of the first weight, from row to row, from one scenario's weights to the next, and whether its columns are
+    // outputs and not its rows.
     weight: u32,
     stride_w: u32,
+    route: u32,
     transposed: bool,
 }
 
 fn read_term(item: Item, number: u32) -> Term {
     let a = table[item.terms + 2u * number];
     let b = table[item.terms + 2u * number + 1u];
-    return Term(a.x, a.y, a.z, b.x, b.y, a.w == 1u);
+    return Term(a.x, a.y, a.z, b.x, b.y, b.z, a.w == 1u);
+}
+
+// The scenario of a sample.
+fn scenario(row: u32) -> u32 {
+    return schedule[clock.base + SCENARIOS + row];
 }
 
 // Four parameters from any place on, if not all is aligned.
@@ -88,7 +99,11 @@ fn parameter(at: u32) -> f32 {
 fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
     var sum = products;
     if (item.bias != NONE) {
-        sum += parameters4(item.bias + col);
+        var bias = item.bias + col;
+        if (ROUTED) {
+            bias += scenario(row) * item.bias_route;
+        }
+        sum += parameters4(bias);
     }
     for (var i = 0u; i < item.add_count; i += 1u) {
         // Address, from row to row, and where the rows read are listed in a slot, plus 1; 0 where they are the same.

@@ -6,10 +6,13 @@
 #import memory
 
 @group(0) @binding(4) var<storage, read_write> gradients: array<f32>;
+@group(0) @binding(5) var<storage, read> schedule: array<u32>;
 
 // Whether all views begin at multiples of four values.
 const ALIGNED: bool = true;
 const NONE: u32 = 0xffffffffu;
+// Where a slot lists the samples' scenarios.
+const SCENARIOS: u32 = 0u;
 
 struct Item {
     rows: u32,
@@ -42,9 +45,11 @@ struct Pair {
     dz_stride: u32,
     x: u32,
     x_stride: u32,
+    // The scenario whose samples are summed, plus 1; 0 for all samples.
+    scenario: u32,
 }
 
 fn read_pair(item: Item, number: u32) -> Pair {
-    let a = table[item.pairs + number];
-    return Pair(a.x, a.y, a.z, a.w);
+    let a = table[item.pairs + 2u * number];
+    return Pair(a.x, a.y, a.z, a.w, table[item.pairs + 2u * number + 1u].x);
 }

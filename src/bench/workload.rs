@@ -17,6 +17,8 @@ use crate::train::Error;
 pub const FIELDS: usize = 16;
 /// Those of them that tell scenarios apart.
 pub const AWARE: usize = 4;
+/// Scenarios, of which the first is the most frequent.
+pub const SCENARIOS: usize = 4;
 /// Different chunks of steps, so that not all find the same rows in the caches.
 pub const CHUNKS: usize = 8;
 /// Samples of all chunks together, at most: what a run of the benchmark holds in memory.
@@ -45,7 +47,7 @@ impl Visitor for Build {
     fn visit<M: Model>(self) -> Self::Output {
         let rows = (self.rows / FIELDS).max(1);
         let field = |source| Field { name: format!("f{source}"), source, rows, value: None };
-        M::default().build(&Inputs { fields: (0..FIELDS).map(field).collect(), aware: AWARE })
+        M::default().build(&Inputs { fields: (0..FIELDS).map(field).collect(), aware: AWARE, scenarios: SCENARIOS })
     }
 }
 
@@ -99,9 +101,18 @@ impl Subject {
             .map(|_| {
                 let ids: Vec<u32> = (0..count * FIELDS).map(|_| zipf(&mut random, rows_of_field)).collect();
                 let labels: Vec<f32> = (0..count).map(|_| f32::from(u8::from(random.random_bool(0.1)))).collect();
-                let source =
-                    Source { rows: count, ids: &ids, fields: FIELDS, values: &[], value_count: 0, labels: &labels };
-                let order: Vec<u32> = (0..count as u32).collect();
+                let scenarios: Vec<u32> = (0..count).map(|_| zipf(&mut random, SCENARIOS)).collect();
+                let source = Source {
+                    rows: count,
+                    ids: &ids,
+                    fields: FIELDS,
+                    values: &[],
+                    value_count: 0,
+                    labels: &labels,
+                    scenarios: &scenarios,
+                };
+                let mut order: Vec<u32> = (0..count as u32).collect();
+                order.chunks_mut(batch_size).for_each(|rows| source.group_by_scenario(rows));
                 let steps: Vec<Step<'_>> =
                     order.chunks(batch_size).map(|rows| Step { rows, shuffle: &shuffle, clock }).collect();
                 let mut chunk = Chunk::default();

@@ -121,7 +121,7 @@ pub(super) fn reopen(run: &Path, sets: &[String], device: &DeviceChoice) -> Resu
     let encoder = load_vocabularies(&folder)?;
     let model = build(&mut config, &encoder)?;
     let state = load_model(&folder.model(), &model.graph, config.model_name())?;
-    let executor = open_executor(device, &model.graph, &config.train, state)?;
+    let executor = open_executor(device, &model, &config.train, state)?;
     Ok(Trained { config, encoder, executor })
 }
 

@@ -79,7 +79,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     } else {
         (initial_state(&model.graph, config.train.seed), Position::default())
     };
-    let mut executor = open_executor(&args.device.device, &model.graph, &config.train, state)?;
+    let mut executor = open_executor(&args.device.device, model, &config.train, state)?;
     let folder = make_folder(args, config, folder)?;
     write_text(&folder.config(), &config.to_toml().map_err(Error::from)?)?;
     if !resumed {
@@ -131,7 +131,7 @@ fn finish(
         epochs: position.epoch,
         best_epoch: position.best_epoch,
         steps: position.total_steps,
-        parameters: model.graph.parameters.iter().map(|parameter| parameter.rows * parameter.cols).sum(),
+        parameters: model.graph.trained_values(),
         embedding_rows: model.graph.tables.iter().map(|table| table.rows()).sum(),
         test_rows_per_second: data.test.len() as f64 / seconds,
         test,
@@ -256,7 +256,7 @@ fn save_vocabularies(folder: &RunFolder, encoder: &Encoder) -> Result<(), Error>
 
 fn announce(prepared: &Prepared, folder: &RunFolder, executor: &dyn Executor) {
     let Prepared { config, data, model } = prepared;
-    let parameters: usize = model.graph.parameters.iter().map(|parameter| parameter.rows * parameter.cols).sum();
+    let parameters = model.graph.trained_values();
     let embeddings: usize = model.graph.tables.iter().map(|table| table.len()).sum();
     note!("device   {}", executor.device());
     note!("model    {}: {parameters} dense parameters, {embeddings} in embeddings", config.model_name());

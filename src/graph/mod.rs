@@ -126,6 +126,8 @@ pub struct Graph {
     pub loss_columns: usize,
     /// The model's logit, one column.
     pub logits: Option<TensorId>,
+    /// How many scenarios there are, for models with parts of their own for each; 0 where all scenarios share every part.
+    pub scenarios: usize,
     scope: Vec<String>,
 }
 
@@ -170,8 +172,32 @@ impl Graph {
             shape: Shape::fixed(rows, cols),
             parameter: Some(self.parameters.len()),
         });
-        self.parameters.push(Parameter { name, rows, cols, init, tensor });
+        self.parameters.push(Parameter { name, rows, cols, init, tensor, derived: false });
         tensor
+    }
+
+    /// Adds an operation that makes a matrix of `rows` × `cols` of parameters, at the beginning of every step; it can be
+    /// used wherever a parameter can.
+    pub fn derived(
+        &mut self,
+        name: &str,
+        [rows, cols]: [usize; 2],
+        op: impl Into<Op>,
+        inputs: &[TensorId],
+    ) -> TensorId {
+        let output = self.parameter(name, rows, cols, Init::Zeros);
+        self.parameters.last_mut().expect("just added").derived = true;
+        let (op, name) = (op.into(), self.full_name(name));
+        let shapes: Vec<Shape> = inputs.iter().map(|&t| self.shape(t)).collect();
+        assert_eq!(op.outputs(&shapes), [Shape::fixed(rows, cols)], "{name}: shape");
+        self.nodes.push(Node { op, name, inputs: inputs.to_vec(), outputs: vec![output] });
+        output
+    }
+
+    /// Values of all dense parameters that are trained.
+    pub fn trained_values(&self) -> usize {
+        let trained = self.parameters.iter().filter(|parameter| !parameter.derived);
+        trained.map(|parameter| parameter.rows * parameter.cols).sum()
     }
 
     /// A new embedding table; returns its index in [`Graph::tables`].

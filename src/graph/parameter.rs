@@ -9,8 +9,17 @@ pub enum Init {
     Zeros,
     /// Uniform in ±√(6 / (rows + cols)) (Glorot and Bengio 2010).
     GlorotUniform,
+    /// The same for a stack of matrices, each with so many inputs and outputs.
+    GlorotUniformOf {
+        /// Columns of one.
+        inputs: usize,
+        /// Rows of one.
+        outputs: usize,
+    },
     /// Normal with mean 0 and this standard deviation.
     Normal(f64),
+    /// Normal with this mean and standard deviation.
+    NormalAround(f64, f64),
 }
 
 /// A dense parameter, stored row-major as rows × cols.
@@ -26,6 +35,8 @@ pub struct Parameter {
     pub init: Init,
     /// The tensor that stands for it.
     pub tensor: TensorId,
+    /// Whether every step makes it anew of other parameters: it is neither trained nor saved.
+    pub derived: bool,
 }
 
 /// One field's slice of an embedding table.

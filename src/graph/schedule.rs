@@ -1,4 +1,5 @@
-//! Where a step's integers lie: which data rows it trains on, the shuffle, and the sorted embedding keys.
+//! Where a step's integers lie: which data rows it trains on, their scenarios, the shuffle, and the sorted embedding
+//! keys.
 //!
 //! The host writes one slot of 32-bit words per step; shaders and CPU code read it at the same offsets.
 
@@ -33,6 +34,8 @@ pub struct Schedule {
     pub shuffle: usize,
     /// `capacity` words: the inverse of π.
     pub unshuffle: usize,
+    /// `capacity` words: for each sample its scenario, where the graph has parts for each scenario.
+    pub scenarios: Option<usize>,
     /// The keys of every embedding table; empty where nothing is trained.
     pub keys: Vec<KeyLayout>,
     /// Words from one slot to the next.
@@ -42,7 +45,8 @@ pub struct Schedule {
 impl Schedule {
     /// The layout for training steps of `graph` with up to `capacity` samples.
     pub fn training(graph: &Graph, capacity: usize) -> Self {
-        let mut next = 3 * capacity;
+        let scenarios = (graph.scenarios > 0).then_some(3 * capacity);
+        let mut next = 3 * capacity + scenarios.map_or(0, |_| capacity);
         let mut take = |words: usize| {
             let at = next;
             next += words;
@@ -62,12 +66,14 @@ impl Schedule {
                 }
             })
             .collect();
-        Self { capacity, order: 0, shuffle: capacity, unshuffle: 2 * capacity, keys, stride: next }
+        Self { capacity, order: 0, shuffle: capacity, unshuffle: 2 * capacity, scenarios, keys, stride: next }
     }
 
     /// The layout for steps that only predict.
-    pub fn inference(capacity: usize) -> Self {
-        Self { capacity, order: 0, shuffle: 0, unshuffle: 0, keys: Vec::new(), stride: capacity }
+    pub fn inference(graph: &Graph, capacity: usize) -> Self {
+        let scenarios = (graph.scenarios > 0).then_some(capacity);
+        let stride = capacity + scenarios.map_or(0, |_| capacity);
+        Self { capacity, order: 0, shuffle: 0, unshuffle: 0, scenarios, keys: Vec::new(), stride }
     }
 
     /// A writable view of one slot's words.
@@ -86,6 +92,14 @@ impl SlotMut<'_> {
     /// The data rows of the step's samples.
     pub fn order(&mut self) -> &mut [u32] {
         &mut self.words[self.schedule.order..][..self.schedule.capacity]
+    }
+
+    /// The scenarios of the step's samples; empty where the graph does not ask for them.
+    pub fn scenarios(&mut self) -> &mut [u32] {
+        match self.schedule.scenarios {
+            Some(first) => &mut self.words[first..][..self.schedule.capacity],
+            None => &mut [],
+        }
     }
 
     /// Sets the shuffle and its inverse.
@@ -128,7 +142,15 @@ mod tests {
     #[test]
     fn keys_group_the_lookups_of_a_row_in_order_of_position() {
         let layout = KeyLayout { count: 6, unique: 7, starts: 11, positions: 16, lookups: 4 };
-        let schedule = Schedule { capacity: 2, order: 0, shuffle: 2, unshuffle: 4, keys: vec![layout], stride: 20 };
+        let schedule = Schedule {
+            capacity: 2,
+            order: 0,
+            shuffle: 2,
+            unshuffle: 4,
+            scenarios: None,
+            keys: vec![layout],
+            stride: 20,
+        };
         let mut words = vec![0; schedule.stride];
         let mut slot = schedule.slot(&mut words);
         slot.set_keys(0, &[9, 3, 9, 5], &mut Vec::new());

@@ -1,7 +1,7 @@
 //! Terms of the training loss.
 
 use crate::graph::{Graph, LossTerm, TensorId};
-use crate::ops::{LogitLoss, LossColumn, LossTarget};
+use crate::ops::{LogitLoss, LossColumn, LossTarget, Orthogonal, Orthogonality};
 
 /// Binary cross entropy of the logit [B, 1] with the label, as term `name` (equation 8 of MI-DPG, both halves).
 pub fn cross_entropy(graph: &mut Graph, name: &str, logits: TensorId) {
@@ -9,4 +9,12 @@ pub fn cross_entropy(graph: &mut Graph, name: &str, logits: TensorId) {
     let columns = vec![LossColumn { target: LossTarget::Label, weight: 1.0 }];
     graph.add(name, LogitLoss { columns, first_column }, &[logits]);
     graph.losses.push(LossTerm { name: name.to_owned(), coefficient: 1.0, columns: vec![(first_column, 1.0)] });
+}
+
+/// The cosines of every two of the `vectors` in r [B, vectors·W], as term `name` with coefficient `lambda` (equation 9 of
+/// OptMSM).
+pub fn orthogonality(graph: &mut Graph, name: &str, r: TensorId, vectors: usize, form: Orthogonal, lambda: f64) {
+    let first_column = graph.reserve_loss_columns(1);
+    graph.add(name, Orthogonality { vectors, form, weight: lambda, first_column }, &[r]);
+    graph.losses.push(LossTerm { name: name.to_owned(), coefficient: lambda, columns: vec![(first_column, 1.0)] });
 }

@@ -15,6 +15,8 @@ pub struct Inputs {
     pub fields: Vec<Field>,
     /// How many of them, the first, are scenario-aware.
     pub aware: usize,
+    /// How many scenarios there are.
+    pub scenarios: usize,
 }
 
 impl Inputs {

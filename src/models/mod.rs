@@ -5,10 +5,12 @@
 mod dnn;
 mod inputs;
 mod mi_dpg;
+mod optmsm;
 
 pub use dnn::Dnn;
 pub use inputs::Inputs;
 pub use mi_dpg::{MiDpg, MirNegatives, MirReduce};
+pub use optmsm::{OptMsm, Transfer};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +36,15 @@ pub trait Model: Default + Serialize + DeserializeOwned + 'static {
     /// # Errors
     /// When the options do not fit each other or the inputs.
     fn build(&self, inputs: &Inputs) -> Result<Graph, Error>;
+
+    /// The same model where nothing but its logits is wanted: the same parameters in the same order, perhaps with less
+    /// to compute.
+    ///
+    /// # Errors
+    /// As for [`Model::build`].
+    fn build_prediction(&self, inputs: &Inputs) -> Result<Graph, Error> {
+        self.build(inputs)
+    }
 
     /// How the permutation π is drawn, for models that pair samples with others of their batch.
     fn negatives(&self) -> Option<MirNegatives> {
@@ -64,7 +75,7 @@ macro_rules! models {
     };
 }
 
-models![Dnn, MiDpg];
+models![Dnn, MiDpg, OptMsm];
 
 /// Fails unless `condition` holds.
 fn require(condition: bool, message: impl FnOnce() -> String) -> Result<(), Error> {

@@ -5,7 +5,7 @@ mod build;
 mod cpu;
 mod gradient;
 
-pub use build::{Draft, Part, Source};
+pub use build::{BiasPart, Draft, Part, Source};
 
 use super::{Block, Cost, Epilogue, Gate, Kernel, Op, Operation, RowMap, Target, View};
 use crate::cpu::Real;
@@ -29,6 +29,20 @@ pub struct Term {
     pub col: usize,
     /// Which way W is read.
     pub transposed: bool,
+    /// Rows of W from one scenario's part to the next: sample b reads the part of its own scenario, that many rows
+    /// further down for each scenario before it. 0 where all scenarios share the part.
+    pub route: usize,
+}
+
+/// A row that is added to every sample: columns `from..` of a parameter [1, ·].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bias {
+    /// Which of the node's inputs.
+    pub input: usize,
+    /// First column.
+    pub from: usize,
+    /// Columns from one scenario's part to the next; 0 where all scenarios share the part.
+    pub route: usize,
 }
 
 impl Term {
@@ -53,8 +67,8 @@ pub struct Item {
     pub terms: Vec<Term>,
     /// Views of `width` columns that are added.
     pub adds: Vec<View>,
-    /// A row [1, ·] that is added to every sample, from a column of it on.
-    pub bias: Option<View>,
+    /// A row that is added to every sample.
+    pub bias: Option<Bias>,
     /// Applied to the sum.
     pub epilogue: Epilogue,
     /// Multiplies the result: the derivative of the activation that stored the view.
@@ -77,8 +91,10 @@ impl Item {
             change(&mut term.x.input);
             change(&mut term.weight);
         }
-        let views = self.adds.iter_mut().chain(&mut self.bias).chain(self.gate.iter_mut().map(|(view, _)| view));
-        for view in views {
+        if let Some(bias) = &mut self.bias {
+            change(&mut bias.input);
+        }
+        for view in self.adds.iter_mut().chain(self.gate.iter_mut().map(|(view, _)| view)) {
             change(&mut view.input);
         }
     }
@@ -95,6 +111,13 @@ impl Affine {
     pub fn width(&self, output: usize) -> usize {
         let items = self.items.iter().filter(|item| item.output == output);
         items.map(|item| item.to + item.width).max().unwrap_or(0)
+    }
+
+    /// Whether samples read parts of weights for their scenario.
+    pub fn is_routed(&self) -> bool {
+        let routed =
+            |item: &Item| item.bias.is_some_and(|bias| bias.route > 0) || item.terms.iter().any(|t| t.route > 0);
+        self.items.iter().any(routed)
     }
 
     fn outputs_count(&self) -> usize {

@@ -2,7 +2,7 @@
 //! what that is.
 
 use super::table::{Groups, NONE, TILES_PER_GROUP};
-use super::{Affine, Arg, Gate, GradItem, Item, Kernel, Location, RowMap, Target, Term, View, WeightGrads};
+use super::{Affine, Arg, Gate, GradItem, GradPair, Item, Kernel, Location, RowMap, Target, Term, View, WeightGrads};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node};
 
@@ -48,15 +48,16 @@ impl Addresses<'_> {
         let [x, stride] = self.view(term.x);
         let w = self.input(term.weight);
         let weight = self.note(w.at(term.row, term.col));
-        [[x, stride, term.inner as u32, u32::from(term.transposed)], [weight, w.stride, 0, 0]]
+        let route = w.stride * term.route as u32;
+        [[x, stride, term.inner as u32, u32::from(term.transposed)], [weight, w.stride, route, 0]]
     }
 
     /// The description of an item, but for its first quad.
     fn item(&mut self, item: &Item, across: usize) -> Vec<[u32; 4]> {
         let y = self.output(item.output);
-        let bias = item.bias.map_or(NONE, |bias| {
-            let [bias, _] = self.view(bias);
-            bias
+        let [bias, bias_route] = item.bias.map_or([NONE, 0], |bias| {
+            let place = self.input(bias.input);
+            [self.note(place.at(0, bias.from)), self.note(bias.route as u32)]
         });
         let (gate, scale, [gate_at, gate_stride]) = match item.gate {
             None => (0, 0, [0, 0]),
@@ -68,7 +69,7 @@ impl Addresses<'_> {
             [self.note(y.at(0, item.to)), y.stride, item.width as u32, item.to as u32],
             [across as u32, epilogue.activation.code() as u32, bits(epilogue.dropout), epilogue.salt],
             [gate, scale, gate_at, gate_stride],
-            [bias, item.terms.len() as u32, item.adds.len() as u32, 0],
+            [bias, item.terms.len() as u32, item.adds.len() as u32, bias_route],
         ];
         quads.extend(item.terms.iter().flat_map(|term| self.term(term)));
         quads.extend(item.adds.iter().map(|&add| {
@@ -111,7 +112,11 @@ pub(super) fn kernels(op: &Affine, node: &Node, graph: &Graph, target: &Target) 
             groups.item(head, addresses.item(item, graph.width(node.outputs[item.output])));
         }
     }
-    let kernel = target.kernel("affine", groups.count() * TILES_PER_GROUP).with("ALIGNED", addresses.aligned);
+    let kernel = target
+        .kernel("affine", groups.count() * TILES_PER_GROUP)
+        .with("ALIGNED", addresses.aligned)
+        .with("ROUTED", op.is_routed())
+        .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0));
     let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32).bind([Arg::Descriptors, Arg::Parameters, Arg::Schedule]);
     vec![groups.into_table(kernel)]
 }
@@ -138,15 +143,19 @@ pub(super) fn weight_grads(op: &WeightGrads, node: &Node, _: &Graph, target: &Ta
             [item.rows as u32, item.cols as u32, gradient.at(item.row, item.col), gradient.stride],
             [parts as u32, target.capacity.div_ceil(parts) as u32, target.parameters as u32, item.pairs.len() as u32],
         ];
-        quads.extend(item.pairs.iter().map(|&(dz, x)| {
+        quads.extend(item.pairs.iter().flat_map(|&GradPair { dz, x, scenario }| {
             assert!(dz.rows == RowMap::Same && x.is_none_or(|x| x.rows == RowMap::Same), "sums are of the same sample");
             let [dz, dz_stride] = addresses.view(dz);
             let [x, x_stride] = x.map_or([NONE, 0], |x| addresses.view(x));
-            [dz, dz_stride, x, x_stride]
+            [[dz, dz_stride, x, x_stride], [scenario.map_or(0, |scenario| scenario as u32 + 1), 0, 0, 0]]
         }));
         groups.item([0, 0], quads);
     }
-    let kernel = target.kernel("weight_grads", groups.count() * TILES_PER_GROUP).with("ALIGNED", addresses.aligned);
-    let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32).bind([Arg::Descriptors, Arg::Gradients]);
+    let kernel = target
+        .kernel("weight_grads", groups.count() * TILES_PER_GROUP)
+        .with("ALIGNED", addresses.aligned)
+        .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0));
+    let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32);
+    let kernel = kernel.bind([Arg::Descriptors, Arg::Gradients, Arg::Schedule]);
     vec![groups.into_table(kernel)]
 }

@@ -88,6 +88,15 @@ impl StepView<'_> {
     pub fn order(&self) -> &[u32] {
         &self.words[self.schedule.order..][..self.rows()]
     }
+
+    /// For each sample its scenario.
+    ///
+    /// # Panics
+    /// When the graph has no parts for each scenario.
+    pub fn scenarios(&self) -> &[u32] {
+        let first = self.schedule.scenarios.expect("a graph with scenarios has them in its slots");
+        &self.words[first..][..self.rows()]
+    }
 }
 
 /// A node's tensor on the CPU.
@@ -128,6 +137,11 @@ impl<'a, T: Real> Block<'a, T> {
     /// How many samples the block has.
     pub fn count(&self) -> usize {
         LANES.min(self.step.rows() - self.first())
+    }
+
+    /// How many inputs the node has.
+    pub fn input_count(&self) -> usize {
+        self.inputs.len()
     }
 
     /// Shape of an input.
@@ -205,11 +219,65 @@ impl<'a, T: Real> Block<'a, T> {
         }
     }
 
+    /// The scenarios of this block's samples.
+    ///
+    /// # Panics
+    /// When the graph has no parts for each scenario.
+    #[inline(always)]
+    pub fn scenarios(&self) -> &'a [u32] {
+        let first = self.step.schedule.scenarios.expect("a graph with scenarios has them in its slots");
+        &self.step.words[first + self.first()..][..self.count()]
+    }
+
+    /// The same as sets of lanes, one for each scenario among them.
+    #[inline(always)]
+    pub fn scenario_lanes(&self) -> ScenarioLanes<'a> {
+        ScenarioLanes { lanes: self.scenarios(), done: 0 }
+    }
+
     /// The label of the sample in lane `lane`.
     pub fn label(&self, lane: usize) -> T {
         let row = self.step.order()[self.first() + lane] as usize;
         T::of(f64::from(self.step.source.labels[row]))
     }
+}
+
+/// The scenarios among a block's samples.
+#[derive(Clone, Copy)]
+pub struct ScenarioLanes<'a> {
+    lanes: &'a [u32],
+    /// Bit l: lane l was in a scenario already given.
+    done: u32,
+}
+
+impl ScenarioLanes<'_> {
+    /// The next scenario and the lanes of its samples: bit l stands for lane l.
+    #[inline(always)]
+    pub fn next_lanes(&mut self) -> Option<(usize, u32)> {
+        let first = self.done.trailing_ones() as usize;
+        let scenario = *self.lanes.get(first)?;
+        let mut found = 0;
+        for (lane, &other) in self.lanes.iter().enumerate() {
+            found |= u32::from(other == scenario) << lane;
+        }
+        self.done |= found;
+        Some((scenario as usize, found))
+    }
+
+    /// Whether these lanes are all that there are.
+    pub fn is_all(&self, lanes: u32) -> bool {
+        lanes.count_ones() as usize == self.lanes.len()
+    }
+}
+
+/// 1 in the lanes of `bits`, 0 elsewhere.
+#[inline(always)]
+pub fn lane_mask<T: Real>(bits: u32) -> Lanes<T> {
+    let mut mask = Lanes::zero();
+    for (lane, value) in mask.0.iter_mut().enumerate() {
+        *value = if bits >> lane & 1 == 1 { T::one() } else { T::zero() };
+    }
+    mask
 }
 
 /// All samples of a step, for operations that sum over them.

@@ -12,6 +12,8 @@ use crate::graph::{Graph, Node, Shape};
 pub struct DenseAdam {
     /// Constants.
     pub options: AdamOptions,
+    /// Numbers of the parameters that are made of others, and stay as they are.
+    pub derived: Vec<usize>,
 }
 
 impl AdamOptions {
@@ -68,8 +70,9 @@ impl Operation for DenseAdam {
     fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
         let rate = T::of(f64::from(step.clock.learning_rate));
         let DenseState { weights, first, second } = &mut state.dense;
-        let parameters = weights.iter_mut().zip(first).zip(second).zip(gradients);
-        let chunks = parameters.flat_map(|(((weights, first), second), gradient)| {
+        let parameters = weights.iter_mut().zip(first).zip(second).zip(gradients).enumerate();
+        let trained = parameters.filter(|(number, _)| !self.derived.contains(number));
+        let chunks = trained.flat_map(|(_, (((weights, first), second), gradient))| {
             let moments = first.chunks_mut(VALUES_PER_TASK).zip(second.chunks_mut(VALUES_PER_TASK));
             weights.chunks_mut(VALUES_PER_TASK).zip(moments).zip(gradient.chunks(VALUES_PER_TASK))
         });
@@ -84,8 +87,11 @@ impl Operation for DenseAdam {
     }
 
     fn kernels(&self, _: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        let quads = target.parameters / 4;
-        let kernel = Kernel::new("dense_adam", quads).with("LENGTH", quads).with("PARTS", target.parts);
+        let quads = target.trained / 4;
+        let kernel = Kernel::new("dense_adam", quads)
+            .with("LENGTH", quads)
+            .with("COPY", target.parameters / 4)
+            .with("PARTS", target.parts);
         vec![self.options.constants(kernel).bind([
             Arg::Gradients,
             Arg::Parameters,

@@ -1,6 +1,6 @@
 //! Discriminators of mutual-information regularisation (MI-DPG, equations 6 and 7): scores, loss and gradient in one.
 
-use super::{Affine, Block, Cost, GradItem, Kernel, Op, Operation, Part, RowMap, Target, View, WeightGrads};
+use super::{Affine, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, Part, RowMap, Target, View, WeightGrads};
 use crate::cpu::{LANES, Lanes, Real, log1p_exp, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::Activation;
@@ -62,6 +62,7 @@ impl Operation for Discriminate {
             gradients.push(sum);
             // t = w · y + c: both pairs count towards w and c.
             let (y, dt) = (View::of(0), View::of(1));
+            let pair = |dz: View, x: Option<View>| GradPair { dz, x, scenario: None };
             let op = WeightGrads {
                 items: vec![
                     GradItem {
@@ -70,7 +71,7 @@ impl Operation for Discriminate {
                         col: 0,
                         rows: 1,
                         cols: hidden,
-                        pairs: vec![(dt, Some(y)), (dt.shifted(1), Some(y.shifted(hidden)))],
+                        pairs: vec![pair(dt, Some(y)), pair(dt.shifted(1), Some(y.shifted(hidden)))],
                     },
                     GradItem {
                         output: 1,
@@ -78,7 +79,7 @@ impl Operation for Discriminate {
                         col: 0,
                         rows: 1,
                         cols: 1,
-                        pairs: vec![(dt, None), (dt.shifted(1), None)],
+                        pairs: vec![pair(dt, None), pair(dt.shifted(1), None)],
                     },
                 ],
                 shapes: vec![Shape::fixed(1, hidden), Shape::fixed(1, 1)],

@@ -74,6 +74,8 @@ pub struct Target {
     pub arenas: usize,
     /// Values of the parameters' buffer, padding included.
     pub parameters: usize,
+    /// Those of them, the first, that are trained.
+    pub trained: usize,
     /// Copies of the gradients' buffer: sums over a batch are computed in at most so many parts.
     pub parts: usize,
 }

@@ -1,6 +1,6 @@
 //! The low-rank core of MI-DPG's weighting matrix, S = σ(S_R S_C) (equations 3–5).
 
-use super::{Affine, Block, Cost, GradItem, Kernel, Op, Operation, Part, Source, Target, View, WeightGrads};
+use super::{Affine, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, Part, Source, Target, View, WeightGrads};
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Rows, Shape, TensorId};
 use crate::ops::Activation;
@@ -123,6 +123,7 @@ impl Operation for LowRank {
                         row: 0,
                         col: 0,
                         transposed: true,
+                        route: 0,
                     };
                     let part = Part { to: 0, width: inner, source: product };
                     gradients.push(Affine::sum(graph, &node.name, inner, &[part], Activation::None));
@@ -133,7 +134,7 @@ impl Operation for LowRank {
                         col: 0,
                         rows,
                         cols,
-                        pairs: vec![(View::of(0), x)],
+                        pairs: vec![GradPair { dz: View::of(0), x, scenario: None }],
                     };
                     let op = WeightGrads {
                         items: vec![item(0, size, inner, Some(View::of(1))), item(1, 1, size, None)],

@@ -14,8 +14,15 @@ mod epilogue;
 mod kernel;
 mod logit_loss;
 mod low_rank;
+mod mixture;
+mod multiply;
+mod mutual;
+mod orthogonality;
+mod pool;
 mod row_adam;
+mod select;
 mod shaders;
+mod star;
 mod store_logits;
 mod table;
 mod view;
@@ -24,8 +31,11 @@ mod weighted;
 mod weighted_grad;
 mod weighted_kernel;
 
-pub use affine::{Affine, Draft, Item, Part, Source, Term};
-pub use context::{AdamOptions, Batch, Block, DenseState, ModelState, SourceView, StepView, TableState, Value};
+pub use affine::{Affine, Bias, BiasPart, Draft, Item, Part, Source, Term};
+pub use context::{
+    AdamOptions, Batch, Block, DenseState, ModelState, ScenarioLanes, SourceView, StepView, TableState, Value,
+    lane_mask,
+};
 pub use cost::Cost;
 pub use dense_adam::DenseAdam;
 pub use discriminate::{Discriminate, Pairing};
@@ -34,11 +44,18 @@ pub use epilogue::{Activation, Epilogue};
 pub use kernel::{Arg, Clock, Kernel, Location, TableArg, Target};
 pub use logit_loss::{LOSS_LANES, LogitLoss, LossColumn, LossTarget};
 pub use low_rank::{Factor, LowRank, LowRankGrad};
+pub use mixture::{Mixture, MixtureGrad};
+pub use multiply::{Multiply, MultiplyGrad};
+pub use mutual::{Alpha, Mutual, MutualGrad};
+pub use orthogonality::{Orthogonal, Orthogonality};
+pub use pool::Pool;
 pub use row_adam::{RowAdam, RowSweep};
+pub use select::{Select, SelectGrad};
 pub use shaders::{SHADERS, import_text, shader_text};
+pub use star::{Star, StarGrad};
 pub use store_logits::StoreLogits;
 pub use view::{Gate, RowMap, View};
-pub use weight_grads::{GradItem, WeightGrads};
+pub use weight_grads::{GradItem, GradPair, WeightGrads};
 pub use weighted::{Blocks, Repeat, WeightedLinear};
 pub use weighted_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
 
@@ -46,12 +63,16 @@ use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// When an operation runs within a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// Before the samples, making weights of weights: [`Operation::reduce`].
+    Weights,
     /// Sample by sample: [`Operation::run`].
     Samples,
     /// Once all samples are computed, summing over them: [`Operation::reduce`].
     Sums,
+    /// After the sums, making gradients of gradients: [`Operation::reduce`].
+    WeightGradients,
     /// At the end, changing the model's state: [`Operation::update`].
     Update,
 }
@@ -101,7 +122,7 @@ pub trait Operation {
         unreachable!("{} does not run by samples", self.name());
     }
 
-    /// Sums over the samples on the CPU; for operations of [`Phase::Sums`].
+    /// Computes tensors with fixed rows on the CPU: of samples, for operations of [`Phase::Sums`], or of others such.
     fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
         let _ = (batch, outputs);
         unreachable!("{} does not sum over samples", self.name());
@@ -185,6 +206,18 @@ operations! {
     LowRankGrad,
     LogitLoss,
     Discriminate,
+    Pool,
+    Multiply,
+    MultiplyGrad,
+    Mixture,
+    MixtureGrad,
+    Select,
+    SelectGrad,
+    Orthogonality,
+    Mutual,
+    MutualGrad,
+    Star,
+    StarGrad,
     StoreLogits,
     DenseAdam,
     RowAdam,

@@ -1,10 +1,23 @@
 //! Gradients of dense weights and biases: sums over the samples of a batch.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::{Batch, Cost, Kernel, Op, Operation, Phase, Target, View};
-use crate::cpu::{Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
+use crate::cpu::{Arena, Columns, LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
+
+/// Two tensors whose products are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GradPair {
+    /// dz.
+    pub dz: View,
+    /// x. Without it there is one row, the sums of columns of dz.
+    pub x: Option<View>,
+    /// Of which scenario's samples, if not of all.
+    pub scenario: Option<usize>,
+}
 
 /// Rows `row..row + rows` and columns `col..col + cols` of one gradient: Σ over pairs and samples of dz xᵀ.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,14 +32,14 @@ pub struct GradItem {
     pub rows: usize,
     /// Columns: those of x.
     pub cols: usize,
-    /// dz and x. Without x there is one row, the sums of `cols` columns of dz.
-    pub pairs: Vec<(View, Option<View>)>,
+    /// What is summed; without x there is one row, the sums of `cols` columns of dz.
+    pub pairs: Vec<GradPair>,
 }
 
 impl GradItem {
     /// The views, with the columns that are read.
     pub fn views(&self) -> impl Iterator<Item = (View, usize)> {
-        self.pairs.iter().flat_map(|&(dz, x)| match x {
+        self.pairs.iter().flat_map(|&GradPair { dz, x, .. }| match x {
             Some(x) => vec![(dz, self.rows), (x, self.cols)],
             None => vec![(dz, self.cols)],
         })
@@ -35,25 +48,25 @@ impl GradItem {
     /// The rows `first..first + rows` of an item whose pairs all have an x.
     #[must_use]
     pub fn rows_of(&self, first: usize, rows: usize) -> Self {
-        let pairs = self.pairs.iter().map(|&(dz, x)| (dz.shifted(first), x)).collect();
+        let pairs = self.pairs.iter().map(|pair| GradPair { dz: pair.dz.shifted(first), ..*pair }).collect();
         Self { row: self.row + first, rows, pairs, ..*self }
     }
 
     /// The columns `first..first + cols`.
     #[must_use]
     pub fn cols_of(&self, first: usize, cols: usize) -> Self {
-        let shifted = |&(dz, x): &(View, Option<View>)| match x {
-            Some(x) => (dz, Some(x.shifted(first))),
-            None => (dz.shifted(first), None),
+        let shifted = |pair: &GradPair| match pair.x {
+            Some(x) => GradPair { x: Some(x.shifted(first)), ..*pair },
+            None => GradPair { dz: pair.dz.shifted(first), ..*pair },
         };
         Self { col: self.col + first, cols, pairs: self.pairs.iter().map(shifted).collect(), ..*self }
     }
 
     /// Calls `change` with every view.
     pub fn for_views(&mut self, mut change: impl FnMut(&mut View)) {
-        for (dz, x) in &mut self.pairs {
-            change(dz);
-            x.as_mut().map(&mut change);
+        for pair in &mut self.pairs {
+            change(&mut pair.dz);
+            pair.x.as_mut().map(&mut change);
         }
     }
 }
@@ -74,7 +87,7 @@ impl WeightGrads {
     pub fn sums(rows: usize, cols: usize) -> Self {
         let items = (0..rows)
             .map(|row| {
-                let pairs = vec![(View::of(0).shifted(row * cols), None)];
+                let pairs = vec![GradPair { dz: View::of(0).shifted(row * cols), x: None, scenario: None }];
                 GradItem { output: 0, row, col: 0, rows: 1, cols, pairs }
             })
             .collect();
@@ -93,6 +106,7 @@ const BLOCKS: usize = 32;
 struct Task<'a, 'b, T> {
     op: &'a WeightGrads,
     batch: &'a Batch<'b, T>,
+    routes: &'a Routes<T>,
     output: usize,
     row: usize,
     col: usize,
@@ -127,15 +141,23 @@ impl<T: Real> Task<'_, '_, T> {
         if rows.is_empty() || cols.is_empty() {
             return;
         }
-        for &(dz, x) in &item.pairs {
+        for &GradPair { dz, x, scenario } in &item.pairs {
             let d = self.batch.tensor(dz.input);
-            for start in (0..self.batch.blocks()).step_by(BLOCKS) {
-                let blocks = start..self.batch.blocks().min(start + BLOCKS);
+            let (all, mask) = match scenario {
+                None => (0..self.batch.blocks(), None),
+                Some(scenario) => self.routes.of(scenario),
+            };
+            for start in all.clone().step_by(BLOCKS) {
+                let blocks = start..all.end.min(start + BLOCKS);
                 let Some(x) = x else {
                     for col in cols.clone() {
                         let mut sum = Lanes::zero();
                         for block in blocks.clone() {
-                            sum = sum.plus(d.block(block)[dz.from + col - item.col]);
+                            let d = d.block(block)[dz.from + col - item.col];
+                            match mask {
+                                None => sum = sum.plus(d),
+                                Some((mask, scenario)) => sum.add_product(d, mask.block(block)[scenario]),
+                            }
                         }
                         self.out[item.row - self.row][col - self.col] += sum.total();
                     }
@@ -148,7 +170,7 @@ impl<T: Real> Task<'_, '_, T> {
                         let of_dz = std::array::from_fn(|i| dz.from + (row + i).min(rows.end - 1) - item.row);
                         let of_x: [usize; C] = std::array::from_fn(|j| x.from + (col + j).min(cols.end - 1) - item.col);
                         let ahead = if row == rows.start { C } else { 0 };
-                        let pairs = Pairs { other, cols: of_x, scale: None, ahead };
+                        let pairs = Pairs { other, cols: of_x, scale: mask, ahead };
                         let sums: [[T; C]; R] = d.pair_sums(simd, of_dz, pairs, blocks.clone());
                         for (out, sums) in self.out[row - self.row..rows.end - self.row].iter_mut().zip(&sums) {
                             for (out, &sum) in out[col - self.col..cols.end - self.col].iter_mut().zip(sums) {
@@ -159,6 +181,42 @@ impl<T: Real> Task<'_, '_, T> {
                 }
             }
         }
+    }
+}
+
+/// Which samples are whose: for each scenario 1 at its samples and 0 elsewhere, and the blocks that have any.
+struct Routes<T> {
+    masks: Arena<T>,
+    blocks: Vec<Range<usize>>,
+}
+
+impl<T: Real> Routes<T> {
+    /// Those of a batch, for `scenarios` scenarios; 0 where no pair asks.
+    fn new(batch: &Batch<'_, T>, scenarios: usize) -> Self {
+        let masks = Arena::new(if scenarios == 0 { 0 } else { batch.blocks() }, scenarios);
+        let mut blocks = vec![usize::MAX..0; scenarios];
+        if scenarios > 0 {
+            // SAFETY: nothing else knows this arena yet.
+            let columns = unsafe { masks.tensor(0, scenarios) };
+            for (sample, &scenario) in batch.step.scenarios().iter().enumerate() {
+                let (block, scenario) = (sample / LANES, scenario as usize);
+                // SAFETY: as above.
+                let masks = unsafe { columns.block_mut(block) };
+                masks[scenario].0[sample % LANES] = T::one();
+                let range = &mut blocks[scenario];
+                *range = range.start.min(block)..block + 1;
+            }
+        }
+        Self { masks, blocks }
+    }
+
+    /// The blocks with samples of a scenario, and its mask: the tensor and its column.
+    #[inline(always)]
+    fn of(&self, scenario: usize) -> (Range<usize>, Option<(Columns<'_, T>, usize)>) {
+        let blocks = self.blocks[scenario].clone();
+        // SAFETY: masks are not written any more.
+        let masks = unsafe { self.masks.tensor(0, self.blocks.len()) };
+        (blocks, Some((masks, scenario)))
     }
 }
 
@@ -186,7 +244,7 @@ impl Operation for WeightGrads {
         let mut cost = Cost::default();
         for item in &self.items {
             let read: usize = item.views().map(|(_, width)| width).sum();
-            let products = |pair: &(View, Option<View>)| if pair.1.is_some() { 2 * item.rows } else { 1 };
+            let products = |pair: &GradPair| if pair.x.is_some() { 2 * item.rows } else { 1 };
             cost.flops += (batch * item.cols * item.pairs.iter().map(products).sum::<usize>()) as u64;
             cost.bytes += 4 * (batch * read + item.rows * item.cols) as u64;
         }
@@ -198,6 +256,9 @@ impl Operation for WeightGrads {
     }
 
     fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
+        let pairs = self.items.iter().flat_map(|item| &item.pairs);
+        let scenarios = pairs.filter_map(|pair| pair.scenario).max().map_or(0, |last| last + 1);
+        let routes = &Routes::new(batch, scenarios);
         let mut tasks = Vec::new();
         for (output, (values, shape)) in outputs.iter_mut().zip(&self.shapes).enumerate() {
             for (chunk, rows) in values[..shape.len(0)].chunks_mut(ROWS_PER_TASK * shape.cols).enumerate() {
@@ -206,7 +267,7 @@ impl Operation for WeightGrads {
                     for (part, cols) in row.chunks_mut(COLS_PER_TASK).enumerate() {
                         if tasks.len() == first + part {
                             let (row, col) = (chunk * ROWS_PER_TASK, part * COLS_PER_TASK);
-                            tasks.push(Task { op: self, batch, output, row, col, out: Vec::new() });
+                            tasks.push(Task { op: self, batch, routes, output, row, col, out: Vec::new() });
                         }
                         tasks[first + part].out.push(cols);
                     }

@@ -18,9 +18,17 @@ pub struct Source<'a> {
     pub value_count: usize,
     /// Labels, one per row; empty where only predictions are wanted.
     pub labels: &'a [f32],
+    /// Scenarios, one per row; read by models with parts for each scenario.
+    pub scenarios: &'a [u32],
 }
 
 impl<'a> Source<'a> {
+    /// Sorts `rows` so that those of a scenario stand together: neighbours then read the same weights. In what order
+    /// samples of a batch stand makes no difference to a model.
+    pub fn group_by_scenario(&self, rows: &mut [u32]) {
+        rows.sort_by_key(|&row| self.scenarios[row as usize]);
+    }
+
     /// The rows from `first` on, `count` at most.
     pub(super) fn rows_from(&self, first: usize, count: usize) -> Source<'a> {
         let end = self.rows.min(first + count);
@@ -29,6 +37,7 @@ impl<'a> Source<'a> {
             ids: &self.ids[first * self.fields..end * self.fields],
             values: &self.values[first * self.value_count..end * self.value_count],
             labels: if self.labels.is_empty() { &[] } else { &self.labels[first..end] },
+            scenarios: if self.scenarios.is_empty() { &[] } else { &self.scenarios[first..end] },
             ..*self
         }
     }
@@ -116,6 +125,9 @@ impl Feeder {
             for (i, (order, &row)) in view.order().iter_mut().zip(step.rows).enumerate() {
                 *order = if self.resident { row } else { (first + i) as u32 };
             }
+            for (scenario, &row) in view.scenarios().iter_mut().zip(step.rows) {
+                *scenario = source.scenarios[row as usize];
+            }
             if !step.shuffle.is_empty() {
                 view.set_shuffle(step.shuffle);
             }
@@ -162,26 +174,41 @@ fn lookup_rows(tables: &[Table], source: &Source<'_>, row: usize, out: &mut [u32
     }
 }
 
-/// Feeds all rows of `source` in order to `run`, `steps` batches of `capacity` rows at a time.
+/// Feeds all rows of `source` to `run`, `steps` batches of `capacity` rows at a time. Returns the rows in the order in
+/// which they were fed: within a batch they may be grouped by scenario.
 pub(super) fn predict_in_chunks<E>(
     feeder: &mut Feeder,
     source: &Source<'_>,
     capacity: usize,
     steps: usize,
     mut run: impl FnMut(&Chunk) -> Result<(), E>,
-) -> Result<(), E> {
+) -> Result<Vec<u32>, E> {
     let mut chunk = Chunk::default();
-    let mut first = 0;
-    while first < source.rows {
-        let end = source.rows.min(first + capacity * steps);
-        let rows: Vec<u32> = (first as u32..end as u32).collect();
+    let mut order: Vec<u32> = (0..source.rows as u32).collect();
+    if feeder.schedule.scenarios.is_some() {
+        order.chunks_mut(capacity).for_each(|rows| source.group_by_scenario(rows));
+    }
+    for (number, rows) in order.chunks(capacity * steps).enumerate() {
+        let first = number * capacity * steps;
         let steps: Vec<Step<'_>> = rows
             .chunks(capacity)
-            .map(|rows| Step { rows, shuffle: &[], clock: Clock { first: rows[0], ..Clock::default() } })
+            .enumerate()
+            .map(|(step, rows)| {
+                let clock = Clock { first: (first + step * capacity) as u32, ..Clock::default() };
+                Step { rows, shuffle: &[], clock }
+            })
             .collect();
         feeder.fill(source, &steps, &mut chunk);
         run(&chunk)?;
-        first = end;
     }
-    Ok(())
+    Ok(order)
+}
+
+/// `values`, which belong to the rows `order`, in the order of the rows.
+pub(super) fn in_row_order(order: &[u32], values: &[f32]) -> Vec<f32> {
+    let mut sorted = vec![0.0; values.len()];
+    for (&row, &value) in order.iter().zip(values) {
+        sorted[row as usize] = value;
+    }
+    sorted
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::chunk::predict_in_chunks;
+use super::chunk::{in_row_order, predict_in_chunks};
 use super::cpu_layout::{Layout, Slot};
 use super::executor::mean_losses;
 use super::{Chunk, Error, Executor, Feeder, Plan, Source, StepLosses};
@@ -89,6 +89,16 @@ impl<T: Real> Program<T> {
                 times[index].fetch_add(nanoseconds, Ordering::Relaxed);
             }
         };
+        for index in among(&self.layout.weights) {
+            let node = &self.plan.graph.nodes[index];
+            let Slot::Parameter(made) = self.layout.slots[node.outputs[0].0] else {
+                unreachable!("weights are made in a parameter's place")
+            };
+            let mut outputs = [std::mem::take(&mut state.dense.weights[made])];
+            let inputs: Vec<Value<'_, T>> = node.inputs.iter().map(|&tensor| self.value(tensor, state)).collect();
+            timed(index, &mut || node.op.reduce(&Batch { step, inputs: &inputs }, &mut outputs));
+            [state.dense.weights[made]] = outputs;
+        }
         for segment in &self.layout.segments {
             self.run_samples(among(segment), state, &step, times);
         }
@@ -300,7 +310,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
         let (fields, capacity) = (feeder.lookups(), plan.capacity);
         let mut logits = Vec::with_capacity(source.rows);
         let stored = self.predict.layout.logits.expect("a prediction plan stores its logits");
-        predict_in_chunks(&mut feeder, source, capacity, 1, |chunk| {
+        let order = predict_in_chunks(&mut feeder, source, capacity, 1, |chunk| {
             let clock = &chunk.clocks[0];
             let words = slot(&chunk.words, &self.predict.plan.schedule, clock);
             let input = StepInput { clock, words, source: view(chunk, fields, source.value_count) };
@@ -311,7 +321,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
             logits.extend((0..clock.rows as usize).map(|row| columns.value(row, 0).wide() as f32));
             Ok::<_, Error>(())
         })?;
-        Ok(logits)
+        Ok(in_row_order(&order, &logits))
     }
 
     fn state(&mut self) -> Result<ModelState<f32>, Error> {

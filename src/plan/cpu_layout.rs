@@ -45,9 +45,11 @@ pub(super) struct Layout {
     pub(super) shared_columns: usize,
     /// Columns of a thread's memory.
     pub(super) local_columns: usize,
+    /// Nodes that make weights.
+    pub(super) weights: Range<usize>,
     /// Numbers of the nodes of each segment.
     pub(super) segments: Vec<Range<usize>>,
-    /// Nodes that sum over samples.
+    /// Nodes that sum over samples, and those that make gradients of these sums.
     pub(super) sums: Range<usize>,
     /// Nodes that change the model's state.
     pub(super) updates: Range<usize>,
@@ -61,15 +63,16 @@ impl Layout {
     pub(super) fn new(plan: &Plan) -> Self {
         let nodes = &plan.graph.nodes;
         let phase = |node: &Node| node.op.phase();
-        let samples = nodes.iter().take_while(|node| phase(node) == Phase::Samples).count();
-        let sums = samples + nodes[samples..].iter().take_while(|node| phase(node) == Phase::Sums).count();
-        assert!(nodes[sums..].iter().all(|node| phase(node) == Phase::Update), "nodes in the order of their phases");
-
-        let segments = segments(&nodes[..samples]);
+        assert!(nodes.is_sorted_by_key(phase), "nodes in the order of their phases");
+        let weights = nodes.partition_point(|node| phase(node) < Phase::Samples);
+        let samples = nodes.partition_point(|node| phase(node) < Phase::Sums);
+        let sums = nodes.partition_point(|node| phase(node) < Phase::Update);
+        let segments = segments(&nodes[..samples], weights);
         let mut layout = Self {
             slots: vec![Slot::Unused; plan.graph.tensors.len()],
             shared_columns: 0,
             local_columns: 0,
+            weights: 0..weights,
             sums: samples..sums,
             updates: sums..nodes.len(),
             row_tensors: Vec::new(),
@@ -154,11 +157,11 @@ impl Layout {
     }
 }
 
-/// Cuts nodes into segments.
-fn segments(nodes: &[Node]) -> Vec<Range<usize>> {
+/// Cuts the nodes from number `first` on into segments.
+fn segments(nodes: &[Node], first: usize) -> Vec<Range<usize>> {
     let mut segments = Vec::new();
-    let mut start = 0;
-    for (index, node) in nodes.iter().enumerate() {
+    let mut start = first;
+    for (index, node) in nodes.iter().enumerate().skip(first) {
         let made =
             |input: usize| nodes[start..index].iter().any(|earlier| earlier.outputs.contains(&node.inputs[input]));
         if node.op.shuffled_inputs().into_iter().any(made) {

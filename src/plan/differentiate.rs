@@ -122,7 +122,8 @@ fn position(tensors: &mut Vec<TensorId>, tensor: TensorId) -> usize {
 
 fn append_optimiser(graph: &mut Graph, gradients: &[TensorId], options: &TrainingOptions) {
     if !gradients.is_empty() {
-        graph.add("dense", DenseAdam { options: options.dense }, gradients);
+        let derived = (0..gradients.len()).filter(|&number| graph.parameters[number].derived).collect();
+        graph.add("dense", DenseAdam { options: options.dense, derived }, gradients);
     }
     let rows: Vec<(usize, usize, TensorId)> = graph
         .nodes

@@ -1,7 +1,7 @@
 //! Fusion: sums into the products that make them, concatenations and slices into their readers.
 
 use crate::graph::{Graph, Node, TensorId};
-use crate::ops::{Draft, GradItem, Op, Part, RowMap, Source, View, WeightGrads};
+use crate::ops::{Draft, GradItem, GradPair, Op, Part, RowMap, Source, View, WeightGrads};
 
 /// Fuses what can be fused. `kept` tensors stay.
 ///
@@ -151,11 +151,11 @@ fn inline(draft: &Draft, index: usize, uses: &Uses<'_>, shared: impl Fn(TensorId
             });
             Some(with(parts.collect::<Option<_>>()?))
         }
-        Source::Product { x, from, inner, weight, row, col, transposed } => {
+        Source::Product { x, from, inner, weight, row, col, transposed, route } => {
             let pieces = uses.copied(x, from, inner)?;
             let parts = pieces.into_iter().map(|(first, inner, x, from)| {
                 let (row, col) = if transposed { (row + first, col) } else { (row, col + first) };
-                Part { source: Source::Product { x, from, inner, weight, row, col, transposed }, ..part }
+                Part { source: Source::Product { x, from, inner, weight, row, col, transposed, route }, ..part }
             });
             Some(with(parts.collect()))
         }
@@ -166,7 +166,7 @@ fn inline(draft: &Draft, index: usize, uses: &Uses<'_>, shared: impl Fn(TensorId
 fn read_through(op: &WeightGrads, inputs: &[TensorId], uses: &Uses<'_>) -> Option<(WeightGrads, Vec<TensorId>)> {
     let mut inputs = inputs.to_vec();
     let found = op.items.iter().enumerate().find_map(|(index, item)| {
-        item.pairs.iter().enumerate().find_map(|(pair, &(dz, x))| {
+        item.pairs.iter().enumerate().find_map(|(pair, &GradPair { dz, x, .. })| {
             // Without x the columns of dz are those of the gradient.
             let wide = if x.is_some() { item.rows } else { item.cols };
             let sides = [Some((dz, wide, x.is_some())), x.map(|x| (x, item.cols, false))];
@@ -193,8 +193,8 @@ fn read_through(op: &WeightGrads, inputs: &[TensorId], uses: &Uses<'_>) -> Optio
                     inputs.len() - 1
                 });
                 let view = View::of(input).shifted(from + first - start);
-                let (dz, x) = &mut part.pairs[pair];
-                if side == 0 { *dz = view } else { *x = Some(view) }
+                let pair = &mut part.pairs[pair];
+                if side == 0 { pair.dz = view } else { pair.x = Some(view) }
             }
             // Columns that nothing covers are 0.
             None => {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::chunk::predict_in_chunks;
+use super::chunk::{in_row_order, predict_in_chunks};
 use super::executor::mean_losses;
 use super::gpu_memory::GpuMemory;
 use super::{Chunk, DispatchLimits, Error, Executor, Feeder, Plan, Resource, Source, StepLosses};
@@ -145,7 +145,8 @@ impl Program {
             .collect::<Result<Vec<_>, Error>>()?;
         let clock_stride = gpu.uniform_stride(size_of::<Clock>() as u64) as usize;
         let clocks = buffer::uniform(gpu, "clocks", (steps * clock_stride) as u64)?;
-        let clock_group = pipelines[0].0.bind_clock(gpu, &clocks)?;
+        let with_clock = pipelines.iter().find(|(pipeline, ..)| pipeline.has_clock());
+        let clock_group = with_clock.expect("a step reads its clock").0.bind_clock(gpu, &clocks)?;
         let log_bytes = 4 * steps * LOSS_LANES * plan.graph.loss_columns.max(1);
         let rows = steps * plan.capacity;
         let storage = |what: &str, words: usize| buffer::storage(gpu, what, 4 * words as u64);
@@ -385,14 +386,14 @@ impl Executor for GpuExecutor {
         let (capacity, steps) = (predict.plan.capacity, predict.steps);
         for first in (0..source.rows).step_by(RESULT_ROWS) {
             let part = source.rows_from(first, RESULT_ROWS);
-            predict_in_chunks(&mut feeder, &part, capacity, steps, |chunk| {
+            let order = predict_in_chunks(&mut feeder, &part, capacity, steps, |chunk| {
                 let mut encoder = gpu.encoder("prediction");
                 predict.record(gpu, &mut encoder, chunk)?;
                 let submission = gpu.submit(encoder);
                 predict.upload.submitted(&submission);
                 Ok::<_, Error>(())
             })?;
-            logits.extend(buffer::download_as::<f32>(gpu, results, 0, part.rows)?);
+            logits.extend(in_row_order(&order, &buffer::download_as::<f32>(gpu, results, 0, part.rows)?));
         }
         Ok(logits)
     }

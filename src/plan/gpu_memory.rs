@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{DispatchLimits, Error, parameter_places};
+use super::{DispatchLimits, Error, ParameterPlaces, parameter_places};
 use crate::gpu::{Gpu, buffer};
 use crate::graph::Graph;
 use crate::ops::{DenseState, Location, ModelState, TableArg, TableState};
@@ -37,7 +37,7 @@ pub(super) struct GpuMemory {
 impl GpuMemory {
     /// Memory for a graph's state, and for `copies` of its gradients.
     pub(super) fn new(gpu: &Gpu, graph: &Graph, limits: &DispatchLimits, copies: usize) -> Result<Self, Error> {
-        let (places, total) = parameter_places(graph);
+        let ParameterPlaces { places, total, .. } = parameter_places(graph);
         let bytes = 4 * total as u64;
         if bytes > limits.binding_bytes {
             return Err(Error::TooLarge {

@@ -24,18 +24,26 @@ pub fn initial_state(graph: &Graph, seed: u64) -> ModelState<f32> {
             let count = parameter.rows * parameter.cols;
             match parameter.init {
                 Init::Zeros => vec![0.0; count],
-                Init::GlorotUniform => {
-                    let limit = (6.0 / (parameter.rows + parameter.cols) as f64).sqrt();
-                    let uniform = Uniform::new_inclusive(-limit, limit).expect("a finite range");
-                    (0..count).map(|_| uniform.sample(&mut random) as f32).collect()
-                }
+                Init::GlorotUniform => glorot(&mut random, parameter.rows + parameter.cols, count),
+                Init::GlorotUniformOf { inputs, outputs } => glorot(&mut random, inputs + outputs, count),
                 Init::Normal(deviation) => normal(&mut random, deviation, count),
+                Init::NormalAround(mean, deviation) => {
+                    let mut values = normal(&mut random, deviation, count);
+                    values.iter_mut().for_each(|value| *value += mean as f32);
+                    values
+                }
             }
         })
         .collect();
     let moments: Vec<Vec<f32>> = weights.iter().map(|values| vec![0.0; values.len()]).collect();
     let tables = graph.tables.iter().map(|table| initial_table(table, seed)).collect();
     ModelState { dense: DenseState { first: moments.clone(), second: moments, weights }, tables }
+}
+
+fn glorot(random: &mut Pcg64, sizes: usize, count: usize) -> Vec<f32> {
+    let limit = (6.0 / sizes as f64).sqrt();
+    let uniform = Uniform::new_inclusive(-limit, limit).expect("a finite range");
+    (0..count).map(|_| uniform.sample(random) as f32).collect()
 }
 
 fn initial_table(table: &Table, seed: u64) -> TableState<f32> {

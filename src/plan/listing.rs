@@ -66,7 +66,7 @@ impl Plan {
     pub fn listing(&self, limits: &DispatchLimits) -> Listing {
         let dispatches: Vec<DispatchListing> =
             self.dispatches(limits).iter().map(|dispatch| self.list(dispatch)).collect();
-        let (_, parameters) = parameter_places(&self.graph);
+        let parameters = parameter_places(&self.graph).total;
         let table_values = |table: &Table| table.rows() * Location::stride_of(table.width);
         let table_values: usize = self.graph.tables.iter().map(table_values).sum();
         // Values, gradients and both moments.

@@ -108,23 +108,33 @@ const MOST_PARTS: usize = 8;
 /// Samples that a part holds at least.
 const PART: usize = 64;
 
-/// Where each parameter lies in the common buffer, its rows padded to multiples of 4 values; and how many values that
-/// holds.
-pub fn parameter_places(graph: &Graph) -> (Vec<Location>, usize) {
+/// Where the parameters lie in their common buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterPlaces {
+    /// For each parameter; rows are padded to multiples of 4 values.
+    pub places: Vec<Location>,
+    /// Values of those that are trained; they come first.
+    pub trained: usize,
+    /// Values that the buffer holds.
+    pub total: usize,
+}
+
+/// Where each parameter lies in the common buffer.
+pub fn parameter_places(graph: &Graph) -> ParameterPlaces {
     let mut next = 0;
-    let places: Vec<Location> = graph
-        .parameters
-        .iter()
-        .map(|parameter| {
+    let mut places = vec![Location { first: 0, stride: 0 }; graph.parameters.len()];
+    let mut place = |derived: bool| {
+        for (parameter, place) in graph.parameters.iter().zip(&mut places).filter(|(p, _)| p.derived == derived) {
             let stride = Location::stride_of(parameter.cols);
-            let at = Location { first: next as u32, stride: stride as u32 };
+            *place = Location { first: next as u32, stride: stride as u32 };
             next += (parameter.rows * stride).next_multiple_of(GRAIN);
-            at
-        })
-        .collect();
+        }
+        next
+    };
+    let (trained, all) = (place(false), place(true));
     // Shaders read four values from any place of a parameter on, and four rows, so a little beyond the last.
     let beyond = 4 * places.iter().map(|place| place.stride as usize).max().unwrap_or(0);
-    (places, (next + beyond + 4).next_multiple_of(GRAIN))
+    ParameterPlaces { places, trained, total: (all + beyond + 4).next_multiple_of(GRAIN) }
 }
 
 impl DispatchLimits {
@@ -144,7 +154,7 @@ impl Plan {
 
     /// Copies of the gradients on a device with these limits, 0 where nothing is trained.
     pub fn gradient_copies(&self, limits: &DispatchLimits) -> usize {
-        let (_, parameters) = parameter_places(&self.graph);
+        let parameters = parameter_places(&self.graph).total;
         let fits = (limits.binding_bytes as usize / (4 * parameters)).max(1);
         match limits.class {
             _ if self.gradients.is_empty() => 0,
@@ -156,7 +166,7 @@ impl Plan {
     /// What the plan's operations are lowered for.
     pub fn target(&self, limits: &DispatchLimits) -> Target {
         let Memory { places, arenas } = self.memory(limits);
-        let (parameters, total) = parameter_places(&self.graph);
+        let ParameterPlaces { places: parameters, trained, total } = parameter_places(&self.graph);
         let location = |(tensor, place): (usize, Place)| match place {
             Place::Parameter(number) | Place::Gradient(number) => Some(parameters[number]),
             Place::Activation { arena, offset } => {
@@ -176,6 +186,7 @@ impl Plan {
             locations: places.into_iter().enumerate().map(location).collect(),
             arenas: arenas.len(),
             parameters: total,
+            trained,
             parts: self.gradient_copies(limits),
         }
     }

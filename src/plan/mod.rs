@@ -27,7 +27,7 @@ pub use executor::{Error, Executor, StepLosses};
 pub use gpu_executor::{GpuExecutor, GpuOptions};
 pub use initial::initial_state;
 pub use listing::{DispatchListing, Listing, MemoryListing};
-pub use lower::{Dispatch, DispatchLimits, Resource, parameter_places};
+pub use lower::{Dispatch, DispatchLimits, ParameterPlaces, Resource, parameter_places};
 pub use profile::{Part, Profile};
 
 use crate::graph::{Graph, Schedule, TensorId};
@@ -80,7 +80,8 @@ impl Plan {
         let logits = graph.logits.expect("a model sets its logits");
         graph.add("logits", StoreLogits, &[logits]);
         let graph = order::order(fuse::fuse(graph, &[]));
-        Self::assemble(graph, capacity, Schedule::inference(capacity), Vec::new())
+        let schedule = Schedule::inference(&graph, capacity);
+        Self::assemble(graph, capacity, schedule, Vec::new())
     }
 
     /// Lookups of one sample, over all tables.

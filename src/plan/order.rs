@@ -3,7 +3,8 @@
 use crate::graph::{Graph, Node, TensorId};
 use crate::ops::{Affine, Op, Operation, Phase};
 
-/// Orders the nodes: those that compute samples as early as they can, then sums over samples, then updates. Affine
+/// Orders the nodes: those that make weights, those that compute samples as early as they can, then sums over samples,
+/// what is made of these, then updates. Affine
 /// nodes that could run at the same time become one node: one dispatch.
 pub(super) fn order(mut graph: Graph) -> Graph {
     let mut made: Vec<bool> = graph.tensors.iter().map(|tensor| tensor.parameter.is_some()).collect();
@@ -28,9 +29,9 @@ pub(super) fn order(mut graph: Graph) -> Graph {
         }
         graph.nodes.extend(run);
     }
-    let (sums, updates): (Vec<Node>, Vec<Node>) = rest.into_iter().partition(|node| node.op.phase() == Phase::Sums);
-    graph.nodes.extend(sums);
-    graph.nodes.extend(updates);
+    graph.nodes.extend(rest);
+    // Stable: within a phase they stay as they are.
+    graph.nodes.sort_by_key(|node| node.op.phase());
     graph
 }
 

@@ -51,7 +51,7 @@ fn tensors<'a>(graph: &Graph, state: &'a ModelState<f32>, moments: bool) -> Vec<
     let mut all = Vec::new();
     for (which, prefix) in PREFIXES.iter().enumerate().take(if moments { 3 } else { 1 }) {
         let dense = [&state.dense.weights, &state.dense.first, &state.dense.second][which];
-        for (parameter, values) in graph.parameters.iter().zip(dense) {
+        for (parameter, values) in graph.parameters.iter().zip(dense).filter(|(parameter, _)| !parameter.derived) {
             let shape = vec![parameter.rows, parameter.cols];
             all.push((format!("{prefix}{}", parameter.name), Floats { shape, values }));
         }
@@ -183,7 +183,10 @@ fn load(
         Ok(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     };
     let part = |prefix: &str| -> Result<(Lists, Lists), Error> {
-        let dense = graph.parameters.iter().map(|p| read(&format!("{prefix}{}", p.name), p.rows, p.cols));
+        let dense = graph.parameters.iter().map(|p| match p.derived {
+            true => Ok(vec![0.0; p.rows * p.cols]),
+            false => read(&format!("{prefix}{}", p.name), p.rows, p.cols),
+        });
         let tables = graph.tables.iter().map(|table| {
             let mut values = Vec::with_capacity(table.len());
             for field in &table.fields {

@@ -15,6 +15,8 @@ use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, 
 pub struct BuiltModel {
     /// Forward pass and losses.
     pub graph: Graph,
+    /// What predictions need, with the same parameters.
+    pub prediction: Graph,
     /// How π is drawn, where the model needs it.
     pub negatives: Option<MirNegatives>,
     /// Options of the file's model that were left out, because `--set model.name` asks for a model without them.
@@ -52,9 +54,9 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
             let Self(config, inputs) = self;
             let left_out = leave_out_foreign(config);
             let model: M = config.model_options()?;
-            let graph = model.build(&inputs)?;
+            let (graph, prediction) = (model.build(&inputs)?, model.build_prediction(&inputs)?);
             config.set_model_options(&model)?;
-            Ok(BuiltModel { graph, negatives: model.negatives(), left_out })
+            Ok(BuiltModel { graph, prediction, negatives: model.negatives(), left_out })
         }
     }
     let name = config.model_name().to_owned();
@@ -74,6 +76,7 @@ fn inputs(encoder: &Encoder) -> Inputs {
     let fields = encoder.fields();
     Inputs {
         aware: fields.iter().filter(|field| field.role == Role::Aware).count(),
+        scenarios: encoder.scenarios().len(),
         fields: fields
             .iter()
             .enumerate()
@@ -96,6 +99,7 @@ pub fn source<'a>(rows: &'a Rows, encoder: &Encoder) -> Source<'a> {
         values: rows.values(),
         value_count: encoder.value_count(),
         labels: rows.labels(),
+        scenarios: rows.scenarios(),
     }
 }
 
@@ -116,12 +120,12 @@ pub fn training_options(options: &TrainOptions) -> TrainingOptions {
 /// When there is no such device, it fails, or the model does not fit it.
 pub fn open_executor(
     choice: &DeviceChoice,
-    graph: &Graph,
+    model: &BuiltModel,
     options: &TrainOptions,
     state: ModelState<f32>,
 ) -> Result<Box<dyn Executor>, Error> {
-    let train = Plan::training(graph, &training_options(options));
-    let predict = Plan::inference(graph, options.eval_batch_size as usize);
+    let train = Plan::training(&model.graph, &training_options(options));
+    let predict = Plan::inference(&model.prediction, options.eval_batch_size as usize);
     Ok(match select(choice)? {
         Selection::Cpu => Box::new(CpuExecutor::<f32>::new(train, predict, state)),
         Selection::Adapter(adapter, summary) => {

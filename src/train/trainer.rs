@@ -389,15 +389,14 @@ impl<'a> Batches<'a> {
         resident: bool,
         steps_before: u64,
     ) -> Self {
-        let schedule = Schedule::training(&model.graph, options.batch_size as usize);
-        Self {
-            data,
-            model,
-            options,
-            feeder: Feeder::new(&model.graph, &schedule, resident),
-            order: epoch_order(data.train.len(), options.seed, epoch),
-            steps_before,
+        let batch_size = options.batch_size as usize;
+        let schedule = Schedule::training(&model.graph, batch_size);
+        let mut order = epoch_order(data.train.len(), options.seed, epoch);
+        if model.graph.scenarios > 0 {
+            let source = source(&data.train, &data.encoder);
+            order.chunks_mut(batch_size).for_each(|rows| source.group_by_scenario(rows));
         }
+        Self { data, model, options, feeder: Feeder::new(&model.graph, &schedule, resident), order, steps_before }
     }
 
     fn fill(&mut self, steps: std::ops::Range<u64>, chunk: &mut Chunk) {

@@ -44,6 +44,7 @@ pub struct Data {
     ids: Vec<u32>,
     values: Vec<f32>,
     labels: Vec<f32>,
+    scenarios: Vec<u32>,
 }
 
 impl Data {
@@ -61,6 +62,7 @@ impl Data {
             ids,
             values: (0..rows * value_count).map(|_| random.random_range(-1.5..1.5)).collect(),
             labels: (0..rows).map(|_| f32::from(u8::from(random.random_bool(0.4)))).collect(),
+            scenarios: (0..rows).map(|_| random.random_range(0..graph.scenarios.max(1) as u32)).collect(),
         }
     }
 
@@ -72,6 +74,7 @@ impl Data {
             values: &self.values,
             value_count: self.value_count,
             labels: &self.labels,
+            scenarios: &self.scenarios,
         }
     }
 
@@ -81,7 +84,11 @@ impl Data {
             .zip(sizes)
             .map(|(step, &size)| {
                 let mut random = Pcg64::seed_from_u64(1000 + u64::from(step));
-                let rows = (0..size).map(|_| random.random_range(0..self.rows as u32)).collect();
+                let mut rows: Vec<u32> = (0..size).map(|_| random.random_range(0..self.rows as u32)).collect();
+                // Models must not care whether a batch is grouped.
+                if step % 2 == 0 {
+                    self.source().group_by_scenario(&mut rows);
+                }
                 let mut shuffle: Vec<u32> = (0..size as u32).collect();
                 shuffle.shuffle(&mut random);
                 (rows, shuffle)

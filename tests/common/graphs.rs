@@ -11,14 +11,14 @@ use polyscene::ops::{
 pub struct SmallGraph {
     pub name: String,
     pub graph: Graph,
+    /// A table that stands for values without gradients.
+    pub constant: Option<String>,
 }
 
 /// Every operation with a gradient, in each of its forms.
 pub fn small_graphs() -> Vec<SmallGraph> {
-    [embeds(), linears(), weighted_linears(), low_ranks(), sums(), logit_losses(), discriminators()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let plain = [embeds(), linears(), weighted_linears(), low_ranks(), sums(), logit_losses(), discriminators()];
+    plain.into_iter().flatten().chain(super::scenario_graphs::scenario_graphs()).collect()
 }
 
 /// Embeddings [B, fields·width] of a new table; every other field is numeric if `numeric`.
@@ -44,21 +44,21 @@ pub fn finish(graph: &mut Graph, x: TensorId) {
     cross_entropy(graph, "bce", logits);
 }
 
-fn small(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -> TensorId) -> SmallGraph {
+pub fn small(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -> TensorId) -> SmallGraph {
     let mut graph = Graph::new();
     let x = embedding(&mut graph, "embedding", &[7, 3], 3, false);
     let y = build(&mut graph, x);
     finish(&mut graph, y);
-    SmallGraph { name: name.into(), graph }
+    SmallGraph { name: name.into(), graph, constant: None }
 }
 
 /// What stands before the operation under test: a layer with parameters of its own.
-fn before(graph: &mut Graph, name: &str, x: TensorId, width: usize) -> TensorId {
+pub fn before(graph: &mut Graph, name: &str, x: TensorId, width: usize) -> TensorId {
     Layer::new(width, Activation::Sigmoid).add(graph, name, x)
 }
 
 /// As [`small`], but the tensor goes to a loss of its own and not to the logits: predictions know no shuffle.
-fn aside(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -> TensorId) -> SmallGraph {
+pub fn aside(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -> TensorId) -> SmallGraph {
     small(name, |graph, x| {
         let h = before(graph, "shared", x, 4);
         let y = build(graph, h);
@@ -79,7 +79,7 @@ fn embeds() -> Vec<SmallGraph> {
         let mut graph = Graph::new();
         let x = build(&mut graph);
         finish(&mut graph, x);
-        SmallGraph { name: name.to_owned(), graph }
+        SmallGraph { name: name.to_owned(), graph, constant: None }
     };
     vec![
         make("embed", |graph| embedding(graph, "embedding", &[5], 1, false)),

@@ -3,6 +3,7 @@
 
 pub mod data;
 pub mod graphs;
+pub mod scenario_graphs;
 pub mod variants;
 
 use std::path::Path;
@@ -92,7 +93,9 @@ impl Golden {
                 }),
             })
             .collect();
-        Inputs { fields, aware: list.iter().filter(|field| field["group"] == "aware").count() }
+        let aware = list.iter().filter(|field| field["group"] == "aware").count();
+        let scenarios = self.case.get("scenarios").and_then(Value::as_u64).unwrap_or(1) as usize;
+        Inputs { fields, aware, scenarios }
     }
 
     /// The model's options: those keys of the case that the model knows.
@@ -108,12 +111,14 @@ impl Golden {
         serde_json::from_value(options).unwrap()
     }
 
-    pub fn graph(&self) -> Graph {
+    /// The model's graph, and the one for predictions.
+    pub fn graphs(&self) -> [Graph; 2] {
         struct Build<'a>(&'a Golden);
         impl models::Visitor for Build<'_> {
-            type Output = Graph;
-            fn visit<M: Model>(self) -> Graph {
-                self.0.options::<M>().build(&self.0.inputs()).unwrap()
+            type Output = [Graph; 2];
+            fn visit<M: Model>(self) -> [Graph; 2] {
+                let (options, inputs) = (self.0.options::<M>(), self.0.inputs());
+                [options.build(&inputs).unwrap(), options.build_prediction(&inputs).unwrap()]
             }
         }
         models::visit(self.text("model"), Build(self)).expect("a known model")
@@ -136,8 +141,14 @@ impl Golden {
 
     /// State made of the tensors called `prefix.NAME`; moments zero.
     pub fn state(&self, graph: &Graph, prefix: &str) -> ModelState<f64> {
-        let weights: Vec<Vec<f64>> =
-            graph.parameters.iter().map(|p| self.values(&format!("{prefix}.{}", p.name))).collect();
+        let weights: Vec<Vec<f64>> = graph
+            .parameters
+            .iter()
+            .map(|p| match p.derived {
+                true => vec![0.0; p.rows * p.cols],
+                false => self.values(&format!("{prefix}.{}", p.name)),
+            })
+            .collect();
         let zeros: Vec<Vec<f64>> = weights.iter().map(|values| vec![0.0; values.len()]).collect();
         let tables = graph
             .tables
@@ -166,8 +177,14 @@ impl Golden {
             value_count: values.len() / rows,
             values: &values,
             labels: &[],
+            scenarios: &self.scenarios(rows),
         };
         executor.predict(&source).unwrap()
+    }
+
+    /// The scenario of each row; 0 where the case has none.
+    fn scenarios(&self, rows: usize) -> Vec<u32> {
+        if self.has("input.scenarios") { self.integers("input.scenarios") } else { vec![0; rows] }
     }
 
     fn numeric(&self) -> Vec<f32> {
@@ -193,6 +210,7 @@ impl Golden {
             value_count: values.len() / labels.len(),
             values: &values,
             labels: &labels,
+            scenarios: &self.scenarios(labels.len()),
         };
         let shuffles = if self.has("input.shuffle") { self.integers("input.shuffle") } else { vec![0; 10 * batch] };
         let regularised = self.has("input.shuffle");
@@ -247,13 +265,23 @@ pub const CASES: &[&str] = &[
     "mi-dpg-rc-dk2",
     "mi-dpg-c-last",
     "mi-dpg-c-gate",
+    "optmsm-fcn",
+    "optmsm-fcn-abs",
+    "optmsm-fcn-square",
+    "optmsm-fcn-no-orth",
+    "optmsm-fcn-no-priors",
+    "optmsm-fcn-no-hyper",
+    "optmsm-moe",
+    "optmsm-moe-no-orth",
+    "optmsm-cgc",
+    "optmsm-cgc-no-orth",
 ];
 
 /// The training and prediction plans of a case.
 pub fn plans(golden: &Golden) -> (Graph, Plan, Plan) {
-    let graph = golden.graph();
+    let [graph, prediction] = golden.graphs();
     let train = Plan::training(&graph, &golden.training());
-    let predict = Plan::inference(&graph, golden.batch());
+    let predict = Plan::inference(&prediction, golden.batch());
     (graph, train, predict)
 }
 

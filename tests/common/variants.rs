@@ -21,7 +21,7 @@ pub fn inputs(rows: &[usize], aware: usize, numeric: bool) -> Inputs {
             value: (numeric && source % 3 == 1).then_some(source / 3),
         })
         .collect();
-    Inputs { fields, aware }
+    Inputs { fields, aware, scenarios: 3 }
 }
 
 /// Both models over their options: name and graph.

@@ -1,6 +1,6 @@
 //! Builds affine nodes from parts that may overlap and leave gaps.
 
-use super::{Affine, Item, Term};
+use super::{Affine, Bias, Item, Term};
 use crate::graph::{Graph, TensorId};
 use crate::ops::{Activation, Epilogue, Gate, RowMap, View};
 
@@ -32,6 +32,8 @@ pub enum Source {
         col: usize,
         /// Which way W is read.
         transposed: bool,
+        /// Rows of W from one scenario's part to the next, or 0.
+        route: usize,
     },
 }
 
@@ -58,13 +60,28 @@ impl Part {
         assert!(first + width <= self.width);
         let source = match self.source {
             Source::View { tensor, from, rows } => Source::View { tensor, from: from + first, rows },
-            Source::Product { x, from, inner, weight, row, col, transposed } => {
+            Source::Product { x, from, inner, weight, row, col, transposed, route } => {
                 let (down, across) = if transposed { (0, first) } else { (first, 0) };
-                Source::Product { x, from, inner, weight, row: row + down, col: col + across, transposed }
+                Source::Product { x, from, inner, weight, row: row + down, col: col + across, transposed, route }
             }
         };
         Self { to: self.to + first, width, source }
     }
+}
+
+/// Columns `from..from + width` of a row [1, ·], added to columns `to..to + width`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BiasPart {
+    /// First column of the result.
+    pub to: usize,
+    /// Columns.
+    pub width: usize,
+    /// The row.
+    pub bias: TensorId,
+    /// First column of the row.
+    pub from: usize,
+    /// Columns from one scenario's part to the next, or 0.
+    pub route: usize,
 }
 
 /// The number of `tensor` among `inputs`, where it is put if it is not there.
@@ -82,8 +99,8 @@ pub struct Draft {
     pub width: usize,
     /// What is summed.
     pub parts: Vec<Part>,
-    /// A row [1, width].
-    pub bias: Option<TensorId>,
+    /// Rows that are added to columns, none to any column twice.
+    pub bias: Vec<BiasPart>,
     /// Applied to the sum.
     pub epilogue: Epilogue,
     /// Multiplies the result.
@@ -93,13 +110,13 @@ pub struct Draft {
 impl Draft {
     /// A sum of parts.
     pub fn sum(width: usize, parts: Vec<Part>) -> Self {
-        Self { width, parts, bias: None, epilogue: Epilogue::default(), gate: None }
+        Self { width, parts, bias: Vec::new(), epilogue: Epilogue::default(), gate: None }
     }
 
     /// The draft of a node with one output, whose items share bias, epilogue and gate.
     pub fn of(op: &Affine, inputs: &[TensorId]) -> Self {
         let first = &op.items[0];
-        let mut parts = Vec::new();
+        let (mut parts, mut bias) = (Vec::new(), Vec::new());
         for item in &op.items {
             assert_eq!(item.output, 0, "one output");
             let (to, width) = (item.to, item.width);
@@ -112,15 +129,20 @@ impl Draft {
                     row: term.row,
                     col: term.col,
                     transposed: term.transposed,
+                    route: term.route,
                 };
                 Part { to, width, source }
+            }));
+            bias.extend(item.bias.map(|row| {
+                let Bias { input, from, route } = row;
+                BiasPart { to, width, bias: inputs[input], from, route }
             }));
             parts.extend(item.adds.iter().map(|view| Part::view(inputs[view.input], view.from, to, width, view.rows)));
         }
         Self {
             width: op.width(0),
             parts,
-            bias: first.bias.map(|bias| inputs[bias.input]),
+            bias,
             epilogue: first.epilogue,
             gate: first.gate.map(|(view, gate)| (inputs[view.input], gate)),
         }
@@ -128,12 +150,13 @@ impl Draft {
 
     /// Whether it is a mere sum of its parts.
     pub fn is_sum(&self) -> bool {
-        self.bias.is_none() && self.gate.is_none() && self.epilogue == Epilogue::default()
+        self.bias.is_empty() && self.gate.is_none() && self.epilogue == Epilogue::default()
     }
 
     /// The operation and its inputs: an item for every range of columns that the same parts cover.
     pub fn build(&self) -> (Affine, Vec<TensorId>) {
         let mut bounds: Vec<usize> = self.parts.iter().flat_map(|part| [part.to, part.to + part.width]).collect();
+        bounds.extend(self.bias.iter().flat_map(|part| [part.to, part.to + part.width]));
         bounds.extend([0, self.width]);
         bounds.sort_unstable();
         bounds.dedup();
@@ -158,22 +181,28 @@ impl Draft {
                 Source::View { tensor, from, rows } => {
                     item.adds.push(View { input: number(inputs, tensor), from, rows });
                 }
-                Source::Product { x, from, inner, weight, row, col, transposed } => item.terms.push(Term {
+                Source::Product { x, from, inner, weight, row, col, transposed, route } => item.terms.push(Term {
                     x: View::of(number(inputs, x)).shifted(from),
                     inner,
                     weight: number(inputs, weight),
                     row,
                     col,
                     transposed,
+                    route,
                 }),
             }
         }
-        item.bias = self.bias.map(|bias| View::of(number(inputs, bias)).shifted(to));
+        let covers = |part: &&BiasPart| part.to <= to && end <= part.to + part.width;
+        item.bias = self.bias.iter().find(covers).map(|part| {
+            let from = part.from + to - part.to;
+            Bias { input: number(inputs, part.bias), from, route: part.route }
+        });
         item.gate = self.gate.map(|(stored, gate)| (View::of(number(inputs, stored)).shifted(to), gate));
         item
     }
 
-    fn add(&self, graph: &mut Graph, name: &str) -> TensorId {
+    /// Adds the node.
+    pub fn add(&self, graph: &mut Graph, name: &str) -> TensorId {
         let (op, inputs) = self.build();
         graph.add_one(name, op, &inputs)
     }
@@ -196,8 +225,9 @@ impl Affine {
     ) -> TensorId {
         let (width, inner) = (graph.shape(weight).fixed_rows(), graph.width(weight));
         assert_eq!(graph.width(x), inner, "dense: width of x");
-        let source = Source::Product { x, from: 0, inner, weight, row: 0, col: 0, transposed: false };
+        let source = Source::Product { x, from: 0, inner, weight, row: 0, col: 0, transposed: false, route: 0 };
         let parts = vec![Part { to: 0, width, source }];
+        let bias = bias.map(|bias| BiasPart { to: 0, width, bias, from: 0, route: 0 }).into_iter().collect();
         Draft { bias, epilogue, ..Draft::sum(width, parts) }.add(graph, name)
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Affine, Item, Term};
 use crate::cpu::{LANES, Lanes, OUTPUTS, Real, Samples, Weights, add_products, vectorized};
-use crate::ops::{Block, Gate, RowMap, View};
+use crate::ops::{Block, Gate, RowMap, View, lane_mask};
 
 /// Columns of x that stay in the first cache while all outputs read them.
 const INNER: usize = 256;
@@ -72,9 +72,18 @@ fn tile<T: Real, const R: usize>(item: &Item, terms: &[Term], pass: Pass, first:
     if !pass.begins {
         sums.copy_from_slice(&block.output(item.output)[item.to + first..][..R]);
     } else if let Some(bias) = item.bias {
-        let bias = &block.matrix(bias.input)[bias.from + first..][..R];
-        for (sum, &b) in sums.iter_mut().zip(bias) {
-            *sum = Lanes::splat(b);
+        let values = block.matrix(bias.input);
+        if bias.route == 0 {
+            for (sum, &b) in sums.iter_mut().zip(&values[bias.from + first..][..R]) {
+                *sum = Lanes::splat(b);
+            }
+        } else {
+            for (lane, &scenario) in block.scenarios().iter().enumerate() {
+                let values = &values[bias.from + scenario as usize * bias.route + first..][..R];
+                for (sum, &b) in sums.iter_mut().zip(values) {
+                    sum.0[lane] = b;
+                }
+            }
         }
     }
     for term in terms {
@@ -86,12 +95,33 @@ fn tile<T: Real, const R: usize>(item: &Item, terms: &[Term], pass: Pass, first:
             false => Weights { values: weights, start: start + first * stride, row_step: stride, inner_step: 1 },
             true => Weights { values: weights, start: start + first, row_step: 1, inner_step: stride },
         };
-        add_products(&mut sums, Samples::all(x), None, weights);
+        if term.route == 0 {
+            add_products(&mut sums, Samples::all(x), None, weights);
+        } else {
+            add_routed(&mut sums, x, weights, term.route * stride, block);
+        }
     }
     if pass.ends {
         finish(&mut sums, item, pass.width, first, block);
     }
     block.output(item.output)[item.to + first..][..R].copy_from_slice(&sums);
+}
+
+/// Products with the weights of each sample's scenario, `route` values from one to the next.
+#[inline(always)]
+fn add_routed<T: Real, const R: usize>(
+    sums: &mut [Lanes<T>; R],
+    x: &[Lanes<T>],
+    weights: Weights<'_, T>,
+    route: usize,
+    block: &Block<'_, T>,
+) {
+    let mut scenarios = block.scenario_lanes();
+    while let Some((scenario, lanes)) = scenarios.next_lanes() {
+        let mask = (!scenarios.is_all(lanes)).then(|| lane_mask(lanes));
+        let weights = Weights { start: weights.start + scenario * route, ..weights };
+        add_products(sums, Samples::all(x), mask, weights);
+    }
 }
 
 /// Views, activation and gate of columns `first..first + R`.

@@ -2,7 +2,7 @@
 
 use super::{Affine, Part, Source};
 use crate::graph::{Graph, Node, Rows, TensorId};
-use crate::ops::{Activation, GradItem, View, WeightGrads};
+use crate::ops::{Activation, GradItem, GradPair, View, WeightGrads};
 
 /// Gradients of the node's inputs: of views and x by affine nodes, of weights and biases by one [`WeightGrads`].
 pub(super) fn gradient(
@@ -39,19 +39,24 @@ pub(super) fn gradient(
                     row: term.row,
                     col: term.col,
                     transposed: !term.transposed,
+                    route: term.route,
                 },
             });
             let (of_y, of_x) = ((dz, item.to), (node.inputs[term.x.input], term.x.from));
             let (rows, cols) = if term.transposed { (term.inner, item.width) } else { (item.width, term.inner) };
             let pair = if term.transposed { (of_x, Some(of_y)) } else { (of_y, Some(of_x)) };
-            weights.add(term.weight, [term.row, term.col], [rows, cols], pair);
+            for (scenario, row) in routed(graph, term.row, term.route) {
+                weights.add(term.weight, [row, term.col], [rows, cols], pair, scenario);
+            }
         }
         for view in &item.adds {
             let part = Part::view(dz, item.to, view.from, item.width, view.rows.inverse());
             parts[view.input].push(part);
         }
         if let Some(bias) = item.bias {
-            weights.add(bias.input, [0, bias.from], [1, item.width], ((dz, item.to), None));
+            for (scenario, from) in routed(graph, bias.from, bias.route) {
+                weights.add(bias.input, [0, from], [1, item.width], ((dz, item.to), None), scenario);
+            }
         }
     }
     let GradBuilder { inputs, items, of } = weights;
@@ -75,6 +80,14 @@ pub(super) fn gradient(
         .collect()
 }
 
+/// Where each scenario's part of a parameter begins, or the one place that all share.
+fn routed(graph: &Graph, first: usize, route: usize) -> Vec<(Option<usize>, usize)> {
+    match route {
+        0 => vec![(None, first)],
+        _ => (0..graph.scenarios).map(|scenario| (Some(scenario), first + scenario * route)).collect(),
+    }
+}
+
 /// Columns of a tensor: which, from where.
 type Columns = (TensorId, usize);
 
@@ -91,13 +104,20 @@ impl GradBuilder {
         View::of(super::build::number(&mut self.inputs, tensor)).shifted(from)
     }
 
-    /// The pair (dz, x) contributes to a part of the gradient of input number `of`.
-    fn add(&mut self, of: usize, at: [usize; 2], size: [usize; 2], (dz, x): (Columns, Option<Columns>)) {
+    /// The pair (dz, x) contributes to a part of the gradient of input number `of`, for the samples of a scenario or all.
+    fn add(
+        &mut self,
+        of: usize,
+        at: [usize; 2],
+        size: [usize; 2],
+        (dz, x): (Columns, Option<Columns>),
+        scenario: Option<usize>,
+    ) {
         let output = self.of.iter().position(|&known| known == of).unwrap_or_else(|| {
             self.of.push(of);
             self.of.len() - 1
         });
-        let pair = (self.view(dz), x.map(|x| self.view(x)));
+        let pair = GradPair { dz: self.view(dz), x: x.map(|x| self.view(x)), scenario };
         let [row, col] = at;
         let [rows, cols] = size;
         let same = |item: &&mut GradItem| {
