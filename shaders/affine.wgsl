@@ -23,7 +23,7 @@ fn clamped(i: u32, count: u32) -> u32 {
 fn x_rows(term: Term, tile: Tile) -> array<u32, ROWS> {
     var at: array<u32, ROWS>;
     for (var r = 0u; r < ROWS; r += 1u) {
-        at[r] = term.x + clamped(tile.row + r, clock.rows) * term.stride;
+        at[r] = term.x + clamped(tile.row + r, row_count()) * term.stride;
     }
     return at;
 }
@@ -80,7 +80,7 @@ fn products(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f
         product(item, term, Run(0u, ROWS, term.weight), tile, sums);
         return;
     }
-    let count = min(ROWS, clock.rows - tile.row);
+    let count = min(ROWS, row_count() - tile.row);
     for (var first = 0u; first < count; ) {
         let own = scenario(tile.row + first);
         var end = first + 1u;
@@ -98,7 +98,7 @@ fn compute(item: Item, tile: Tile) {
         products(item, read_term(item, i), tile, &sums);
     }
     // A loop that is not unrolled may not index registers: it takes the first row, and moves the others up.
-    for (var row = tile.row; row < min(tile.row + ROWS, clock.rows); row += 1u) {
+    for (var row = tile.row; row < min(tile.row + ROWS, row_count()); row += 1u) {
         var line: array<vec4<f32>, QUADS>;
         for (var q = 0u; q < QUADS; q += 1u) {
             line[q] = sums[q];
@@ -132,7 +132,7 @@ fn main(
     let head = table[at];
     let number = (group - head.x) * WORKGROUP + local;
     let row = number / head.y * ROWS;
-    if (row >= clock.rows) {
+    if (row >= row_count()) {
         return;
     }
     for (var i = 0u; i < head.z; i += 1u) {

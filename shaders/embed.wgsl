@@ -6,11 +6,22 @@
 #import shard
 const ORDER: u32 = 0u;
 const X: u32 = 0u;
+// Whether rows are of tokens, whose table rows stand in the slot, and where.
+const TOKENS: bool = false;
+const TOKEN_ROWS: u32 = 0u;
 
 @group(0) @binding(3) var<storage, read> embeddings: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> ids: array<u32>;
 @group(0) @binding(5) var<storage, read> values: array<f32>;
 @group(0) @binding(6) var<storage, read> schedule: array<u32>;
+
+// The table row of a sample's field or of a token's sequence.
+fn table_row(sample: u32, source: u32, field: u32) -> u32 {
+    if (TOKENS) {
+        return schedule[clock.base + TOKEN_ROWS + sample * FIELDS + field];
+    }
+    return ids[source * ID_STRIDE + FIRST_COLUMN + field];
+}
 
 fn factor(field: u32, source: u32) -> f32 {
     var value = 1.0;
@@ -25,14 +36,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     const ACROSS = (FIELDS * WIDTH + 3u) / 4u;
     let at = invocation(id, groups);
     let sample = at / ACROSS;
-    if (sample >= clock.rows) {
+    if (sample >= select(clock.rows, clock.tokens, TOKENS)) {
         return;
     }
-    let source = schedule[clock.base + ORDER + sample];
-    let rows = source * ID_STRIDE + FIRST_COLUMN;
+    var source = 0u;
+    if (!TOKENS) {
+        source = schedule[clock.base + ORDER + sample];
+    }
     if (WIDTH % 4u == 0u) {
         let field = at % ACROSS / QUADS;
-        let row = ids[rows + field];
+        let row = table_row(sample, source, field);
         if (in_shard(row)) {
             let embedding = embeddings[(row - FIRST_ROW) * QUADS + at % QUADS];
             store4(X + 4u * at, factor(field, source) * embedding);
@@ -42,7 +55,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             let col = 4u * (at % ACROSS) + i;
             let field = col / WIDTH;
             if (field < FIELDS) {
-                let row = ids[rows + field];
+                let row = table_row(sample, source, field);
                 if (in_shard(row)) {
                     let quad = embeddings[(row - FIRST_ROW) * QUADS + col % WIDTH / 4u];
                     store(X + 4u * at + i, factor(field, source) * quad[col % WIDTH % 4u]);

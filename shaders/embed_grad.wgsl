@@ -11,6 +11,11 @@ const ORDER: u32 = 0u;
 const DX: u32 = 0u;
 const DX_STRIDE: u32 = 4u;
 const GRADIENT: u32 = 0u;
+// Sequences that read the table, the first position of their items, and the gradient of these.
+const SEQUENCES: u32 = 0u;
+const FIRST_TOKEN: u32 = 0u;
+const OF_TOKENS: u32 = 0u;
+const OF_TOKENS_STRIDE: u32 = 4u;
 
 @group(0) @binding(3) var<storage, read> values: array<f32>;
 @group(0) @binding(4) var<storage, read> schedule: array<u32>;
@@ -26,6 +31,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var sum = vec4<f32>();
     for (var i = schedule[clock.base + STARTS + unique]; i < end; i += 1u) {
         let position = schedule[clock.base + POSITIONS + i];
+        if (SEQUENCES > 0u && position >= FIRST_TOKEN) {
+            let place = position - FIRST_TOKEN;
+            let at_token = OF_TOKENS + place / max(SEQUENCES, 1u) * OF_TOKENS_STRIDE;
+            let within = place % max(SEQUENCES, 1u) * WIDTH + 4u * (at % QUADS);
+            sum += load_any4(at_token + within, WIDTH % 4u == 0u);
+            continue;
+        }
         let sample = position / FIELDS;
         let field = position % FIELDS;
         let address = DX + sample * DX_STRIDE + field * WIDTH + 4u * (at % QUADS);

@@ -18,7 +18,7 @@ fn add_products(pair: Pair, item: Item, row: u32, col: u32, sums: ptr<function, 
     let alone = pair.x == NONE;
     let across = select(pair.x, pair.dz, alone);
     let stride = select(pair.x_stride, pair.dz_stride, alone);
-    for (var sample = item.start; sample < item.end; sample += 1u) {
+    for (var sample = pair.start; sample < pair.end; sample += 1u) {
         if (pair.scenario > 0u && schedule[clock.base + SCENARIOS + sample] + 1u != pair.scenario) {
             continue;
         }

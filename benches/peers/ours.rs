@@ -4,6 +4,7 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use polyscene::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
+use polyscene::graph::Cross;
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, Model, Visitor};
 use polyscene::ops::{AdamOptions, Clock};
@@ -97,8 +98,13 @@ impl Visitor for Build {
     fn visit<M: Model>(self) -> anyhow::Result<Subject> {
         let Self(task) = self;
         let rows = task.rows_per_field();
-        let field = |source| Field { name: format!("f{source}"), source, rows, value: None };
-        let inputs = Inputs { fields: (0..task.fields).map(field).collect(), aware: task.aware, scenarios: 4 };
+        let field = |source| Field { name: format!("f{source}"), source, rows, cross: Cross::None, value: None };
+        let inputs = Inputs {
+            fields: (0..task.fields).map(field).collect(),
+            aware: task.aware,
+            scenarios: 4,
+            sequences: Vec::new(),
+        };
         // The defaults are the papers' sizes, which is what the task holds.
         let graph = M::default().build(&inputs)?;
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
@@ -136,7 +142,17 @@ fn read(task: &Task) -> anyhow::Result<(Vec<u32>, Vec<f32>)> {
 }
 
 fn source<'a>(task: &Task, ids: &'a [u32], labels: &'a [f32]) -> Source<'a> {
-    Source { rows: task.samples, ids, fields: task.fields, values: &[], value_count: 0, labels, scenarios: &[] }
+    Source {
+        rows: task.samples,
+        ids,
+        fields: task.fields,
+        values: &[],
+        value_count: 0,
+        labels,
+        scenarios: &[],
+        sequences: &[],
+        first_in_sequences: 0,
+    }
 }
 
 impl Subject {

@@ -10,6 +10,8 @@
 
 // Whether all products and views begin at multiples of four values.
 const ALIGNED: bool = true;
+// Whether rows are tokens.
+const TOKENS: bool = false;
 // Whether samples read weights of their scenario, and where a slot lists the scenarios.
 const ROUTED: bool = false;
 const SCENARIOS: u32 = 0u;
@@ -73,6 +75,11 @@ fn read_term(item: Item, number: u32) -> Term {
     let a = table[item.terms + 2u * number];
     let b = table[item.terms + 2u * number + 1u];
     return Term(a.x, a.y, a.z, b.x, b.y, b.z, a.w == 1u);
+}
+
+// How many rows there are.
+fn row_count() -> u32 {
+    return select(clock.rows, clock.tokens, TOKENS);
 }
 
 // The scenario of a sample.

@@ -16,6 +16,8 @@ struct Clock {
     learning_rate: f32,
     // 1 / rows.
     inverse_rows: f32,
+    // Places of the samples' sequences in this step.
+    tokens: u32,
 }
 
 @group(1) @binding(0) var<uniform> clock: Clock;

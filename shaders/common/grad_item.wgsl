@@ -47,9 +47,19 @@ struct Pair {
     x_stride: u32,
     // The scenario whose samples are summed, plus 1; 0 for all samples.
     scenario: u32,
+    // Rows summed: samples, or tokens.
+    start: u32,
+    end: u32,
 }
 
 fn read_pair(item: Item, number: u32) -> Pair {
     let a = table[item.pairs + 2u * number];
-    return Pair(a.x, a.y, a.z, a.w, table[item.pairs + 2u * number + 1u].x);
+    // The scenario, and tokens of one part if rows are tokens.
+    let b = table[item.pairs + 2u * number + 1u];
+    var pair = Pair(a.x, a.y, a.z, a.w, b.x, item.start, item.end);
+    if (b.y > 0u) {
+        pair.start = min(item.part * b.y, clock.tokens);
+        pair.end = min(pair.start + b.y, clock.tokens);
+    }
+    return pair;
 }

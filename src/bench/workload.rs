@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use super::Device;
-use crate::graph::{Graph, Schedule};
+use crate::graph::{Cross, Graph, Schedule};
 use crate::layers::Field;
 use crate::models::{self, Inputs, Model, Visitor};
 use crate::ops::Clock;
@@ -46,8 +46,13 @@ impl Visitor for Build {
 
     fn visit<M: Model>(self) -> Self::Output {
         let rows = (self.rows / FIELDS).max(1);
-        let field = |source| Field { name: format!("f{source}"), source, rows, value: None };
-        M::default().build(&Inputs { fields: (0..FIELDS).map(field).collect(), aware: AWARE, scenarios: SCENARIOS })
+        let field = |source| Field { name: format!("f{source}"), source, rows, cross: Cross::None, value: None };
+        M::default().build(&Inputs {
+            fields: (0..FIELDS).map(field).collect(),
+            aware: AWARE,
+            scenarios: SCENARIOS,
+            sequences: Vec::new(),
+        })
     }
 }
 
@@ -110,6 +115,8 @@ impl Subject {
                     value_count: 0,
                     labels: &labels,
                     scenarios: &scenarios,
+                    sequences: &[],
+                    first_in_sequences: 0,
                 };
                 let mut order: Vec<u32> = (0..count as u32).collect();
                 order.chunks_mut(batch_size).for_each(|rows| source.group_by_scenario(rows));

@@ -61,8 +61,9 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    pub(super) fn new(offsets: Column<u64>, ids: Column<u32>) -> Sequence {
-        Sequence { offsets, ids }
+    /// Items `ids`, of row i those at `offsets[i]..offsets[i + 1]`.
+    pub fn new(offsets: impl Into<Column<u64>>, ids: impl Into<Column<u32>>) -> Sequence {
+        Sequence { offsets: offsets.into(), ids: ids.into() }
     }
 
     /// Row i's items lie at `offsets[i]..offsets[i + 1]` of [`ids`](Sequence::ids). Shape `[len + 1]`, from 0.

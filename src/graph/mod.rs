@@ -6,8 +6,8 @@
 mod parameter;
 mod schedule;
 
-pub use parameter::{Init, Parameter, Table, TableField};
-pub use schedule::{KeyLayout, Schedule, SlotMut};
+pub use parameter::{Cross, Init, Parameter, Table, TableField, TokenField, pcg};
+pub use schedule::{KeyLayout, Schedule, SlotMut, TokenLayout, token_places};
 
 use crate::ops::{Op, Operation};
 
@@ -20,6 +20,8 @@ pub struct TensorId(pub usize);
 pub enum Rows {
     /// One per sample of the minibatch.
     Batch,
+    /// One per place of the samples' sequences, each of which has at most this many (see [`TokenLayout`]).
+    Tokens(usize),
     /// A number known when the model is built.
     Fixed(usize),
 }
@@ -39,6 +41,17 @@ impl Shape {
         Self { rows: Rows::Batch, cols }
     }
 
+    /// One row of `cols` values per place of sequences of up to `longest`.
+    pub const fn tokens(longest: usize, cols: usize) -> Self {
+        Self { rows: Rows::Tokens(longest), cols }
+    }
+
+    /// The same with another number of columns.
+    #[must_use]
+    pub const fn with_cols(self, cols: usize) -> Self {
+        Self { cols, ..self }
+    }
+
     /// `rows` × `cols`, whatever the batch.
     pub const fn fixed(rows: usize, cols: usize) -> Self {
         Self { rows: Rows::Fixed(rows), cols }
@@ -51,7 +64,7 @@ impl Shape {
     pub fn fixed_rows(&self) -> usize {
         match self.rows {
             Rows::Fixed(rows) => rows,
-            Rows::Batch => panic!("a tensor of {self} has as many rows as the batch"),
+            Rows::Batch | Rows::Tokens(_) => panic!("a tensor of {self} has no fixed rows"),
         }
     }
 
@@ -59,6 +72,7 @@ impl Shape {
     pub fn len(&self, batch: usize) -> usize {
         match self.rows {
             Rows::Batch => batch * self.cols,
+            Rows::Tokens(longest) => batch * longest * self.cols,
             Rows::Fixed(rows) => rows * self.cols,
         }
     }
@@ -68,6 +82,7 @@ impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.rows {
             Rows::Batch => write!(f, "B×{}", self.cols),
+            Rows::Tokens(_) => write!(f, "T×{}", self.cols),
             Rows::Fixed(rows) => write!(f, "{rows}×{}", self.cols),
         }
     }
@@ -95,6 +110,15 @@ pub struct Node {
     pub inputs: Vec<TensorId>,
     /// Tensors written, in the operation's order.
     pub outputs: Vec<TensorId>,
+    /// Inputs that get no gradient from this node.
+    pub stopped: Vec<TensorId>,
+}
+
+impl Node {
+    /// A node whose inputs all get gradients.
+    pub fn new(op: impl Into<Op>, name: impl Into<String>, inputs: Vec<TensorId>, outputs: Vec<TensorId>) -> Self {
+        Self { op: op.into(), name: name.into(), inputs, outputs, stopped: Vec::new() }
+    }
 }
 
 /// A term of the training loss, as it is reported: the weighted sum of some of the columns that
@@ -128,6 +152,8 @@ pub struct Graph {
     pub logits: Option<TensorId>,
     /// How many scenarios there are, for models with parts of their own for each; 0 where all scenarios share every part.
     pub scenarios: usize,
+    /// The most places a sample's sequence has; 0 for models that read none.
+    pub longest: usize,
     scope: Vec<String>,
 }
 
@@ -190,7 +216,7 @@ impl Graph {
         let (op, name) = (op.into(), self.full_name(name));
         let shapes: Vec<Shape> = inputs.iter().map(|&t| self.shape(t)).collect();
         assert_eq!(op.outputs(&shapes), [Shape::fixed(rows, cols)], "{name}: shape");
-        self.nodes.push(Node { op, name, inputs: inputs.to_vec(), outputs: vec![output] });
+        self.nodes.push(Node::new(op, name, inputs.to_vec(), vec![output]));
         output
     }
 
@@ -215,8 +241,18 @@ impl Graph {
         let name = self.full_name(name);
         let shapes: Vec<Shape> = inputs.iter().map(|&t| self.shape(t)).collect();
         let outputs = op.outputs(&shapes).into_iter().map(|shape| self.tensor(&name, shape)).collect::<Vec<_>>();
-        self.nodes.push(Node { op, name, inputs: inputs.to_vec(), outputs: outputs.clone() });
+        self.nodes.push(Node::new(op, name, inputs.to_vec(), outputs.clone()));
         outputs
+    }
+
+    /// Lets no gradient flow from the node that made `made` into `input`, which it reads.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    pub fn stop_gradient(&mut self, made: TensorId, input: TensorId) {
+        let node = self.nodes.iter_mut().find(|node| node.outputs.contains(&made)).expect("a node made it");
+        assert!(node.inputs.contains(&input), "{} does not read that", node.name);
+        node.stopped.push(input);
     }
 
     /// Adds an operation that writes one tensor.

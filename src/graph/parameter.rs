@@ -52,8 +52,57 @@ pub struct TableField {
     pub offset: usize,
     /// Rows, the unknown row 0 included.
     pub rows: usize,
+    /// How its ids are crossed with the scenario.
+    pub cross: Cross,
     /// Which column of the data's values multiplies the embedding (numeric fields).
     pub value: Option<usize>,
+}
+
+/// Whether a field has rows of its own for each scenario.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cross {
+    /// All scenarios share its rows.
+    #[default]
+    None,
+    /// Scenario s has the rows from s · `each` on.
+    Scenario {
+        /// Rows of one scenario.
+        each: usize,
+    },
+    /// The same, hashed to fewer rows.
+    Hashed {
+        /// Rows of one scenario, were they not hashed.
+        each: usize,
+    },
+}
+
+impl TableField {
+    /// The row of the table for an id in a scenario.
+    pub fn row(&self, id: u32, scenario: u32) -> u32 {
+        let row = match self.cross {
+            Cross::None => id,
+            Cross::Scenario { each } => scenario * each as u32 + id,
+            Cross::Hashed { each } => pcg((scenario * each as u32).wrapping_add(id)) % self.rows as u32,
+        };
+        self.offset as u32 + row
+    }
+}
+
+/// Mixes the bits of a number: PCG-RXS-M-XS (O'Neill 2014; Jarzynski and Olano 2020). The same in
+/// `shaders/common/random.wgsl`.
+pub fn pcg(value: u32) -> u32 {
+    let state = value.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+    let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
+    (word >> 22) ^ word
+}
+
+/// A sequence whose items are looked up in the rows of one of a table's fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenField {
+    /// The field's number in the table.
+    pub field: usize,
+    /// The sequence's number in the data.
+    pub sequence: usize,
 }
 
 /// An embedding table: the rows of several fields one after another, all `width` wide.
@@ -65,6 +114,8 @@ pub struct Table {
     pub width: usize,
     /// The fields, in the order of the concatenated embedding.
     pub fields: Vec<TableField>,
+    /// Sequences that read its rows, in the order of a token's concatenated embedding.
+    pub tokens: Vec<TokenField>,
     /// Standard deviation of the first values.
     pub deviation: f64,
 }

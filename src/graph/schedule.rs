@@ -4,11 +4,13 @@
 //! The host writes one slot of 32-bit words per step; shaders and CPU code read it at the same offsets.
 
 use super::Graph;
+use crate::cpu::LANES;
 
 /// Word offsets, within a slot, of the sorted keys of one embedding table.
 ///
 /// The batch's lookups are sorted by table row. `unique[u]` is the u-th distinct row; the lookups that read it are
-/// `positions[starts[u]..starts[u + 1]]`, a position being `sample * fields + field`.
+/// `positions[starts[u]..starts[u + 1]]`, a position being `sample * fields + field`, or
+/// for a sequence's item `capacity * fields + token * sequences + sequence`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyLayout {
     /// One word: how many distinct rows.
@@ -19,8 +21,30 @@ pub struct KeyLayout {
     pub starts: usize,
     /// `lookups` words.
     pub positions: usize,
-    /// Capacity: samples × fields.
+    /// Capacity: samples × fields, and tokens × sequences.
     pub lookups: usize,
+}
+
+/// Word offsets, within a slot, of what tells where the samples' sequences lie.
+///
+/// The items of all sequences are tokens, one sample's after another's, each with a row of tensors [T, ·]. The first
+/// token of every sixteenth sample has a number that is a multiple of 16: so a block of samples has blocks of tokens of
+/// its own. Tokens left over at a block's end belong to no sample; their rows hold something, their gradients are 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenLayout {
+    /// Tokens that a step can hold.
+    pub capacity: usize,
+    /// For each sample its first token.
+    pub starts: usize,
+    /// For each sample how many it has.
+    pub lengths: usize,
+    /// For each embedding table its row for each token and sequence.
+    pub rows: Vec<usize>,
+}
+
+/// Tokens that `samples` samples with sequences of up to `longest` take at most.
+pub fn token_places(samples: usize, longest: usize) -> usize {
+    samples.next_multiple_of(LANES) * longest
 }
 
 /// Layout of one step's slot.
@@ -36,6 +60,8 @@ pub struct Schedule {
     pub unshuffle: usize,
     /// `capacity` words: for each sample its scenario, where the graph has parts for each scenario.
     pub scenarios: Option<usize>,
+    /// Where the sequences lie, where the graph reads any.
+    pub tokens: Option<TokenLayout>,
     /// The keys of every embedding table; empty where nothing is trained.
     pub keys: Vec<KeyLayout>,
     /// Words from one slot to the next.
@@ -45,35 +71,50 @@ pub struct Schedule {
 impl Schedule {
     /// The layout for training steps of `graph` with up to `capacity` samples.
     pub fn training(graph: &Graph, capacity: usize) -> Self {
-        let scenarios = (graph.scenarios > 0).then_some(3 * capacity);
-        let mut next = 3 * capacity + scenarios.map_or(0, |_| capacity);
-        let mut take = |words: usize| {
-            let at = next;
-            next += words;
-            at
-        };
-        let keys = graph
-            .tables
-            .iter()
-            .map(|table| {
-                let lookups = capacity * table.fields.len();
-                KeyLayout {
-                    count: take(1),
-                    unique: take(lookups),
-                    starts: take(lookups + 1),
-                    positions: take(lookups),
-                    lookups,
-                }
-            })
-            .collect();
-        Self { capacity, order: 0, shuffle: capacity, unshuffle: 2 * capacity, scenarios, keys, stride: next }
+        let mut schedule = Self::inference(graph, capacity);
+        schedule.shuffle = schedule.take(capacity);
+        schedule.unshuffle = schedule.take(capacity);
+        let tokens = schedule.token_capacity();
+        for table in &graph.tables {
+            let lookups = capacity * table.fields.len() + tokens * table.tokens.len();
+            let keys = KeyLayout {
+                count: schedule.take(1),
+                unique: schedule.take(lookups),
+                starts: schedule.take(lookups + 1),
+                positions: schedule.take(lookups),
+                lookups,
+            };
+            schedule.keys.push(keys);
+        }
+        schedule
     }
 
     /// The layout for steps that only predict.
     pub fn inference(graph: &Graph, capacity: usize) -> Self {
-        let scenarios = (graph.scenarios > 0).then_some(capacity);
-        let stride = capacity + scenarios.map_or(0, |_| capacity);
-        Self { capacity, order: 0, shuffle: 0, unshuffle: 0, scenarios, keys: Vec::new(), stride }
+        let (shuffle, unshuffle, tokens, keys) = (0, 0, None, Vec::new());
+        let mut schedule =
+            Self { capacity, order: 0, shuffle, unshuffle, scenarios: None, tokens, keys, stride: capacity };
+        schedule.scenarios = (graph.scenarios > 0).then(|| schedule.take(capacity));
+        if graph.longest > 0 {
+            let places = token_places(capacity, graph.longest);
+            schedule.tokens = Some(TokenLayout {
+                capacity: places,
+                starts: schedule.take(capacity),
+                lengths: schedule.take(capacity),
+                rows: graph.tables.iter().map(|table| schedule.take(places * table.tokens.len())).collect(),
+            });
+        }
+        schedule
+    }
+
+    fn take(&mut self, words: usize) -> usize {
+        self.stride += words;
+        self.stride - words
+    }
+
+    /// Tokens that a step can hold.
+    pub fn token_capacity(&self) -> usize {
+        self.tokens.as_ref().map_or(0, |tokens| tokens.capacity)
     }
 
     /// A writable view of one slot's words.
@@ -110,12 +151,42 @@ impl SlotMut<'_> {
         }
     }
 
-    /// Sorts the lookups of table number `table` by row and writes its keys. `rows` holds one table row per lookup,
-    /// in order of position; `scratch` is reused between calls.
-    pub fn set_keys(&mut self, table: usize, rows: &[u32], scratch: &mut Vec<u64>) {
+    /// Places the samples' sequences, of these lengths; returns how many tokens the step has.
+    pub fn set_lengths(&mut self, lengths: impl Iterator<Item = usize>) -> usize {
+        let Some(TokenLayout { starts, lengths: places, .. }) = self.schedule.tokens else { return 0 };
+        let mut next: usize = 0;
+        for (sample, length) in lengths.enumerate() {
+            if sample % LANES == 0 {
+                next = next.next_multiple_of(LANES);
+            }
+            self.words[starts + sample] = next as u32;
+            self.words[places + sample] = length as u32;
+            next += length;
+        }
+        next.next_multiple_of(LANES)
+    }
+
+    /// A sample's tokens.
+    pub fn tokens_of(&self, sample: usize) -> std::ops::Range<usize> {
+        let Some(TokenLayout { starts, lengths, .. }) = self.schedule.tokens else { return 0..0 };
+        let start = self.words[starts + sample] as usize;
+        start..start + self.words[lengths + sample] as usize
+    }
+
+    /// The rows of table number `table` for each token and sequence.
+    pub fn token_rows(&mut self, table: usize) -> &mut [u32] {
+        match &self.schedule.tokens {
+            Some(tokens) => &mut self.words[tokens.rows[table]..],
+            None => &mut [],
+        }
+    }
+
+    /// Sorts the lookups of table number `table` by row and writes its keys. `lookups` are pairs of a table row and a
+    /// position; `scratch` is reused between calls.
+    pub fn set_keys(&mut self, table: usize, lookups: impl Iterator<Item = (u32, usize)>, scratch: &mut Vec<u64>) {
         let layout = self.schedule.keys[table];
         scratch.clear();
-        scratch.extend(rows.iter().enumerate().map(|(position, &row)| (u64::from(row) << 32) | position as u64));
+        scratch.extend(lookups.map(|(row, position)| (u64::from(row) << 32) | position as u64));
         // The position in the low half makes the order unique, hence the sums repeatable.
         scratch.sort_unstable();
         let mut count = 0;
@@ -130,7 +201,7 @@ impl SlotMut<'_> {
             }
             self.words[layout.positions + at] = key as u32;
         }
-        self.words[layout.starts + count] = rows.len() as u32;
+        self.words[layout.starts + count] = scratch.len() as u32;
         self.words[layout.count] = count as u32;
     }
 }
@@ -148,12 +219,13 @@ mod tests {
             shuffle: 2,
             unshuffle: 4,
             scenarios: None,
+            tokens: None,
             keys: vec![layout],
             stride: 20,
         };
         let mut words = vec![0; schedule.stride];
         let mut slot = schedule.slot(&mut words);
-        slot.set_keys(0, &[9, 3, 9, 5], &mut Vec::new());
+        slot.set_keys(0, [9, 3, 9, 5].into_iter().zip(0..), &mut Vec::new());
         slot.set_shuffle(&[1, 0]);
         assert_eq!(words[6], 3);
         assert_eq!(words[7..10], [3, 5, 9]);

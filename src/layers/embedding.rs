@@ -1,6 +1,6 @@
 //! Embeddings of a sample's fields.
 
-use crate::graph::{Graph, Table, TableField, TensorId};
+use crate::graph::{Cross, Graph, Table, TableField, TensorId, TokenField};
 use crate::ops::{Affine, Embed};
 
 /// A field of the data, as a model sees it.
@@ -12,6 +12,8 @@ pub struct Field {
     pub source: usize,
     /// Rows of its embedding, the unknown row 0 included.
     pub rows: usize,
+    /// Whether each scenario has rows of its own among these.
+    pub cross: Cross,
     /// Its column of the data's values, for numeric fields.
     pub value: Option<usize>,
 }
@@ -25,6 +27,8 @@ pub struct EmbeddingSet {
     pub width: usize,
     /// How many fields.
     pub fields: usize,
+    /// Number of the table.
+    pub table: usize,
 }
 
 impl EmbeddingSet {
@@ -42,6 +46,7 @@ impl EmbeddingSet {
                     column: first_column + index,
                     offset,
                     rows: field.rows,
+                    cross: field.cross,
                     value: field.value,
                 };
                 offset += field.rows;
@@ -49,9 +54,17 @@ impl EmbeddingSet {
             })
             .collect();
         let count = fields.len();
-        let table = graph.table(Table { name: name.to_owned(), width, fields, deviation });
-        let all = graph.add_one(name, Embed { table, fields: count, width }, &[]);
-        Self { all, width, fields: count }
+        let table = graph.table(Table { name: name.to_owned(), width, fields, tokens: Vec::new(), deviation });
+        let all = graph.add_one(name, Embed { table, fields: count, width, longest: 0 }, &[]);
+        Self { all, width, fields: count, table }
+    }
+
+    /// The embeddings of sequences' items [T, sequences·width], in the rows of the fields that they share. To be called
+    /// once.
+    pub fn tokens(&self, graph: &mut Graph, name: &str, tokens: Vec<TokenField>) -> TensorId {
+        let op = Embed { table: self.table, fields: tokens.len(), width: self.width, longest: graph.longest };
+        graph.tables[self.table].tokens = tokens;
+        graph.add_one(name, op, &[])
     }
 
     /// The embeddings of the fields `first..first + count`.

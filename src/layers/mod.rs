@@ -1,5 +1,6 @@
 //! What models are made of: embedding sets, dense layers alone and in stacks, weighting matrices, discriminators.
 
+mod attention;
 mod discriminator;
 mod embedding;
 mod linear;
@@ -7,6 +8,7 @@ mod loss;
 mod stack;
 mod weighting;
 
+pub use attention::self_attention;
 pub use discriminator::Discriminator;
 pub use embedding::{EmbeddingSet, Field};
 pub use linear::{Layer, hidden_epilogue, mlp};

@@ -1,7 +1,7 @@
 //! What a model knows of the data.
 
 use super::Error;
-use crate::graph::Graph;
+use crate::graph::{Cross, Graph, TokenField};
 use crate::layers::{EmbeddingSet, Field};
 use crate::ops::MOST_FIELDS_WITH_NUMERIC;
 
@@ -17,6 +17,28 @@ pub struct Inputs {
     pub aware: usize,
     /// How many scenarios there are.
     pub scenarios: usize,
+    /// Sequences of items.
+    pub sequences: Vec<SequenceInput>,
+}
+
+/// A sequence of another field's values.
+#[derive(Clone, Copy, Debug)]
+pub struct SequenceInput {
+    /// Which field's.
+    pub field: usize,
+    /// The most items of a row.
+    pub longest: usize,
+}
+
+/// Whether scenarios have embeddings of their own.
+#[derive(Clone, Copy, Debug)]
+pub enum Rows {
+    /// All share them.
+    Shared,
+    /// Each has its own, of every field.
+    PerScenario,
+    /// The same, a field with more rows than this hashed to so many.
+    Hashed(usize),
 }
 
 impl Inputs {
@@ -25,7 +47,16 @@ impl Inputs {
     /// # Errors
     /// When the table would have more rows than ids can name, or too many fields with a numeric one among them.
     pub fn embed(&self, graph: &mut Graph, width: usize) -> Result<EmbeddingSet, Error> {
-        let rows: usize = self.fields.iter().map(|field| field.rows).sum();
+        self.embed_as(graph, "embedding", width, Rows::Shared)
+    }
+
+    /// The same, called `name`, with rows for each scenario or for all.
+    ///
+    /// # Errors
+    /// As for [`Inputs::embed`].
+    pub fn embed_as(&self, graph: &mut Graph, name: &str, width: usize, rows: Rows) -> Result<EmbeddingSet, Error> {
+        let fields: Vec<Field> = self.fields.iter().map(|field| self.crossed(field, rows)).collect();
+        let rows: usize = fields.iter().map(|field| field.rows).sum();
         if u32::try_from(rows).is_err() {
             return Err(Error(format!(
                 "the fields have {rows} values together, more than 4294967295; hash the largest (data.fields.NAME.hash)"
@@ -39,6 +70,22 @@ impl Inputs {
                 self.fields.len()
             )));
         }
-        Ok(EmbeddingSet::new(graph, "embedding", &self.fields, width, EMBEDDING_DEVIATION))
+        Ok(EmbeddingSet::new(graph, name, &fields, width, EMBEDDING_DEVIATION))
+    }
+
+    fn crossed(&self, field: &Field, rows: Rows) -> Field {
+        let (each, all) = (field.rows, field.rows * self.scenarios);
+        let (rows, cross) = match rows {
+            Rows::Shared => (each, Cross::None),
+            Rows::Hashed(most) if all > most => (most, Cross::Hashed { each }),
+            Rows::PerScenario | Rows::Hashed(_) => (all, Cross::Scenario { each }),
+        };
+        Field { rows, cross, ..field.clone() }
+    }
+
+    /// The sequences as a table's tokens.
+    pub fn tokens(&self) -> Vec<TokenField> {
+        let sequences = self.sequences.iter().enumerate();
+        sequences.map(|(sequence, input)| TokenField { field: input.field, sequence }).collect()
     }
 }

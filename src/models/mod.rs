@@ -6,11 +6,13 @@ mod dnn;
 mod inputs;
 mod mi_dpg;
 mod optmsm;
+mod saml;
 
 pub use dnn::Dnn;
-pub use inputs::Inputs;
+pub use inputs::{Inputs, SequenceInput};
 pub use mi_dpg::{MiDpg, MirNegatives, MirReduce};
 pub use optmsm::{OptMsm, Transfer};
+pub use saml::{Saml, Specific, Without};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,7 +77,7 @@ macro_rules! models {
     };
 }
 
-models![Dnn, MiDpg, OptMsm];
+models![Dnn, MiDpg, OptMsm, Saml];
 
 /// Fails unless `condition` holds.
 fn require(condition: bool, message: impl FnOnce() -> String) -> Result<(), Error> {

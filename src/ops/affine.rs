@@ -9,7 +9,7 @@ pub use build::{BiasPart, Draft, Part, Source};
 
 use super::{Block, Cost, Epilogue, Gate, Kernel, Op, Operation, RowMap, Target, View};
 use crate::cpu::Real;
-use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::graph::{Graph, Node, Rows, Shape, TensorId};
 
 /// A product x W of a view with a part of a weight.
 ///
@@ -146,11 +146,14 @@ impl Operation for Affine {
                 assert!(bias.from + item.width <= inputs[bias.input].cols, "affine: length of the bias");
             }
         }
+        let mut rows = self.items.iter().flat_map(Item::views).map(|(view, _)| inputs[view.input].rows);
+        let kind = rows.next().unwrap_or(Rows::Batch);
+        assert!(rows.all(|rows| rows == kind), "affine: rows of one kind");
         (0..self.outputs_count())
             .map(|output| {
                 let covered: usize = self.items.iter().filter(|i| i.output == output).map(|i| i.width).sum();
                 assert_eq!(covered, self.width(output), "affine: every column is written once");
-                Shape::batch(covered)
+                Shape { rows: kind, cols: covered }
             })
             .collect()
     }

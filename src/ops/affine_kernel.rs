@@ -4,7 +4,7 @@
 use super::table::{Groups, NONE, TILES_PER_GROUP};
 use super::{Affine, Arg, Gate, GradItem, GradPair, Item, Kernel, Location, RowMap, Target, Term, View, WeightGrads};
 use crate::gpu::DeviceClass;
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, Rows, TensorId};
 
 /// Samples, or rows of a gradient, and columns of a tile that one invocation computes in registers (`affine.wgsl`,
 /// `weight_grads.wgsl`).
@@ -102,7 +102,8 @@ fn clusters(op: &Affine) -> Vec<Vec<&Item>> {
 pub(super) fn kernels(op: &Affine, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
     let mut addresses = Addresses { node, target, aligned: true };
     let mut groups = Groups::default();
-    let down = target.capacity.div_ceil(ROWS);
+    let tokens = is_tokens(graph, node.outputs[0]);
+    let down = target.rows(tokens).div_ceil(ROWS);
     for cluster in clusters(op) {
         let width = cluster[0].width;
         let across = if cluster.len() == 1 { width.div_ceil(COLS) } else { 1 };
@@ -115,6 +116,7 @@ pub(super) fn kernels(op: &Affine, node: &Node, graph: &Graph, target: &Target) 
     let kernel = target
         .kernel("affine", groups.count() * TILES_PER_GROUP)
         .with("ALIGNED", addresses.aligned)
+        .with("TOKENS", tokens)
         .with("ROUTED", op.is_routed())
         .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0));
     let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32).bind([Arg::Descriptors, Arg::Parameters, Arg::Schedule]);
@@ -131,7 +133,11 @@ pub(super) fn parts(target: &Target, tiles: usize) -> usize {
     }
 }
 
-pub(super) fn weight_grads(op: &WeightGrads, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+fn is_tokens(graph: &Graph, tensor: TensorId) -> bool {
+    matches!(graph.shape(tensor).rows, Rows::Tokens(_))
+}
+
+pub(super) fn weight_grads(op: &WeightGrads, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
     let mut addresses = Addresses { node, target, aligned: true };
     let mut groups = Groups::default();
     let tiles = |item: &GradItem| item.rows.div_ceil(ROWS) * item.cols.div_ceil(COLS);
@@ -145,9 +151,11 @@ pub(super) fn weight_grads(op: &WeightGrads, node: &Node, _: &Graph, target: &Ta
         ];
         quads.extend(item.pairs.iter().flat_map(|&GradPair { dz, x, scenario }| {
             assert!(dz.rows == RowMap::Same && x.is_none_or(|x| x.rows == RowMap::Same), "sums are of the same sample");
+            let tokens = is_tokens(graph, node.inputs[dz.input]);
+            let of_part = if tokens { target.tokens.div_ceil(parts) as u32 } else { 0 };
             let [dz, dz_stride] = addresses.view(dz);
             let [x, x_stride] = x.map_or([NONE, 0], |x| addresses.view(x));
-            [[dz, dz_stride, x, x_stride], [scenario.map_or(0, |scenario| scenario as u32 + 1), 0, 0, 0]]
+            [[dz, dz_stride, x, x_stride], [scenario.map_or(0, |scenario| scenario as u32 + 1), of_part, 0, 0]]
         }));
         groups.item([0, 0], quads);
     }

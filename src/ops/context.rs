@@ -1,5 +1,7 @@
 //! What an operation sees when it runs on the CPU.
 
+use std::ops::Range;
+
 use super::{Clock, RowMap};
 use crate::cpu::{Arena, Columns, LANES, Lanes, Real};
 use crate::graph::{Schedule, Shape, Table};
@@ -89,6 +91,23 @@ impl StepView<'_> {
         &self.words[self.schedule.order..][..self.rows()]
     }
 
+    /// A sample's tokens.
+    ///
+    /// # Panics
+    /// When the graph reads no sequences.
+    pub fn tokens(&self, sample: usize) -> Range<usize> {
+        let layout = self.schedule.tokens.as_ref().expect("a graph with tokens has them in its slots");
+        let start = self.words[layout.starts + sample] as usize;
+        start..start + self.words[layout.lengths + sample] as usize
+    }
+
+    /// The blocks of tokens that belong to a block of samples.
+    pub fn token_blocks(&self, block: usize) -> Range<usize> {
+        let next = (block + 1) * LANES;
+        let end = if next < self.rows() { self.tokens(next).start } else { self.clock.tokens as usize };
+        self.tokens(block * LANES).start / LANES..end / LANES
+    }
+
     /// For each sample its scenario.
     ///
     /// # Panics
@@ -104,6 +123,8 @@ impl StepView<'_> {
 pub enum Value<'a, T> {
     /// Rows of the batch that all threads see.
     Shared(Columns<'a, T>),
+    /// Rows of the samples' sequences.
+    Tokens(Columns<'a, T>),
     /// So many columns, from this one on, of memory that only holds the block at hand.
     Local(usize, usize),
     /// A matrix with fixed rows, row-major.
@@ -120,6 +141,8 @@ pub struct Block<'a, T> {
     pub clock: &'a Clock,
     /// Embedding tables.
     pub tables: &'a [TableState<T>],
+    /// Rows of the tensors it writes: samples, or tokens.
+    pub(crate) rows: usize,
     pub(crate) index: usize,
     pub(crate) local: &'a Arena<T>,
     pub(crate) inputs: &'a [Value<'a, T>],
@@ -136,7 +159,35 @@ impl<'a, T: Real> Block<'a, T> {
 
     /// How many samples the block has.
     pub fn count(&self) -> usize {
-        LANES.min(self.step.rows() - self.first())
+        LANES.min(self.rows - self.first())
+    }
+
+    /// The tokens of the sample in lane `lane`.
+    pub fn tokens(&self, lane: usize) -> Range<usize> {
+        self.step.tokens(self.first() + lane)
+    }
+
+    /// The blocks of tokens that belong to this block's samples.
+    pub fn token_blocks(&self) -> Range<usize> {
+        self.step.token_blocks(self.index)
+    }
+
+    /// Rows of all tokens of an input.
+    pub fn token_tensor(&self, input: usize) -> Columns<'a, T> {
+        match self.inputs[input] {
+            Value::Tokens(columns) => columns,
+            _ => panic!("this input has no row for each token"),
+        }
+    }
+
+    /// Values of one of [`Block::token_blocks`] of an output.
+    pub fn token_output(&mut self, output: usize, block: usize) -> &mut [Lanes<T>] {
+        assert!(self.token_blocks().contains(&block));
+        match self.outputs[output] {
+            // SAFETY: as for `output`; a block of tokens belongs to one block of samples.
+            Value::Tokens(columns) => unsafe { columns.block_mut(block) },
+            _ => panic!("this output has no row for each token"),
+        }
     }
 
     /// How many inputs the node has.
@@ -164,7 +215,7 @@ impl<'a, T: Real> Block<'a, T> {
     #[inline(always)]
     pub fn columns(&self, input: usize) -> &'a [Lanes<T>] {
         match self.inputs[input] {
-            Value::Shared(columns) => columns.block(self.index),
+            Value::Shared(columns) | Value::Tokens(columns) => columns.block(self.index),
             // SAFETY: a thread's local memory is its own.
             Value::Local(first, width) => unsafe { self.local.tensor(first, width) }.block(0),
             Value::Matrix(_) => panic!("this input is no tensor of the batch"),
@@ -187,7 +238,7 @@ impl<'a, T: Real> Block<'a, T> {
         // inputs (`Layout::new` sees to it); the result borrows `self` mutably, so there is one at a time.
         unsafe {
             match self.outputs[output] {
-                Value::Shared(columns) => columns.block_mut(self.index),
+                Value::Shared(columns) | Value::Tokens(columns) => columns.block_mut(self.index),
                 Value::Local(first, width) => self.local.tensor(first, width).block_mut(0),
                 Value::Matrix(_) => panic!("this output is no tensor of the batch"),
             }
@@ -293,11 +344,19 @@ impl<'a, T: Real> Batch<'a, T> {
         self.step.rows().div_ceil(LANES)
     }
 
-    /// An input [B, ·].
+    /// Blocks of an input's rows: samples or tokens.
+    pub fn blocks_of(&self, input: usize) -> usize {
+        match self.inputs[input] {
+            Value::Tokens(_) => self.step.clock.tokens as usize / LANES,
+            _ => self.blocks(),
+        }
+    }
+
+    /// An input [B, ·] or [T, ·].
     #[inline(always)]
     pub fn tensor(&self, input: usize) -> Columns<'a, T> {
         match self.inputs[input] {
-            Value::Shared(columns) => columns,
+            Value::Shared(columns) | Value::Tokens(columns) => columns,
             _ => panic!("this input is not kept for the whole batch"),
         }
     }

@@ -4,17 +4,40 @@ use super::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Phase, TableArg, Tar
 use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
 use crate::graph::{Graph, Node, Shape, TableField, TensorId};
 
-/// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value.
+/// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
+/// those of the sequences that read the table, token by token.
 ///
-/// No inputs. Output: [B, fields·width].
+/// No inputs. Output: [B, fields·width], or [T, sequences·width].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embed {
     /// Number of the table.
     pub table: usize,
-    /// Fields that read it.
+    /// Fields that read it, or sequences.
     pub fields: usize,
     /// Values in a row.
     pub width: usize,
+    /// The most tokens of a sample, where these are looked up; 0 where its fields are.
+    pub longest: usize,
+}
+
+impl Embed {
+    /// One block of tokens.
+    fn run_tokens<T: Real>(&self, block: &mut Block<'_, T>) {
+        let step = block.step;
+        let table = &block.tables[self.table];
+        let layout = step.schedule.tokens.as_ref().expect("a graph with tokens has them in its slots");
+        let rows = &step.words[layout.rows[self.table] + block.first() * self.fields..];
+        let count = block.count();
+        let out = block.output(0);
+        for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
+            for lane in 0..count {
+                let row = rows[lane * self.fields + f] as usize;
+                for (x, &w) in out.iter_mut().zip(&table.weights[row * self.width..]) {
+                    x.0[lane] = w;
+                }
+            }
+        }
+    }
 }
 
 impl Operation for Embed {
@@ -23,12 +46,14 @@ impl Operation for Embed {
     }
 
     fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
-        vec![Shape::batch(self.fields * self.width)]
+        let width = self.fields * self.width;
+        vec![if self.longest > 0 { Shape::tokens(self.longest, width) } else { Shape::batch(width) }]
     }
 
     fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
         if let Some(dx) = grads[0] {
-            let op = EmbedGrad { table: self.table, fields: self.fields, width: self.width };
+            let (fields, sequences) = if self.longest > 0 { (0, self.fields) } else { (self.fields, 0) };
+            let op = EmbedGrad { table: self.table, fields, sequences, longest: self.longest, width: self.width };
             graph.add(&node.name, op, &[dx]);
         }
         Vec::new()
@@ -45,6 +70,9 @@ impl Operation for Embed {
     }
 
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        if self.longest > 0 {
+            return self.run_tokens(block);
+        }
         let step = block.step;
         let table = &block.tables[self.table];
         let first = block.first();
@@ -92,12 +120,20 @@ impl Operation for Embed {
             .shards(self.table, table.rows())
             .map(|(shard, first, rows)| {
                 let kernel = target
-                    .kernel("embed", target.capacity * x.stride as usize / 4)
+                    .kernel("embed", target.rows(self.longest > 0) * x.stride as usize / 4)
                     .with("X", x.first)
                     .with("FIRST_ROW", first)
                     .with("ROWS", rows)
                     .with("ORDER", target.schedule.order);
-                lookup_constants(kernel, graph, self.table, target).bind([
+                let kernel = match &target.schedule.tokens {
+                    Some(tokens) if self.longest > 0 => kernel
+                        .with("TOKENS", true)
+                        .with("TOKEN_ROWS", tokens.rows[self.table])
+                        .with("FIELDS", self.fields)
+                        .with("WIDTH", self.width),
+                    _ => lookup_constants(kernel, graph, self.table, target),
+                };
+                kernel.bind([
                     Arg::Table { table: self.table, shard, what: TableArg::Weights },
                     Arg::Ids,
                     Arg::Values,
@@ -140,15 +176,27 @@ fn lookup_constants(kernel: Kernel, graph: &Graph, table: usize, target: &Target
 /// The gradient of every distinct row the batch read: for row `unique[u]` the sum over its lookups, in order of
 /// position, of dx (times the value, for numeric fields).
 ///
-/// Input: dx [B, fields·width]. Output: [B, fields·width], read as B·fields rows of which the first `count` are used.
+/// Inputs: dx [B, fields·width], and where sequences read the table theirs [T, sequences·width]. Output:
+/// [B, (fields + longest·sequences)·width], read as rows `width` wide of which the first `count` are used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbedGrad {
     /// Number of the table.
     pub table: usize,
     /// Fields that read it.
     pub fields: usize,
+    /// Sequences that read it.
+    pub sequences: usize,
+    /// The most tokens of a sample.
+    pub longest: usize,
     /// Values in a row.
     pub width: usize,
+}
+
+impl EmbedGrad {
+    /// Rows for each sample: no step reads more different ones.
+    pub fn rows(&self) -> usize {
+        self.fields + self.longest * self.sequences
+    }
 }
 
 impl Operation for EmbedGrad {
@@ -157,8 +205,10 @@ impl Operation for EmbedGrad {
     }
 
     fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
-        assert_eq!(inputs[0].cols, self.fields * self.width, "embed_grad: width");
-        vec![inputs[0]]
+        let widths = [self.fields, self.sequences].map(|lookups| lookups * self.width);
+        let expected = widths.into_iter().filter(|&width| width > 0);
+        assert!(inputs.iter().map(|input| input.cols).eq(expected), "embed_grad: widths");
+        vec![Shape::batch(self.rows() * self.width)]
     }
 
     fn inference(&self) -> Op {
@@ -166,7 +216,7 @@ impl Operation for EmbedGrad {
     }
 
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
-        let lookups = batch * self.fields;
+        let lookups = batch * self.rows();
         Cost::of(node, graph, batch, lookups * self.width).plus_bytes(8 * lookups)
     }
 
@@ -182,11 +232,21 @@ impl Operation for EmbedGrad {
         let positions = &step.words[keys.positions..];
         let fields = &step.layout[self.table].fields;
         let dx = batch.tensor(0);
+        let of_tokens = (self.sequences > 0).then(|| batch.tensor(1));
+        let first_token = step.schedule.capacity * self.fields;
         for_chunks(&mut outputs[0][..count * self.width], ROWS_PER_TASK * self.width, |chunk, rows| {
             for (i, out) in rows.chunks_exact_mut(self.width).enumerate() {
                 out.fill(T::zero());
                 let u = chunk * ROWS_PER_TASK + i;
                 for &position in &positions[starts[u] as usize..starts[u + 1] as usize] {
+                    if let (Some(dx), Some(place)) = (of_tokens, (position as usize).checked_sub(first_token)) {
+                        let (token, sequence) = (place / self.sequences, place % self.sequences);
+                        let dx = &dx.block(token / LANES)[sequence * self.width..][..self.width];
+                        for (sum, d) in out.iter_mut().zip(dx) {
+                            *sum += d.0[token % LANES];
+                        }
+                        continue;
+                    }
                     let (sample, field) = (position as usize / self.fields, position as usize % self.fields);
                     let dx = &dx.block(sample / LANES)[field * self.width..][..self.width];
                     let lane = sample % LANES;
@@ -214,6 +274,17 @@ impl Operation for EmbedGrad {
             .with("STARTS", keys.starts)
             .with("POSITIONS", keys.positions)
             .with("ORDER", target.schedule.order);
+        let kernel = match node.inputs.get(1) {
+            None => kernel,
+            Some(&tokens) => {
+                let of_tokens = target.location(tokens);
+                kernel
+                    .with("SEQUENCES", self.sequences)
+                    .with("FIRST_TOKEN", target.capacity * self.fields)
+                    .with("OF_TOKENS", of_tokens.first)
+                    .with("OF_TOKENS_STRIDE", of_tokens.stride)
+            }
+        };
         vec![lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Schedule])]
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Clock, Gate};
 use crate::cpu::{Lanes, Real, sigmoid};
+use crate::graph::pcg;
 
 /// Elementwise function at the end of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,14 +94,7 @@ impl Epilogue {
 }
 
 /// A uniform number in [0, 1) that depends only on its arguments; the same in `shaders/common/random.wgsl`.
-/// The mixing steps are PCG-RXS-M-XS (O'Neill 2014; Jarzynski and Olano 2020).
 pub(super) fn uniform(seed: u32, step: u32, salt: u32, index: u32) -> f32 {
     let bits = pcg(index ^ pcg(salt ^ pcg(step ^ pcg(seed))));
     (bits >> 8) as f32 * (1.0 / 16_777_216.0)
-}
-
-fn pcg(value: u32) -> u32 {
-    let state = value.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
-    let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
-    (word >> 22) ^ word
 }

@@ -25,6 +25,8 @@ pub struct Clock {
     pub learning_rate: f32,
     /// 1 / rows.
     pub inverse_rows: f32,
+    /// Places of the samples' sequences in this step, those between blocks included.
+    pub tokens: u32,
 }
 
 /// Where a matrix lies in device memory: rows begin at multiples of 4 values, so that shaders read four at a time.
@@ -56,6 +58,8 @@ impl Location {
 pub struct Target {
     /// Samples a step can hold.
     pub capacity: usize,
+    /// Places of sequences a step can hold.
+    pub tokens: usize,
     /// Layout of a step's slot.
     pub schedule: crate::graph::Schedule,
     /// Rows of each table that fit one binding; a table is split in shards of so many.
@@ -93,6 +97,11 @@ impl Target {
     /// When no operation of the plan touches it.
     pub fn location(&self, tensor: TensorId) -> Location {
         self.locations[tensor.0].expect("a node's tensors have places")
+    }
+
+    /// Samples a step can hold, or tokens.
+    pub fn rows(&self, tokens: bool) -> usize {
+        if tokens { self.tokens } else { self.capacity }
     }
 
     /// A dispatch of `threads` invocations of a shader that imports `memory.wgsl`; binds the activations.

@@ -5,6 +5,7 @@
 
 mod affine;
 mod affine_kernel;
+mod attention;
 mod context;
 mod cost;
 mod dense_adam;
@@ -32,6 +33,7 @@ mod weighted_grad;
 mod weighted_kernel;
 
 pub use affine::{Affine, Bias, BiasPart, Draft, Item, Part, Source, Term};
+pub use attention::{Attention, AttentionGrad};
 pub use context::{
     AdamOptions, Batch, Block, DenseState, ModelState, ScenarioLanes, SourceView, StepView, TableState, Value,
     lane_mask,
@@ -111,6 +113,11 @@ pub trait Operation {
         false
     }
 
+    /// Whether it runs sample by sample although what it writes has a row for each token.
+    fn runs_by_samples(&self) -> bool {
+        false
+    }
+
     /// The inputs of which it reads rows of other samples than the one it computes.
     fn shuffled_inputs(&self) -> Vec<usize> {
         Vec::new()
@@ -175,6 +182,9 @@ macro_rules! operations {
             fn is_loss(&self) -> bool {
                 match self { $(Self::$name(op) => op.is_loss(),)* }
             }
+            fn runs_by_samples(&self) -> bool {
+                match self { $(Self::$name(op) => op.runs_by_samples(),)* }
+            }
             fn shuffled_inputs(&self) -> Vec<usize> {
                 match self { $(Self::$name(op) => op.shuffled_inputs(),)* }
             }
@@ -206,6 +216,8 @@ operations! {
     LowRankGrad,
     LogitLoss,
     Discriminate,
+    Attention,
+    AttentionGrad,
     Pool,
     Multiply,
     MultiplyGrad,

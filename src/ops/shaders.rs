@@ -3,6 +3,8 @@
 /// Name and text of every shader: one WGSL file per operation.
 pub const SHADERS: &[(&str, &str)] = &[
     ("affine", include_str!("../../shaders/affine.wgsl")),
+    ("attention", include_str!("../../shaders/attention.wgsl")),
+    ("attention_grad", include_str!("../../shaders/attention_grad.wgsl")),
     ("dense_adam", include_str!("../../shaders/dense_adam.wgsl")),
     ("discriminate", include_str!("../../shaders/discriminate.wgsl")),
     ("embed", include_str!("../../shaders/embed.wgsl")),
@@ -35,6 +37,7 @@ pub const SHADERS: &[(&str, &str)] = &[
 const IMPORTS: &[(&str, &str)] = &[
     ("adam", include_str!("../../shaders/common/adam.wgsl")),
     ("affine_item", include_str!("../../shaders/common/affine_item.wgsl")),
+    ("attention_heads", include_str!("../../shaders/common/attention_heads.wgsl")),
     ("blocks", include_str!("../../shaders/common/blocks.wgsl")),
     ("clock", include_str!("../../shaders/common/clock.wgsl")),
     ("epilogue", include_str!("../../shaders/common/epilogue.wgsl")),

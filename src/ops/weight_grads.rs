@@ -144,7 +144,7 @@ impl<T: Real> Task<'_, '_, T> {
         for &GradPair { dz, x, scenario } in &item.pairs {
             let d = self.batch.tensor(dz.input);
             let (all, mask) = match scenario {
-                None => (0..self.batch.blocks(), None),
+                None => (0..self.batch.blocks_of(dz.input), None),
                 Some(scenario) => self.routes.of(scenario),
             };
             for start in all.clone().step_by(BLOCKS) {

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::graph::{Graph, Rows, TensorId};
+use crate::graph::{Graph, Rows, Shape, TensorId, token_places};
 use crate::ops::{Location, Op};
 
 /// Where a tensor lies.
@@ -49,12 +49,21 @@ struct Activation {
     life: Range<usize>,
 }
 
+/// Rows of a tensor in a step of `capacity` samples.
+fn rows(shape: Shape, capacity: usize) -> usize {
+    match shape.rows {
+        Rows::Batch => capacity,
+        Rows::Tokens(longest) => token_places(capacity, longest),
+        Rows::Fixed(rows) => rows,
+    }
+}
+
 /// Values of a tensor [B, ·] as it lies in memory: rows begin at multiples of 4 values.
 fn size(graph: &Graph, tensor: TensorId, maker: &Op, capacity: usize) -> usize {
     match maker {
         // One row for each distinct embedding.
-        Op::EmbedGrad(op) => capacity * op.fields * Location::stride_of(op.width),
-        _ => capacity * Location::stride_of(graph.width(tensor)),
+        Op::EmbedGrad(op) => capacity * op.rows() * Location::stride_of(op.width),
+        _ => rows(graph.shape(tensor), capacity) * Location::stride_of(graph.width(tensor)),
     }
 }
 
@@ -78,7 +87,8 @@ pub(super) fn assign(graph: &Graph, capacity: usize, gradients: &[TensorId], lim
     let mut activations = Vec::new();
     for (step, node) in graph.nodes.iter().enumerate() {
         for &output in node.outputs.iter().filter(|output| places[output.0] == Place::Unused) {
-            assert_eq!(graph.shape(output).rows, Rows::Batch, "{}: sums over a batch are gradients", node.name);
+            let fixed = matches!(graph.shape(output).rows, Rows::Fixed(_));
+            assert!(!fixed, "{}: sums over a batch are gradients", node.name);
             let size = size(graph, output, &node.op, capacity).next_multiple_of(GRAIN);
             activations.push(Activation { tensor: output.0, size, life: step..last_use[output.0] + 1 });
         }

@@ -1,6 +1,7 @@
 //! Minibatches as executors take them: several steps at a time, with the integers each needs.
 
-use crate::graph::{Graph, Schedule, Table};
+use crate::data::Sequence;
+use crate::graph::{Graph, Schedule, SlotMut, Table};
 use crate::ops::Clock;
 
 /// Rows of encoded data.
@@ -20,9 +21,22 @@ pub struct Source<'a> {
     pub labels: &'a [f32],
     /// Scenarios, one per row; read by models with parts for each scenario.
     pub scenarios: &'a [u32],
+    /// Sequences of items, read by models with attention; the first row here is row `first_in_sequences` there.
+    pub sequences: &'a [Sequence],
+    /// See `sequences`.
+    pub first_in_sequences: usize,
 }
 
 impl<'a> Source<'a> {
+    fn items(&self, sequence: usize, row: u32) -> &'a [u32] {
+        self.sequences[sequence].row(self.first_in_sequences + row as usize)
+    }
+
+    /// The scenario of a row; 0 where models do not ask.
+    fn scenario(&self, row: u32) -> u32 {
+        self.scenarios.get(row as usize).copied().unwrap_or(0)
+    }
+
     /// Sorts `rows` so that those of a scenario stand together: neighbours then read the same weights. In what order
     /// samples of a batch stand makes no difference to a model.
     pub fn group_by_scenario(&self, rows: &mut [u32]) {
@@ -38,6 +52,7 @@ impl<'a> Source<'a> {
             values: &self.values[first * self.value_count..end * self.value_count],
             labels: if self.labels.is_empty() { &[] } else { &self.labels[first..end] },
             scenarios: if self.scenarios.is_empty() { &[] } else { &self.scenarios[first..end] },
+            first_in_sequences: self.first_in_sequences + first,
             ..*self
         }
     }
@@ -76,7 +91,7 @@ pub struct Feeder {
     tables: Vec<Table>,
     resident: bool,
     scratch: Vec<u64>,
-    rows: Vec<u32>,
+    lookups: Vec<(u32, usize)>,
 }
 
 impl Feeder {
@@ -88,7 +103,7 @@ impl Feeder {
             tables: graph.tables.clone(),
             resident,
             scratch: Vec::new(),
-            rows: Vec::new(),
+            lookups: Vec::new(),
         }
     }
 
@@ -144,14 +159,32 @@ impl Feeder {
                     }
                 }
             }
-            for table in 0..self.schedule.keys.len() {
-                let fields = &self.tables[table].fields;
-                self.rows.clear();
-                for &row in step.rows {
-                    let ids = &source.ids[row as usize * source.fields..][..source.fields];
-                    self.rows.extend(fields.iter().map(|field| ids[field.source] + field.offset as u32));
+            if self.schedule.tokens.is_some() {
+                let tokens = view.set_lengths(step.rows.iter().map(|&row| source.items(0, row).len()));
+                chunk.clocks[slot].tokens = tokens as u32;
+                for (number, table) in self.tables.iter().enumerate().filter(|(_, table)| !table.tokens.is_empty()) {
+                    set_token_rows(&mut view, number, table, tokens, source, step.rows);
                 }
-                view.set_keys(table, &self.rows, &mut self.scratch);
+            }
+            for number in 0..self.schedule.keys.len() {
+                let table = &self.tables[number];
+                self.lookups.clear();
+                for (sample, &row) in step.rows.iter().enumerate() {
+                    let ids = &source.ids[row as usize * source.fields..][..source.fields];
+                    let scenario = source.scenario(row);
+                    let rows = table.fields.iter().map(|field| field.row(ids[field.source], scenario));
+                    self.lookups.extend(rows.zip(sample * table.fields.len()..));
+                }
+                let (width, first) = (table.tokens.len(), capacity * table.fields.len());
+                if width > 0 {
+                    for sample in 0..step.rows.len() {
+                        let tokens = view.tokens_of(sample);
+                        let places = tokens.start * width..tokens.end * width;
+                        let rows = &view.token_rows(number)[places.clone()];
+                        self.lookups.extend(rows.iter().copied().zip(first + places.start..));
+                    }
+                }
+                view.set_keys(number, self.lookups.iter().copied(), &mut self.scratch);
             }
         }
     }
@@ -167,10 +200,36 @@ impl Feeder {
     }
 }
 
+/// Writes the rows of a table that the samples' sequences read; row 0 in the places that belong to no sample.
+fn set_token_rows(
+    view: &mut SlotMut<'_>,
+    number: usize,
+    table: &Table,
+    tokens: usize,
+    source: &Source<'_>,
+    samples: &[u32],
+) {
+    let width = table.tokens.len();
+    view.token_rows(number)[..tokens * width].fill(0);
+    for (sample, &row) in samples.iter().enumerate() {
+        let places = view.tokens_of(sample);
+        let scenario = source.scenario(row);
+        let rows = &mut view.token_rows(number)[places.start * width..places.end * width];
+        for (k, token) in table.tokens.iter().enumerate() {
+            let field = &table.fields[token.field];
+            let places = rows.iter_mut().skip(k).step_by(width);
+            for (place, &item) in places.zip(source.items(token.sequence, row)) {
+                *place = field.row(item, scenario);
+            }
+        }
+    }
+}
+
 fn lookup_rows(tables: &[Table], source: &Source<'_>, row: usize, out: &mut [u32]) {
     let ids = &source.ids[row * source.fields..][..source.fields];
+    let scenario = source.scenario(row as u32);
     for (out, field) in out.iter_mut().zip(tables.iter().flat_map(|table| &table.fields)) {
-        *out = ids[field.source] + field.offset as u32;
+        *out = field.row(ids[field.source], scenario);
     }
 }
 

@@ -13,7 +13,7 @@ use super::cpu_layout::{Layout, Slot};
 use super::executor::mean_losses;
 use super::{Chunk, Error, Executor, Feeder, Plan, Source, StepLosses};
 use crate::cpu::{Arena, LANES, Real, zeros};
-use crate::graph::{Graph, Node, Schedule, Shape, TensorId};
+use crate::graph::{Graph, Node, Rows, Schedule, Shape, TensorId};
 use crate::ops::{Batch, Block, Clock, DenseState, ModelState, Operation, SourceView, StepView, TableState, Value};
 
 /// A plan with memory for everything it computes.
@@ -22,6 +22,8 @@ struct Program<T> {
     layout: Layout,
     /// Tensors of the whole batch.
     shared: Arena<T>,
+    /// Tensors of all tokens.
+    tokens: Arena<T>,
     /// For each thread memory for the block it works on.
     local: Vec<Arena<T>>,
     gradients: Vec<Vec<T>>,
@@ -29,6 +31,8 @@ struct Program<T> {
     rows: Vec<Vec<T>>,
     log: Arena<T>,
     shapes: Vec<Vec<Shape>>,
+    /// For each node whether it runs token by token.
+    by_tokens: Vec<bool>,
 }
 
 /// The data and the slot of one step.
@@ -43,13 +47,16 @@ impl<T: Real> Program<T> {
         let layout = Layout::new(&plan);
         let blocks = plan.capacity.div_ceil(LANES);
         let shapes_of = |node: &Node| node.inputs.iter().map(|&tensor| plan.graph.shape(tensor)).collect();
+        let token_blocks = plan.schedule.token_capacity() / LANES;
         Self {
             shared: Arena::new(blocks, layout.shared_columns),
+            tokens: Arena::new(token_blocks, layout.token_columns),
             local: Vec::new(),
             gradients: plan.gradients.iter().map(|&gradient| zeros(plan.graph.shape(gradient).len(0))).collect(),
             rows: layout.row_tensors.iter().map(|&t| zeros(plan.graph.shape(t).len(plan.capacity))).collect(),
             log: Arena::new(blocks, plan.graph.loss_columns),
             shapes: plan.graph.nodes.iter().map(shapes_of).collect(),
+            by_tokens: plan.graph.nodes.iter().map(|node| runs_by_tokens(node, &plan.graph)).collect(),
             layout,
             plan,
         }
@@ -166,6 +173,7 @@ impl<T: Real> Program<T> {
                     step: *step,
                     clock: step.clock,
                     tables: &state.tables,
+                    rows: step.rows(),
                     index,
                     local,
                     inputs: &values[first..outputs],
@@ -173,7 +181,15 @@ impl<T: Real> Program<T> {
                     shapes,
                     log,
                 };
-                node.op.run(&mut block);
+                if self.by_tokens[segment.start + i] {
+                    block.rows = step.clock.tokens as usize;
+                    for tokens in step.token_blocks(index) {
+                        block.index = tokens;
+                        node.op.run(&mut block);
+                    }
+                } else {
+                    node.op.run(&mut block);
+                }
                 first = end;
                 if let (Some(times), Some(started)) = (times, &mut started) {
                     let now = Instant::now();
@@ -190,6 +206,8 @@ impl<T: Real> Program<T> {
             // SAFETY: `Layout` gives every tensor columns of its own for as long as it is needed; within a segment a
             // block is written by the one thread that works on it, and rows of other blocks are read in later ones.
             Slot::Shared { first, width } => Value::Shared(unsafe { self.shared.tensor(first, width) }),
+            // SAFETY: as above; a block of tokens is written by the thread that works on its samples.
+            Slot::Tokens { first, width } => Value::Tokens(unsafe { self.tokens.tensor(first, width) }),
             Slot::Local { first, width } => Value::Local(first, width),
             Slot::Parameter(parameter) => Value::Matrix(&state.dense.weights[parameter]),
             Slot::Gradient(parameter) => Value::Matrix(&self.gradients[parameter]),
@@ -206,6 +224,7 @@ impl<T: Real> Program<T> {
         match self.value(tensor, state) {
             Value::Matrix(values) => Some(values.to_vec()),
             Value::Local(..) => None,
+            Value::Tokens(_) => None,
             Value::Shared(columns) => Some(
                 (0..self.plan.capacity)
                     .flat_map(|row| (0..columns.width()).map(move |column| columns.value(row, column)))
@@ -223,6 +242,12 @@ impl<T: Real> Program<T> {
         let sums: Vec<f64> = (0..graph.loss_columns).map(sum).collect();
         mean_losses(graph, &sums, clock)
     }
+}
+
+/// Whether a node's rows are tokens, and not samples that only read or write theirs.
+fn runs_by_tokens(node: &Node, graph: &Graph) -> bool {
+    let tokens = |tensor: &TensorId| matches!(graph.shape(*tensor).rows, Rows::Tokens(_));
+    node.outputs.first().is_some_and(tokens) && !node.op.runs_by_samples()
 }
 
 /// Runs a model on the CPU.

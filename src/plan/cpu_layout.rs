@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Plan;
-use crate::graph::{Node, TensorId};
+use crate::graph::{Node, Rows, TensorId};
 use crate::ops::{Op, Operation, Phase};
 
 /// Where a tensor lies.
@@ -11,6 +11,13 @@ use crate::ops::{Op, Operation, Phase};
 pub(super) enum Slot {
     /// Columns of the memory for the whole batch.
     Shared {
+        /// First column.
+        first: usize,
+        /// Columns.
+        width: usize,
+    },
+    /// Columns of the memory for all tokens.
+    Tokens {
         /// First column.
         first: usize,
         /// Columns.
@@ -43,6 +50,8 @@ pub(super) struct Layout {
     pub(super) slots: Vec<Slot>,
     /// Columns of the batch's memory.
     pub(super) shared_columns: usize,
+    /// Columns of the tokens' memory.
+    pub(super) token_columns: usize,
     /// Columns of a thread's memory.
     pub(super) local_columns: usize,
     /// Nodes that make weights.
@@ -71,6 +80,7 @@ impl Layout {
         let mut layout = Self {
             slots: vec![Slot::Unused; plan.graph.tensors.len()],
             shared_columns: 0,
+            token_columns: 0,
             local_columns: 0,
             weights: 0..weights,
             sums: samples..sums,
@@ -117,6 +127,11 @@ impl Layout {
             active.retain(|&(_, _, last)| last >= index);
             for &output in &node.outputs {
                 let width = plan.graph.width(output);
+                if matches!(plan.graph.shape(output).rows, Rows::Tokens(_)) {
+                    self.slots[output.0] = Slot::Tokens { first: self.token_columns, width };
+                    self.token_columns += width;
+                    continue;
+                }
                 let last = last_use(output).unwrap_or(index);
                 self.slots[output.0] = if last >= segment.end || self.logits == Some(output) {
                     let first = self.shared_columns;
@@ -143,6 +158,7 @@ impl Layout {
     fn check(&self, plan: &Plan) {
         let overlap = |a: TensorId, b: TensorId| match (self.slots[a.0], self.slots[b.0]) {
             (Slot::Shared { first, width }, Slot::Shared { first: other, width: other_width })
+            | (Slot::Tokens { first, width }, Slot::Tokens { first: other, width: other_width })
             | (Slot::Local { first, width }, Slot::Local { first: other, width: other_width }) => {
                 first < other + other_width && other < first + width
             }

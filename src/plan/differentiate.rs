@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::TrainingOptions;
-use crate::graph::{Graph, Node, TensorId};
+use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::{
-    Affine, DenseAdam, GradItem, Op, Operation, RowAdam, RowSweep, View, WeightGrads, WeightedLinearGradWeights,
+    Affine, DenseAdam, EmbedGrad, GradItem, Op, Operation, RowAdam, RowSweep, View, WeightGrads,
+    WeightedLinearGradWeights,
 };
 
 /// The graph with its backward pass and optimiser appended, and each parameter's gradient.
@@ -20,6 +21,9 @@ pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Grap
         }
         let inputs = node.op.gradient(node, &grads, &mut graph);
         for (&input, gradient) in node.inputs.iter().zip(inputs) {
+            if node.stopped.contains(&input) {
+                continue;
+            }
             contributions.entry(input).or_default().extend(gradient);
         }
     }
@@ -63,26 +67,49 @@ fn gather_sums(graph: &mut Graph, parts: &[&[TensorId]]) {
                 weighted_inputs.extend(node.inputs);
                 weighted_outputs.extend(node.outputs);
             }
+            Op::EmbedGrad(ref op) => match rows_of(&mut graph.nodes, op.table) {
+                Some(known) => join_rows(known, node),
+                None => graph.nodes.push(node),
+            },
             _ => graph.nodes.push(node),
         }
     }
+    for index in 0..graph.nodes.len() {
+        if let Op::EmbedGrad(op) = &graph.nodes[index].op {
+            assert!(op.fields > 0, "a table's sequences share a field's rows");
+            let (output, shape) = (graph.nodes[index].outputs[0], Shape::batch(op.rows() * op.width));
+            graph.tensors[output.0].shape = shape;
+        }
+    }
     if !weighted_items.is_empty() {
-        graph.nodes.push(Node {
-            op: WeightedLinearGradWeights { items: weighted_items }.into(),
-            name: "weighted gradients".to_owned(),
-            inputs: weighted_inputs,
-            outputs: weighted_outputs,
-        });
+        let op = WeightedLinearGradWeights { items: weighted_items };
+        graph.nodes.push(Node::new(op, "weighted gradients", weighted_inputs, weighted_outputs));
     }
     if !sums.items.is_empty() {
         let shapes = sums.outputs.iter().map(|&tensor| graph.shape(tensor)).collect();
-        graph.nodes.push(Node {
-            op: WeightGrads { items: sums.items, shapes }.into(),
-            name: "gradients".to_owned(),
-            inputs: sums.inputs,
-            outputs: sums.outputs,
-        });
+        let op = WeightGrads { items: sums.items, shapes };
+        graph.nodes.push(Node::new(op, "gradients", sums.inputs, sums.outputs));
     }
+}
+
+/// The node that sums the gradients of a table's rows.
+fn rows_of(nodes: &mut [Node], table: usize) -> Option<&mut Node> {
+    nodes.iter_mut().find(|node| matches!(&node.op, Op::EmbedGrad(op) if op.table == table))
+}
+
+/// A table that both fields and sequences read has one gradient: fields first, then sequences.
+fn join_rows(known: &mut Node, node: Node) {
+    let (Op::EmbedGrad(op), Op::EmbedGrad(other)) = (&mut known.op, node.op) else { unreachable!("both sum rows") };
+    assert!(op.fields * other.fields == 0 && op.sequences * other.sequences == 0, "a table is looked up once");
+    let fields_first = op.fields > 0;
+    *op = EmbedGrad {
+        fields: op.fields + other.fields,
+        sequences: op.sequences + other.sequences,
+        longest: op.longest.max(other.longest),
+        ..op.clone()
+    };
+    let inputs = [known.inputs[0], node.inputs[0]];
+    known.inputs = if fields_first { inputs.to_vec() } else { inputs.into_iter().rev().collect() };
 }
 
 #[derive(Default)]

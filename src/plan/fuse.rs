@@ -15,6 +15,8 @@ pub(super) fn fuse(mut graph: Graph, kept: &[TensorId]) -> Graph {
         graph.nodes[index] = node;
         remove_unread(&mut graph, kept);
     }
+    // Gradients that are stopped have no reader.
+    remove_unread(&mut graph, kept);
     graph
 }
 

@@ -177,6 +177,7 @@ impl Plan {
         };
         Target {
             capacity: self.capacity,
+            tokens: self.schedule.token_capacity(),
             schedule: self.schedule.clone(),
             shard_rows: self.graph.tables.iter().map(|table| limits.shard_rows(table.width)).collect(),
             workgroup: limits.workgroup,

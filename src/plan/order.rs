@@ -15,11 +15,16 @@ pub(super) fn order(mut graph: Graph) -> Graph {
         let (now, later): (Vec<Node>, Vec<Node>) = waiting.into_iter().partition(ready);
         assert!(!now.is_empty(), "a graph's nodes wait for each other");
         // Others first: what they make may let more affine nodes join.
-        let (affine, others): (Vec<Node>, Vec<Node>) =
+        let (mut affine, others): (Vec<Node>, Vec<Node>) =
             now.into_iter().partition(|node| matches!(node.op, Op::Affine(_)));
         waiting = later;
         let run = if others.is_empty() {
-            vec![together(affine)]
+            // One node has rows of one kind.
+            let rows = |node: &Node| graph.shape(node.outputs[0]).rows;
+            let kind = rows(&affine[0]);
+            let (same, other): (Vec<Node>, Vec<Node>) = affine.drain(..).partition(|node| rows(node) == kind);
+            waiting.extend(other);
+            vec![together(same)]
         } else {
             waiting = affine.into_iter().chain(waiting).collect();
             others
@@ -58,5 +63,5 @@ fn together(nodes: Vec<Node>) -> Node {
         }
         outputs.extend(node.outputs);
     }
-    Node { op: Affine { items }.into(), name, inputs, outputs }
+    Node::new(Affine { items }, name, inputs, outputs)
 }

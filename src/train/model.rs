@@ -4,9 +4,9 @@ use super::Error;
 use super::config::{Config, ConfigError, EmbeddingAdam, TrainOptions, nearest};
 use crate::data::{Encoder, Role, Rows};
 use crate::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
-use crate::graph::Graph;
+use crate::graph::{Cross, Graph};
 use crate::layers::Field;
-use crate::models::{self, Inputs, MirNegatives, Model, Visitor};
+use crate::models::{self, Inputs, MirNegatives, Model, SequenceInput, Visitor};
 use crate::ops::{AdamOptions, ModelState};
 use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, TrainingOptions};
 
@@ -77,6 +77,11 @@ fn inputs(encoder: &Encoder) -> Inputs {
     Inputs {
         aware: fields.iter().filter(|field| field.role == Role::Aware).count(),
         scenarios: encoder.scenarios().len(),
+        sequences: encoder
+            .sequences()
+            .iter()
+            .map(|sequence| SequenceInput { field: sequence.field, longest: sequence.max_length })
+            .collect(),
         fields: fields
             .iter()
             .enumerate()
@@ -84,6 +89,7 @@ fn inputs(encoder: &Encoder) -> Inputs {
                 name: field.name.clone(),
                 source,
                 rows: field.rows,
+                cross: Cross::None,
                 value: field.value_index,
             })
             .collect(),
@@ -100,6 +106,8 @@ pub fn source<'a>(rows: &'a Rows, encoder: &Encoder) -> Source<'a> {
         value_count: encoder.value_count(),
         labels: rows.labels(),
         scenarios: rows.scenarios(),
+        sequences: rows.sequences(),
+        first_in_sequences: 0,
     }
 }
 

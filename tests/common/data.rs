@@ -1,7 +1,8 @@
 //! Random data, states and steps for small graphs, and comparisons of what comes of them.
 
 use polyscene::cpu::Real;
-use polyscene::graph::Graph;
+use polyscene::data::Sequence;
+use polyscene::graph::{Cross, Graph, TableField};
 use polyscene::ops::{AdamOptions, Clock, DenseState, ModelState, TableState};
 use polyscene::plan::{Chunk, Feeder, Plan, Source, Step, TrainingOptions};
 use rand::seq::SliceRandom;
@@ -45,17 +46,22 @@ pub struct Data {
     values: Vec<f32>,
     labels: Vec<f32>,
     scenarios: Vec<u32>,
+    sequences: Vec<Sequence>,
 }
 
 impl Data {
     pub fn random(graph: &Graph, rows: usize, seed: u64) -> Self {
         let mut random = Pcg64::seed_from_u64(seed);
-        let fields: Vec<_> = graph.tables.iter().flat_map(|table| &table.fields).collect();
+        let mut fields: Vec<_> = graph.tables.iter().flat_map(|table| &table.fields).collect();
+        fields.sort_by_key(|field| field.source);
+        fields.dedup_by_key(|field| field.source);
         let value_count = fields.iter().filter(|field| field.value.is_some()).count();
-        let ids = (0..rows).flat_map(|_| fields.iter()).map(|field| random.random_range(0..field.rows as u32));
+        let ids = (0..rows).flat_map(|_| fields.iter()).map(|field| random.random_range(0..values(field)));
         let ids = ids.collect();
         let mut random = Pcg64::seed_from_u64(seed + 1);
+        let sequences = sequences(graph, rows, seed + 2);
         Self {
+            sequences,
             rows,
             fields: fields.len(),
             value_count,
@@ -75,6 +81,8 @@ impl Data {
             value_count: self.value_count,
             labels: &self.labels,
             scenarios: &self.scenarios,
+            sequences: &self.sequences,
+            first_in_sequences: 0,
         }
     }
 
@@ -106,6 +114,34 @@ impl Data {
         Feeder::new(&plan.graph, &plan.schedule, resident).fill(&self.source(), &steps, &mut chunk);
         chunk
     }
+}
+
+/// How many values a field has in the data.
+fn values(field: &TableField) -> u32 {
+    match field.cross {
+        Cross::None => field.rows as u32,
+        Cross::Scenario { each } | Cross::Hashed { each } => each as u32,
+    }
+}
+
+/// Sequences of every length from none to the longest, as many as a graph's tables read.
+fn sequences(graph: &Graph, rows: usize, seed: u64) -> Vec<Sequence> {
+    let mut random = Pcg64::seed_from_u64(seed);
+    let mut offsets = vec![0];
+    for row in 0..rows {
+        offsets.push(offsets[row] + random.random_range(0..=graph.longest as u64));
+    }
+    let tokens: Vec<_> =
+        graph.tables.iter().flat_map(|table| table.tokens.iter().map(move |token| (table, token))).collect();
+    let count = tokens.iter().map(|(_, token)| token.sequence + 1).max().unwrap_or(0);
+    (0..count)
+        .map(|sequence| {
+            let (table, token) = tokens.iter().find(|(_, token)| token.sequence == sequence).unwrap();
+            let items = values(&table.fields[token.field]);
+            let ids: Vec<u32> = (0..offsets[rows]).map(|_| random.random_range(0..items)).collect();
+            Sequence::new(offsets.clone(), ids)
+        })
+        .collect()
 }
 
 /// Names and values of everything in a state.

@@ -1,7 +1,7 @@
 //! Small graphs, each with one operation in the midst of others: every gradient rule has an incoming gradient to chain
 //! and passes one on.
 
-use polyscene::graph::{Graph, Init, LossTerm, TensorId};
+use polyscene::graph::{Cross, Graph, Init, LossTerm, TensorId};
 use polyscene::layers::{EmbeddingSet, Field, Layer, cross_entropy};
 use polyscene::ops::{
     Activation, Affine, Blocks, Discriminate, Epilogue, Factor, LogitLoss, LossColumn, LossTarget, LowRank, Pairing,
@@ -31,6 +31,7 @@ pub fn embedding(graph: &mut Graph, name: &str, rows: &[usize], width: usize, nu
             name: format!("field{i}"),
             source: first + i,
             rows,
+            cross: Cross::None,
             value: (numeric && i % 2 == 1).then_some(i / 2),
         })
         .collect();

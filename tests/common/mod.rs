@@ -8,10 +8,10 @@ pub mod variants;
 
 use std::path::Path;
 
-use polyscene::graph::Graph;
-use polyscene::graph::Schedule;
+use polyscene::data::Sequence;
+use polyscene::graph::{Cross, Graph, Schedule};
 use polyscene::layers::Field;
-use polyscene::models::{self, Inputs, Model};
+use polyscene::models::{self, Inputs, Model, SequenceInput};
 use polyscene::ops::{AdamOptions, Clock, DenseState, ModelState, TableState};
 use polyscene::plan::{Chunk, Executor, Feeder, Plan, Source, Step, TrainingOptions};
 use safetensors::SafeTensors;
@@ -87,6 +87,7 @@ impl Golden {
                 name: field["name"].as_str().unwrap().to_owned(),
                 source,
                 rows: field["rows"].as_u64().unwrap() as usize,
+                cross: Cross::None,
                 value: (field["kind"] == "numeric").then(|| {
                     numeric += 1;
                     numeric - 1
@@ -95,7 +96,11 @@ impl Golden {
             .collect();
         let aware = list.iter().filter(|field| field["group"] == "aware").count();
         let scenarios = self.case.get("scenarios").and_then(Value::as_u64).unwrap_or(1) as usize;
-        Inputs { fields, aware, scenarios }
+        let items = self.sequences().into_iter().map(|sequence| {
+            let lengths = sequence.offsets().windows(2).map(|pair| (pair[1] - pair[0]) as usize);
+            SequenceInput { field: SEQUENCE_FIELD, longest: lengths.max().unwrap_or(0) }
+        });
+        Inputs { fields, aware, scenarios, sequences: items.collect() }
     }
 
     /// The model's options: those keys of the case that the model knows.
@@ -178,8 +183,19 @@ impl Golden {
             values: &values,
             labels: &[],
             scenarios: &self.scenarios(rows),
+            sequences: &self.sequences(),
+            first_in_sequences: 0,
         };
         executor.predict(&source).unwrap()
+    }
+
+    /// The sequences of items, if the case has any.
+    fn sequences(&self) -> Vec<Sequence> {
+        if !self.has("input.sequence_ids") {
+            return Vec::new();
+        }
+        let offsets: Vec<u64> = self.integers("input.sequence_offsets").into_iter().map(u64::from).collect();
+        vec![Sequence::new(offsets, self.integers("input.sequence_ids"))]
     }
 
     /// The scenario of each row; 0 where the case has none.
@@ -211,6 +227,8 @@ impl Golden {
             values: &values,
             labels: &labels,
             scenarios: &self.scenarios(labels.len()),
+            sequences: &self.sequences(),
+            first_in_sequences: 0,
         };
         let shuffles = if self.has("input.shuffle") { self.integers("input.shuffle") } else { vec![0; 10 * batch] };
         let regularised = self.has("input.shuffle");
@@ -275,7 +293,20 @@ pub const CASES: &[&str] = &[
     "optmsm-moe-no-orth",
     "optmsm-cgc",
     "optmsm-cgc-no-orth",
+    "saml",
+    "saml-cosine",
+    "saml-hashed",
+    "saml-no-stop",
+    "saml-no-gate",
+    "saml-no-auxiliary",
+    "saml-no-gate-and-mutual",
+    "saml-one-scenario",
+    "saml-sequence",
+    "saml-sequence-no-auxiliary",
 ];
+
+/// The field whose vocabulary the golden cases' sequences share.
+const SEQUENCE_FIELD: usize = 4;
 
 /// The training and prediction plans of a case.
 pub fn plans(golden: &Golden) -> (Graph, Plan, Plan) {

@@ -1,15 +1,22 @@
 //! Small graphs with parts for each scenario, and with the operations that models of many scenarios are made of.
 
-use polyscene::graph::{Graph, TensorId};
-use polyscene::layers::{Stack, Use, Which, cross_entropy, orthogonality, stacked};
-use polyscene::ops::{Activation, Affine, Alpha, Epilogue, Mixture, Multiply, Mutual, Orthogonal, Pool, Select};
+use polyscene::graph::{Cross, Graph, TensorId, TokenField};
+use polyscene::layers::{
+    EmbeddingSet, Field, Stack, Use, Which, cross_entropy, orthogonality, self_attention, stacked,
+};
+use polyscene::ops::{
+    Activation, Affine, Alpha, Attention, Epilogue, Mixture, Multiply, Mutual, Orthogonal, Pool, Select,
+};
 
 use super::graphs::{SmallGraph, aside, before, embedding, finish, small};
 
 const SCENARIOS: usize = 3;
 
 pub fn scenario_graphs() -> Vec<SmallGraph> {
-    [stacks(), gates(), mixtures(), orthogonalities(), mutual_units()].into_iter().flatten().collect()
+    [stacks(), gates(), mixtures(), orthogonalities(), mutual_units(), attentions(), crossed()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// As [`small`], with scenarios.
@@ -154,4 +161,57 @@ fn mutual_units() -> Vec<SmallGraph> {
         graphs.push(SmallGraph { name, graph, constant: Some("others".to_owned()) });
     }
     graphs
+}
+
+fn attentions() -> Vec<SmallGraph> {
+    // Heads, widths of their queries and values, the longest sequence, sequences.
+    [(1, 3, 2, 5, 1), (2, 2, 4, 3, 1), (4, 1, 3, 7, 2), (2, 5, 1, 17, 1)]
+        .into_iter()
+        .map(|(heads, size, width, longest, sequences)| {
+            let mut graph = Graph::new();
+            graph.longest = longest;
+            let fields = fields(&[7, 3, 5], Cross::None);
+            let set = EmbeddingSet::new(&mut graph, "embedding", &fields, 3, 0.5);
+            let tokens = (0..sequences).map(|sequence| TokenField { field: sequence, sequence }).collect();
+            let items = set.tokens(&mut graph, "tokens", tokens);
+            let [q, k] = ["q", "k"].map(|name| before(&mut graph, name, items, heads * size));
+            let v = before(&mut graph, "v", items, heads * width);
+            let mean = graph.add_one("attention", Attention { heads }, &[q, k, v]);
+            let both = Affine::concat(&mut graph, "both", &[set.all, mean]);
+            finish(&mut graph, both);
+            let name = format!("attention, {heads} heads {size} and {width} wide, {sequences} sequences of {longest}");
+            SmallGraph { name, graph, constant: None }
+        })
+        .collect()
+}
+
+fn fields(rows: &[usize], cross: Cross) -> Vec<Field> {
+    let field =
+        |(source, &rows): (usize, &usize)| Field { name: format!("field{source}"), source, rows, cross, value: None };
+    rows.iter().enumerate().map(field).collect()
+}
+
+/// Two tables on the same columns, one with rows for each scenario, and sequences in both.
+fn crossed() -> Vec<SmallGraph> {
+    let tables = [
+        ("rows for each scenario", 6 * SCENARIOS, Cross::Scenario { each: 6 }),
+        ("hashed rows for each scenario", 5, Cross::Hashed { each: 6 }),
+    ];
+    tables
+        .into_iter()
+        .map(|(name, rows, cross)| {
+            let mut graph = Graph::new();
+            graph.scenarios = SCENARIOS;
+            graph.longest = 4;
+            let global = EmbeddingSet::new(&mut graph, "global", &fields(&[6, 6], Cross::None), 4, 0.5);
+            let own = EmbeddingSet::new(&mut graph, "own", &fields(&[rows; 2], cross), 2, 0.5);
+            let token = || vec![TokenField { field: 1, sequence: 0 }];
+            let of_global = global.tokens(&mut graph, "global tokens", token());
+            let of_own = own.tokens(&mut graph, "own tokens", token());
+            let attention = self_attention(&mut graph, "attention", of_own, of_global, 2);
+            let all = Affine::concat(&mut graph, "all", &[global.all, own.all, attention]);
+            finish(&mut graph, all);
+            SmallGraph { name: name.to_owned(), graph, constant: None }
+        })
+        .collect()
 }

@@ -1,6 +1,6 @@
 //! Models over their options, and the plans of these and of the small graphs.
 
-use polyscene::graph::Graph;
+use polyscene::graph::{Cross, Graph};
 use polyscene::layers::{Decomposition, Field, RowAxis};
 use polyscene::models::{Dnn, Inputs, MiDpg, MirReduce, Model};
 use polyscene::ops::Repeat;
@@ -18,10 +18,11 @@ pub fn inputs(rows: &[usize], aware: usize, numeric: bool) -> Inputs {
             name: format!("field{source}"),
             source,
             rows,
+            cross: Cross::None,
             value: (numeric && source % 3 == 1).then_some(source / 3),
         })
         .collect();
-    Inputs { fields, aware, scenarios: 3 }
+    Inputs { fields, aware, scenarios: 3, sequences: Vec::new() }
 }
 
 /// Both models over their options: name and graph.

@@ -67,7 +67,7 @@ pub(super) fn gradient(
         graph.add(&node.name, WeightGrads { items, shapes }, &inputs)
     };
     let live: Vec<bool> = (0..node.inputs.len())
-        .map(|input| !parts[input].is_empty() && graph.shape(node.inputs[input]).rows == Rows::Batch)
+        .map(|input| !parts[input].is_empty() && !matches!(graph.shape(node.inputs[input]).rows, Rows::Fixed(_)))
         .collect();
     (0..node.inputs.len())
         .map(|input| {

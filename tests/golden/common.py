@@ -1,0 +1,261 @@
+"""What the models share: fields, initial values, batches, and the small functions they are written in."""
+
+import math
+
+import numpy as np
+import torch
+
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(1)
+
+AWARE = 3  # fields f0..f2 are scenario-aware, the rest agnostic
+ROWS = [5, 4, 7, 23, 31, 11, 3]  # rows of each field's table, row 0 (unknown) included
+NUMERIC = 5  # the field that `dnn-numeric` makes numeric
+SEQUENCE = 4  # the field whose vocabulary and tables a behaviour sequence shares
+LONGEST = 5  # behaviours in a sequence, at most
+SHARES = [0.5, 0.3, 0.2]  # of the scenarios
+BATCH = 13
+STEPS = 10
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+COMMON = dict(
+    width=4,
+    lr=0.01,
+    beta1=BETA1,
+    beta2=BETA2,
+    epsilon=EPSILON,
+    steps=STEPS,
+    batch=BATCH,
+    batches="same",
+    embedding_adam="lazy",
+    weight_decay=0.0,
+    embedding_l2=0.0,
+    numeric=False,
+)
+
+
+def fields_of(case):
+    fields = []
+    for f, rows in enumerate(ROWS):
+        numeric = case["numeric"] and f == NUMERIC
+        fields.append(
+            {
+                "name": f"f{f}",
+                "group": "aware" if f < AWARE else "agnostic",
+                "kind": "numeric" if numeric else "categorical",
+                "rows": 2 if numeric else rows,
+            }
+        )
+    return fields
+
+
+# ------------------------------------------------------------------------------------------- initial values and batches
+
+
+class Initial:
+    """Random and nowhere zero; every value is representable in float32, so that an f32 program starts at the same point."""
+
+    def __init__(self, rng):
+        self.rng = rng
+        self.params = {}
+
+    def _set(self, name, values):
+        self.params[name] = torch.tensor(values.astype(np.float32).astype(np.float64))
+
+    def normal(self, name, shape, deviation, mean=0.0):
+        self._set(name, self.rng.normal(mean, deviation, shape))
+
+    def kernel(self, name, d_out, d_in, blocks=1):
+        """`blocks` matrices [d_out, d_in], one below the other."""
+        limit = math.sqrt(6.0 / (d_in + d_out))
+        self._set(name, self.rng.uniform(-limit, limit, (blocks * d_out, d_in)))
+
+    def linear(self, name, d_out, d_in, deviation=0.2):
+        self.kernel(name + ".weight", d_out, d_in)
+        self.normal(name + ".bias", (d_out,), deviation)
+
+    def linears(self, name, blocks, d_out, d_in, mean=0.0):
+        """A linear layer per scenario or expert: weight [blocks d_out, d_in], bias [blocks, d_out] around `mean`."""
+        self.kernel(name + ".weight", d_out, d_in, blocks)
+        self.normal(name + ".bias", (blocks, d_out), 0.2, mean)
+
+
+def random_batch(case, rng):
+    """ids [B, 7], labels [B], values [B, numeric fields] of one batch; where the case has them, scenarios and histories."""
+    ids = np.zeros((BATCH, len(ROWS)), dtype=np.int64)
+    values = np.ones((BATCH, 1))
+    for f, field in enumerate(fields_of(case)):
+        if field["kind"] == "numeric":
+            values[:, 0] = rng.normal(0.0, 1.0, BATCH).astype(np.float32)
+            ids[:, f] = rng.random(BATCH) > 0.25  # id 1 with its value; 0 where it is missing, with value 1
+            values[ids[:, f] == 0, 0] = 1.0
+        else:
+            ids[:, f] = np.floor(field["rows"] * rng.random(BATCH) ** 2)  # small ids come more often
+    labels = (rng.random(BATCH) < 0.4).astype(np.float64)
+    batch = {"ids": torch.tensor(ids), "labels": torch.tensor(labels), "values": torch.tensor(values)}
+    if "scenarios" in case:
+        shares = np.array(SHARES[: case["scenarios"]])
+        batch["scenarios"] = torch.tensor(rng.choice(len(shares), BATCH, p=shares / shares.sum()))
+    if case.get("sequence"):
+        lengths = rng.integers(0, LONGEST + 1, BATCH)
+        history = np.floor(ROWS[SEQUENCE] * rng.random(lengths.sum()) ** 2).astype(np.int64)
+        batch["histories"] = list(torch.tensor(history).split(lengths.tolist()))
+    return batch
+
+
+def subset(batch, rows):
+    """The samples `rows` of a batch."""
+    taken = {name: t[rows] for name, t in batch.items() if name != "histories"}
+    if "histories" in batch:
+        taken["histories"] = [batch["histories"][i] for i in rows.tolist()]
+    return taken
+
+
+# --------------------------------------------------------------------------------------------------------- the functions
+
+
+class Watch:
+    """How far a case stays from the places where an f32 program may go another way."""
+
+    def __init__(self):
+        self.clear()
+
+    def clear(self):
+        self.relu = []  # smallest |argument| of every ReLU called
+        self.norm = []  # smallest norm of every cosine's vectors, exact zeros left out
+        self.denominator = []  # smallest |sum of cosines| in SAML's eq 8, exact zeros left out
+        self.gradient = []  # smallest |entry| of a gradient, exact zeros left out; not for dnn and mi-dpg
+        self.guarded = 0  # cosines that a zero vector set to 0
+
+    @staticmethod
+    def add(margins, values):
+        values = values.detach().abs()
+        margins.extend(values[values > 0].min().reshape(-1).tolist() if values.any() else [])
+
+    def margins(self):
+        kinds = {"relu": self.relu, "norm": self.norm, "denominator": self.denominator, "gradient": self.gradient}
+        return {f"{name}_margin": min(values) for name, values in kinds.items() if values}
+
+
+WATCH = Watch()
+
+
+class Stops:
+    """The values that stop-gradient lets through, kept so that central differences can hold them still."""
+
+    def __init__(self):
+        self.values, self.next, self.held = [], 0, False
+
+    def record(self):
+        self.values, self.held = [], False
+
+    def hold(self):
+        self.next, self.held = 0, True
+
+    def stop(self, x):
+        if not self.held:
+            self.values.append(x.detach())
+            return x.detach()
+        self.next += 1
+        return self.values[self.next - 1]
+
+
+STOPS = Stops()
+
+
+def stop(x):
+    """x without its gradient."""
+    return STOPS.stop(x)
+
+
+def relu(z):
+    WATCH.relu.append(z.detach().abs().min().item())
+    return torch.relu(z)
+
+
+def linear(params, name, x):
+    return x @ params[name + ".weight"].T + params[name + ".bias"]
+
+
+def softplus(z):
+    return torch.logaddexp(torch.zeros_like(z), z)
+
+
+def cross_entropy(logits, labels):
+    return (softplus(logits) - labels * logits).mean()
+
+
+def cosine(a, b):
+    """The cosine [B] of the rows of a and b [B, n]; where either norm is below 1e-6, 0 without gradient."""
+    lengths = torch.stack([a, b]).detach().square().sum(2).sqrt()
+    Watch.add(WATCH.norm, lengths)
+    short = (lengths < 1e-6).any(dim=0)
+    WATCH.guarded += int(short.sum())
+    a = torch.where(short[:, None], torch.ones_like(a), a)
+    b = torch.where(short[:, None], torch.ones_like(b), b)
+    cosines = (a * b).sum(1) / (a.square().sum(1).sqrt() * b.square().sum(1).sqrt())
+    return torch.where(short, torch.zeros_like(cosines), cosines)
+
+
+def block(params, name, index, blocks):
+    """Matrix `index` of `blocks` that stand one below the other; of a bias [blocks, d], its row."""
+    p = params[name]
+    return p.reshape(blocks, -1, p.shape[1])[index] if name.endswith("weight") else p[index]
+
+
+def own_linear(params, name, x, scenarios, count):
+    """Each sample by the weights and bias of its own scenario."""
+    w = params[name + ".weight"]
+    w = w.reshape(count, -1, w.shape[1])[scenarios]  # [B, d_out, d_in]
+    return torch.matmul(w, x[:, :, None])[:, :, 0] + params[name + ".bias"][scenarios]
+
+
+def embed_fields(case, params, batch):
+    """The embedding [B, D] of every field, in schema order."""
+    embedded = []
+    for f, field in enumerate(fields_of(case)):
+        e = params[f"embedding.f{f}"][batch["ids"][:, f]]
+        if field["kind"] == "numeric":
+            e = batch["values"][:, 0:1] * e
+        embedded.append(e)
+    return embedded
+
+
+def lookups_of_fields(batch):
+    """Which rows of the tables `embedding.f{f}` a batch reads, one entry a reading."""
+    return {f"embedding.f{f}": batch["ids"][:, f] for f in range(len(ROWS))}
+
+
+def close(a, b, tolerance=1e-12):
+    return torch.allclose(torch.as_tensor(a), torch.as_tensor(b), rtol=tolerance, atol=tolerance)
+
+
+# ------------------------------------------------------------------------ by scalars, for the checks that build nothing
+
+
+def scalar_linear(weights, biases, x, activate):
+    """The same linear layer on Python numbers; `weights` and `biases` of one scenario, as lists."""
+    out = [b + sum(w * v for w, v in zip(row, x, strict=True)) for row, b in zip(weights, biases, strict=True)]
+    return [max(0.0, z) for z in out] if activate else out
+
+
+def scalar_block(params, name, index, d_out):
+    """Rows index d_out .. (index + 1) d_out of a weight, and row `index` of its bias."""
+    weight = params[name + ".weight"].tolist()
+    return weight[index * d_out : (index + 1) * d_out], params[name + ".bias"][index].tolist()
+
+
+def scalar_cosine(a, b):
+    lengths = math.hypot(*a) * math.hypot(*b)
+    if min(math.hypot(*a), math.hypot(*b)) < 1e-6:
+        return 0.0
+    return sum(x * y for x, y in zip(a, b, strict=True)) / lengths
+
+
+def scalar_softmax(z):
+    powers = [math.exp(x - max(z)) for x in z]
+    return [p / sum(powers) for p in powers]
+
+
+def scalar_sigmoid(z):
+    return 1.0 / (1.0 + math.exp(-z))
