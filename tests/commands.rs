@@ -1,4 +1,4 @@
-//! The commands beside `train`, and what they print: eval, predict, plan, devices, models, synth.
+//! The commands beside `train`, and what they print: eval, predict, analyze, history, plan, devices, models, synth.
 
 #[path = "common/cli.rs"]
 mod cli;
@@ -346,4 +346,60 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     drop(child.stderr.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     place.assert_same_runs("run", "deaf");
+}
+
+#[test]
+fn histories_become_columns_that_a_model_can_read() {
+    let place = Place::empty();
+    place.run("synth --out data --rows 3000 --vocab 40 --seed 3").succeeds();
+    let log = read_parquet(&place, "data/data.parquet");
+    let history = |more: &str, out: &str| place.run(&format!("history --data data/data.parquet --out {out} {more}"));
+    // Rows have no time here: another column of numbers serves.
+    let columns = "--user user_id --item item_id --time price --positive label --max-length 6 --name before";
+    history(columns, "log.parquet").succeeds();
+    let output = read_parquet(&place, "log.parquet");
+    let (last, kept) = output.columns().split_last().unwrap();
+    assert_eq!(kept, log.columns());
+    let lists = last.as_list::<i32>();
+    let lengths: Vec<usize> = (0..lists.len()).map(|row| lists.value(row).len()).collect();
+    assert!(lengths.iter().all(|&length| length <= 6) && lengths.contains(&6) && lengths.contains(&0));
+    history(columns, "log.csv").succeeds();
+    let (heads, lines) = read_csv(&place, "log.csv");
+    assert_eq!(heads.last().unwrap(), "before");
+    for (row, line) in lines.iter().enumerate().step_by(97) {
+        let items = lists.value(row);
+        let items: Vec<&str> = items.as_string::<i32>().iter().flatten().collect();
+        assert_eq!(*line.last().unwrap(), items.join("|"));
+    }
+    history("--user nobody --item item_id --time price", "x.parquet").fails(3, &["nobody", "--user"]);
+    history("--user user_id --item item_id --time price --name label", "x.parquet").fails(3, &["label", "--name"]);
+
+    // A model with attention reads them, from either file, and can be looked into.
+    let config = place.text("data/config.toml").replace("data.parquet", "../log.parquet");
+    let sequence = "sequence = [{ column = \"before\", vocabulary = \"item_id\", max_length = 5 }]\nuser =";
+    place.write("data/log.toml", config.replace("user =", sequence));
+    let sets = "--set model.name=saml --set model.width=4 --set model.hidden=[8] --set train.epochs=1";
+    place.run(&format!("train data/log.toml --device cpu --out run {sets}")).succeeds();
+    place.run("predict run --device cpu --data log.parquet --out a.csv").succeeds();
+    place.run("predict run --device cpu --data log.csv --out b.csv").succeeds();
+    let predictions = |name: &str| -> Vec<String> {
+        read_csv(&place, name).1.into_iter().map(|line| line.last().unwrap().clone()).collect()
+    };
+    assert_eq!(predictions("a.csv"), predictions("b.csv"));
+    assert!(place.path("run/analysis/mutual.0-samples.csv").is_file(), "a run leaves its analysis");
+    let told = place.run("analyze run --split valid --out looked").succeeds().out;
+    assert!(told.contains("mutual.0-distribution") && told.contains("α of"), "{told}");
+    let (heads, lines) = read_csv(&place, "looked/mutual.0-distribution.csv");
+    assert_eq!(heads[..3], ["scenario", "coefficient", "mean"]);
+    // Four scenarios: g and three α each; the three sum to one.
+    assert_eq!(lines.len(), 16);
+    let sum: f64 = lines[1..4].iter().map(|line| line[2].parse::<f64>().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-4);
+}
+
+#[test]
+fn what_has_nothing_to_look_into_says_so() {
+    let place = Place::with_data();
+    place.train("run", "model.name=dnn").succeeds();
+    place.run("analyze run").fails(2, &["mi-dpg, optmsm"]);
 }

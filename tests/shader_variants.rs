@@ -108,6 +108,7 @@ fn the_clock_is_laid_out_as_shaders_see_it() {
         ("step", offset_of!(Clock, step)),
         ("learning_rate", offset_of!(Clock, learning_rate)),
         ("inverse_rows", offset_of!(Clock, inverse_rows)),
+        ("tokens", offset_of!(Clock, tokens)),
     ];
     assert_eq!(layout.members, members.map(|(name, offset)| (name.to_owned(), offset as u32)));
     assert_eq!(layout.size as usize, size_of::<Clock>());

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::exit::Done;
 use super::prepare::{find_inputs, open, print_json, print_line, reopen, report_skipped};
 use super::{Device, Sets};
-use crate::data::{self, Rows, Schema, SplitName};
+use crate::data::{self, Encoder, Rows, Schema, SplitName};
 use crate::report::table::{TableStyle, scenario_table};
 use crate::train::config::ConfigError;
 use crate::train::metrics::{Metrics, best_reachable, evaluate};
@@ -33,7 +33,26 @@ pub(super) struct EvalArgs {
     device: Device,
 }
 
-fn parse_split(text: &str) -> Result<SplitName, String> {
+/// One split of the data that a run was trained on.
+pub(super) fn split_rows(schema: &Schema, encoder: &Encoder, split: SplitName) -> anyhow::Result<Rows> {
+    let opened = open(schema, &[])?;
+    if !opened.encoder.same_codes(encoder) {
+        return Err(Error::from(ConfigError::value(
+            &schema.path,
+            "data.path",
+            "the data the run was trained on (its vocabularies have changed since); score the new file with --data",
+            "other data",
+        ))
+        .into());
+    }
+    Ok(match split {
+        SplitName::Train => opened.train,
+        SplitName::Valid => opened.valid,
+        SplitName::Test => opened.test,
+    })
+}
+
+pub(super) fn parse_split(text: &str) -> Result<SplitName, String> {
     SplitName::ALL
         .into_iter()
         .find(|split| split.to_string() == text)
@@ -95,21 +114,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Done> {
         }
         report_skipped(scan.skipped());
     } else {
-        let opened = open(&schema, &[])?;
-        if !opened.encoder.same_codes(encoder) {
-            return Err(Error::from(ConfigError::value(
-                &schema.path,
-                "data.path",
-                "the data the run was trained on (its vocabularies have changed since); score the new file with --data",
-                "other data",
-            ))
-            .into());
-        }
-        let rows = match args.split {
-            SplitName::Train => opened.train,
-            SplitName::Valid => opened.valid,
-            SplitName::Test => opened.test,
-        };
+        let rows = split_rows(&schema, encoder, args.split)?;
         let logits = trained.executor.predict(&source(&rows, encoder)).map_err(Error::from)?;
         gathered.add(&rows, &logits);
     }

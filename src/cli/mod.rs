@@ -8,16 +8,19 @@ macro_rules! note {
     }};
 }
 
+mod analyze;
 mod bench;
 mod devices;
 mod eval;
 mod exit;
+mod history;
 mod models;
 mod plan;
 mod predict;
 mod prepare;
 mod progress;
 mod synth;
+mod table_file;
 mod train;
 
 use std::process::ExitCode;
@@ -44,6 +47,10 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Generate data whose truth is known, and a configuration to train on it
     Synth(synth::SynthArgs),
+    /// Look into a trained model as its paper does, scenario by scenario
+    Analyze(analyze::AnalyzeArgs),
+    /// Add a column with what each row's user did before
+    History(history::HistoryArgs),
     /// List the dispatches of one training step
     Plan(plan::PlanArgs),
     /// Measure what a device can do, and how near training comes to it
@@ -78,6 +85,8 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Synth(args) => synth::run(&args),
+        Command::Analyze(args) => analyze::run(&args),
+        Command::History(args) => history::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => devices::run(&args),

@@ -111,6 +111,7 @@ pub(super) fn find_inputs(path: &str, schema: &Schema) -> Result<Inputs, Error> 
 pub(super) struct Trained {
     pub(super) config: Config,
     pub(super) encoder: Encoder,
+    pub(super) model: BuiltModel,
     pub(super) executor: Box<dyn Executor>,
 }
 
@@ -122,7 +123,7 @@ pub(super) fn reopen(run: &Path, sets: &[String], device: &DeviceChoice) -> Resu
     let model = build(&mut config, &encoder)?;
     let state = load_model(&folder.model(), &model.graph, config.model_name())?;
     let executor = open_executor(device, &model, &config.train, state)?;
-    Ok(Trained { config, encoder, executor })
+    Ok(Trained { config, encoder, model, executor })
 }
 
 /// The vocabularies and statistics of a run.

@@ -16,6 +16,7 @@ use super::{Device, Sets};
 use crate::data::{self, Dataset, Encoder};
 use crate::plan::{Executor, initial_state};
 use crate::report::table::{TableStyle, scenario_table};
+use crate::train::analysis::{analyze, write};
 use crate::train::checkpoint::{Position, load_checkpoint, load_model};
 use crate::train::config::Config;
 use crate::train::folder::{RunFolder, write_json, write_text};
@@ -144,6 +145,10 @@ fn finish(
         epoch => format!("the best weights (epoch {epoch})"),
     };
     print_line(&format!("test rows, {which}:\n{table}"))?;
+    let tables = analyze(model, best, &config.train, &data.test, &data.encoder)?;
+    if !tables.is_empty() {
+        write(&folder.analysis(), &tables)?;
+    }
     note!("the run is in {}", folder.root().display());
     Ok(())
 }

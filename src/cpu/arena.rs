@@ -7,6 +7,7 @@ use std::cell::UnsafeCell;
 
 use pulp::Simd;
 
+use super::memory::zero_cells;
 use super::{LANES, Lanes, Real, prefetch};
 
 /// Memory for the tensors of a plan.
@@ -25,8 +26,7 @@ impl<T: Real> Arena<T> {
     pub fn new(blocks: usize, columns: usize) -> Self {
         // An odd stride: blocks of one column must not all fall into the same set of a cache.
         let stride = columns | 1;
-        let cells = (0..blocks * stride).map(|_| UnsafeCell::new(Lanes::zero())).collect();
-        Self { cells, stride, blocks }
+        Self { cells: zero_cells(blocks * stride), stride, blocks }
     }
 
     /// The columns `first..first + width` as a tensor.

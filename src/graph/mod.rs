@@ -133,6 +133,27 @@ pub struct LossTerm {
     pub columns: Vec<(usize, f64)>,
 }
 
+/// What a probe's columns are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// A vector that tells scenarios apart, or should.
+    Vector,
+    /// One column for each scenario: how much the sample's own learns from it, and in its own place how much it learns
+    /// from others at all (SAML's α and g).
+    Learning,
+}
+
+/// A tensor [B, ·] that the model's paper looks into.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Name in files, such as `weighting.0`.
+    pub name: String,
+    /// The tensor.
+    pub tensor: TensorId,
+    /// What it holds.
+    pub what: Probed,
+}
+
 /// A model as operations on tensors.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -150,6 +171,8 @@ pub struct Graph {
     pub loss_columns: usize,
     /// The model's logit, one column.
     pub logits: Option<TensorId>,
+    /// What is worth looking into.
+    pub probes: Vec<Probe>,
     /// How many scenarios there are, for models with parts of their own for each; 0 where all scenarios share every part.
     pub scenarios: usize,
     /// The most places a sample's sequence has; 0 for models that read none.
@@ -218,6 +241,11 @@ impl Graph {
         assert_eq!(op.outputs(&shapes), [Shape::fixed(rows, cols)], "{name}: shape");
         self.nodes.push(Node::new(op, name, inputs.to_vec(), vec![output]));
         output
+    }
+
+    /// Notes that `tensor` is worth looking into.
+    pub fn probe(&mut self, name: impl Into<String>, tensor: TensorId, what: Probed) {
+        self.probes.push(Probe { name: name.into(), tensor, what });
     }
 
     /// Values of all dense parameters that are trained.

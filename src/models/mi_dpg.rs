@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Inputs, Model, check_network, require};
-use crate::graph::Graph;
+use crate::graph::{Graph, Probed};
 use crate::layers::{
     Decomposition, Discriminator, Layer, RowAxis, Weighting, WeightingOptions, cross_entropy, hidden_epilogue,
 };
@@ -186,6 +186,7 @@ impl Model for MiDpg {
             let inputs = g.width(h);
             let weighting = Weighting::new(g, &format!("weighting.{l}"), &options, u, size, inputs).map_err(Error)?;
             h = weighting.layer(g, &name, h, epilogue);
+            g.probe(format!("weighting.{l}"), weighting.values, Probed::Vector);
             weightings.push(weighting.values);
         }
         g.logits = Some(h);

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Inputs, Model, check_network, require};
-use crate::graph::{Graph, TensorId};
+use crate::graph::{Graph, Probed, TensorId};
 use crate::layers::{Layer, Stack, Use, Which, cross_entropy, hidden_epilogue, orthogonality, stacked};
 use crate::ops::{Activation, Affine, Epilogue, Mixture, Multiply, Orthogonal, Pool, Select};
 
@@ -155,6 +155,7 @@ impl OptMsm {
                 g.add_one("own", Select { width }, &[transferred])
             }
         };
+        g.probe("representation", own, Probed::Vector);
         // R_0 = [r^s, e^m]   (equation 10)
         let known = if aware == 0 {
             own

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inputs::Rows;
 use super::{Error, Inputs, Model, check_network, require};
-use crate::graph::{Graph, TensorId};
+use crate::graph::{Graph, Probed, TensorId};
 use crate::layers::{Layer, Stack, Use, Which, cross_entropy, hidden_epilogue, mlp, self_attention, stacked};
 use crate::ops::{Activation, Affine, Alpha, Epilogue, Mutual};
 
@@ -224,6 +224,7 @@ impl Saml {
             let op = Mutual { branches: scenarios, alpha: self.alpha };
             let made = g.add(&format!("mutual.{l}"), op, &inputs);
             own = made[0];
+            g.probe(format!("mutual.{l}"), made[1], Probed::Learning);
             if let Some(&others) = made.get(2) {
                 (everyone, step) = (others, size);
             }

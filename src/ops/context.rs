@@ -280,10 +280,24 @@ impl<'a, T: Real> Block<'a, T> {
         &self.step.words[first + self.first()..][..self.count()]
     }
 
-    /// The same as sets of lanes, one for each scenario among them.
-    #[inline(always)]
-    pub fn scenario_lanes(&self) -> ScenarioLanes<'a> {
-        ScenarioLanes { lanes: self.scenarios(), done: 0 }
+    /// The same, each scenario once.
+    pub fn routes(&self) -> Routes<T> {
+        let scenarios = self.scenarios();
+        let mut routes = Routes::default();
+        for &scenario in scenarios {
+            if routes.list().iter().all(|&(known, _)| known != scenario as usize) {
+                let mut mask = Lanes::zero();
+                for (value, _) in mask.0.iter_mut().zip(scenarios).filter(|(_, other)| **other == scenario) {
+                    *value = T::one();
+                }
+                routes.list[routes.count] = (scenario as usize, Some(mask));
+                routes.count += 1;
+            }
+        }
+        if routes.count == 1 {
+            routes.list[0].1 = None;
+        }
+        routes
     }
 
     /// The label of the sample in lane `lane`.
@@ -293,31 +307,24 @@ impl<'a, T: Real> Block<'a, T> {
     }
 }
 
-/// The scenarios among a block's samples.
-#[derive(Clone, Copy)]
-pub struct ScenarioLanes<'a> {
-    lanes: &'a [u32],
-    /// Bit l: lane l was in a scenario already given.
-    done: u32,
+/// The scenarios among a block's samples, each with 1 in the lanes of its samples and 0 elsewhere, or with `None` where
+/// it is the only one.
+pub struct Routes<T> {
+    list: [(usize, Option<Lanes<T>>); LANES],
+    count: usize,
 }
 
-impl ScenarioLanes<'_> {
-    /// The next scenario and the lanes of its samples: bit l stands for lane l.
-    #[inline(always)]
-    pub fn next_lanes(&mut self) -> Option<(usize, u32)> {
-        let first = self.done.trailing_ones() as usize;
-        let scenario = *self.lanes.get(first)?;
-        let mut found = 0;
-        for (lane, &other) in self.lanes.iter().enumerate() {
-            found |= u32::from(other == scenario) << lane;
-        }
-        self.done |= found;
-        Some((scenario as usize, found))
+impl<T> Default for Routes<T> {
+    fn default() -> Self {
+        Self { list: std::array::from_fn(|_| (0, None)), count: 0 }
     }
+}
 
-    /// Whether these lanes are all that there are.
-    pub fn is_all(&self, lanes: u32) -> bool {
-        lanes.count_ones() as usize == self.lanes.len()
+impl<T> Routes<T> {
+    /// Each of them.
+    #[inline(always)]
+    pub fn list(&self) -> &[(usize, Option<Lanes<T>>)] {
+        &self.list[..self.count]
     }
 }
 

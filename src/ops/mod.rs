@@ -35,8 +35,7 @@ mod weighted_kernel;
 pub use affine::{Affine, Bias, BiasPart, Draft, Item, Part, Source, Term};
 pub use attention::{Attention, AttentionGrad};
 pub use context::{
-    AdamOptions, Batch, Block, DenseState, ModelState, ScenarioLanes, SourceView, StepView, TableState, Value,
-    lane_mask,
+    AdamOptions, Batch, Block, DenseState, ModelState, Routes, SourceView, StepView, TableState, Value, lane_mask,
 };
 pub use cost::Cost;
 pub use dense_adam::DenseAdam;

@@ -28,6 +28,12 @@ pub struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// The first `count` rows, or all.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        self.rows_from(0, count)
+    }
+
     fn items(&self, sequence: usize, row: u32) -> &'a [u32] {
         self.sequences[sequence].row(self.first_in_sequences + row as usize)
     }
@@ -263,11 +269,12 @@ pub(super) fn predict_in_chunks<E>(
     Ok(order)
 }
 
-/// `values`, which belong to the rows `order`, in the order of the rows.
+/// `values`, as many for each of the rows `order`, in the order of the rows.
 pub(super) fn in_row_order(order: &[u32], values: &[f32]) -> Vec<f32> {
     let mut sorted = vec![0.0; values.len()];
-    for (&row, &value) in order.iter().zip(values) {
-        sorted[row as usize] = value;
+    let width = values.len() / order.len().max(1);
+    for (&row, values) in order.iter().zip(values.chunks_exact(width.max(1))) {
+        sorted[row as usize * width..][..width].copy_from_slice(values);
     }
     sorted
 }

@@ -244,6 +244,44 @@ impl<T: Real> Program<T> {
     }
 }
 
+impl<T: Real> Program<T> {
+    /// The kept tensors' values for all rows, row by row.
+    fn kept(&mut self, state: &mut ModelState<T>, source: &Source<'_>) -> Result<Vec<Vec<f32>>, Error> {
+        let mut feeder = Feeder::new(&self.plan.graph, &self.plan.schedule, false);
+        let (fields, capacity) = (feeder.lookups(), self.plan.capacity);
+        let mut found = vec![Vec::new(); self.plan.kept.len()];
+        let order = predict_in_chunks(&mut feeder, source, capacity, 1, |chunk| {
+            let clock = &chunk.clocks[0];
+            let words = slot(&chunk.words, &self.plan.schedule, clock);
+            let input = StepInput { clock, words, source: view(chunk, fields, source.value_count) };
+            self.run(state, &input);
+            for (values, &tensor) in found.iter_mut().zip(&self.plan.kept) {
+                let Value::Shared(columns) = self.value(tensor, state) else {
+                    unreachable!("what is kept is kept for the whole batch")
+                };
+                let rows = 0..clock.rows as usize;
+                let all = rows.flat_map(|row| (0..columns.width()).map(move |column| columns.value(row, column)));
+                values.extend(all.map(|value| value.wide() as f32));
+            }
+            Ok::<_, Error>(())
+        })?;
+        Ok(found.iter().map(|values| in_row_order(&order, values)).collect())
+    }
+}
+
+/// The values of a graph's probes for all rows of `source`, row by row, `capacity` rows at a time.
+///
+/// # Errors
+/// Never so far: the CPU does not fail.
+pub fn probe(
+    graph: &Graph,
+    capacity: usize,
+    mut state: ModelState<f32>,
+    source: &Source<'_>,
+) -> Result<Vec<Vec<f32>>, Error> {
+    Program::new(Plan::probing(graph, capacity)).kept(&mut state, source)
+}
+
 /// Whether a node's rows are tokens, and not samples that only read or write theirs.
 fn runs_by_tokens(node: &Node, graph: &Graph) -> bool {
     let tokens = |tensor: &TensorId| matches!(graph.shape(*tensor).rows, Rows::Tokens(_));
@@ -330,23 +368,8 @@ impl<T: Real> Executor for CpuExecutor<T> {
     }
 
     fn predict(&mut self, source: &Source<'_>) -> Result<Vec<f32>, Error> {
-        let Program { plan, .. } = &self.predict;
-        let mut feeder = Feeder::new(&plan.graph, &plan.schedule, false);
-        let (fields, capacity) = (feeder.lookups(), plan.capacity);
-        let mut logits = Vec::with_capacity(source.rows);
-        let stored = self.predict.layout.logits.expect("a prediction plan stores its logits");
-        let order = predict_in_chunks(&mut feeder, source, capacity, 1, |chunk| {
-            let clock = &chunk.clocks[0];
-            let words = slot(&chunk.words, &self.predict.plan.schedule, clock);
-            let input = StepInput { clock, words, source: view(chunk, fields, source.value_count) };
-            self.predict.run(&mut self.state, &input);
-            let Value::Shared(columns) = self.predict.value(stored, &self.state) else {
-                unreachable!("logits are kept for the whole batch")
-            };
-            logits.extend((0..clock.rows as usize).map(|row| columns.value(row, 0).wide() as f32));
-            Ok::<_, Error>(())
-        })?;
-        Ok(in_row_order(&order, &logits))
+        let logits = self.predict.kept(&mut self.state, source)?;
+        Ok(logits.into_iter().next().unwrap_or_default())
     }
 
     fn state(&mut self) -> Result<ModelState<f32>, Error> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Plan;
 use crate::graph::{Node, Rows, TensorId};
-use crate::ops::{Op, Operation, Phase};
+use crate::ops::{Operation, Phase};
 
 /// Where a tensor lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +64,6 @@ pub(super) struct Layout {
     pub(super) updates: Range<usize>,
     /// The tensors in [`Slot::Rows`].
     pub(super) row_tensors: Vec<TensorId>,
-    /// What a prediction plan stores.
-    pub(super) logits: Option<TensorId>,
 }
 
 impl Layout {
@@ -86,7 +84,6 @@ impl Layout {
             sums: samples..sums,
             updates: sums..nodes.len(),
             row_tensors: Vec::new(),
-            logits: nodes.iter().find(|node| matches!(node.op, Op::StoreLogits(_))).map(|node| node.inputs[0]),
             segments,
         };
         layout.place_fixed(plan);
@@ -133,7 +130,7 @@ impl Layout {
                     continue;
                 }
                 let last = last_use(output).unwrap_or(index);
-                self.slots[output.0] = if last >= segment.end || self.logits == Some(output) {
+                self.slots[output.0] = if last >= segment.end || plan.kept.contains(&output) {
                     let first = self.shared_columns;
                     self.shared_columns += width;
                     Slot::Shared { first, width }

@@ -169,11 +169,11 @@ fn append_optimiser(graph: &mut Graph, gradients: &[TensorId], options: &Trainin
     }
 }
 
-/// The nodes that the logits depend on, as they are when predicting.
-pub(super) fn forward_only(graph: &Graph) -> Graph {
+/// The nodes that `wanted` tensors depend on, as they are when predicting.
+pub(super) fn forward_only(graph: &Graph, wanted: &[TensorId]) -> Graph {
     let mut needed: Vec<bool> = vec![false; graph.tensors.len()];
-    if let Some(logits) = graph.logits {
-        needed[logits.0] = true;
+    for tensor in wanted {
+        needed[tensor.0] = true;
     }
     let mut nodes: Vec<Node> = Vec::new();
     for node in graph.nodes.iter().rev() {

@@ -22,7 +22,7 @@ mod profile;
 
 pub use buffers::{ARENAS, Memory, Place};
 pub use chunk::{Chunk, Feeder, Source, Step};
-pub use cpu_executor::{CpuExecutor, convert};
+pub use cpu_executor::{CpuExecutor, convert, probe};
 pub use executor::{Error, Executor, StepLosses};
 pub use gpu_executor::{GpuExecutor, GpuOptions};
 pub use initial::initial_state;
@@ -57,6 +57,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// For each parameter its gradient; empty where nothing is trained.
     pub gradients: Vec<TensorId>,
+    /// Tensors [B, ·] that are read after a step.
+    pub kept: Vec<TensorId>,
 }
 
 impl Plan {
@@ -76,12 +78,20 @@ impl Plan {
     /// # Panics
     /// When the graph has no logits.
     pub fn inference(graph: &Graph, capacity: usize) -> Self {
-        let mut graph = differentiate::forward_only(graph);
         let logits = graph.logits.expect("a model sets its logits");
+        let mut graph = differentiate::forward_only(graph, &[logits]);
         graph.add("logits", StoreLogits, &[logits]);
         let graph = order::order(fuse::fuse(graph, &[]));
         let schedule = Schedule::inference(&graph, capacity);
-        Self::assemble(graph, capacity, schedule, Vec::new())
+        Self { kept: vec![logits], ..Self::assemble(graph, capacity, schedule, Vec::new()) }
+    }
+
+    /// The plan of computing a graph's probes for one batch.
+    pub fn probing(graph: &Graph, capacity: usize) -> Self {
+        let kept: Vec<TensorId> = graph.probes.iter().map(|probe| probe.tensor).collect();
+        let graph = order::order(fuse::fuse(differentiate::forward_only(graph, &kept), &kept));
+        let schedule = Schedule::inference(&graph, capacity);
+        Self { kept, ..Self::assemble(graph, capacity, schedule, Vec::new()) }
     }
 
     /// Lookups of one sample, over all tables.
@@ -96,6 +106,6 @@ impl Plan {
     }
 
     fn assemble(graph: Graph, capacity: usize, schedule: Schedule, gradients: Vec<TensorId>) -> Self {
-        Self { graph, capacity, schedule, gradients }
+        Self { graph, capacity, schedule, gradients, kept: Vec::new() }
     }
 }

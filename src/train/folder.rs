@@ -110,6 +110,11 @@ impl RunFolder {
         self.root.join("metrics.jsonl")
     }
 
+    /// What the papers look into, as tables.
+    pub fn analysis(&self) -> PathBuf {
+        self.root.join("analysis")
+    }
+
     /// The test's outcome.
     pub fn result(&self) -> PathBuf {
         self.root.join("result.json")

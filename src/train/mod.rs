@@ -1,5 +1,6 @@
 //! Configuration, the training loop, early stopping, checkpoints and metrics.
 
+pub mod analysis;
 pub mod checkpoint;
 pub mod config;
 mod error;

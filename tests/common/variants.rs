@@ -2,8 +2,10 @@
 
 use polyscene::graph::{Cross, Graph};
 use polyscene::layers::{Decomposition, Field, RowAxis};
-use polyscene::models::{Dnn, Inputs, MiDpg, MirReduce, Model};
-use polyscene::ops::Repeat;
+use polyscene::models::{
+    Dnn, Inputs, MiDpg, MirReduce, Model, OptMsm, Saml, SequenceInput, Specific, Transfer, Without,
+};
+use polyscene::ops::{Alpha, Repeat};
 use polyscene::plan::{Plan, TrainingOptions};
 
 use super::data::training;
@@ -25,7 +27,7 @@ pub fn inputs(rows: &[usize], aware: usize, numeric: bool) -> Inputs {
     Inputs { fields, aware, scenarios: 3, sequences: Vec::new() }
 }
 
-/// Both models over their options: name and graph.
+/// All models over their options: name and graph.
 pub fn models() -> Vec<(String, Graph)> {
     let mut models = Vec::new();
     for numeric in [false, true] {
@@ -57,6 +59,51 @@ pub fn models() -> Vec<(String, Graph)> {
                         models.push((format!("{options:?}"), options.build(&inputs).unwrap()));
                     }
                 }
+            }
+        }
+    }
+    models.extend(models_of_scenarios());
+    models
+}
+
+/// OptMSM and SAML over their options.
+fn models_of_scenarios() -> Vec<(String, Graph)> {
+    let mut models = Vec::new();
+    for numeric in [false, true] {
+        let inputs = inputs(&[40, 2, 9, 300, 2], 2, numeric);
+        let dropout = if numeric { 0.2 } else { 0.0 };
+        for transfer in [Transfer::Fcn, Transfer::Moe, Transfer::Cgc] {
+            for orthogonality in [false, true] {
+                let options = OptMsm {
+                    width: 4,
+                    hidden: vec![12, 8],
+                    tower_hidden: vec![6],
+                    dropout,
+                    transfer,
+                    orthogonality,
+                    priors: !numeric,
+                    hypernetwork: orthogonality,
+                    ..OptMsm::default()
+                };
+                models.push((format!("{options:?}"), options.build(&inputs).unwrap()));
+                models.push((format!("prediction of {options:?}"), options.build_prediction(&inputs).unwrap()));
+            }
+        }
+        for without in [Without::None, Without::Gate, Without::Auxiliary, Without::GateAndMutual] {
+            for sequence in [false, true] {
+                let sequences = if sequence { vec![SequenceInput { field: 3, longest: 7 }] } else { Vec::new() };
+                let inputs = Inputs { sequences, ..inputs.clone() };
+                let options = Saml {
+                    width: 8,
+                    hidden: vec![12, 8],
+                    dropout,
+                    without,
+                    alpha: if sequence { Alpha::Paper } else { Alpha::Cosine },
+                    specific: if numeric { Specific::Hashed } else { Specific::PerScenario },
+                    specific_rows: 100,
+                    ..Saml::default()
+                };
+                models.push((format!("{options:?}, sequences {sequence}"), options.build(&inputs).unwrap()));
             }
         }
     }

@@ -2,13 +2,14 @@
 
 use super::{Affine, Item, Term};
 use crate::cpu::{LANES, Lanes, OUTPUTS, Real, Samples, Weights, add_products, vectorized};
-use crate::ops::{Block, Gate, RowMap, View, lane_mask};
+use crate::ops::{Block, Gate, Routes, RowMap, View};
 
 /// Columns of x that stay in the first cache while all outputs read them.
 const INNER: usize = 256;
 
 /// Computes one block of samples.
 pub(super) fn run<T: Real>(op: &Affine, block: &mut Block<'_, T>) {
+    let routes = if op.is_routed() { block.routes() } else { Routes::default() };
     vectorized(
         #[inline(always)]
         || {
@@ -16,7 +17,7 @@ pub(super) fn run<T: Real>(op: &Affine, block: &mut Block<'_, T>) {
                 let width = op.width(item.output);
                 let inner: usize = item.terms.iter().map(|term| term.inner).sum();
                 if inner <= INNER || item.width <= OUTPUTS {
-                    pass(item, &item.terms, Pass { width, begins: true, ends: true }, block);
+                    pass(item, &item.terms, Pass { width, begins: true, ends: true }, &routes, block);
                     continue;
                 }
                 let mut done = 0;
@@ -25,7 +26,7 @@ pub(super) fn run<T: Real>(op: &Affine, block: &mut Block<'_, T>) {
                         let part = term.part(first, INNER.min(term.inner - first));
                         let begins = done == 0;
                         done += part.inner;
-                        pass(item, &[part], Pass { width, begins, ends: done == inner }, block);
+                        pass(item, &[part], Pass { width, begins, ends: done == inner }, &routes, block);
                     }
                 }
             }
@@ -45,7 +46,7 @@ struct Pass {
 }
 
 #[inline(always)]
-fn pass<T: Real>(item: &Item, terms: &[Term], pass: Pass, block: &mut Block<'_, T>) {
+fn pass<T: Real>(item: &Item, terms: &[Term], pass: Pass, routes: &Routes<T>, block: &mut Block<'_, T>) {
     let mut first = 0;
     while first < item.width {
         // Two tiles of four rather than one of six and one of two, which would wait for its sums.
@@ -54,12 +55,12 @@ fn pass<T: Real>(item: &Item, terms: &[Term], pass: Pass, block: &mut Block<'_, 
             rest => rest.min(OUTPUTS),
         };
         match size {
-            1 => tile::<T, 1>(item, terms, pass, first, block),
-            2 => tile::<T, 2>(item, terms, pass, first, block),
-            3 => tile::<T, 3>(item, terms, pass, first, block),
-            4 => tile::<T, 4>(item, terms, pass, first, block),
-            5 => tile::<T, 5>(item, terms, pass, first, block),
-            _ => tile::<T, OUTPUTS>(item, terms, pass, first, block),
+            1 => tile::<T, 1>(item, terms, pass, first, routes, block),
+            2 => tile::<T, 2>(item, terms, pass, first, routes, block),
+            3 => tile::<T, 3>(item, terms, pass, first, routes, block),
+            4 => tile::<T, 4>(item, terms, pass, first, routes, block),
+            5 => tile::<T, 5>(item, terms, pass, first, routes, block),
+            _ => tile::<T, OUTPUTS>(item, terms, pass, first, routes, block),
         }
         first += size;
     }
@@ -67,7 +68,14 @@ fn pass<T: Real>(item: &Item, terms: &[Term], pass: Pass, block: &mut Block<'_, 
 
 /// Columns `first..first + R` of `item`.
 #[inline(always)]
-fn tile<T: Real, const R: usize>(item: &Item, terms: &[Term], pass: Pass, first: usize, block: &mut Block<'_, T>) {
+fn tile<T: Real, const R: usize>(
+    item: &Item,
+    terms: &[Term],
+    pass: Pass,
+    first: usize,
+    routes: &Routes<T>,
+    block: &mut Block<'_, T>,
+) {
     let mut sums = [Lanes::zero(); R];
     if !pass.begins {
         sums.copy_from_slice(&block.output(item.output)[item.to + first..][..R]);
@@ -98,30 +106,19 @@ fn tile<T: Real, const R: usize>(item: &Item, terms: &[Term], pass: Pass, first:
         if term.route == 0 {
             add_products(&mut sums, Samples::all(x), None, weights);
         } else {
-            add_routed(&mut sums, x, weights, term.route * stride, block);
+            for &(scenario, mask) in routes.list() {
+                let weights = Weights { start: weights.start + scenario * term.route * stride, ..weights };
+                match mask {
+                    None => add_products(&mut sums, Samples::all(x), None, weights),
+                    Some(_) => add_products(&mut sums, Samples::all(x), mask, weights),
+                }
+            }
         }
     }
     if pass.ends {
         finish(&mut sums, item, pass.width, first, block);
     }
     block.output(item.output)[item.to + first..][..R].copy_from_slice(&sums);
-}
-
-/// Products with the weights of each sample's scenario, `route` values from one to the next.
-#[inline(always)]
-fn add_routed<T: Real, const R: usize>(
-    sums: &mut [Lanes<T>; R],
-    x: &[Lanes<T>],
-    weights: Weights<'_, T>,
-    route: usize,
-    block: &Block<'_, T>,
-) {
-    let mut scenarios = block.scenario_lanes();
-    while let Some((scenario, lanes)) = scenarios.next_lanes() {
-        let mask = (!scenarios.is_all(lanes)).then(|| lane_mask(lanes));
-        let weights = Weights { start: weights.start + scenario * route, ..weights };
-        add_products(sums, Samples::all(x), mask, weights);
-    }
 }
 
 /// Views, activation and gate of columns `first..first + R`.

@@ -1,0 +1,234 @@
+//! What models with parts for each scenario promise: a sample trains its own scenario's parts and no others, and neither
+//! the order of a batch nor the company of longer sequences changes what comes of a sample.
+
+mod common;
+
+use common::Golden;
+use polyscene::gpu::{OpenOptions, testing};
+use polyscene::graph::{Cross, Graph, Schedule};
+use polyscene::layers::Field;
+use polyscene::models::{Inputs, Model, OptMsm, Saml, SequenceInput, Transfer};
+use polyscene::ops::{AdamOptions, Clock, ModelState};
+use polyscene::plan::{
+    Chunk, CpuExecutor, Executor, Feeder, GpuExecutor, GpuOptions, Plan, Source, Step, TrainingOptions, convert,
+    initial_state,
+};
+
+const SCENARIOS: usize = 3;
+const ROWS: [usize; 4] = [3, 7, 11, 5];
+
+fn inputs(longest: usize) -> Inputs {
+    let field = |(source, &rows): (usize, &usize)| Field {
+        name: format!("f{source}"),
+        source,
+        rows,
+        cross: Cross::None,
+        value: None,
+    };
+    Inputs {
+        fields: ROWS.iter().enumerate().map(field).collect(),
+        aware: 1,
+        scenarios: SCENARIOS,
+        sequences: vec![SequenceInput { field: 2, longest }],
+    }
+}
+
+fn models() -> Vec<(String, Graph, Graph)> {
+    let mut models = Vec::new();
+    for transfer in [Transfer::Fcn, Transfer::Moe, Transfer::Cgc] {
+        // Without the constraint, which is about all scenarios, a sample concerns its own alone.
+        let options = OptMsm {
+            width: 4,
+            hidden: vec![9, 6],
+            tower_hidden: vec![5],
+            transfer,
+            orthogonality: false,
+            ..OptMsm::default()
+        };
+        models.push((
+            format!("{transfer:?}"),
+            options.build(&inputs(6)).unwrap(),
+            options.build_prediction(&inputs(6)).unwrap(),
+        ));
+    }
+    let saml = Saml { width: 8, hidden: vec![9, 6], ..Saml::default() };
+    models.push(("saml".to_owned(), saml.build(&inputs(6)).unwrap(), saml.build_prediction(&inputs(6)).unwrap()));
+    models
+}
+
+/// Rows whose sequences have every length up to the longest; scenario by `scenario`.
+struct Data {
+    ids: Vec<u32>,
+    labels: Vec<f32>,
+    scenarios: Vec<u32>,
+    sequences: Vec<polyscene::data::Sequence>,
+}
+
+impl Data {
+    fn new(rows: usize, scenario: impl Fn(usize) -> u32) -> Self {
+        let ids = (0..rows).flat_map(|row| ROWS.iter().enumerate().map(move |(f, &n)| ((row * 5 + f * 3) % n) as u32));
+        let mut offsets = vec![0];
+        for row in 0..rows {
+            offsets.push(offsets[row] + row as u64 % 7);
+        }
+        let items = (0..offsets[rows]).map(|item| (item * 7 % ROWS[2] as u64) as u32).collect::<Vec<_>>();
+        Self {
+            ids: ids.collect(),
+            labels: (0..rows).map(|row| f32::from(u8::from(row % 3 == 0))).collect(),
+            scenarios: (0..rows).map(scenario).collect(),
+            sequences: vec![polyscene::data::Sequence::new(offsets, items)],
+        }
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source {
+            rows: self.labels.len(),
+            ids: &self.ids,
+            fields: ROWS.len(),
+            values: &[],
+            value_count: 0,
+            labels: &self.labels,
+            scenarios: &self.scenarios,
+            sequences: &self.sequences,
+            first_in_sequences: 0,
+        }
+    }
+
+    fn chunk(&self, graph: &Graph, schedule: &Schedule, rows: &[u32]) -> Chunk {
+        let clock = Clock { learning_rate: 0.01, ..Clock::default() };
+        let mut chunk = Chunk::default();
+        let step = Step { rows, shuffle: &[], clock };
+        Feeder::new(graph, schedule, false).fill(&self.source(), &[step], &mut chunk);
+        chunk
+    }
+}
+
+const BATCH: usize = 37;
+
+fn plans(graph: &Graph, prediction: &Graph) -> (Plan, Plan) {
+    let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
+    let options = TrainingOptions { capacity: BATCH, dense: adam, embeddings: adam, sweep_embeddings: false };
+    (Plan::training(graph, &options), Plan::inference(prediction, BATCH))
+}
+
+/// The parts of a parameter for each scenario, where it has such.
+fn is_of_scenarios(name: &str) -> bool {
+    let parts = ["branch.", "gate.", "tower.", "transfer.own.", "transfer.mixer."];
+    let star = name.starts_with("transfer.") && name.contains(".specific.");
+    star || parts.iter().any(|part| name.starts_with(part))
+}
+
+fn untouched(what: &str, graph: &Graph, own: usize, before: &ModelState<f32>, after: &ModelState<f32>) {
+    let mut moved = 0;
+    for (i, parameter) in graph.parameters.iter().enumerate().filter(|(_, p)| is_of_scenarios(&p.name) && !p.derived) {
+        let part = before.dense.weights[i].len() / SCENARIOS;
+        let changed = |scenario: usize| {
+            let range = scenario * part..(scenario + 1) * part;
+            before.dense.weights[i][range.clone()] != after.dense.weights[i][range]
+        };
+        for scenario in (0..SCENARIOS).filter(|&scenario| scenario != own) {
+            assert!(!changed(scenario), "{what}: {} of scenario {scenario} moved", parameter.name);
+        }
+        moved += usize::from(changed(own));
+    }
+    assert!(moved > 3, "{what}: parts of the own scenario move");
+    let Some(table) = graph.tables.iter().position(|table| table.name == "specific") else { return };
+    let width = graph.tables[table].width;
+    for field in &graph.tables[table].fields {
+        let Cross::Scenario { each } = field.cross else { panic!("rows for each scenario") };
+        for row in (0..field.rows).filter(|row| row / each != own) {
+            let range = (field.offset + row) * width..(field.offset + row + 1) * width;
+            assert_eq!(before.tables[table].weights[range.clone()], after.tables[table].weights[range], "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_sample_leaves_other_scenarios_parts_untouched() {
+    let gpu = testing::software_with(OpenOptions { checked: true, ..OpenOptions::default() });
+    for (name, graph, prediction) in models() {
+        for own in 0..SCENARIOS {
+            let data = Data::new(BATCH, |_| own as u32);
+            let rows: Vec<u32> = (0..BATCH as u32).collect();
+            let state = initial_state(&graph, 3);
+            let (train, predict) = plans(&graph, &prediction);
+            let chunk = data.chunk(&graph, &train.schedule, &rows);
+            let mut cpu = CpuExecutor::<f32>::new(train.clone(), predict.clone(), state.clone());
+            cpu.train(&chunk).unwrap();
+            untouched(&format!("{name} on the CPU"), &graph, own, &state, &cpu.state().unwrap());
+            let Some(gpu) = &gpu else { continue };
+            let mut gpu = GpuExecutor::new(gpu.clone(), train, predict, &state, GpuOptions::default()).unwrap();
+            gpu.train(&chunk).unwrap();
+            untouched(&format!("{name} on a GPU"), &graph, own, &state, &gpu.state().unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_grouped_batch_gives_what_a_mixed_one_gives() {
+    for (name, graph, prediction) in models() {
+        let data = Data::new(BATCH, |row| (row % SCENARIOS) as u32);
+        let state: ModelState<f64> = convert(&initial_state(&graph, 3));
+        let (train, predict) = plans(&graph, &prediction);
+        let losses = |grouped: bool| {
+            let mut rows: Vec<u32> = (0..BATCH as u32).collect();
+            if grouped {
+                data.source().group_by_scenario(&mut rows);
+            }
+            let mut executor = CpuExecutor::<f64>::new(train.clone(), predict.clone(), state.clone());
+            executor.train(&data.chunk(&graph, &train.schedule, &rows)).unwrap();
+            (executor.losses(true).unwrap()[0].total, executor.predict(&data.source()).unwrap())
+        };
+        let ((mixed, of_mixed), (grouped, of_grouped)) = (losses(false), losses(true));
+        assert!((mixed - grouped).abs() < 1e-12, "{name}: {mixed} and {grouped}");
+        let off = of_mixed.iter().zip(&of_grouped).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-5, "{name}: predictions differ by {off}");
+    }
+}
+
+#[test]
+fn predictions_come_in_the_order_of_the_rows_whoever_stands_beside_them() {
+    let gpu = testing::software_with(OpenOptions { checked: true, ..OpenOptions::default() });
+    for (name, graph, prediction) in models() {
+        // More than a batch, scenarios mixed, sequences of all lengths; and each row alone.
+        let data = Data::new(BATCH + 20, |row| (row * 2 % SCENARIOS) as u32);
+        let state = initial_state(&graph, 5);
+        let (train, predict) = plans(&graph, &prediction);
+        let mut cpu = CpuExecutor::<f32>::new(train.clone(), predict.clone(), state.clone());
+        let all = cpu.predict(&data.source()).unwrap();
+        for (row, &logit) in all.iter().enumerate().step_by(5) {
+            let source = data.source();
+            let one = Source {
+                rows: 1,
+                ids: &source.ids[row * ROWS.len()..(row + 1) * ROWS.len()],
+                labels: &source.labels[row..=row],
+                scenarios: &source.scenarios[row..=row],
+                first_in_sequences: row,
+                ..source
+            };
+            let alone = cpu.predict(&one).unwrap()[0];
+            assert!((alone - logit).abs() < 1e-6, "{name}: row {row} alone gives {alone}, among others {logit}");
+        }
+        let Some(gpu) = &gpu else { continue };
+        let mut gpu = GpuExecutor::new(gpu.clone(), train, predict, &state, GpuOptions::default()).unwrap();
+        let found = gpu.predict(&data.source()).unwrap();
+        let off = all.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-5, "{name}: the devices differ by {off}");
+    }
+}
+
+#[test]
+fn tokens_cost_what_is_there_and_not_the_longest() {
+    let golden = Golden::open("saml-sequence");
+    let [graph, _] = golden.graphs();
+    let schedule = Schedule::training(&graph, golden.batch());
+    let chunk = golden.steps(&graph, &schedule);
+    let layout = schedule.tokens.as_ref().unwrap();
+    let lengths = |slot: &[u32]| slot[layout.lengths..][..golden.batch()].iter().sum::<u32>();
+    for clock in &chunk.clocks {
+        let slot = &chunk.words[clock.base as usize..][..schedule.stride];
+        // Rounded up to whole blocks for each sixteen samples, and no further.
+        assert!(clock.tokens >= lengths(slot) && clock.tokens < lengths(slot) + 16);
+        assert!((clock.tokens as usize) < layout.capacity);
+    }
+}
