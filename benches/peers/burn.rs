@@ -46,7 +46,12 @@ pub(crate) fn variants(task: &Task, kind: Kind) -> Vec<Variant> {
         Kind::Software => &["wgpu_software"],
         Kind::Gpu => &["wgpu"],
     };
-    let forms: &[&str] = if task.model == "dnn" { &["plain"] } else { &["outputs", "inputs"] };
+    let forms: &[&str] = match task.model.as_str() {
+        "dnn" => &["plain"],
+        "mi-dpg" => &["outputs", "inputs"],
+        // Not written in Burn.
+        _ => &[],
+    };
     let mut variants = Vec::new();
     for device in devices {
         for form in forms {

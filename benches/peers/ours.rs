@@ -83,6 +83,9 @@ struct Subject {
     feeder: Feeder,
     ids: Vec<u32>,
     labels: Vec<f32>,
+    scenarios: Vec<u32>,
+    /// Whether the model has parts for each scenario.
+    routed: bool,
     order: Vec<u32>,
     chunk: Chunk,
     random: Pcg64,
@@ -102,7 +105,7 @@ impl Visitor for Build {
         let inputs = Inputs {
             fields: (0..task.fields).map(field).collect(),
             aware: task.aware,
-            scenarios: 4,
+            scenarios: task.scenarios,
             sequences: Vec::new(),
         };
         // The defaults are the papers' sizes, which is what the task holds.
@@ -122,11 +125,13 @@ impl Visitor for Build {
             }
         };
         let (ids, labels) = read(&task)?;
-        let resident = executor.load(&source(&task, &ids, &labels))?;
+        let scenarios: Vec<u32> = ids.chunks_exact(task.fields).map(|ids| scenario(&task, ids[0])).collect();
+        let resident = executor.load(&source(&task, &ids, &labels, &scenarios))?;
         let feeder = Feeder::new(&graph, &schedule, resident);
         let order = (0..task.samples as u32).collect();
         let random = Pcg64::seed_from_u64(2);
-        Ok(Subject { task, executor, feeder, ids, labels, order, chunk: Chunk::default(), random, steps: 0, planned })
+        let (routed, chunk) = (graph.scenarios > 0, Chunk::default());
+        Ok(Subject { task, executor, feeder, ids, labels, scenarios, routed, order, chunk, random, steps: 0, planned })
     }
 }
 
@@ -141,7 +146,13 @@ fn read(task: &Task) -> anyhow::Result<(Vec<u32>, Vec<f32>)> {
     Ok((ids.collect(), labels.chunks_exact(4).map(|bytes| f32::from_le_bytes(word(bytes))).collect()))
 }
 
-fn source<'a>(task: &Task, ids: &'a [u32], labels: &'a [f32]) -> Source<'a> {
+/// The scenario of a sample, from its first field.
+fn scenario(task: &Task, id: u32) -> u32 {
+    // The first field's rows are the table's first.
+    id % task.scenarios as u32
+}
+
+fn source<'a>(task: &Task, ids: &'a [u32], labels: &'a [f32], scenarios: &'a [u32]) -> Source<'a> {
     Source {
         rows: task.samples,
         ids,
@@ -149,7 +160,7 @@ fn source<'a>(task: &Task, ids: &'a [u32], labels: &'a [f32]) -> Source<'a> {
         values: &[],
         value_count: 0,
         labels,
-        scenarios: &[],
+        scenarios,
         sequences: &[],
         first_in_sequences: 0,
     }
@@ -175,25 +186,30 @@ impl Subject {
     }
 
     fn fill(&mut self, count: usize) {
-        let Self { task, feeder, ids, labels, order, chunk, random, steps, .. } = self;
+        let Self { task, feeder, ids, labels, scenarios, routed, order, chunk, random, steps, .. } = self;
         let batches = task.samples / task.batch;
-        let shuffles: Vec<Vec<u32>> = (0..count)
-            .map(|_| {
+        let source = source(task, ids, labels, scenarios);
+        let samples: Vec<(Vec<u32>, Vec<u32>)> = (0..count)
+            .map(|step| {
+                let first = (*steps + step) % batches * task.batch;
+                let mut rows = order[first..first + task.batch].to_vec();
+                if *routed {
+                    source.group_by_scenario(&mut rows);
+                }
                 let mut shuffle: Vec<u32> = (0..task.batch as u32).collect();
                 shuffle.shuffle(random);
-                shuffle
+                (rows, shuffle)
             })
             .collect();
-        let list: Vec<Step<'_>> = shuffles
+        let list: Vec<Step<'_>> = samples
             .iter()
-            .map(|shuffle| {
-                let first = *steps % batches * task.batch;
+            .map(|(rows, shuffle)| {
                 let clock = Clock { step: *steps as u32, learning_rate: rate(task, *steps), ..Clock::default() };
                 *steps += 1;
-                Step { rows: &order[first..first + task.batch], shuffle, clock }
+                Step { rows, shuffle, clock }
             })
             .collect();
-        feeder.fill(&source(task, ids, labels), &list, chunk);
+        feeder.fill(&source, &list, chunk);
     }
 }
 

@@ -91,18 +91,19 @@ pub(crate) fn variants(task: &Task, kind: Kind) -> Vec<Variant> {
         // PyTorch has nothing that runs on a software renderer.
         Kind::Software => return Vec::new(),
     };
-    let plain = task.model == "dnn";
+    let forms: &[&str] = match task.model.as_str() {
+        "dnn" => &["plain"],
+        "mi-dpg" => &["outputs", "inputs", "matrix"],
+        _ => &["all", "group"],
+    };
     let mut names = Vec::new();
     let modes: &[&str] = if kind == Kind::Gpu { &["eager", "compile", "reduce"] } else { &["eager", "compile"] };
     for mode in modes {
         for embeddings in ["dense", "sparse", "rows"] {
-            names.push(format!("{mode}-{}-{embeddings}", if plain { "plain" } else { "outputs" }));
+            names.push(format!("{mode}-{}-{embeddings}", forms[0]));
         }
-        if !plain {
-            // The form of a layer and the table's update are chosen apart from each other: one update is enough here.
-            names.push(format!("{mode}-inputs-rows"));
-            names.push(format!("{mode}-matrix-rows"));
-        }
+        // The form of a layer and the table's update are chosen apart from each other: one update is enough here.
+        names.extend(forms[1..].iter().map(|form| format!("{mode}-{form}-rows")));
     }
     let variant = |name: String| {
         let copies = if name.ends_with("dense") { 4 } else { 3 };

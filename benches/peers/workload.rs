@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) const FIELDS: usize = 16;
 const AWARE: usize = 4;
+const SCENARIOS: usize = 4;
 const WIDTH: usize = 16;
 /// Samples of the file: 16 batches of the largest size, so that steps do not all find the same rows in the caches.
 const SAMPLES: usize = 1 << 17;
@@ -17,7 +18,7 @@ const SAMPLES: usize = 1 << 17;
 /// What one program is asked to train.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Task {
-    /// `dnn` or `mi-dpg`.
+    /// `dnn`, `mi-dpg`, `optmsm` or `saml`.
     pub(crate) model: String,
     /// How it is done; each peer has its own names.
     pub(crate) variant: String,
@@ -30,6 +31,8 @@ pub(crate) struct Task {
     pub(crate) fields: usize,
     /// The first of them, which are scenario-aware.
     pub(crate) aware: usize,
+    /// A sample's is its first field's row, modulo these.
+    pub(crate) scenarios: usize,
     pub(crate) width: usize,
     pub(crate) hidden: Vec<usize>,
     /// Samples in the file.
@@ -84,6 +87,7 @@ impl Data {
             rows: self.rows / FIELDS * FIELDS,
             fields: FIELDS,
             aware: AWARE,
+            scenarios: SCENARIOS,
             width: WIDTH,
             hidden: vec![128, 64, 32],
             samples: SAMPLES,

@@ -170,8 +170,12 @@ impl<T: Real> Task<'_, '_, T> {
                         let of_dz = std::array::from_fn(|i| dz.from + (row + i).min(rows.end - 1) - item.row);
                         let of_x: [usize; C] = std::array::from_fn(|j| x.from + (col + j).min(cols.end - 1) - item.col);
                         let ahead = if row == rows.start { C } else { 0 };
-                        let pairs = Pairs { other, cols: of_x, scale: mask, ahead };
-                        let sums: [[T; C]; R] = d.pair_sums(simd, of_dz, pairs, blocks.clone());
+                        let pairs = |scale| Pairs { other, cols: of_x, scale, ahead };
+                        // Two loops rather than one that asks in each round.
+                        let sums: [[T; C]; R] = match mask {
+                            None => d.pair_sums(simd, of_dz, pairs(None), blocks.clone()),
+                            Some(_) => d.pair_sums(simd, of_dz, pairs(mask), blocks.clone()),
+                        };
                         for (out, sums) in self.out[row - self.row..rows.end - self.row].iter_mut().zip(&sums) {
                             for (out, &sum) in out[col - self.col..cols.end - self.col].iter_mut().zip(sums) {
                                 *out += sum;

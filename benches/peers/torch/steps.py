@@ -12,12 +12,27 @@ import torch
 
 from embeddings import TABLES
 from models import build
+from scenarios import OptMsm, Saml
 
 MODES = {"eager": None, "compile": "default", "reduce": "reduce-overhead"}
 
 
+SCENARIO_MODELS = ("optmsm", "saml")
+
+
+def network_of(task: dict[str, Any], form: str) -> tuple[torch.nn.Module, list[int]]:
+    """The network, and the widths of its tables."""
+    fields, aware, width, scenarios = task["fields"], task["aware"], task["width"], task["scenarios"]
+    if task["model"] == "optmsm":
+        return OptMsm(width, fields, aware, scenarios, form), [width]
+    if task["model"] == "saml":
+        return Saml((12, 4), fields, scenarios, form), [12, 4]
+    options = {"form": form} if task["model"] == "mi-dpg" else {}
+    return build(task["model"], width, fields, aware, task["hidden"], **options), [width]
+
+
 class Trainer:
-    """A model, its table and the data, on one device."""
+    """A model, its tables and the data, on one device."""
 
     def __init__(self, task: dict[str, Any]) -> None:
         torch.manual_seed(1)
@@ -27,33 +42,46 @@ class Trainer:
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise RuntimeError("this PyTorch finds no CUDA device; install one built for the driver, or leave torch out")
         self.model, self.batches = task["model"], load(task, self.device)
-        options = {"form": form} if task["model"] == "mi-dpg" else {}
-        network = build(task["model"], task["width"], task["fields"], task["aware"], task["hidden"], **options)
+        self.scenarios, self.per_field = task["scenarios"], task["rows"] // task["fields"]
+        network, widths = network_of(task, form)
         network.to(self.device)
         rate = task["learning_rate"]
-        self.table = TABLES[embeddings](task["rows"], task["width"], rate, self.device)
-        parameters = [*network.parameters(), *self.table.parameters]
+        # The first table is shared by all scenarios; in a second one each has rows of its own.
+        rows = [task["rows"], task["rows"] * task["scenarios"]]
+        self.tables = [TABLES[embeddings](rows[i], width, rate, self.device) for i, width in enumerate(widths)]
+        parameters = [*network.parameters(), *(p for table in self.tables for p in table.parameters)]
         self.optimiser = torch.optim.Adam(parameters, lr=rate, fused=True)
         loss = network.loss
+        look_up = self.look_up
         if embeddings == "dense":
             # The lookup is differentiated with the rest; a sparse gradient or a leaf of its own stays outside.
-            loss, self.look_up = lambda ids, *rest: network.loss(self.table.look_up(ids), *rest), None
-        else:
-            self.look_up = self.table.look_up
+            loss, self.look_up = lambda ids, *rest: network.loss(look_up(ids), *rest), None
         self.loss = loss if mode == "eager" else torch.compile(loss, mode=MODES[mode], dynamic=False)
         self.reduce = mode == "reduce"
         self.steps = 0
 
+    def look_up(self, ids: torch.Tensor) -> Any:
+        if self.model not in SCENARIO_MODELS:
+            return self.tables[0].look_up(ids)
+        scenario = ids[:, 0] % self.scenarios
+        # Every field has the same share of rows: its scenarios' rows stand one after another.
+        own = (ids // self.per_field * self.scenarios + scenario[:, None]) * self.per_field + ids % self.per_field
+        return tuple(table.look_up(ids if i == 0 else own) for i, table in enumerate(self.tables))
+
     def step(self) -> torch.Tensor:
         ids, labels = self.batches[self.steps % len(self.batches)]
         self.steps += 1
-        shuffle = torch.randperm(len(labels), device=self.device) if self.model == "mi-dpg" else None
+        if self.model in SCENARIO_MODELS:
+            rest = (ids[:, 0] % self.scenarios, labels)
+        else:
+            rest = (labels, torch.randperm(len(labels), device=self.device) if self.model == "mi-dpg" else None)
         if self.reduce:
             torch.compiler.cudagraph_mark_step_begin()
-        total, bce = self.loss(self.look_up(ids) if self.look_up else ids, labels, shuffle)
+        total, bce = self.loss(self.look_up(ids) if self.look_up else ids, *rest)
         total.backward()
         self.optimiser.step()
-        self.table.step()
+        for table in self.tables:
+            table.step()
         self.optimiser.zero_grad()
         return bce
 
