@@ -403,3 +403,27 @@ fn what_has_nothing_to_look_into_says_so() {
     place.train("run", "model.name=dnn").succeeds();
     place.run("analyze run").fails(2, &["mi-dpg, optmsm"]);
 }
+
+#[test]
+fn sequences_of_different_lengths_are_told_apart_from_one() {
+    let place = Place::empty();
+    let lines: String =
+        (0..40).map(|i| format!("{},{},a,b,x|y,{}\n", i % 2, i % 3, if i == 7 { "p" } else { "p|q" })).collect();
+    place.write("log.csv", format!("label,page,item,shop,items,shops\n{lines}"));
+    let sequences =
+        r#"sequence = [{ column = "items", vocabulary = "item" }, { column = "shops", vocabulary = "shop" }]"#;
+    place.write(
+        "c.toml",
+        format!(
+            "[data]\npath = \"log.csv\"\nlabel = \"label\"\nscenario = \"page\"\naware = [\"page\"]\n\
+             agnostic = [\"item\", \"shop\"]\n{sequences}\n[model]\nname = \"saml\"\n[train]\nepochs = 1\n"
+        ),
+    );
+    let run = |sets: &str, out: &str| place.run(&format!("train c.toml --device cpu --out {out} {sets}"));
+    run("", "a").fails(2, &["data.sequence", "2 in row", "1 in \"shops\""]);
+    // A model that reads none does not mind, and one that takes none either.
+    run("--set model.name=dnn", "b").succeeds();
+    run("--set model.sequence=false", "c").succeeds();
+    run("--set model.heads=5", "d").fails(2, &["heads = 5", "width = 12"]);
+    run("--set model.name=optmsm --set model.hidden=[]", "e").fails(2, &["hidden is empty"]);
+}

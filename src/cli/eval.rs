@@ -10,9 +10,10 @@ use super::prepare::{find_inputs, open, print_json, print_line, reopen, report_s
 use super::{Device, Sets};
 use crate::data::{self, Encoder, Rows, Schema, SplitName};
 use crate::report::table::{TableStyle, scenario_table};
+use crate::train::Error;
 use crate::train::config::ConfigError;
 use crate::train::metrics::{Metrics, best_reachable, evaluate};
-use crate::train::{Error, model::source};
+use crate::train::model::{check_sequences, source};
 
 #[derive(Args)]
 pub(super) struct EvalArgs {
@@ -109,6 +110,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Done> {
         let mut scan = data::scan(encoder, &inputs, true, ROWS).map_err(Error::from)?.on_bad_row(schema.on_bad_row);
         for chunk in scan.by_ref() {
             let chunk = chunk.map_err(Error::from)?;
+            check_sequences(&trained.model, &chunk.rows, encoder)?;
             let logits = trained.executor.predict(&source(&chunk.rows, encoder)).map_err(Error::from)?;
             gathered.add(&chunk.rows, &logits);
         }

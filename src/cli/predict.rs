@@ -16,7 +16,7 @@ use super::{Device, Sets};
 use crate::data::{self, EncodedChunk, Schema};
 use crate::train::Error;
 use crate::train::folder::write_whole;
-use crate::train::model::source;
+use crate::train::model::{check_sequences, source};
 
 #[derive(Args)]
 pub(super) struct PredictArgs {
@@ -52,6 +52,7 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Done> {
         let mut writer = Writer::new(*kind, file.try_clone()?);
         let mut next = || -> Result<Option<RecordBatch>, Error> {
             let Some(chunk) = scan.next().transpose()? else { return Ok(None) };
+            check_sequences(&trained.model, &chunk.rows, encoder)?;
             let logits = trained.executor.predict(&source(&chunk.rows, encoder))?;
             bar.set_position(scan.bytes().0);
             with_predictions(&chunk, &logits).map(Some)

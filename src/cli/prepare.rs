@@ -13,7 +13,7 @@ use crate::train::Error;
 use crate::train::checkpoint::load_model;
 use crate::train::config::Config;
 use crate::train::folder::RunFolder;
-use crate::train::model::{BuiltModel, build, open_executor};
+use crate::train::model::{BuiltModel, build, check_sequences, open_executor};
 
 /// A configuration with its data and model.
 pub(super) struct Prepared {
@@ -41,6 +41,9 @@ pub(super) fn prepare(path: &Path, sets: &[String]) -> Result<Prepared, Error> {
     let model = build(&mut config, &data.encoder)?;
     if !model.left_out.is_empty() {
         note!("left out, as {} has no such option: model.{}", config.model_name(), model.left_out.join(", model."));
+    }
+    for rows in [&data.train, &data.valid, &data.test] {
+        check_sequences(&model, rows, &data.encoder)?;
     }
     Ok(Prepared { config, data, model })
 }

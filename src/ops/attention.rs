@@ -68,7 +68,9 @@ impl<T: Real> Head<T> {
             let most = weights.iter().fold(T::of(f64::NEG_INFINITY), |most, &score| most.max(score));
             let mut total = T::zero();
             for weight in weights.iter_mut() {
-                *weight = ((*weight - most) * scale).exp();
+                *weight = ((*weight - most) * scale).exp_of_negative();
+            }
+            for weight in weights.iter() {
                 total += *weight;
             }
             let inverse = T::one() / total;

@@ -43,7 +43,7 @@ fn largest<T: Real>(scores: &[Lanes<T>]) -> Lanes<T> {
 fn exponential<T: Real>(score: Lanes<T>, most: Lanes<T>) -> Lanes<T> {
     let mut out = score;
     for (out, &most) in out.0.iter_mut().zip(&most.0) {
-        *out = (*out - most).exp();
+        *out = (*out - most).exp_of_negative();
     }
     out
 }

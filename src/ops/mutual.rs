@@ -118,7 +118,7 @@ impl<T: Real> Unit<T> {
         let mut total = Lanes::zero();
         for (j, alpha) in self.alpha.iter_mut().enumerate() {
             for lane in 0..LANES {
-                let weight = (self.score[j].0[lane] - most.0[lane]).exp();
+                let weight = (self.score[j].0[lane] - most.0[lane]).exp_of_negative();
                 alpha.0[lane] = if own[lane] == j { zero } else { weight };
             }
             total = total.plus(*alpha);

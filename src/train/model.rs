@@ -96,6 +96,33 @@ fn inputs(encoder: &Encoder) -> Inputs {
     }
 }
 
+/// That a row's sequences are features of the same items, if the model reads them: as many in each.
+///
+/// # Errors
+/// Names the first row in which they are not.
+pub fn check_sequences(model: &BuiltModel, rows: &Rows, encoder: &Encoder) -> Result<(), Error> {
+    let (Some(first), true) = (rows.sequences().first(), model.graph.longest > 0) else { return Ok(()) };
+    for (sequence, info) in rows.sequences().iter().zip(encoder.sequences()).skip(1) {
+        let differs = |row: &usize| first.row(*row).len() != sequence.row(*row).len();
+        if let Some(row) = (0..rows.len()).find(differs) {
+            let found = format!(
+                "{} in row {} and {} in \"{}\"",
+                first.row(row).len(),
+                row + 1,
+                sequence.row(row).len(),
+                info.name
+            );
+            let name = &encoder.sequences()[0].name;
+            let expected = format!(
+                "as many items in every sequence of a row as in \"{name}\" (the same max_length, and no missing items), or \
+                 one sequence"
+            );
+            return Err(ConfigError::value("the data", "data.sequence", &expected, &found).into());
+        }
+    }
+    Ok(())
+}
+
 /// Encoded rows as executors take them.
 pub fn source<'a>(rows: &'a Rows, encoder: &Encoder) -> Source<'a> {
     Source {
