@@ -24,8 +24,9 @@ unsafe impl<T: Send + Sync> Sync for Arena<T> {}
 impl<T: Real> Arena<T> {
     /// Zeros: `columns` columns for `blocks` blocks of samples.
     pub fn new(blocks: usize, columns: usize) -> Self {
-        // An odd stride: blocks of one column must not all fall into the same set of a cache.
-        let stride = columns | 1;
+        // A column's blocks, and thirty-two columns' together, must not fall into the same sets of a cache: an odd stride
+        // spreads the former over 64 sets, one a little beyond a multiple of 32 the latter over 1024.
+        let stride = columns.saturating_sub(33).next_multiple_of(128) + 33;
         Self { cells: zero_cells(blocks * stride), stride, blocks }
     }
 

@@ -85,6 +85,16 @@ impl<T: Real> Lanes<T> {
     }
 }
 
+/// Σ a\[i\] b\[i\], lane by lane.
+#[inline(always)]
+pub fn dot<T: Real>(a: &[Lanes<T>], b: &[Lanes<T>]) -> Lanes<T> {
+    let mut sum = Lanes::zero();
+    for (&a, &b) in a.iter().zip(b) {
+        sum.add_product(a, b);
+    }
+    sum
+}
+
 /// Work on vectors, as [`on_vectors`] runs it.
 pub use pulp::{Simd, WithSimd};
 

@@ -10,7 +10,7 @@ mod real;
 mod threads;
 
 pub use arena::{Arena, Columns, Pairs};
-pub use lanes::{LANES, Lanes, Simd, WithSimd, on_vectors, vectorized};
+pub use lanes::{LANES, Lanes, Simd, WithSimd, dot, on_vectors, vectorized};
 pub use memory::{prefetch, zeros};
 pub use product::{OUTPUTS, Samples, Weights, add_products};
 pub use real::{Real, log1p_exp, sigmoid};

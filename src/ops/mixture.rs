@@ -1,7 +1,7 @@
 //! Mixtures of experts: a softmax over gates' scores, and the sum of the experts' results with these weights.
 
 use super::{Block, Cost, Kernel, Op, Operation, Target};
-use crate::cpu::{Lanes, Real, vectorized};
+use crate::cpu::{Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// y\[g\] = Σ_k softmax_k(t\[g\]) v\[g, k\], for each of several groups of experts.
@@ -169,13 +169,13 @@ impl Operation for MixtureGrad {
                     let mut mean = Lanes::zero();
                     for (dt, v) in dt.iter_mut().zip(v.chunks_exact(width)) {
                         *dt = dt.times(inverse);
-                        mean.add_product(*dt, product(dy, v));
+                        mean.add_product(*dt, dot(dy, v));
                     }
                     for ((dt, v), dv) in dt.iter_mut().zip(v.chunks_exact(width)).zip(dv.chunks_exact_mut(width)) {
                         for (dv, &dy) in dv.iter_mut().zip(dy) {
                             *dv = dt.times(dy);
                         }
-                        let mut above = product(dy, v);
+                        let mut above = dot(dy, v);
                         above.add_scaled(-T::one(), mean);
                         *dt = dt.times(above);
                     }
@@ -191,13 +191,4 @@ impl Operation for MixtureGrad {
         let kernel = kernel("mixture_grad", target.capacity * across, [t, v], self.experts, graph, target);
         vec![kernel.with("DY", at_dy.first).with("DY_STRIDE", at_dy.stride).with("DT", dt.first).with("DV", dv.first)]
     }
-}
-
-#[inline(always)]
-fn product<T: Real>(a: &[Lanes<T>], b: &[Lanes<T>]) -> Lanes<T> {
-    let mut sum = Lanes::zero();
-    for (&a, &b) in a.iter().zip(b) {
-        sum.add_product(a, b);
-    }
-    sum
 }

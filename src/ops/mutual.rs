@@ -2,7 +2,7 @@
 
 use super::orthogonality::SHORTEST;
 use super::{Arg, Block, Cost, Kernel, Op, Operation, Target, lane_mask};
-use crate::cpu::{LANES, Lanes, Real, sigmoid, vectorized};
+use crate::cpu::{LANES, Lanes, Real, dot, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// What α is a softmax of.
@@ -58,15 +58,6 @@ struct Unit<T> {
     divides: Lanes<T>,
 }
 
-#[inline(always)]
-fn product<T: Real>(a: &[Lanes<T>], b: &[Lanes<T>]) -> Lanes<T> {
-    let mut sum = Lanes::zero();
-    for (&a, &b) in a.iter().zip(b) {
-        sum.add_product(a, b);
-    }
-    sum
-}
-
 impl<T: Real> Unit<T> {
     fn new(branches: usize) -> Self {
         let zeros = vec![Lanes::zero(); branches];
@@ -85,10 +76,10 @@ impl<T: Real> Unit<T> {
     #[inline(always)]
     fn compute(&mut self, alpha: Alpha, own: &[usize; LANES], v: &[Lanes<T>], all: &[Lanes<T>]) {
         let (zero, one) = (T::zero(), T::one());
-        self.square = product(v, v);
+        self.square = dot(v, v);
         let mut sum = Lanes::zero();
         for (j, other) in all.chunks_exact(v.len()).enumerate() {
-            let (product, square) = (product(v, other), product(other, other));
+            let (product, square) = (dot(v, other), dot(other, other));
             for lane in 0..LANES {
                 let (length, own_length) = (square.0[lane].sqrt(), self.square.0[lane].sqrt());
                 let counts = own[lane] != j && length.min(own_length) >= T::of(SHORTEST);
@@ -287,7 +278,7 @@ impl Operation for MutualGrad {
                 // dM · V_j, and its mean by α: dM · Σ α V.
                 let mut mean = Lanes::zero();
                 for ((towards, other), &alpha) in towards.iter_mut().zip(all.chunks_exact(v.len())).zip(&unit.alpha) {
-                    *towards = product(dm, other);
+                    *towards = dot(dm, other);
                     mean.add_product(alpha, *towards);
                 }
                 dt[0] = mean.times(gate).times(gate.map(|g| T::one() - g)).times(live);

@@ -2,7 +2,7 @@
 
 use super::logit_loss::SAMPLES_PER_GROUP;
 use super::{Arg, Block, Cost, Kernel, LOSS_LANES, Op, Operation, Target};
-use crate::cpu::{LANES, Lanes, Real, vectorized};
+use crate::cpu::{LANES, Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// What of a cosine is to become small.
@@ -99,12 +99,7 @@ impl Operation for Orthogonality {
                 for i in 0..self.vectors {
                     for j in 0..i {
                         let (a, b) = (vector(i), vector(j));
-                        let (mut ab, mut aa, mut bb) = (Lanes::zero(), Lanes::zero(), Lanes::zero());
-                        for (&a, &b) in a.iter().zip(b) {
-                            ab.add_product(a, b);
-                            aa.add_product(a, a);
-                            bb.add_product(b, b);
-                        }
+                        let (ab, aa, bb) = (dot(a, b), dot(a, a), dot(b, b));
                         // d f / d a = across · b − of_a · a, and so for b.
                         let (mut across, mut of_a, mut of_b) = (Lanes::zero(), Lanes::zero(), Lanes::zero());
                         for lane in 0..LANES {
