@@ -1,5 +1,6 @@
-//! Each kernel of a training step of `mi-dpg`, in up to three shapes, on each class of device that is here: the CPU
-//! executor, a software renderer, the best GPU. A kernel runs many times in a row, so it finds its data in the caches.
+//! Each kernel of a training step, in up to three shapes, on each class of device that is here: the CPU executor, a
+//! software renderer, the best GPU. Those of `mi-dpg`, and what `optmsm` and `saml` have beside them. A kernel runs many
+//! times in a row, so it finds its data in the caches.
 //! (`store_logits` takes part in predictions only.)
 //!
 //! `cargo bench --bench kernels [-- FILTER]`, where a name is `DEVICE/OPERATION/SHAPE…`; `-- --quick` is faster, and
@@ -13,7 +14,7 @@ use polyscene::bench::workload::{Subject, Workload};
 use polyscene::gpu::{AdapterKind, DeviceChoice, adapters};
 use polyscene::plan::Part;
 
-const WORKLOAD: Workload = Workload { model: "mi-dpg", batch_size: 512, rows: 100_000, sweep_embeddings: true };
+const MODELS: [&str; 3] = ["mi-dpg", "optmsm", "saml"];
 
 /// One device of each class.
 fn devices() -> Vec<(&'static str, DeviceChoice)> {
@@ -55,22 +56,30 @@ fn main() {
         .configure_from_args();
     for (class, choice) in devices() {
         let device = Device::open(&choice).expect("a device that is listed opens");
-        let mut subject = Subject::new(&device, WORKLOAD).expect("the model fits");
-        // Kernels read what the others have computed.
-        subject.step_seconds(1).expect("the step runs");
-        let parts = subject.executor.parts();
-        for number in chosen(&parts) {
-            let part = &parts[number];
-            let mut group = criterion.benchmark_group(format!("{class}/{}", part.operation));
-            // An element is a floating-point operation.
-            group.throughput(match part.cost.flops > part.cost.bytes {
-                true => Throughput::Elements(part.cost.flops),
-                false => Throughput::Bytes(part.cost.bytes),
-            });
-            group.bench_function(format!("{} {}", part.shape, part.name), |bencher| {
-                bencher.iter_custom(|times| subject.repeat(number, times as usize).expect("the kernel runs"));
-            });
-            group.finish();
+        let mut known: Vec<String> = Vec::new();
+        for model in MODELS {
+            let workload = Workload { model, batch_size: 512, rows: 100_000, sweep_embeddings: true };
+            let mut subject = Subject::new(&device, workload).expect("the model fits");
+            // Kernels read what the others have computed.
+            subject.step_seconds(1).expect("the step runs");
+            let parts = subject.executor.parts();
+            for number in chosen(&parts) {
+                let part = &parts[number];
+                if known.contains(&part.operation) {
+                    continue;
+                }
+                let mut group = criterion.benchmark_group(format!("{class}/{}", part.operation));
+                // An element is a floating-point operation.
+                group.throughput(match part.cost.flops > part.cost.bytes {
+                    true => Throughput::Elements(part.cost.flops),
+                    false => Throughput::Bytes(part.cost.bytes),
+                });
+                group.bench_function(format!("{} {}", part.shape, part.name), |bencher| {
+                    bencher.iter_custom(|times| subject.repeat(number, times as usize).expect("the kernel runs"));
+                });
+                group.finish();
+            }
+            known.extend(parts.into_iter().map(|part| part.operation));
         }
     }
     criterion.final_summary();

@@ -10,8 +10,8 @@ use common::graphs::{embedding, finish, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
 use polyscene::graph::{Cross, Graph, Init};
 use polyscene::layers::{Field, Layer};
-use polyscene::models::{Inputs, MiDpg, Model};
-use polyscene::ops::{Activation, AdamOptions, Affine, Blocks, Epilogue, ModelState, Repeat, WeightedLinear};
+use polyscene::models::{Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput};
+use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, Epilogue, ModelState, Repeat, WeightedLinear};
 use polyscene::plan::{
     Chunk, CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, StepLosses, TrainingOptions,
     initial_state,
@@ -240,8 +240,8 @@ fn dropout_drops_the_same_on_both_devices() {
     }
 }
 
-/// MI-DPG with numeric fields and dropout: every operation is in its plans.
-fn model() -> Graph {
+/// Models with numeric fields and dropout, sequences, and parts for each scenario: every operation is in their plans.
+fn models() -> [(&'static str, Graph); 3] {
     let field = |(source, (name, rows, value)): (usize, (&str, usize, Option<usize>))| Field {
         name: name.to_owned(),
         source,
@@ -251,57 +251,62 @@ fn model() -> Graph {
     };
     let fields =
         [("scenario", 4, None), ("price", 2, Some(0)), ("user", 50, None), ("age", 2, Some(1)), ("item", 31, None)];
-    let inputs = Inputs {
-        fields: fields.into_iter().enumerate().map(field).collect(),
-        aware: 2,
-        scenarios: 3,
-        sequences: Vec::new(),
-    };
-    let options =
-        MiDpg { width: 4, hidden: vec![12, 8], dropout: 0.2, d_k: 2, auxiliary_hidden: 7, ..MiDpg::default() };
-    options.build(&inputs).unwrap()
+    let fields = fields.into_iter().enumerate().map(field).collect();
+    let sequences = vec![SequenceInput { field: 4, longest: 6 }];
+    let inputs = Inputs { fields, aware: 2, scenarios: 3, sequences };
+    let dropout = 0.2;
+    let mi_dpg = MiDpg { width: 4, hidden: vec![12, 8], dropout, d_k: 2, auxiliary_hidden: 7, ..MiDpg::default() };
+    let optmsm = OptMsm { width: 4, hidden: vec![12, 8], tower_hidden: vec![6], dropout, ..OptMsm::default() };
+    // The paper's α divides by sums of cosines that may be small, and would tell roundings apart.
+    let saml = Saml { width: 8, hidden: vec![12, 8], alpha: Alpha::Cosine, ..Saml::default() };
+    [
+        ("mi-dpg", mi_dpg.build(&inputs).unwrap()),
+        ("optmsm", optmsm.build(&inputs).unwrap()),
+        ("saml", saml.build(&inputs).unwrap()),
+    ]
 }
 
 #[test]
 fn ten_steps_agree_and_repeat_to_the_bit_from_either_memory() {
-    CLASSES.into_iter().for_each(ten_steps);
+    for (name, graph) in models() {
+        CLASSES.into_iter().for_each(|class| ten_steps(name, &graph, class));
+    }
 }
 
-fn ten_steps(class: DeviceClass) {
+fn ten_steps(name: &str, graph: &Graph, class: DeviceClass) {
     let Some(gpu) = software() else { return };
     let on_gpu = |gpu: Gpu, graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>| {
         on_gpu_of(class, gpu, graph, options, state)
     };
-    let graph = model();
     let options = TrainingOptions { sweep_embeddings: true, ..training(131) };
-    let plan = Plan::training(&graph, &options);
-    let state = random_state::<f32>(&graph, 5);
-    let data = Data::random(&graph, 300, 3);
+    let plan = Plan::training(graph, &options);
+    let state = random_state::<f32>(graph, 5);
+    let data = Data::random(graph, 300, 3);
     let sizes = [131, 131, 31, 7, 131, 1, 131, 131, 130, 13];
     let streamed = data.chunk(&plan, 0, &sizes, 0.01, false);
-    let cpu = run(&mut on_cpu(&graph, &options, &state), &streamed);
-    let first = run(&mut on_gpu(gpu.clone(), &graph, &options, &state), &streamed);
-    let faults = differences(&graph, &first, &cpu, 1e-4);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let cpu = run(&mut on_cpu(graph, &options, &state), &streamed);
+    let first = run(&mut on_gpu(gpu.clone(), graph, &options, &state), &streamed);
+    let faults = differences(graph, &first, &cpu, 1e-4);
+    assert!(faults.is_empty(), "{name}: {}", faults.join("\n"));
 
-    let mut executor = on_gpu(gpu.clone(), &graph, &options, &state);
+    let mut executor = on_gpu(gpu.clone(), graph, &options, &state);
     let again = run(&mut executor, &streamed);
-    assert_eq!((bits(&again.0), &again.1), (bits(&first.0), &first.1), "a second run");
+    assert_eq!((bits(&again.0), &again.1), (bits(&first.0), &first.1), "{name}: a second run");
 
     executor.set_state(&state).unwrap();
     assert!(executor.load(&data.source()).unwrap());
     let resident = run(&mut executor, &data.chunk(&plan, 0, &sizes, 0.01, true));
-    assert_eq!((bits(&resident.0), &resident.1), (bits(&first.0), &first.1), "resident data");
+    assert_eq!((bits(&resident.0), &resident.1), (bits(&first.0), &first.1), "{name}: resident data");
 
     // Steps sent one by one, as a short chunk at the end of an epoch is.
-    let mut executor = on_gpu(gpu, &graph, &options, &state);
+    let mut executor = on_gpu(gpu, graph, &options, &state);
     let mut losses = Vec::new();
     for (step, &size) in (0..).zip(&sizes) {
         executor.train(&data.chunk(&plan, step, &[size], 0.01, false)).unwrap();
         losses.extend(executor.losses(false).unwrap());
     }
     losses.extend(executor.losses(true).unwrap());
-    assert_eq!((bits(&executor.state().unwrap()), &losses), (bits(&first.0), &first.1), "single steps");
+    assert_eq!((bits(&executor.state().unwrap()), &losses), (bits(&first.0), &first.1), "{name}: single steps");
 }
 
 /// Tiles that reach beyond a matrix, batches that no tile divides, sums in several parts; with all activations in one

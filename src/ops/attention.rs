@@ -74,7 +74,7 @@ impl<T: Real> Head<T> {
                 total += *weight;
             }
             let inverse = T::one() / total;
-            weights.iter_mut().for_each(|weight| *weight = *weight * inverse);
+            weights.iter_mut().for_each(|weight| *weight *= inverse);
         }
     }
 

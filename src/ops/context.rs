@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Clock, RowMap};
+use super::{Clock, Routes, RowMap};
 use crate::cpu::{Arena, Columns, LANES, Lanes, Real};
 use crate::graph::{Schedule, Shape, Table};
 
@@ -282,22 +282,7 @@ impl<'a, T: Real> Block<'a, T> {
 
     /// The same, each scenario once.
     pub fn routes(&self) -> Routes<T> {
-        let scenarios = self.scenarios();
-        let mut routes = Routes::default();
-        for &scenario in scenarios {
-            if routes.list().iter().all(|&(known, _)| known != scenario as usize) {
-                let mut mask = Lanes::zero();
-                for (value, _) in mask.0.iter_mut().zip(scenarios).filter(|(_, other)| **other == scenario) {
-                    *value = T::one();
-                }
-                routes.list[routes.count] = (scenario as usize, Some(mask));
-                routes.count += 1;
-            }
-        }
-        if routes.count == 1 {
-            routes.list[0].1 = None;
-        }
-        routes
+        Routes::of(self.scenarios())
     }
 
     /// The label of the sample in lane `lane`.
@@ -305,37 +290,6 @@ impl<'a, T: Real> Block<'a, T> {
         let row = self.step.order()[self.first() + lane] as usize;
         T::of(f64::from(self.step.source.labels[row]))
     }
-}
-
-/// The scenarios among a block's samples, each with 1 in the lanes of its samples and 0 elsewhere, or with `None` where
-/// it is the only one.
-pub struct Routes<T> {
-    list: [(usize, Option<Lanes<T>>); LANES],
-    count: usize,
-}
-
-impl<T> Default for Routes<T> {
-    fn default() -> Self {
-        Self { list: std::array::from_fn(|_| (0, None)), count: 0 }
-    }
-}
-
-impl<T> Routes<T> {
-    /// Each of them.
-    #[inline(always)]
-    pub fn list(&self) -> &[(usize, Option<Lanes<T>>)] {
-        &self.list[..self.count]
-    }
-}
-
-/// 1 in the lanes of `bits`, 0 elsewhere.
-#[inline(always)]
-pub fn lane_mask<T: Real>(bits: u32) -> Lanes<T> {
-    let mut mask = Lanes::zero();
-    for (lane, value) in mask.0.iter_mut().enumerate() {
-        *value = if bits >> lane & 1 == 1 { T::one() } else { T::zero() };
-    }
-    mask
 }
 
 /// All samples of a step, for operations that sum over them.

@@ -20,6 +20,7 @@ mod multiply;
 mod mutual;
 mod orthogonality;
 mod pool;
+mod routes;
 mod row_adam;
 mod select;
 mod shaders;
@@ -34,9 +35,7 @@ mod weighted_kernel;
 
 pub use affine::{Affine, Bias, BiasPart, Draft, Item, Part, Source, Term};
 pub use attention::{Attention, AttentionGrad};
-pub use context::{
-    AdamOptions, Batch, Block, DenseState, ModelState, Routes, SourceView, StepView, TableState, Value, lane_mask,
-};
+pub use context::{AdamOptions, Batch, Block, DenseState, ModelState, SourceView, StepView, TableState, Value};
 pub use cost::Cost;
 pub use dense_adam::DenseAdam;
 pub use discriminate::{Discriminate, Pairing};
@@ -50,6 +49,7 @@ pub use multiply::{Multiply, MultiplyGrad};
 pub use mutual::{Alpha, Mutual, MutualGrad};
 pub use orthogonality::{Orthogonal, Orthogonality};
 pub use pool::Pool;
+pub use routes::{Routes, lane_mask};
 pub use row_adam::{RowAdam, RowSweep};
 pub use select::{Select, SelectGrad};
 pub use shaders::{SHADERS, import_text, shader_text};

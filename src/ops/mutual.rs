@@ -80,9 +80,9 @@ impl<T: Real> Unit<T> {
         let mut sum = Lanes::zero();
         for (j, other) in all.chunks_exact(v.len()).enumerate() {
             let (product, square) = (dot(v, other), dot(other, other));
-            for lane in 0..LANES {
+            for (lane, &own) in own.iter().enumerate() {
                 let (length, own_length) = (square.0[lane].sqrt(), self.square.0[lane].sqrt());
-                let counts = own[lane] != j && length.min(own_length) >= T::of(SHORTEST);
+                let counts = own != j && length.min(own_length) >= T::of(SHORTEST);
                 let inverse = if counts { one / (length * own_length) } else { zero };
                 self.inverse[j].0[lane] = inverse;
                 self.cosine[j].0[lane] = product.0[lane] * inverse;
@@ -90,7 +90,7 @@ impl<T: Real> Unit<T> {
             sum = sum.plus(self.cosine[j]);
         }
         let mut most = Lanes::splat(T::of(f64::NEG_INFINITY));
-        for lane in 0..LANES {
+        for (lane, &own) in own.iter().enumerate() {
             let sum = sum.0[lane];
             let divides = alpha == Alpha::Paper && sum.abs() >= T::of(SMALLEST);
             self.divides.0[lane] = if divides { one } else { zero };
@@ -101,16 +101,16 @@ impl<T: Real> Unit<T> {
             };
             for (j, score) in self.score.iter_mut().enumerate() {
                 score.0[lane] = self.cosine[j].0[lane] / self.divisor.0[lane];
-                if j != own[lane] {
+                if j != own {
                     most.0[lane] = most.0[lane].max(score.0[lane]);
                 }
             }
         }
         let mut total = Lanes::zero();
         for (j, alpha) in self.alpha.iter_mut().enumerate() {
-            for lane in 0..LANES {
+            for (lane, &own) in own.iter().enumerate() {
                 let weight = (self.score[j].0[lane] - most.0[lane]).exp_of_negative();
-                alpha.0[lane] = if own[lane] == j { zero } else { weight };
+                alpha.0[lane] = if own == j { zero } else { weight };
             }
             total = total.plus(*alpha);
         }

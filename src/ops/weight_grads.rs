@@ -198,7 +198,7 @@ impl<T: Real> Routes<T> {
     /// Those of a batch, for `scenarios` scenarios; 0 where no pair asks.
     fn new(batch: &Batch<'_, T>, scenarios: usize) -> Self {
         let masks = Arena::new(if scenarios == 0 { 0 } else { batch.blocks() }, scenarios);
-        let mut blocks = vec![usize::MAX..0; scenarios];
+        let mut blocks = vec![0..0; scenarios];
         if scenarios > 0 {
             // SAFETY: nothing else knows this arena yet.
             let columns = unsafe { masks.tensor(0, scenarios) };
@@ -208,7 +208,8 @@ impl<T: Real> Routes<T> {
                 let masks = unsafe { columns.block_mut(block) };
                 masks[scenario].0[sample % LANES] = T::one();
                 let range = &mut blocks[scenario];
-                *range = range.start.min(block)..block + 1;
+                // Samples come in order, so blocks do.
+                *range = if range.end == 0 { block } else { range.start }..block + 1;
             }
         }
         Self { masks, blocks }
@@ -244,13 +245,20 @@ impl Operation for WeightGrads {
         self.clone().into()
     }
 
-    fn cost(&self, _: &Node, _: &Graph, batch: usize) -> Cost {
+    fn cost(&self, _: &Node, graph: &Graph, batch: usize) -> Cost {
         let mut cost = Cost::default();
         for item in &self.items {
-            let read: usize = item.views().map(|(_, width)| width).sum();
-            let products = |pair: &GradPair| if pair.x.is_some() { 2 * item.rows } else { 1 };
-            cost.flops += (batch * item.cols * item.pairs.iter().map(products).sum::<usize>()) as u64;
-            cost.bytes += 4 * (batch * read + item.rows * item.cols) as u64;
+            for pair in &item.pairs {
+                // A scenario's part sums its share of the samples.
+                let samples = batch / if pair.scenario.is_some() { graph.scenarios } else { 1 };
+                let (each, read) = match pair.x {
+                    Some(_) => (2 * item.rows, item.rows + item.cols),
+                    None => (1, item.cols),
+                };
+                cost.flops += (samples * item.cols * each) as u64;
+                cost.bytes += 4 * (samples * read) as u64;
+            }
+            cost.bytes += 4 * (item.rows * item.cols) as u64;
         }
         cost
     }
