@@ -6,10 +6,36 @@ use super::{Affine, Arg, Gate, GradItem, GradPair, Item, Kernel, Location, RowMa
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Rows, TensorId};
 
-/// Samples, or rows of a gradient, and columns of a tile that one invocation computes in registers (`affine.wgsl`,
-/// `weight_grads.wgsl`).
-const ROWS: usize = 16;
-const COLS: usize = 16;
+/// What one invocation computes in registers (`affine.wgsl`, `weight_grads.wgsl`), and how many share a workgroup.
+#[derive(Clone, Copy)]
+struct Tile {
+    /// Samples, or rows of a gradient.
+    rows: usize,
+    /// Columns, a multiple of 4.
+    cols: usize,
+    /// Invocations of a workgroup.
+    group: usize,
+}
+
+impl Tile {
+    /// Of products. A software renderer pays for loads, and keeps what does not fit registers in a near cache: large
+    /// tiles, in small groups that share the work evenly. A GPU has some two hundred registers for an invocation and
+    /// computes 32 or 64 of them at once.
+    fn of_products(target: &Target) -> Self {
+        match target.class {
+            DeviceClass::Software => Self { rows: 16, cols: 16, group: TILES_PER_GROUP },
+            DeviceClass::Hardware => Self { rows: 4, cols: 8, group: 64 },
+        }
+    }
+
+    /// Of sums over the samples, likewise; as many rows as columns.
+    fn of_sums(target: &Target) -> Self {
+        match target.class {
+            DeviceClass::Software => Self { rows: 16, cols: 16, group: TILES_PER_GROUP },
+            DeviceClass::Hardware => Self { rows: 8, cols: 8, group: 64 },
+        }
+    }
+}
 
 fn bits(value: f64) -> u32 {
     (value as f32).to_bits()
@@ -103,23 +129,26 @@ pub(super) fn kernels(op: &Affine, node: &Node, graph: &Graph, target: &Target) 
     let mut addresses = Addresses { node, target, aligned: true };
     let mut groups = Groups::default();
     let tokens = is_tokens(graph, node.outputs[0]);
-    let down = target.rows(tokens).div_ceil(ROWS);
+    let tile = Tile::of_products(target);
+    let down = target.rows(tokens).div_ceil(tile.rows);
     for cluster in clusters(op) {
         let width = cluster[0].width;
-        let across = if cluster.len() == 1 { width.div_ceil(COLS) } else { 1 };
-        groups.begin((down * across).div_ceil(TILES_PER_GROUP));
+        let across = if cluster.len() == 1 { width.div_ceil(tile.cols) } else { 1 };
+        groups.begin((down * across).div_ceil(tile.group));
         for item in &cluster {
             let head = [across as u32, cluster.len() as u32];
             groups.item(head, addresses.item(item, graph.width(node.outputs[item.output])));
         }
     }
     let kernel = target
-        .kernel("affine", groups.count() * TILES_PER_GROUP)
+        .kernel("affine", groups.count() * tile.group)
+        .with("ROWS", tile.rows)
+        .with("QUADS", tile.cols / 4)
         .with("ALIGNED", addresses.aligned)
         .with("TOKENS", tokens)
         .with("ROUTED", op.is_routed())
         .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0));
-    let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32).bind([Arg::Descriptors, Arg::Parameters, Arg::Schedule]);
+    let kernel = kernel.in_groups_of(tile.group as u32).bind([Arg::Descriptors, Arg::Parameters, Arg::Schedule]);
     vec![groups.into_table(kernel)]
 }
 
@@ -140,10 +169,11 @@ fn is_tokens(graph: &Graph, tensor: TensorId) -> bool {
 pub(super) fn weight_grads(op: &WeightGrads, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
     let mut addresses = Addresses { node, target, aligned: true };
     let mut groups = Groups::default();
-    let tiles = |item: &GradItem| item.rows.div_ceil(ROWS) * item.cols.div_ceil(COLS);
+    let tile = Tile::of_sums(target);
+    let tiles = |item: &GradItem| item.rows.div_ceil(tile.rows) * item.cols.div_ceil(tile.cols);
     let parts = parts(target, op.items.iter().map(tiles).sum());
     for item in &op.items {
-        groups.begin((tiles(item) * parts).div_ceil(TILES_PER_GROUP));
+        groups.begin((tiles(item) * parts).div_ceil(tile.group));
         let gradient = addresses.output(item.output);
         let mut quads = vec![
             [item.rows as u32, item.cols as u32, gradient.at(item.row, item.col), gradient.stride],
@@ -160,10 +190,11 @@ pub(super) fn weight_grads(op: &WeightGrads, node: &Node, graph: &Graph, target:
         groups.item([0, 0], quads);
     }
     let kernel = target
-        .kernel("weight_grads", groups.count() * TILES_PER_GROUP)
+        .kernel("weight_grads", groups.count() * tile.group)
+        .with("QUADS", tile.cols / 4)
         .with("ALIGNED", addresses.aligned)
         .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0));
-    let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32);
+    let kernel = kernel.in_groups_of(tile.group as u32);
     let kernel = kernel.bind([Arg::Descriptors, Arg::Gradients, Arg::Schedule]);
     vec![groups.into_table(kernel)]
 }
