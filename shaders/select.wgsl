@@ -1,15 +1,5 @@
 // The columns of a sample's own scenario. One invocation per four values of the result.
-#import clock
-#import grid
-#import memory
-const X: u32 = 0u;
-const X_STRIDE: u32 = 4u;
-const Y: u32 = 0u;
-const Y_STRIDE: u32 = 4u;
-const WIDTH: u32 = 1u;
-const SCENARIOS: u32 = 0u;
-
-@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+#import own_columns
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -20,6 +10,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         return;
     }
     let col = at % ACROSS * 4u;
-    let x = X + row * X_STRIDE + schedule[clock.base + SCENARIOS + row] * WIDTH + col;
+    let x = X + row * X_STRIDE + first_own(row) + col;
     store4(Y + row * Y_STRIDE + col, load_any4(x, WIDTH % 4u == 0u));
 }

@@ -1,15 +1,5 @@
 // Columns of a sample's own scenario, among those of all, which are 0. One invocation per four values of the result.
-#import clock
-#import grid
-#import memory
-const X: u32 = 0u;
-const X_STRIDE: u32 = 4u;
-const Y: u32 = 0u;
-const Y_STRIDE: u32 = 4u;
-const WIDTH: u32 = 1u;
-const SCENARIOS: u32 = 0u;
-
-@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+#import own_columns
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -20,7 +10,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         return;
     }
     let col = at % ACROSS * 4u;
-    let own = schedule[clock.base + SCENARIOS + row] * WIDTH;
+    let own = first_own(row);
     let x = X + row * X_STRIDE;
     var y: vec4<f32>;
     for (var i = 0u; i < 4u; i += 1u) {

@@ -1,16 +1,7 @@
 // For each scenario the shared matrix times its own, or the shared row plus its own. One invocation per four values of the
 // result.
-#import grid
-const SHARED: u32 = 0u;
-const SHARED_STRIDE: u32 = 4u;
-const ROWS: u32 = 1u;
-const COLS: u32 = 1u;
-const OWN: u32 = 0u;
-const OWN_STRIDE: u32 = 4u;
-const OWN_ROWS: u32 = 1u;
-const OWN_COLS: u32 = 1u;
+#import shared_and_own
 const OUT: u32 = 0u;
-const SUM: bool = false;
 
 @group(0) @binding(0) var<storage, read_write> parameters: array<vec4<f32>>;
 

@@ -1,20 +1,11 @@
 // The gradients of the shared matrix and of each scenario's own, from that of what is made of them: the sum of PARTS
 // copies. One invocation per four values of the own ones; those of the first scenario also sum the shared one's.
-#import grid
-const SHARED: u32 = 0u;
-const SHARED_STRIDE: u32 = 4u;
-const ROWS: u32 = 1u;
-const COLS: u32 = 1u;
-const OWN: u32 = 0u;
-const OWN_STRIDE: u32 = 4u;
-const OWN_ROWS: u32 = 1u;
-const OWN_COLS: u32 = 1u;
+#import shared_and_own
 const D: u32 = 0u;
 const TO_SHARED: u32 = 0u;
 const TO_OWN: u32 = 0u;
 const PARTS: u32 = 1u;
 const COPY: u32 = 4u;
-const SUM: bool = false;
 
 @group(0) @binding(0) var<storage, read> parameters: array<f32>;
 @group(0) @binding(1) var<storage, read_write> gradients: array<f32>;

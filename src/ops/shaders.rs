@@ -50,7 +50,9 @@ const IMPORTS: &[(&str, &str)] = &[
     ("lookup", include_str!("../../shaders/common/lookup.wgsl")),
     ("memory", include_str!("../../shaders/common/memory.wgsl")),
     ("mutual_unit", include_str!("../../shaders/common/mutual_unit.wgsl")),
+    ("own_columns", include_str!("../../shaders/common/own_columns.wgsl")),
     ("random", include_str!("../../shaders/common/random.wgsl")),
+    ("shared_and_own", include_str!("../../shaders/common/shared_and_own.wgsl")),
     ("shard", include_str!("../../shaders/common/shard.wgsl")),
     ("weighted_layer", include_str!("../../shaders/common/weighted_layer.wgsl")),
 ];
