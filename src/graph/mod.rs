@@ -46,12 +46,6 @@ impl Shape {
         Self { rows: Rows::Tokens(longest), cols }
     }
 
-    /// The same with another number of columns.
-    #[must_use]
-    pub const fn with_cols(self, cols: usize) -> Self {
-        Self { cols, ..self }
-    }
-
     /// `rows` × `cols`, whatever the batch.
     pub const fn fixed(rows: usize, cols: usize) -> Self {
         Self { rows: Rows::Fixed(rows), cols }

@@ -28,12 +28,6 @@ pub struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// The first `count` rows, or all.
-    #[must_use]
-    pub fn first(&self, count: usize) -> Self {
-        self.rows_from(0, count)
-    }
-
     fn items(&self, sequence: usize, row: u32) -> &'a [u32] {
         self.sequences[sequence].row(self.first_in_sequences + row as usize)
     }
@@ -239,21 +233,21 @@ fn lookup_rows(tables: &[Table], source: &Source<'_>, row: usize, out: &mut [u32
     }
 }
 
-/// Feeds all rows of `source` to `run`, `steps` batches of `capacity` rows at a time. Returns the rows in the order in
-/// which they were fed: within a batch they may be grouped by scenario.
+/// Feeds `rows` of `source` to `run`, `steps` batches of `capacity` rows at a time. Returns them in the order in which they
+/// were fed: within a batch they may be grouped by scenario.
 pub(super) fn predict_in_chunks<E>(
     feeder: &mut Feeder,
     source: &Source<'_>,
+    mut rows: Vec<u32>,
     capacity: usize,
     steps: usize,
     mut run: impl FnMut(&Chunk) -> Result<(), E>,
 ) -> Result<Vec<u32>, E> {
     let mut chunk = Chunk::default();
-    let mut order: Vec<u32> = (0..source.rows as u32).collect();
     if feeder.schedule.scenarios.is_some() {
-        order.chunks_mut(capacity).for_each(|rows| source.group_by_scenario(rows));
+        rows.chunks_mut(capacity).for_each(|rows| source.group_by_scenario(rows));
     }
-    for (number, rows) in order.chunks(capacity * steps).enumerate() {
+    for (number, rows) in rows.chunks(capacity * steps).enumerate() {
         let first = number * capacity * steps;
         let steps: Vec<Step<'_>> = rows
             .chunks(capacity)
@@ -266,15 +260,14 @@ pub(super) fn predict_in_chunks<E>(
         feeder.fill(source, &steps, &mut chunk);
         run(&chunk)?;
     }
-    Ok(order)
+    Ok(rows)
 }
 
-/// `values`, as many for each of the rows `order`, in the order of the rows.
+/// `values`, one for each of the rows `order`, in the order of the rows.
 pub(super) fn in_row_order(order: &[u32], values: &[f32]) -> Vec<f32> {
     let mut sorted = vec![0.0; values.len()];
-    let width = values.len() / order.len().max(1);
-    for (&row, values) in order.iter().zip(values.chunks_exact(width.max(1))) {
-        sorted[row as usize * width..][..width].copy_from_slice(values);
+    for (&row, &value) in order.iter().zip(values) {
+        sorted[row as usize] = value;
     }
     sorted
 }

@@ -245,12 +245,17 @@ impl<T: Real> Program<T> {
 }
 
 impl<T: Real> Program<T> {
-    /// The kept tensors' values for all rows, row by row.
-    fn kept(&mut self, state: &mut ModelState<T>, source: &Source<'_>) -> Result<Vec<Vec<f32>>, Error> {
+    /// The kept tensors' values for `rows`, row by row, and the rows in the order of the values.
+    fn kept(
+        &mut self,
+        state: &mut ModelState<T>,
+        source: &Source<'_>,
+        rows: Vec<u32>,
+    ) -> Result<(Vec<u32>, Vec<Vec<f32>>), Error> {
         let mut feeder = Feeder::new(&self.plan.graph, &self.plan.schedule, false);
         let (fields, capacity) = (feeder.lookups(), self.plan.capacity);
         let mut found = vec![Vec::new(); self.plan.kept.len()];
-        let order = predict_in_chunks(&mut feeder, source, capacity, 1, |chunk| {
+        let order = predict_in_chunks(&mut feeder, source, rows, capacity, 1, |chunk| {
             let clock = &chunk.clocks[0];
             let words = slot(&chunk.words, &self.plan.schedule, clock);
             let input = StepInput { clock, words, source: view(chunk, fields, source.value_count) };
@@ -265,11 +270,12 @@ impl<T: Real> Program<T> {
             }
             Ok::<_, Error>(())
         })?;
-        Ok(found.iter().map(|values| in_row_order(&order, values)).collect())
+        Ok((order, found))
     }
 }
 
-/// The values of a graph's probes for all rows of `source`, row by row, `capacity` rows at a time.
+/// The values of a graph's probes for `rows` of `source`, row by row, `capacity` rows at a time; and these rows in the
+/// order of the values.
 ///
 /// # Errors
 /// Never so far: the CPU does not fail.
@@ -278,8 +284,9 @@ pub fn probe(
     capacity: usize,
     mut state: ModelState<f32>,
     source: &Source<'_>,
-) -> Result<Vec<Vec<f32>>, Error> {
-    Program::new(Plan::probing(graph, capacity)).kept(&mut state, source)
+    rows: Vec<u32>,
+) -> Result<(Vec<u32>, Vec<Vec<f32>>), Error> {
+    Program::new(Plan::probing(graph, capacity)).kept(&mut state, source, rows)
 }
 
 /// Whether a node's rows are tokens, and not samples that only read or write theirs.
@@ -368,8 +375,8 @@ impl<T: Real> Executor for CpuExecutor<T> {
     }
 
     fn predict(&mut self, source: &Source<'_>) -> Result<Vec<f32>, Error> {
-        let logits = self.predict.kept(&mut self.state, source)?;
-        Ok(logits.into_iter().next().unwrap_or_default())
+        let (order, logits) = self.predict.kept(&mut self.state, source, (0..source.rows as u32).collect())?;
+        Ok(in_row_order(&order, &logits[0]))
     }
 
     fn state(&mut self) -> Result<ModelState<f32>, Error> {

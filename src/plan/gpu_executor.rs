@@ -386,13 +386,14 @@ impl Executor for GpuExecutor {
         let (capacity, steps) = (predict.plan.capacity, predict.steps);
         for first in (0..source.rows).step_by(RESULT_ROWS) {
             let part = source.rows_from(first, RESULT_ROWS);
-            let order = predict_in_chunks(&mut feeder, &part, capacity, steps, |chunk| {
-                let mut encoder = gpu.encoder("prediction");
-                predict.record(gpu, &mut encoder, chunk)?;
-                let submission = gpu.submit(encoder);
-                predict.upload.submitted(&submission);
-                Ok::<_, Error>(())
-            })?;
+            let order =
+                predict_in_chunks(&mut feeder, &part, (0..part.rows as u32).collect(), capacity, steps, |chunk| {
+                    let mut encoder = gpu.encoder("prediction");
+                    predict.record(gpu, &mut encoder, chunk)?;
+                    let submission = gpu.submit(encoder);
+                    predict.upload.submitted(&submission);
+                    Ok::<_, Error>(())
+                })?;
             logits.extend(in_row_order(&order, &buffer::download_as::<f32>(gpu, results, 0, part.rows)?));
         }
         Ok(logits)

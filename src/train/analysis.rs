@@ -12,10 +12,13 @@ use crate::graph::{Probe, Probed};
 use crate::ops::ModelState;
 use crate::plan::probe;
 
-/// Samples of each scenario that are written one by one.
+/// Samples of each scenario that are written one by one, at most, and their values.
 const SAMPLES: usize = 500;
-/// Rows that are looked into: enough for means, few enough to be quick.
-pub const MOST_ROWS: usize = 50_000;
+const SAMPLE_VALUES: usize = 1 << 18;
+/// Rows that are looked into, at most: enough for means, few enough to be quick. And values of all of them, which lie in
+/// memory: a weighting matrix may have thousands for each row.
+const MOST_ROWS: usize = 50_000;
+const MOST_VALUES: usize = 1 << 25;
 
 /// A table: its name, its head, and a line for each row that begins with text.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +33,7 @@ pub struct Table {
     pub summary: bool,
 }
 
-/// Tables of a model's probes on the first [`MOST_ROWS`] rows.
+/// Tables of a model's probes, on rows evenly spaced among `rows`.
 ///
 /// Of a vector: each scenario's mean, the cosines between these, and samples. Of what branches learn: means, deviations
 /// and quantiles of g and of each α by scenario, and samples.
@@ -48,25 +51,30 @@ pub fn analyze(
     if probes.is_empty() || rows.is_empty() {
         return Ok(Vec::new());
     }
-    let source = source(rows, encoder).first(MOST_ROWS);
-    let found = probe(&model.prediction, options.eval_batch_size as usize, state, &source)?;
-    let groups = Groups::new(&rows.scenarios()[..source.rows], encoder.scenarios());
+    let widths: usize = probes.iter().map(|probe| model.prediction.width(probe.tensor)).sum();
+    let most = MOST_ROWS.min(MOST_VALUES / widths).max(1);
+    let chosen = (0..rows.len() as u32).step_by(rows.len().div_ceil(most)).collect();
+    let source = source(rows, encoder);
+    let (rows, found) = probe(&model.prediction, options.eval_batch_size as usize, state, &source, chosen)?;
+    let groups = Groups::new(&rows, source.scenarios, encoder.scenarios());
     Ok(probes.iter().zip(&found).flat_map(|(probe, values)| tables(probe, values, &groups)).collect())
 }
 
-/// Which rows belong to which scenario.
+/// Which of the values' rows belong to which scenario.
 struct Groups<'a> {
     names: &'a [String],
+    /// The values' rows in the data.
+    numbers: &'a [u32],
     rows: Vec<Vec<usize>>,
 }
 
 impl<'a> Groups<'a> {
-    fn new(scenarios: &[u32], names: &'a [String]) -> Self {
+    fn new(numbers: &'a [u32], scenarios: &[u32], names: &'a [String]) -> Self {
         let mut rows = vec![Vec::new(); names.len()];
-        for (row, &scenario) in scenarios.iter().enumerate() {
-            rows[scenario as usize].push(row);
+        for (row, &number) in numbers.iter().enumerate() {
+            rows[scenarios[number as usize] as usize].push(row);
         }
-        Self { names, rows }
+        Self { names, numbers, rows }
     }
 
     /// Scenarios with rows: number, name, rows.
@@ -77,8 +85,7 @@ impl<'a> Groups<'a> {
 }
 
 fn tables(probe: &Probe, values: &[f32], groups: &Groups<'_>) -> Vec<Table> {
-    let count: usize = groups.rows.iter().map(Vec::len).sum();
-    let width = values.len() / count;
+    let width = values.len() / groups.numbers.len();
     let value = |row: usize, column: usize| f64::from(values[row * width + column]);
     let mut samples = Table {
         name: format!("{}-samples", probe.name),
@@ -87,10 +94,10 @@ fn tables(probe: &Probe, values: &[f32], groups: &Groups<'_>) -> Vec<Table> {
         summary: false,
     };
     for (_, name, rows) in groups.present() {
-        let every = rows.len().div_ceil(SAMPLES);
+        let every = rows.len().div_ceil(SAMPLES.min(SAMPLE_VALUES / width).max(1));
         for &row in rows.iter().step_by(every) {
             let numbers = (0..width).map(|column| value(row, column)).collect();
-            samples.lines.push((vec![name.clone(), row.to_string()], numbers));
+            samples.lines.push((vec![name.clone(), groups.numbers[row].to_string()], numbers));
         }
     }
     let mut tables = match probe.what {
@@ -203,7 +210,7 @@ mod tests {
 
     fn found(what: Probed, values: &[f32]) -> Vec<Table> {
         let names = names();
-        let groups = Groups::new(&[0, 1, 0, 1], &names);
+        let groups = Groups::new(&[0, 1, 2, 3], &[0, 1, 0, 1], &names);
         tables(&Probe { name: "p".to_owned(), tensor: TensorId(0), what }, values, &groups)
     }
 
