@@ -4,18 +4,30 @@ import math
 
 import torch
 
-import mi_dpg
-import optmsm
+import experts
+import saml
 import saml_check
-from common import BATCH, BETA1, BETA2, EPSILON, STEPS, STOPS, close
-from training import adam, model_of
-
-CHECKS = {"dnn": mi_dpg.check, "mi-dpg": mi_dpg.check, "optmsm": optmsm.check, "saml": saml_check.check}
+import star
+from common import BATCH, BETA1, BETA2, EPSILON, STEPS, STOPS, close, samples_of_scenarios, subset
+from training import adam, gradients, initial_state, model_of, next_state, watched
 
 
 def check_model(case, params, batch, out):
     """The outputs again by scalars, and what else the model promises."""
-    CHECKS[case["model"]](case, params, batch, out)
+    model = model_of(case)
+    (saml_check if model is saml else model).check(case, params, batch, out)
+    if model in (experts, star):
+        check_parts(case, params, batch)
+
+
+def check_parts(case, params, batch):
+    """A scenario's samples leave the gradients of the other scenarios' parts exactly 0."""
+    for s in range(case["scenarios"]):
+        rows = torch.nonzero(batch["scenarios"] == s)[:, 0]
+        for name, g in gradients(case, params, subset(batch, rows))[1].items():
+            if model_of(case).per_scenario(name):
+                touched = g.reshape(case["scenarios"], -1).any(dim=1)
+                assert touched.tolist() == [i == s for i in range(case["scenarios"])], (name, s)
 
 
 def check_finite_differences(case, params, batch, grads, rng):
@@ -38,7 +50,7 @@ def check_finite_differences(case, params, batch, grads, rng):
     STOPS.record()
 
 
-def check_adam(case, params, batches, trained):
+def check_adam(case, params, batches, trained, state):
     """The same ten steps by torch.optim.Adam, whose epsilon is scaled each step to mean ours.
 
     torch's Adam is dense, but where one batch repeats, the rows in it move alike; changing batches must tell the two apart.
@@ -56,28 +68,32 @@ def check_adam(case, params, batches, trained):
         {"params": [p for name, p in leaves.items() if name not in read], "weight_decay": case["weight_decay"]},
     ]
     optimiser = torch.optim.Adam(groups, lr=case["lr"], betas=(BETA1, BETA2))
+    reached = initial_state(case)
     for t in range(1, STEPS + 1):
+        batch = batches[t - 1] | {"state": reached}
         for group in optimiser.param_groups:
             group["eps"] = EPSILON / math.sqrt(1 - BETA2**t)
         optimiser.zero_grad(set_to_none=False)
-        model_of(case).outputs(case, leaves, batches[t - 1])["loss"].backward()
+        model_of(case).outputs(case, leaves, batch)["loss"].backward()
+        reached = next_state(case, reached, leaves, batch)
         optimiser.step()
     for name, p in leaves.items():
         rows = torch.arange(len(p))
         if name in read and case["embedding_l2"]:
             rows = torch.unique(read[name])
         assert close(p.detach()[rows], trained[name][rows], 1e-9), name
+    assert all(close(reached[name], t, 1e-9) for name, t in state.items())
 
 
 def check_rows(case, params, batches, trained, grads):
-    """Exactly the rows seen in a batch moved; where a scenario's units are all at 0, a row may stay for want of gradient."""
+    """Exactly the rows seen in a batch moved; where all units are at 0, a row may stay for want of gradient."""
     reads = [model_of(case).lookups(case, batch) for batch in batches]
     for name in reads[0]:
         seen = set(torch.cat([read[name] for read in reads]).tolist())
         moved = set(torch.nonzero((trained[name] != params[name]).any(dim=1))[:, 0].tolist())
         left = list(seen - moved)
         assert moved <= seen, name
-        assert not left or "scenarios" in case and not grads[name][left].any(), name
+        assert not left or watched(case) and not grads[name][left].any(), name
 
 
 def varied(case, params, batch):
@@ -86,11 +102,11 @@ def varied(case, params, batch):
     present = {name: len(torch.unique(rows)) for name, rows in read.items()}
     absent = sum(len(params[name]) - count for name, count in present.items())
     if "scenarios" in case:
-        order, counts = batch["scenarios"].tolist(), torch.bincount(batch["scenarios"], minlength=case["scenarios"])
-        if counts.min() < 2 or (case["scenarios"] > 1 and order == sorted(order)):
+        order, counts = batch["scenarios"].tolist(), samples_of_scenarios(case, batch)
+        if counts.min() == 0 or (case["scenarios"] > 1 and order == sorted(order)):
             return False
     repeated = all(count < len(read[name]) for name, count in present.items())
-    return repeated and absent > 10 and 0 < batch["labels"].sum() < BATCH and model_of(case).telling(case, batch)
+    return repeated and absent > 10 and 0 < batch["labels"].sum() < BATCH and model_of(case).telling(case, params, batch)
 
 
 def visible(case, batch, out, grads):
@@ -101,7 +117,7 @@ def visible(case, batch, out, grads):
             return False
         if model.per_scenario(name) and not g.reshape(case["scenarios"], -1).any(dim=1).all():
             return False
-    if "scenarios" not in case:
+    if not watched(case):
         return True
     if len(torch.unique(out["logits"])) < BATCH:
         return False  # a bias alone
@@ -110,10 +126,11 @@ def visible(case, batch, out, grads):
 
 
 def clear_of_edges(margins):
-    """In any of the ten steps no ReLU comes nearer to its kink, no cosine or quotient nearer to a division by 0.
+    """In any of the ten steps no ReLU comes nearer to its kink, no cosine, quotient or norm nearer to a division by 0.
 
-    Nor has any entry a gradient that is nothing but rounding (a vector with one entry is at its cosine's maximum along it):
-    Adam would make a step of it in f32.
+    Nor does a unit of AdaSparse come nearer to its threshold, or a ratio to an end of its interval; nor has any entry a
+    gradient that is nothing but rounding (a vector with one entry is at its cosine's maximum along it): Adam would make a
+    step of it in f32.
     """
-    least = {"relu_margin": 2e-5, "norm_margin": 1e-2, "denominator_margin": 1e-2, "gradient_margin": 1e-9}
-    return all(margin >= least[name] for name, margin in margins.items())
+    least = dict(relu=2e-5, norm=1e-2, denominator=1e-2, deviation=5e-2, prune=1e-4, ratio=1e-4, gradient=1e-9)
+    return all(margin >= least[name.removesuffix("_margin")] for name, margin in margins.items())

@@ -70,9 +70,14 @@ class Initial:
         limit = math.sqrt(6.0 / (d_in + d_out))
         self._set(name, self.rng.uniform(-limit, limit, (blocks * d_out, d_in)))
 
-    def linear(self, name, d_out, d_in, deviation=0.2):
+    def tables(self, name, case, width):
+        """A table `{name}.f{f}` for every field."""
+        for f, field in enumerate(fields_of(case)):
+            self.normal(f"{name}.f{f}", (field["rows"], width), 0.6)
+
+    def linear(self, name, d_out, d_in, deviation=0.2, mean=0.0):
         self.kernel(name + ".weight", d_out, d_in)
-        self.normal(name + ".bias", (d_out,), deviation)
+        self.normal(name + ".bias", (d_out,), deviation, mean)
 
     def linears(self, name, blocks, d_out, d_in, mean=0.0):
         """A linear layer per scenario or expert: weight [blocks d_out, d_in], bias [blocks, d_out] around `mean`."""
@@ -105,10 +110,24 @@ def random_batch(case, rng):
 
 def subset(batch, rows):
     """The samples `rows` of a batch."""
-    taken = {name: t[rows] for name, t in batch.items() if name != "histories"}
+    taken = {name: t[rows] for name, t in batch.items() if name not in ("histories", "state")}
     if "histories" in batch:
         taken["histories"] = [batch["histories"][i] for i in rows.tolist()]
-    return taken
+    return taken | {"state": batch["state"]}
+
+
+def samples_of_scenarios(case, batch):
+    """How many samples each scenario has."""
+    return torch.bincount(batch["scenarios"], minlength=case["scenarios"])
+
+
+def histories_vary(batch):
+    """Whether there are empty, short and full histories, and ids that only they, only the field, or both read."""
+    lengths = [len(history) for history in batch["histories"]]
+    by_field, by_history = set(batch["ids"][:, SEQUENCE].tolist()), set(torch.cat(batch["histories"]).tolist())
+    twice = any(len(set(history.tolist())) < len(history) for history in batch["histories"])
+    varied = {0, 1, LONGEST} <= set(lengths) and twice
+    return varied and bool(by_field & by_history) and bool(by_history - by_field) and bool(by_field - by_history)
 
 
 # --------------------------------------------------------------------------------------------------------- the functions
@@ -124,6 +143,9 @@ class Watch:
         self.relu = []  # smallest |argument| of every ReLU called
         self.norm = []  # smallest norm of every cosine's vectors, exact zeros left out
         self.denominator = []  # smallest |sum of cosines| in SAML's eq 8, exact zeros left out
+        self.deviation = []  # smallest standard deviation that a norm divides by, exact zeros left out
+        self.prune = []  # smallest distance of a unit of AdaSparse from its threshold
+        self.ratio = []  # smallest distance of a layer's pruned ratio from either end of its interval
         self.gradient = []  # smallest |entry| of a gradient, exact zeros left out; not for dnn and mi-dpg
         self.guarded = 0  # cosines that a zero vector set to 0
 
@@ -133,8 +155,8 @@ class Watch:
         margins.extend(values[values > 0].min().reshape(-1).tolist() if values.any() else [])
 
     def margins(self):
-        kinds = {"relu": self.relu, "norm": self.norm, "denominator": self.denominator, "gradient": self.gradient}
-        return {f"{name}_margin": min(values) for name, values in kinds.items() if values}
+        kinds = ("relu", "norm", "denominator", "deviation", "prune", "ratio", "gradient")
+        return {f"{name}_margin": min(getattr(self, name)) for name in kinds if getattr(self, name)}
 
 
 WATCH = Watch()
@@ -177,6 +199,13 @@ def linear(params, name, x):
     return x @ params[name + ".weight"].T + params[name + ".bias"]
 
 
+def mlp(params, x, depth):
+    """The layers `mlp.{l}`: `depth` hidden ones, and the logit [B]."""
+    for l in range(depth):
+        x = relu(linear(params, f"mlp.{l}", x))
+    return linear(params, f"mlp.{depth}", x)[:, 0]
+
+
 def softplus(z):
     return torch.logaddexp(torch.zeros_like(z), z)
 
@@ -203,6 +232,11 @@ def block(params, name, index, blocks):
     return p.reshape(blocks, -1, p.shape[1])[index] if name.endswith("weight") else p[index]
 
 
+def block_linear(params, name, x, index, blocks):
+    """Linear layer `index` of a stack."""
+    return x @ block(params, name + ".weight", index, blocks).T + params[name + ".bias"][index]
+
+
 def own_linear(params, name, x, scenarios, count):
     """Each sample by the weights and bias of its own scenario."""
     w = params[name + ".weight"]
@@ -221,6 +255,12 @@ def embed_fields(case, params, batch):
     return embedded
 
 
+def aware_and_all(case, params, batch):
+    """e_aw [B, A D], and x: the embeddings of all fields side by side."""
+    embedded = embed_fields(case, params, batch)
+    return torch.cat(embedded[:AWARE], dim=1), torch.cat(embedded, dim=1)
+
+
 def lookups_of_fields(batch):
     """Which rows of the tables `embedding.f{f}` a batch reads, one entry a reading."""
     return {f"embedding.f{f}": batch["ids"][:, f] for f in range(len(ROWS))}
@@ -237,6 +277,33 @@ def scalar_linear(weights, biases, x, activate):
     """The same linear layer on Python numbers; `weights` and `biases` of one scenario, as lists."""
     out = [b + sum(w * v for w, v in zip(row, x, strict=True)) for row, b in zip(weights, biases, strict=True)]
     return [max(0.0, z) for z in out] if activate else out
+
+
+def scalar_plain(params, name, x, activate):
+    """A linear layer with one bias vector."""
+    return scalar_linear(params[name + ".weight"].tolist(), params[name + ".bias"].tolist(), x, activate)
+
+
+def scalar_mlp(params, x, depth):
+    """The logit of the layers `mlp.{l}`."""
+    for l in range(depth + 1):
+        x = scalar_plain(params, f"mlp.{l}", x, l < depth)
+    return x[0]
+
+
+def scalar_fields(case, params, batch, b, table="embedding"):
+    """What sample b reads in the table of every field, times the field's value."""
+    fields = []
+    for f, field in enumerate(fields_of(case)):
+        value = batch["values"][b, 0].item() if field["kind"] == "numeric" else 1.0
+        fields.append([value * v for v in params[f"{table}.f{f}"][batch["ids"][b, f]].tolist()])
+    return fields
+
+
+def scalar_aware_and_all(case, params, batch, b):
+    """e_aw and x of sample b."""
+    fields = scalar_fields(case, params, batch, b)
+    return [v for e in fields[:AWARE] for v in e], [v for e in fields for v in e]
 
 
 def scalar_block(params, name, index, d_out):
@@ -259,3 +326,12 @@ def scalar_softmax(z):
 
 def scalar_sigmoid(z):
     return 1.0 / (1.0 + math.exp(-z))
+
+
+def check_logits(batch, out, logits):
+    """Every logit, and their cross entropy."""
+    labels, total = batch["labels"].tolist(), 0.0
+    for b, z in enumerate(logits):
+        assert close(z, out["logits"][b]), b
+        total += max(z, 0.0) + math.log1p(math.exp(-abs(z))) - labels[b] * z
+    assert close(total / len(labels), out["bce"])

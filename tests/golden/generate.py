@@ -1,4 +1,4 @@
-"""Golden values of `dnn`, `mi-dpg`, `optmsm` and `saml` in float64: an independent, literal reading of models.md.
+"""Golden values of every model in float64: an independent, literal reading of models.md.
 
     python generate.py             write every case beside this script
     python generate.py --check     regenerate in memory, by the files' seeds, and compare with them (nothing is written)
@@ -6,7 +6,8 @@
 
 One `.safetensors` file per case; README.md lists the tensors and the JSON of the options. Everything is written the
 slow way on purpose: whole matrices are built, every scenario is computed for every sample, gradients come from autograd.
-The models are in mi_dpg.py (with `dnn`), optmsm.py and saml.py; what they share in common.py, Adam in training.py.
+The models are in mi_dpg.py (with `dnn`), optmsm.py and saml.py, the others in experts.py, star.py, conditioned.py,
+interactions.py and behaviours.py; what they share in common.py, Adam in training.py.
 """
 
 import argparse
@@ -20,18 +21,18 @@ from safetensors.torch import save_file
 
 from checks import check_adam, check_finite_differences, check_model, check_rows, clear_of_edges, varied, visible
 from common import BATCH, STEPS, STOPS, WATCH, Initial, close, fields_of, random_batch
-from training import CASES, adam, gradients, model_of
+from training import CASES, adam, gradients, initial_state, model_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
 def batches_of(case, rng):
-    """The batch of each of the ten steps, and with it the permutation."""
+    """The batch of each of the ten steps, and with it the permutation and the state to begin with."""
     if case["batches"] == "changing":
         batches = [random_batch(case, rng) for _ in range(STEPS)]
     else:
         batches = [random_batch(case, rng)] * STEPS
-    return [batch | {"shuffle": torch.tensor(rng.permutation(BATCH))} for batch in batches]
+    return [batch | {"shuffle": torch.tensor(rng.permutation(BATCH)), "state": initial_state(case)} for batch in batches]
 
 
 def input_tensors(case, batches):
@@ -73,7 +74,9 @@ def build(name, seed):
         return None
     if not clear_of_edges(WATCH.margins()) or not visible(case, batches[0], out, grads):
         return None
-    losses, trained = adam(case, params, batches)
+    losses, trained, state = adam(case, params, batches)
+    last = batches[-1] | {"state": state}
+    evaluation = model.evaluation_logits(case, trained, last) if state else None
     margins = WATCH.margins()
     if not clear_of_edges(margins):
         return None
@@ -86,11 +89,13 @@ def build(name, seed):
     tensors |= {f"grad.{n}": g for n, g in grads.items()}
     tensors["adam.losses"] = losses
     tensors |= {f"adam.param.{n}": p for n, p in trained.items()}
+    if state:
+        tensors |= {f"adam.state.{n}": t for n, t in state.items()} | {"adam.evaluation_logits": evaluation}
 
     case["fields"] = fields_of(case)
     case |= margins
     tensors = {n: t.contiguous().clone() for n, t in tensors.items()}
-    return tensors, case, (params, batches, out, grads, trained)
+    return tensors, case, (params, batches, out, grads, trained, last, evaluation)
 
 
 def make(name, seeds):
@@ -108,13 +113,15 @@ def written(path):
         return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["case"])
 
 
-def check(case, state):
+def check(case, made):
     """Every assertion that one case can be put to."""
-    params, batches, out, grads, trained = state
+    params, batches, out, grads, trained, last, evaluation = made
     check_model(case, params, batches[0], out)
     check_finite_differences(case, params, batches[0], grads, np.random.default_rng(7))
-    check_adam(case, params, batches, trained)
+    check_adam(case, params, batches, trained, last["state"])
     check_rows(case, params, batches, trained, grads)
+    if evaluation is not None:
+        model_of(case).check_evaluation(case, trained, last, evaluation)
 
 
 def compare(path, tensors, case):
@@ -128,14 +135,14 @@ def compare(path, tensors, case):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="golden values of dnn, mi-dpg, optmsm and saml")
+    parser = argparse.ArgumentParser(description="golden values of every model")
     parser.add_argument("names", nargs="*", metavar="NAME", help="cases to make (all)")
     parser.add_argument("--check", action="store_true", help="compare with the files instead of writing them")
     args = parser.parse_args()
     for name in args.names or CASES:
         path = HERE / f"{name}.safetensors"
-        tensors, case, state = make(name, [written(path)[1]["seed"]] if args.check else range(10000))
-        check(case, state)
+        tensors, case, made = make(name, [written(path)[1]["seed"]] if args.check else range(10000))
+        check(case, made)
         if args.check:
             compare(path, tensors, case)
         else:

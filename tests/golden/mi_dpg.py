@@ -257,7 +257,7 @@ def unused(case, name):
     return int(name.split(".")[1]) != weighted_layers(case)[-1]
 
 
-def telling(case, batch):
+def telling(case, params, batch):
     """Whether the batch shows what the case is about."""
     return True
 

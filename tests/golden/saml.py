@@ -13,9 +13,11 @@ from common import (
     block,
     cosine,
     cross_entropy,
+    histories_vary,
     linear,
     own_linear,
     relu,
+    samples_of_scenarios,
     stop,
 )
 
@@ -239,17 +241,13 @@ def unused(case, name):
     return False
 
 
-def telling(case, batch):
+def telling(case, params, batch):
     """Whether the batch shows what the case is about."""
+    if samples_of_scenarios(case, batch).min() < 2:
+        return False
     if case["specific"] == "hashed" and not collides(case, batch):
         return False
-    if not case["sequence"]:
-        return True
-    lengths = [len(history) for history in batch["histories"]]
-    by_field, by_history = set(batch["ids"][:, SEQUENCE].tolist()), set(torch.cat(batch["histories"]).tolist())
-    twice = any(len(set(history.tolist())) < len(history) for history in batch["histories"])
-    varied = {0, 1, 5} <= set(lengths) and twice
-    return varied and bool(by_field & by_history) and bool(by_history - by_field) and bool(by_field - by_history)
+    return not case["sequence"] or histories_vary(batch)
 
 
 def collides(case, batch):

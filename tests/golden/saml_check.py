@@ -13,6 +13,7 @@ from common import (
     scalar_block,
     scalar_cosine,
     scalar_linear,
+    scalar_plain,
     scalar_sigmoid,
     scalar_softmax,
     softplus,
@@ -34,11 +35,6 @@ def check_hash():
     state = v * np.uint32(747796405) + np.uint32(2891336453)
     word = ((state >> ((state >> np.uint32(28)) + np.uint32(4))) ^ state) * np.uint32(277803737)
     assert ((word >> np.uint32(22)) ^ word).tolist() == [saml.pcg(i) for i in range(1000)]
-
-
-def plain(params, name, x, activate):
-    """A linear layer with one bias vector."""
-    return scalar_linear(params[name + ".weight"].tolist(), params[name + ".bias"].tolist(), x, activate)
 
 
 def scalar_attention(case, params, space, e, values):
@@ -115,13 +111,13 @@ def check_scalar(case, params, batch, out):
         if case["without"] == "gate-and-mutual":
             x = x_g + x_l
             for l in range(last + 1):
-                x = plain(params, f"mlp.{l}", x, l < last)
+                x = scalar_plain(params, f"mlp.{l}", x, l < last)
             assert close(x[0], out["logits"][b]), b
             continue
         v_a, m = x_g, [x_l if has_auxiliary(case) else x_g + x_l] * count
         for l in range(last):
             if has_auxiliary(case):
-                v_a = plain(params, f"auxiliary.{l}", v_a, True)
+                v_a = scalar_plain(params, f"auxiliary.{l}", v_a, True)
                 m = [x + v_a for x in m]
             m = [scalar_linear(*scalar_block(params, f"branch.{l}", i, hidden[l]), x, True) for i, x in enumerate(m)]
             if mutual(case):
@@ -129,7 +125,7 @@ def check_scalar(case, params, batch, out):
         logit = scalar_linear(*scalar_block(params, f"branch.{last}", s, 1), m[s], False)[0]
         assert close(logit, out["logits"][b]), b
         if has_auxiliary(case):
-            z = torch.tensor(plain(params, f"auxiliary.{last}", v_a, False)[0])
+            z = torch.tensor(scalar_plain(params, f"auxiliary.{last}", v_a, False)[0])
             losses.append((softplus(z) - batch["labels"][b] * z).item())
     if losses:
         assert close(sum(losses) / len(losses), out["auxiliary"])
