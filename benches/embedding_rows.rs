@@ -16,7 +16,7 @@ fn main() {
     for choice in devices {
         let choice = choice.parse().expect("a device as --device names it");
         let device = Device::open(&choice).expect("the device is there");
-        for &model in models::NAMES {
+        for &model in models::SYSTEMS {
             let mut subjects = [100_000, 10_000_000].map(|rows| {
                 let workload = Workload { model, batch_size: 512, rows, sweep_embeddings: false };
                 let mut subject = Subject::new(&device, workload).expect("the model fits");

@@ -1,4 +1,4 @@
-// The gradients of q, k and v through averaged self-attention; 0 in the places up to the next sample's tokens. One
+// The gradients of q, k and v through self-attention; 0 in the places up to the next sample's tokens. One
 // invocation per sample.
 #import attention_heads
 #import grid
@@ -8,18 +8,39 @@ const DQ: u32 = 0u;
 const DK: u32 = 0u;
 const DV: u32 = 0u;
 
-fn clear(row: u32, tokens: Tokens) {
-    var end = clock.tokens;
-    if (row + 1u < clock.rows) {
-        end = schedule[clock.base + STARTS + row + 1u];
-    }
-    for (var token = tokens.first; token < end; token += 1u) {
+fn clear(tokens: Tokens) {
+    for (var token = tokens.first; token < tokens.next; token += 1u) {
         for (var c = 0u; c < Q_STRIDE; c += 4u) {
             store4(DQ + token * Q_STRIDE + c, vec4<f32>());
             store4(DK + token * Q_STRIDE + c, vec4<f32>());
         }
         for (var c = 0u; c < V_STRIDE; c += 4u) {
             store4(DV + token * V_STRIDE + c, vec4<f32>());
+        }
+    }
+}
+
+// The gradient of the attention to each token, if what it makes has the gradient at `dy` times `factor`.
+fn received(tokens: Tokens, head: u32, dy: u32, factor: f32) -> array<f32, LONGEST> {
+    var towards: array<f32, LONGEST>;
+    for (var j = 0u; j < count_of(tokens); j += 1u) {
+        let v = V + (tokens.first + j) * V_STRIDE + head * WIDTH;
+        var sum = 0.0;
+        for (var c = 0u; c < WIDTH; c += 1u) {
+            sum += load(dy + c) * load(v + c);
+        }
+        towards[j] = sum * factor;
+    }
+    return towards;
+}
+
+// Adds `factor` times the gradient at `dy`, by how much each token was attended to, to the gradient of v.
+fn add_to_values(tokens: Tokens, head: u32, dy: u32, weights: array<f32, LONGEST>, factor: f32) {
+    var paid = weights;
+    for (var j = 0u; j < count_of(tokens); j += 1u) {
+        let dv = DV + (tokens.first + j) * V_STRIDE + head * WIDTH;
+        for (var c = 0u; c < WIDTH; c += 1u) {
+            store(dv + c, load(dv + c) + paid[j] * factor * load(dy + c));
         }
     }
 }
@@ -31,33 +52,35 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         return;
     }
     let tokens = tokens_of(row);
-    clear(row, tokens);
-    let inverse = 1.0 / f32(max(tokens.count, 1u));
+    clear(tokens);
+    let inverse = 1.0 / f32(max(count_of(tokens), 1u));
     for (var head = 0u; head < HEADS; head += 1u) {
-        let dy = DY + row * DY_STRIDE + head * WIDTH;
+        let of_sample = DY + row * DY_STRIDE + head * WIDTH;
         let q = tokens.first * Q_STRIDE + head * SIZE;
-        let v = tokens.first * V_STRIDE + head * WIDTH;
-        // The gradient of the attention to a token, whoever pays it.
         var towards: array<f32, LONGEST>;
-        var weights: array<f32, LONGEST>;
-        for (var j = 0u; j < tokens.count; j += 1u) {
-            var sum = 0.0;
-            for (var c = 0u; c < WIDTH; c += 1u) {
-                sum += load(dy + c) * load(V + v + j * V_STRIDE + c);
-            }
-            towards[j] = sum * inverse;
+        if (MEAN) {
+            towards = received(tokens, head, of_sample, inverse);
         }
-        for (var p = 0u; p < tokens.count; p += 1u) {
-            let paid = attention(tokens, head, p);
+        var weights: array<f32, LONGEST>;
+        for (var p = 0u; p < count_of(tokens); p += 1u) {
+            var paid = attention(tokens, head, p);
+            if (MEAN) {
+                for (var j = 0u; j < count_of(tokens); j += 1u) {
+                    weights[j] += paid[j];
+                }
+            } else {
+                let dy = DY + (tokens.first + p) * DY_STRIDE + head * WIDTH;
+                towards = received(tokens, head, dy, 1.0);
+                add_to_values(tokens, head, dy, paid, 1.0);
+            }
             var mean = 0.0;
-            for (var j = 0u; j < tokens.count; j += 1u) {
+            for (var j = 0u; j < count_of(tokens); j += 1u) {
                 mean += paid[j] * towards[j];
-                weights[j] += paid[j];
             }
             for (var c = 0u; c < SIZE; c += 1u) {
                 let own = q + p * Q_STRIDE + c;
                 var of_q = 0.0;
-                for (var j = 0u; j < tokens.count; j += 1u) {
+                for (var j = 0u; j < count_of(tokens); j += 1u) {
                     let other = q + j * Q_STRIDE + c;
                     let d = paid[j] * (towards[j] - mean) / sqrt(f32(SIZE));
                     of_q += d * load(K + other);
@@ -66,10 +89,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
                 store(DQ + own, of_q);
             }
         }
-        for (var j = 0u; j < tokens.count; j += 1u) {
-            for (var c = 0u; c < WIDTH; c += 1u) {
-                store(DV + v + j * V_STRIDE + c, weights[j] * inverse * load(dy + c));
-            }
+        if (MEAN) {
+            add_to_values(tokens, head, of_sample, weights, inverse);
         }
     }
 }

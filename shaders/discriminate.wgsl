@@ -6,6 +6,8 @@
 #import logistic
 #import memory
 const HIDDEN: u32 = 1u;
+// Steps over which the losses' weights grow to their whole; 0 for none.
+const RAMP: u32 = 0u;
 const SHUFFLE: u32 = 0u;
 const LOG_WIDTH: u32 = 1u;
 
@@ -69,7 +71,10 @@ fn main(
     let lane = group - table[at].x;
     // Place of c, first column of the log, weight in the loss.
     let last = table[at + 4u];
-    let weight = bitcast<f32>(last.z) * clock.inverse_rows;
+    var weight = bitcast<f32>(last.z) * clock.inverse_rows;
+    if (RAMP > 0u) {
+        weight *= min(f32(clock.step + 1u) / f32(RAMP), 1.0);
+    }
     var sums = vec2<f32>();
     for (var row = lane + local * LANES; row < clock.rows; row += LANES * WORKGROUP) {
         sums += sample_loss(row, at, weight);

@@ -9,7 +9,7 @@ const Y_STRIDE: u32 = 4u;
 fn mixed(row: u32, col: u32) -> vec4<f32> {
     let group = min(col / WIDTH, GROUPS - 1u);
     let t = T + row * T_STRIDE + group * EXPERTS;
-    let v = V + row * V_STRIDE + group * EXPERTS * WIDTH + col % WIDTH;
+    let v = V + row * V_STRIDE + group * STEP + col % WIDTH;
     let found = softmax(t);
     var sum = vec4<f32>();
     for (var k = 0u; k < EXPERTS; k += 1u) {

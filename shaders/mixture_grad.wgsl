@@ -28,7 +28,7 @@ fn of_score(row: u32, number: u32) -> f32 {
     let own = min(number, GROUPS * EXPERTS - 1u);
     let group = own / EXPERTS;
     let t = T + row * T_STRIDE + group * EXPERTS;
-    let v = V + row * V_STRIDE + group * EXPERTS * WIDTH;
+    let v = V + row * V_STRIDE + group * STEP;
     let dy = DY + row * DY_STRIDE + group * WIDTH;
     let found = softmax(t);
     var mean = 0.0;
@@ -41,11 +41,21 @@ fn of_score(row: u32, number: u32) -> f32 {
 
 // Column `col` of dv, and with vectors the three after it.
 fn of_value(row: u32, col: u32) -> vec4<f32> {
-    let number = min(col / WIDTH, GROUPS * EXPERTS - 1u);
-    let group = number / EXPERTS;
+    let dy = DY + row * DY_STRIDE + col % WIDTH;
     let t = T + row * T_STRIDE;
-    let p = weight(softmax(t + group * EXPERTS), load(t + number));
-    return p * load_any4(DY + row * DY_STRIDE + group * WIDTH + col % WIDTH, ALIGNED);
+    var sum = vec4<f32>();
+    if (STEP > 0u) {
+        let number = min(col / WIDTH, GROUPS * EXPERTS - 1u);
+        let group = number / EXPERTS;
+        sum = weight(softmax(t + group * EXPERTS), load(t + number)) * load_any4(dy + group * WIDTH, ALIGNED);
+    } else {
+        let expert = min(col / WIDTH, EXPERTS - 1u);
+        for (var group = 0u; group < GROUPS; group += 1u) {
+            let p = weight(softmax(t + group * EXPERTS), load(t + group * EXPERTS + expert));
+            sum += p * load_any4(dy + group * WIDTH, ALIGNED);
+        }
+    }
+    return sum;
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -63,7 +63,7 @@ fn check(report: &Value) {
     positive(&kernels["step_seconds"]);
 
     let steps = report["steps"].as_array().unwrap();
-    assert!(steps.iter().map(|step| step["model"].as_str().unwrap()).eq(polyscene::models::NAMES.iter().copied()));
+    assert!(steps.iter().map(|step| step["model"].as_str().unwrap()).eq(polyscene::models::SYSTEMS.iter().copied()));
     for step in steps {
         let seconds = positive(&step["seconds"]);
         near(positive(&step["samples_per_second"]) * seconds, step["batch_size"].as_f64().unwrap());

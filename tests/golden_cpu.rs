@@ -4,7 +4,7 @@
 mod common;
 
 use common::{CASES, Golden, difference, only_step, plans};
-use polyscene::graph::Node;
+use polyscene::graph::{Node, Role};
 use polyscene::ops::Op;
 use polyscene::plan::{CpuExecutor, Executor};
 
@@ -31,7 +31,8 @@ fn one_step_gives_pytorchs_losses_and_gradients() {
         for (term, &value) in graph.losses.iter().zip(&losses[0].terms) {
             check(&term.name, &[value], &golden.values(&format!("output.{}", term.name)));
         }
-        let trained = graph.parameters.iter().zip(executor.gradients()).filter(|(parameter, _)| !parameter.derived);
+        let trained =
+            graph.parameters.iter().zip(executor.gradients()).filter(|(parameter, _)| parameter.role == Role::Trained);
         let mut known = 0;
         for (parameter, gradient) in trained {
             check(&parameter.name, gradient, &golden.values(&format!("grad.{}", parameter.name)));
@@ -66,9 +67,10 @@ fn predictions_are_pytorchs() {
     for name in CASES {
         let golden = Golden::open(name);
         let (graph, train, predict) = plans(&golden);
-        let mut executor = CpuExecutor::<f64>::new(train, predict, golden.state(&graph, "param"));
+        let (state, expected) = golden.prediction(&graph);
+        let mut executor = CpuExecutor::<f64>::new(train, predict, state);
         let logits: Vec<f64> = golden.predict(&mut executor).into_iter().map(f64::from).collect();
-        let off = difference(&logits, &golden.values("output.logits"));
+        let off = difference(&logits, &expected);
         assert!(off < 1e-6, "{name}: logits differ by {off:e}");
         if golden.has("output.gated_logits") {
             // d_r = d_k = 1 and d_c = d_n: the weighting is a gate on the layer's inputs (AdaSparse, PEPNet).
@@ -91,7 +93,9 @@ fn ten_adam_steps_are_pytorchs() {
         assert!(off < STEP_TOLERANCE, "{name}: losses differ by {off:e}");
         let expected = golden.state(&graph, "adam.param");
         let found = executor.model();
-        for (i, parameter) in graph.parameters.iter().enumerate().filter(|(_, parameter)| !parameter.derived) {
+        for (i, parameter) in
+            graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role != Role::Derived)
+        {
             let off = difference(&found.dense.weights[i], &expected.dense.weights[i]);
             assert!(off < STEP_TOLERANCE, "{name}: {} differs by {off:e}", parameter.name);
         }

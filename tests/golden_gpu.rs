@@ -5,6 +5,7 @@ mod common;
 
 use common::{CASES, Golden, difference, only_step, plans};
 use polyscene::gpu::{Gpu, OpenOptions, testing};
+use polyscene::graph::Role;
 use polyscene::ops::ModelState;
 use polyscene::plan::{Executor, GpuExecutor, GpuOptions, convert};
 
@@ -38,15 +39,17 @@ fn shaders_give_pytorchs_numbers() {
                 let off = difference(found, expected);
                 assert!(off < tolerance, "{name}, checked {checked}: {what} differs by {off:e} of its largest value");
             };
-            let logits = wide(&golden.predict(&mut executor));
-            check("logits", &logits, &golden.values("output.logits"), TOLERANCE);
+            let (state, expected) = golden.prediction(&graph);
+            executor.set_state(&convert(&state)).unwrap();
+            check("logits", &wide(&golden.predict(&mut executor)), &expected, TOLERANCE);
+            executor.set_state(&convert(&golden.state(&graph, "param"))).unwrap();
 
             let steps = golden.steps(&graph, &schedule);
             executor.train(&only_step(&steps, 0)).unwrap();
             let losses = executor.losses(true).unwrap();
             check("loss", &[losses[0].total], &golden.values("output.loss"), TOLERANCE);
             let gradients = graph.parameters.iter().zip(executor.gradients().unwrap());
-            for (parameter, gradient) in gradients.filter(|(parameter, _)| !parameter.derived) {
+            for (parameter, gradient) in gradients.filter(|(parameter, _)| parameter.role == Role::Trained) {
                 let expected = golden.values(&format!("grad.{}", parameter.name));
                 check(&parameter.name, &wide(&gradient), &expected, TOLERANCE);
             }
@@ -57,7 +60,9 @@ fn shaders_give_pytorchs_numbers() {
             check("ten losses", &losses, &golden.values("adam.losses"), 1e-4);
             let expected = golden.state(&graph, "adam.param");
             let found = executor.state().unwrap();
-            for (i, parameter) in graph.parameters.iter().enumerate().filter(|(_, parameter)| !parameter.derived) {
+            for (i, parameter) in
+                graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role != Role::Derived)
+            {
                 // Where a gradient is near 0, Adam's first steps turn its rounding into a step: compared by norm.
                 let off = relative_norm(&found.dense.weights[i], &expected.dense.weights[i]);
                 assert!(off < 1e-3, "{name}, checked {checked}: {} is off by {off:e} after ten steps", parameter.name);

@@ -5,6 +5,7 @@ mod common;
 
 use common::data::{Data, fault, named, random_state, training};
 use common::graphs::{SmallGraph, small_graphs};
+use polyscene::graph::Role;
 use polyscene::ops::ModelState;
 use polyscene::plan::{Chunk, CpuExecutor, Executor, Plan};
 
@@ -44,7 +45,11 @@ fn differences(
 /// Whether every parameter has a gradient to speak of: differences prove nothing where nothing changes the loss.
 fn is_live(small: &SmallGraph, state: &ModelState<f64>) -> bool {
     let moves = |name: &str| {
-        let derived = small.graph.parameters.iter().any(|p| p.derived && name == format!("{}'s first moments", p.name));
+        let derived = small
+            .graph
+            .parameters
+            .iter()
+            .any(|p| p.role != Role::Trained && name == format!("{}'s first moments", p.name));
         name.ends_with("first moments") && !derived && !small.constant.as_ref().is_some_and(|t| name.starts_with(t))
     };
     named(&small.graph, state)
@@ -69,7 +74,8 @@ fn faults(small: &SmallGraph) -> Vec<String> {
         .expect("a state in which every parameter matters");
     // The first moments are the gradients (β₁ = 0), of embedding rows as well.
     let after = executor.model().clone();
-    let trained: Vec<_> = graph.parameters.iter().enumerate().filter(|(_, parameter)| !parameter.derived).collect();
+    let trained: Vec<_> =
+        graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role == Role::Trained).collect();
     for &(i, _) in &trained {
         assert_eq!(after.dense.weights[i], state.dense.weights[i]);
         assert_eq!(executor.gradients()[i], after.dense.first[i]);

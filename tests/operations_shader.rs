@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use common::data::{ADAM, Data, bits, fault, named, random_state, training};
 use common::graphs::{embedding, finish, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
-use polyscene::graph::{Cross, Graph, Init};
+use polyscene::graph::{Cross, Graph, Init, Role};
 use polyscene::layers::{Field, Layer};
 use polyscene::models::{Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput};
 use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, Epilogue, ModelState, Repeat, WeightedLinear};
@@ -104,7 +104,9 @@ fn odd_batches(class: DeviceClass) {
             let mut faults = differences(graph, &found, &expected, TOLERANCE);
             // With β₁ = 0 the first moments are the gradients and L2's; the gradients' own buffers, too, are right.
             let gradients = graph.parameters.iter().zip(gpu.gradients().unwrap()).zip(cpu.gradients());
-            for ((parameter, found), expected) in gradients.filter(|((parameter, _), _)| !parameter.derived) {
+            for ((parameter, found), expected) in
+                gradients.filter(|((parameter, _), _)| parameter.role == Role::Trained)
+            {
                 faults.extend(
                     fault(&found, expected, TOLERANCE).map(|fault| format!("{} gradient{fault}", parameter.name)),
                 );
@@ -253,7 +255,7 @@ fn models() -> [(&'static str, Graph); 3] {
         [("scenario", 4, None), ("price", 2, Some(0)), ("user", 50, None), ("age", 2, Some(1)), ("item", 31, None)];
     let fields = fields.into_iter().enumerate().map(field).collect();
     let sequences = vec![SequenceInput { field: 4, longest: 6 }];
-    let inputs = Inputs { fields, aware: 2, scenarios: 3, sequences };
+    let inputs = Inputs { fields, aware: 2, scenarios: 3, scenario: Some(0), sequences };
     let dropout = 0.2;
     let mi_dpg = MiDpg { width: 4, hidden: vec![12, 8], dropout, d_k: 2, auxiliary_hidden: 7, ..MiDpg::default() };
     let optmsm = OptMsm { width: 4, hidden: vec![12, 8], tower_hidden: vec![6], dropout, ..OptMsm::default() };

@@ -5,7 +5,7 @@ mod common;
 
 use common::Golden;
 use polyscene::gpu::{OpenOptions, testing};
-use polyscene::graph::{Cross, Graph, Schedule};
+use polyscene::graph::{Cross, Graph, Role, Schedule};
 use polyscene::layers::Field;
 use polyscene::models::{Inputs, Model, OptMsm, Saml, SequenceInput, Transfer};
 use polyscene::ops::{AdamOptions, Clock, ModelState};
@@ -29,6 +29,7 @@ fn inputs(longest: usize) -> Inputs {
         fields: ROWS.iter().enumerate().map(field).collect(),
         aware: 1,
         scenarios: SCENARIOS,
+        scenario: Some(0),
         sequences: vec![SequenceInput { field: 2, longest }],
     }
 }
@@ -120,7 +121,9 @@ fn is_of_scenarios(name: &str) -> bool {
 
 fn untouched(what: &str, graph: &Graph, own: usize, before: &ModelState<f32>, after: &ModelState<f32>) {
     let mut moved = 0;
-    for (i, parameter) in graph.parameters.iter().enumerate().filter(|(_, p)| is_of_scenarios(&p.name) && !p.derived) {
+    for (i, parameter) in
+        graph.parameters.iter().enumerate().filter(|(_, p)| is_of_scenarios(&p.name) && p.role == Role::Trained)
+    {
         let part = before.dense.weights[i].len() / SCENARIOS;
         let changed = |scenario: usize| {
             let range = scenario * part..(scenario + 1) * part;

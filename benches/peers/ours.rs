@@ -106,6 +106,7 @@ impl Visitor for Build {
             fields: (0..task.fields).map(field).collect(),
             aware: task.aware,
             scenarios: task.scenarios,
+            scenario: Some(0),
             sequences: Vec::new(),
         };
         // The defaults are the papers' sizes, which is what the task holds.

@@ -34,7 +34,7 @@ struct Item {
     activation: u32,
     dropout: f32,
     salt: u32,
-    // 0 open, 1 ReLU's derivative times the scale, 2 the sigmoid's.
+    // 0 open, 1 ReLU's derivative times the scale, 2 the sigmoid's, 3 the leaky ReLU's with the scale as its slope.
     gate: u32,
     gate_scale: f32,
     gate_at: u32,
@@ -126,8 +126,10 @@ fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
         let stored = load_any4(item.gate_at + row * item.gate_stride + col, ALIGNED);
         if (item.gate == 1u) {
             y *= select(vec4<f32>(), vec4<f32>(item.gate_scale), stored > vec4<f32>());
-        } else {
+        } else if (item.gate == 2u) {
             y *= stored * (1.0 - stored);
+        } else {
+            y *= select(vec4<f32>(item.gate_scale), vec4<f32>(1.0), stored > vec4<f32>());
         }
     }
     let at = item.y + row * item.stride + col;

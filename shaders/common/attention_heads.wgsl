@@ -1,6 +1,6 @@
 // Heads of self-attention over a sample's tokens: q and k with SIZE columns each, v with WIDTH.
-#import clock
 #import memory
+#import own_tokens
 const Q: u32 = 0u;
 const K: u32 = 0u;
 const Q_STRIDE: u32 = 4u;
@@ -10,19 +10,12 @@ const HEADS: u32 = 1u;
 const SIZE: u32 = 1u;
 const WIDTH: u32 = 1u;
 const LONGEST: u32 = 1u;
-const STARTS: u32 = 0u;
-const LENGTHS: u32 = 0u;
+// Whether what tokens attend to is averaged over each sample.
+const MEAN: bool = true;
 
-@group(0) @binding(3) var<storage, read> schedule: array<u32>;
-
-// A sample's tokens.
-struct Tokens {
-    first: u32,
-    count: u32,
-}
-
-fn tokens_of(row: u32) -> Tokens {
-    return Tokens(schedule[clock.base + STARTS + row], min(schedule[clock.base + LENGTHS + row], LONGEST));
+// A sample's tokens, at most LONGEST: as many as the arrays below have places.
+fn count_of(tokens: Tokens) -> u32 {
+    return min(tokens.end - tokens.first, LONGEST);
 }
 
 fn score(tokens: Tokens, head: u32, p: u32, j: u32) -> f32 {
@@ -39,16 +32,16 @@ fn score(tokens: Tokens, head: u32, p: u32, j: u32) -> f32 {
 fn attention(tokens: Tokens, head: u32, p: u32) -> array<f32, LONGEST> {
     var weights: array<f32, LONGEST>;
     var most = -3.4e38;
-    for (var j = 0u; j < tokens.count; j += 1u) {
+    for (var j = 0u; j < count_of(tokens); j += 1u) {
         weights[j] = score(tokens, head, p, j);
         most = max(most, weights[j]);
     }
     var total = 0.0;
-    for (var j = 0u; j < tokens.count; j += 1u) {
+    for (var j = 0u; j < count_of(tokens); j += 1u) {
         weights[j] = exp(weights[j] - most);
         total += weights[j];
     }
-    for (var j = 0u; j < tokens.count; j += 1u) {
+    for (var j = 0u; j < count_of(tokens); j += 1u) {
         weights[j] /= total;
     }
     return weights;

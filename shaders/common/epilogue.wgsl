@@ -3,13 +3,18 @@
 #import random
 // What a product does to its result before storing it.
 
-// 0 identity, 1 ReLU, 2 sigmoid.
+// Slope of the leaky ReLU below 0.
+const LEAK: f32 = 0.01;
+
+// 0 identity, 1 ReLU, 2 sigmoid, 3 leaky ReLU.
 fn activate(x: vec4<f32>, activation: u32) -> vec4<f32> {
     var y = x;
     if (activation == 1u) {
         y = max(x, vec4<f32>());
     } else if (activation == 2u) {
         y = sigmoid4(x);
+    } else if (activation == 3u) {
+        y = max(x, LEAK * x);
     }
     return y;
 }

@@ -1,4 +1,5 @@
-// Groups of experts: scores t [GROUPS · EXPERTS] and values v [GROUPS · EXPERTS · WIDTH] of a sample.
+// Groups of experts: scores t [GROUPS · EXPERTS] of a sample and values v, EXPERTS · WIDTH of each group, those of one
+// group STEP after those of the one before it: 0 where all share them.
 #import memory
 const T: u32 = 0u;
 const T_STRIDE: u32 = 4u;
@@ -7,6 +8,7 @@ const V_STRIDE: u32 = 4u;
 const GROUPS: u32 = 1u;
 const EXPERTS: u32 = 1u;
 const WIDTH: u32 = 1u;
+const STEP: u32 = 1u;
 
 // A softmax: the largest score and the sum of exponentials of the scores less it.
 struct Softmax {

@@ -6,9 +6,10 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use super::Device;
+use crate::data::Sequence;
 use crate::graph::{Cross, Graph, Schedule};
 use crate::layers::Field;
-use crate::models::{self, Inputs, Model, Visitor};
+use crate::models::{self, Inputs, Model, SequenceInput, Visitor};
 use crate::ops::Clock;
 use crate::plan::{Chunk, Feeder, Profile, Source, Step};
 use crate::train::Error;
@@ -19,6 +20,8 @@ pub const FIELDS: usize = 16;
 pub const AWARE: usize = 4;
 /// Scenarios, of which the first is the most frequent.
 pub const SCENARIOS: usize = 4;
+/// What models that need a sequence read.
+const SEQUENCE: SequenceInput = SequenceInput { field: FIELDS - 1, longest: 15 };
 /// Different chunks of steps, so that not all find the same rows in the caches.
 pub const CHUNKS: usize = 8;
 /// Samples of all chunks together, at most: what a run of the benchmark holds in memory.
@@ -51,7 +54,8 @@ impl Visitor for Build {
             fields: (0..FIELDS).map(field).collect(),
             aware: AWARE,
             scenarios: SCENARIOS,
-            sequences: Vec::new(),
+            scenario: Some(0),
+            sequences: if M::NEEDS_SEQUENCES { vec![SEQUENCE] } else { Vec::new() },
         })
     }
 }
@@ -107,6 +111,7 @@ impl Subject {
                 let ids: Vec<u32> = (0..count * FIELDS).map(|_| zipf(&mut random, rows_of_field)).collect();
                 let labels: Vec<f32> = (0..count).map(|_| f32::from(u8::from(random.random_bool(0.1)))).collect();
                 let scenarios: Vec<u32> = (0..count).map(|_| zipf(&mut random, SCENARIOS)).collect();
+                let sequences = sequences(&self.graph, &mut random, count, rows_of_field);
                 let source = Source {
                     rows: count,
                     ids: &ids,
@@ -115,7 +120,7 @@ impl Subject {
                     value_count: 0,
                     labels: &labels,
                     scenarios: &scenarios,
-                    sequences: &[],
+                    sequences: &sequences,
                     first_in_sequences: 0,
                 };
                 let mut order: Vec<u32> = (0..count as u32).collect();
@@ -173,6 +178,19 @@ impl Subject {
     pub fn repeat(&mut self, part: usize, times: usize) -> Result<Duration, Error> {
         Ok(self.executor.repeat(&self.chunks[0], part, times)?)
     }
+}
+
+/// Sequences of all lengths, as many as a graph reads.
+fn sequences(graph: &Graph, random: &mut Pcg64, rows: usize, ids: usize) -> Vec<Sequence> {
+    if graph.longest == 0 {
+        return Vec::new();
+    }
+    let mut offsets = vec![0];
+    for row in 0..rows {
+        offsets.push(offsets[row] + random.random_range(0..=SEQUENCE.longest as u64));
+    }
+    let items: Vec<u32> = (0..offsets[rows]).map(|_| zipf(random, ids)).collect();
+    vec![Sequence::new(offsets, items)]
 }
 
 /// An id drawn with probability about 1 / rank, spread over the rows so that neighbours in rank are not neighbours in

@@ -33,6 +33,10 @@ pub(super) struct BenchArgs {
     /// The model whose dispatches are listed
     #[arg(long, value_name = "NAME", default_value = "mi-dpg", value_parser = PossibleValuesParser::new(models::NAMES))]
     model: String,
+    /// The models whose whole steps are measured, one after another with commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values = models::SYSTEMS,
+          value_parser = PossibleValuesParser::new(models::NAMES))]
+    models: Vec<String>,
     /// Samples of a step; whole steps are measured with 4 and 16 times as many too
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(BATCH_SIZES))]
     batch_size: u32,
@@ -97,7 +101,8 @@ fn measure_steps(
     let factors: &[usize] = if args.quick { &[1] } else { &[1, 4, 16] };
     let sizes: Vec<usize> = factors.iter().map(|factor| factor * args.batch_size as usize).collect();
     let mut outcomes = Vec::new();
-    for &model in models::NAMES {
+    let named = |model: &&&str| args.models.iter().any(|name| name == **model);
+    for &model in models::NAMES.iter().filter(named) {
         let measure = || steps::measure(device, ceilings, effort, model, &sizes, args.rows as usize);
         outcomes.extend(busy(&format!("steps of {model}"), measure)?);
     }

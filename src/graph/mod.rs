@@ -6,7 +6,7 @@
 mod parameter;
 mod schedule;
 
-pub use parameter::{Cross, Init, Parameter, Table, TableField, TokenField, pcg};
+pub use parameter::{Cross, Init, Parameter, Role, Table, TableField, TokenField, pcg};
 pub use schedule::{KeyLayout, Schedule, SlotMut, TokenLayout, token_places};
 
 use crate::ops::{Op, Operation};
@@ -125,6 +125,19 @@ pub struct LossTerm {
     pub coefficient: f64,
     /// Logged columns and their weights within the term.
     pub columns: Vec<(usize, f64)>,
+    /// How the coefficient grows.
+    pub ramp: Ramp,
+}
+
+/// Growth of a coefficient from nearly 0 to its whole over the first so many steps; 0 for the whole from the first on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ramp(pub u32);
+
+impl Ramp {
+    /// What part of the coefficient counts after `steps` steps.
+    pub fn at(self, steps: u32) -> f64 {
+        if self.0 == 0 { 1.0 } else { ((f64::from(steps) + 1.0) / f64::from(self.0)).min(1.0) }
+    }
 }
 
 /// What a probe's columns are.
@@ -171,6 +184,8 @@ pub struct Graph {
     pub scenarios: usize,
     /// The most places a sample's sequence has; 0 for models that read none.
     pub longest: usize,
+    /// Whether a sample's own values of the sequences' fields follow as a last place (which `longest` counts).
+    pub with_target: bool,
     scope: Vec<String>,
 }
 
@@ -199,15 +214,21 @@ impl Graph {
     }
 
     fn full_name(&self, name: &str) -> String {
-        let mut parts: Vec<&str> = self.scope.iter().map(String::as_str).collect();
-        if !name.is_empty() {
-            parts.push(name);
-        }
-        parts.join(".")
+        let parts = self.scope.iter().map(String::as_str).chain([name]);
+        parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
     }
 
     /// A new dense parameter of `rows` × `cols` values.
     pub fn parameter(&mut self, name: &str, rows: usize, cols: usize, init: Init) -> TensorId {
+        self.parameter_as(Role::Trained, name, [rows, cols], init)
+    }
+
+    /// A parameter that training steps change otherwise than by a gradient; see [`Role::State`].
+    pub fn state(&mut self, name: &str, [rows, cols]: [usize; 2], init: Init) -> TensorId {
+        self.parameter_as(Role::State, name, [rows, cols], init)
+    }
+
+    fn parameter_as(&mut self, role: Role, name: &str, [rows, cols]: [usize; 2], init: Init) -> TensorId {
         let name = self.full_name(name);
         let tensor = TensorId(self.tensors.len());
         self.tensors.push(Tensor {
@@ -215,7 +236,7 @@ impl Graph {
             shape: Shape::fixed(rows, cols),
             parameter: Some(self.parameters.len()),
         });
-        self.parameters.push(Parameter { name, rows, cols, init, tensor, derived: false });
+        self.parameters.push(Parameter { name, rows, cols, init, tensor, role });
         tensor
     }
 
@@ -228,8 +249,7 @@ impl Graph {
         op: impl Into<Op>,
         inputs: &[TensorId],
     ) -> TensorId {
-        let output = self.parameter(name, rows, cols, Init::Zeros);
-        self.parameters.last_mut().expect("just added").derived = true;
+        let output = self.parameter_as(Role::Derived, name, [rows, cols], Init::Zeros);
         let (op, name) = (op.into(), self.full_name(name));
         let shapes: Vec<Shape> = inputs.iter().map(|&t| self.shape(t)).collect();
         assert_eq!(op.outputs(&shapes), [Shape::fixed(rows, cols)], "{name}: shape");
@@ -244,7 +264,7 @@ impl Graph {
 
     /// Values of all dense parameters that are trained.
     pub fn trained_values(&self) -> usize {
-        let trained = self.parameters.iter().filter(|parameter| !parameter.derived);
+        let trained = self.parameters.iter().filter(|parameter| parameter.role == Role::Trained);
         trained.map(|parameter| parameter.rows * parameter.cols).sum()
     }
 
@@ -252,6 +272,12 @@ impl Graph {
     pub fn table(&mut self, table: Table) -> usize {
         self.tables.push(table);
         self.tables.len() - 1
+    }
+
+    /// Adds an operation that writes nothing but the model's state.
+    pub fn update(&mut self, name: &str, op: impl Into<Op>, inputs: &[TensorId]) {
+        let made = self.add(name, op, inputs);
+        assert!(made.is_empty(), "{name}: an update makes no tensors");
     }
 
     /// Adds an operation and returns the tensors it writes.

@@ -20,6 +20,8 @@ pub enum Init {
     Normal(f64),
     /// Normal with this mean and standard deviation.
     NormalAround(f64, f64),
+    /// All this value.
+    Constant(f64),
 }
 
 /// A dense parameter, stored row-major as rows × cols.
@@ -35,8 +37,19 @@ pub struct Parameter {
     pub init: Init,
     /// The tensor that stands for it.
     pub tensor: TensorId,
-    /// Whether every step makes it anew of other parameters: it is neither trained nor saved.
-    pub derived: bool,
+    /// How it changes.
+    pub role: Role,
+}
+
+/// How a parameter changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// By its gradient.
+    Trained,
+    /// Every step makes it anew of other parameters; it is not saved.
+    Derived,
+    /// Steps leave something in it for later ones and for predictions, such as a running mean; it has no gradient.
+    State,
 }
 
 /// One field's slice of an embedding table.

@@ -1,7 +1,7 @@
 //! The discriminators T of mutual-information regularisation (equation 7).
 
 use super::Layer;
-use crate::graph::{Graph, Init, LossTerm, TensorId};
+use crate::graph::{Graph, Init, LossTerm, Ramp, TensorId};
 use crate::ops::{Activation, Affine, Discriminate, Epilogue, Pairing};
 
 /// T(e, S) = w · ReLU(A e + B S + b) + c.
@@ -9,6 +9,8 @@ use crate::ops::{Activation, Affine, Discriminate, Epilogue, Pairing};
 pub struct Discriminator {
     /// Width of the hidden layer.
     pub hidden: usize,
+    /// How the weight of their losses grows.
+    pub ramp: Ramp,
 }
 
 impl Discriminator {
@@ -26,7 +28,7 @@ impl Discriminator {
         weight: f64,
         coefficient: f64,
     ) {
-        let mut term = LossTerm { name: name.to_owned(), coefficient, columns: Vec::new() };
+        let mut term = LossTerm { name: name.to_owned(), coefficient, columns: Vec::new(), ramp: self.ramp };
         let mut pairings = Vec::new();
         let mut inputs = Vec::new();
         for &(layer, weighting) in weightings {
@@ -35,13 +37,13 @@ impl Discriminator {
             term.columns.extend([(first_column, weight), (first_column + 1, weight)]);
             inputs.extend(self.parts(graph, &format!("discriminator.{layer}"), aware, weighting));
         }
-        graph.add(name, Discriminate { hidden: self.hidden, pairings }, &inputs);
+        graph.add(name, Discriminate { hidden: self.hidden, pairings, ramp: self.ramp }, &inputs);
         graph.losses.push(term);
     }
 
     /// A e, B S + b, w and c.
     fn parts(self, graph: &mut Graph, name: &str, aware: TensorId, weighting: TensorId) -> [TensorId; 4] {
-        let Self { hidden } = self;
+        let Self { hidden, .. } = self;
         graph.scoped(name, |graph| {
             let half = Layer { bias: false, ..Layer::new(hidden, Activation::None) };
             let from_aware = half.add(graph, "aware", aware);

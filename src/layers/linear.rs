@@ -43,6 +43,20 @@ pub fn mlp(graph: &mut Graph, name: &str, x: TensorId, hidden: &[usize], dropout
     })
 }
 
+/// Outputs and epilogue of each layer of a network that ends in a logit: ReLU and dropout after each of `hidden`, whose
+/// masks are those of layers from `salt` on.
+pub fn layers_to_logit(hidden: &[usize], dropout: f64, salt: usize) -> impl Iterator<Item = (usize, Epilogue)> {
+    let of_hidden = hidden.iter().enumerate().map(move |(l, &size)| (size, hidden_epilogue(dropout, salt + l)));
+    of_hidden.chain([(1, Epilogue::default())])
+}
+
+/// x, through which no gradient flows.
+pub fn stop_gradient(graph: &mut Graph, name: &str, x: TensorId) -> TensorId {
+    let copy = Affine::concat(graph, name, &[x]);
+    graph.stop_gradient(copy, x);
+    copy
+}
+
 /// ReLU and dropout after the hidden layer number `layer` of a stack; each has masks of its own.
 pub fn hidden_epilogue(dropout: f64, layer: usize) -> Epilogue {
     Epilogue { activation: Activation::Relu, dropout, salt: layer as u32 }

@@ -1,6 +1,6 @@
 //! Terms of the training loss.
 
-use crate::graph::{Graph, LossTerm, TensorId};
+use crate::graph::{Graph, LossTerm, Ramp, TensorId};
 use crate::ops::{LogitLoss, LossColumn, LossTarget, Orthogonal, Orthogonality};
 
 /// Binary cross entropy of the logit [B, 1] with the label, as term `name` (equation 8 of MI-DPG, both halves).
@@ -8,7 +8,12 @@ pub fn cross_entropy(graph: &mut Graph, name: &str, logits: TensorId) {
     let first_column = graph.reserve_loss_columns(1);
     let columns = vec![LossColumn { target: LossTarget::Label, weight: 1.0 }];
     graph.add(name, LogitLoss { columns, first_column }, &[logits]);
-    graph.losses.push(LossTerm { name: name.to_owned(), coefficient: 1.0, columns: vec![(first_column, 1.0)] });
+    graph.losses.push(LossTerm {
+        name: name.to_owned(),
+        coefficient: 1.0,
+        columns: vec![(first_column, 1.0)],
+        ramp: Ramp::default(),
+    });
 }
 
 /// The cosines of every two of the `vectors` in r [B, vectors·W], as term `name` with coefficient `lambda` (equation 9 of
@@ -16,5 +21,10 @@ pub fn cross_entropy(graph: &mut Graph, name: &str, logits: TensorId) {
 pub fn orthogonality(graph: &mut Graph, name: &str, r: TensorId, vectors: usize, form: Orthogonal, lambda: f64) {
     let first_column = graph.reserve_loss_columns(1);
     graph.add(name, Orthogonality { vectors, form, weight: lambda, first_column }, &[r]);
-    graph.losses.push(LossTerm { name: name.to_owned(), coefficient: lambda, columns: vec![(first_column, 1.0)] });
+    graph.losses.push(LossTerm {
+        name: name.to_owned(),
+        coefficient: lambda,
+        columns: vec![(first_column, 1.0)],
+        ramp: Ramp::default(),
+    });
 }

@@ -3,15 +3,21 @@
 mod attention;
 mod discriminator;
 mod embedding;
+mod gate;
 mod linear;
 mod loss;
+mod norm;
+mod scope;
 mod stack;
 mod weighting;
 
-pub use attention::self_attention;
+pub use attention::{self_attention, transformer};
 pub use discriminator::Discriminator;
 pub use embedding::{EmbeddingSet, Field};
-pub use linear::{Layer, hidden_epilogue, mlp};
+pub use gate::gated;
+pub use linear::{Layer, hidden_epilogue, layers_to_logit, mlp, stop_gradient};
 pub use loss::{cross_entropy, orthogonality};
+pub use norm::{layer_norm, partitioned_norm};
+pub use scope::{Experts, Scope};
 pub use stack::{Stack, Use, Which, stacked};
 pub use weighting::{Decomposition, RowAxis, Weighting, WeightingOptions};

@@ -1,9 +1,9 @@
 //! What a model knows of the data.
 
 use super::Error;
-use crate::graph::{Cross, Graph, TokenField};
+use crate::graph::{Cross, Graph, TensorId, TokenField};
 use crate::layers::{EmbeddingSet, Field};
-use crate::ops::MOST_FIELDS_WITH_NUMERIC;
+use crate::ops::{Affine, MOST_FIELDS_WITH_NUMERIC};
 
 /// Standard deviation of embeddings' first values.
 const EMBEDDING_DEVIATION: f64 = 0.05;
@@ -17,6 +17,8 @@ pub struct Inputs {
     pub aware: usize,
     /// How many scenarios there are.
     pub scenarios: usize,
+    /// Which field is the scenario itself, if one is.
+    pub scenario: Option<usize>,
     /// Sequences of items.
     pub sequences: Vec<SequenceInput>,
 }
@@ -81,6 +83,18 @@ impl Inputs {
             Rows::PerScenario | Rows::Hashed(_) => (all, Cross::Scenario { each }),
         };
         Field { rows, cross, ..field.clone() }
+    }
+
+    /// The most items of a row's sequences.
+    pub fn longest(&self) -> usize {
+        self.sequences.iter().map(|sequence| sequence.longest).max().unwrap_or(0)
+    }
+
+    /// A sample's own embeddings of the fields whose items the sequences hold, in their order.
+    pub fn targets(&self, graph: &mut Graph, embeddings: &EmbeddingSet) -> TensorId {
+        let own = self.sequences.iter().map(|sequence| (sequence.field, 1));
+        let own: Vec<TensorId> = own.map(|(field, count)| embeddings.slice(graph, "target", field, count)).collect();
+        Affine::concat(graph, "targets", &own)
     }
 
     /// The sequences as a table's tokens.

@@ -1,21 +1,25 @@
 //! One file per model; each reads like its section of the paper.
 //!
-//! To add one: write its file here, an options struct that implements [`Model`], and add a line to the list below.
+//! To add one: write its file here, options that implement [`Model`], and add a line to the list below. Models that papers
+//! compare theirs with are in `baselines/`.
 
+mod baselines;
 mod dnn;
 mod inputs;
 mod mi_dpg;
+mod options;
 mod optmsm;
 mod saml;
 
+pub use baselines::*;
 pub use dnn::Dnn;
 pub use inputs::{Inputs, SequenceInput};
-pub use mi_dpg::{MiDpg, MirNegatives, MirReduce};
+pub use mi_dpg::{MiDpg, MirInput, MirNegatives, MirReduce};
+pub use options::Options;
 pub use optmsm::{OptMsm, Transfer};
 pub use saml::{Saml, Specific, Without};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use options::options;
 
 use crate::graph::Graph;
 
@@ -24,14 +28,14 @@ use crate::graph::Graph;
 #[error("[model] {0}")]
 pub struct Error(pub String);
 
-/// A model's options, read from `[model]`; [`Default`] holds their defaults.
-pub trait Model: Default + Serialize + DeserializeOwned + 'static {
+/// A model, as its options describe it.
+pub trait Model: Options {
     /// The name by which `model.name` asks for it.
     const NAME: &'static str;
     /// The model in one line.
     const SUMMARY: &'static str;
-    /// Each option's name and meaning.
-    const OPTIONS: &'static [(&'static str, &'static str)];
+    /// Whether it cannot do without behaviour sequences.
+    const NEEDS_SEQUENCES: bool = false;
 
     /// The model as a graph that ends in logits and losses.
     ///
@@ -77,18 +81,57 @@ macro_rules! models {
     };
 }
 
-models![Dnn, MiDpg, OptMsm, Saml];
+models![
+    Dnn,
+    SharedBottom,
+    Mmoe,
+    Hmoe,
+    Ple,
+    Star,
+    PepNet,
+    AdaSparse,
+    Apg,
+    WideDeep,
+    DeepFm,
+    Dcn,
+    DcnV2,
+    Din,
+    Bst,
+    MiDpg,
+    OptMsm,
+    Saml,
+];
+
+/// The plain network and the three systems: what benchmarks run unless they are told otherwise.
+pub const SYSTEMS: &[&str] = &[Dnn::NAME, MiDpg::NAME, OptMsm::NAME, Saml::NAME];
 
 /// Fails unless `condition` holds.
 fn require(condition: bool, message: impl FnOnce() -> String) -> Result<(), Error> {
     if condition { Ok(()) } else { Err(Error(message())) }
 }
 
+/// Fails where one of these options is 0.
+fn require_positive(options: &[(&str, usize)]) -> Result<(), Error> {
+    options.iter().try_for_each(|&(name, value)| {
+        require(value > 0, || format!("{name} is 0; expected a whole number of at least 1"))
+    })
+}
+
+/// Fails where an option is below 0 or no number.
+fn require_not_negative(name: &str, value: f64) -> Result<(), Error> {
+    require(value >= 0.0 && value.is_finite(), || format!("{name} is {value}; expected a number of at least 0"))
+}
+
+/// Fails where a layer has no units.
+fn require_sizes(name: &str, sizes: &[usize]) -> Result<(), Error> {
+    require(sizes.iter().all(|&size| size > 0), || {
+        format!("{name} has a layer of 0; expected sizes such as [128, 64, 32]")
+    })
+}
+
 /// Checks options that all networks share.
 fn check_network(width: usize, hidden: &[usize], dropout: f64) -> Result<(), Error> {
     require(width > 0, || "width is 0; expected the length of an embedding, such as 16".to_owned())?;
-    require(hidden.iter().all(|&size| size > 0), || {
-        "hidden has a layer of 0; expected sizes such as [128, 64, 32]".to_owned()
-    })?;
+    require_sizes("hidden", hidden)?;
     require((0.0..1.0).contains(&dropout), || format!("dropout is {dropout}; expected a number from 0 to below 1"))
 }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::inputs::Rows;
-use super::{Error, Inputs, Model, check_network, require};
+use super::{Error, Inputs, Model, check_network, options, require, require_positive};
 use crate::graph::{Graph, Probed, TensorId};
 use crate::layers::{Layer, Stack, Use, Which, cross_entropy, hidden_epilogue, mlp, self_attention, stacked};
 use crate::ops::{Activation, Affine, Alpha, Epilogue, Mutual};
@@ -38,49 +38,20 @@ pub enum Without {
     GateAndMutual,
 }
 
-/// Options of SAML; defaults are the paper's for its public data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Saml {
-    /// Length of a global embedding.
-    pub width: usize,
-    /// Length of a scenario's own embedding.
-    pub specific_width: usize,
-    /// Where these lie.
-    pub specific: Specific,
-    /// Rows of a field at most, where they are hashed.
-    pub specific_rows: usize,
-    /// Heads of the attention.
-    pub heads: usize,
-    /// Whether the data's sequences are read, if it has any.
-    pub sequence: bool,
-    /// Sizes of the hidden layers, of the auxiliary net and of each branch.
-    pub hidden: Vec<usize>,
-    /// Probability that a hidden value is dropped in training.
-    pub dropout: f64,
-    /// What the similarity of branches is a softmax of.
-    pub alpha: Alpha,
-    /// Whether branches send no gradient into the auxiliary net.
-    pub stop_aux: bool,
-    /// What is left out.
-    pub without: Without,
-}
-
-impl Default for Saml {
-    fn default() -> Self {
-        Self {
-            width: 12,
-            specific_width: 4,
-            specific: Specific::PerScenario,
-            specific_rows: 1_000_000,
-            heads: 4,
-            sequence: true,
-            hidden: vec![128, 64],
-            dropout: 0.0,
-            alpha: Alpha::Paper,
-            stop_aux: true,
-            without: Without::None,
-        }
+options! {
+    /// Options of SAML; defaults are the paper's for its public data.
+    Saml {
+        width: usize = 12, "length of a global embedding";
+        specific_width: usize = 4, "length of a scenario's own embedding";
+        specific: Specific = Specific::PerScenario, "\"per-scenario\" or \"hashed\": where these lie";
+        specific_rows: usize = 1_000_000, "rows of a field at most, where they are hashed";
+        heads: usize = 4, "heads of the attention over sequences";
+        sequence: bool = true, "whether the data's sequences are read, if it has any";
+        hidden: Vec<usize> = vec![128, 64], "sizes of the hidden layers, of the auxiliary net and of each branch";
+        dropout: f64 = 0.0, "probability that a hidden value is dropped in training";
+        alpha: Alpha = Alpha::Paper, "\"paper\" or \"cosine\": what the similarity of branches is a softmax of";
+        stop_aux: bool = true, "whether branches send no gradient into the auxiliary net";
+        without: Without = Without::None, "\"none\", \"gate\", \"auxiliary\" or \"gate-and-mutual\": what is left out";
     }
 }
 
@@ -91,19 +62,6 @@ impl Model for Saml {
     const NAME: &'static str = "saml";
     const SUMMARY: &'static str = "global and per-scenario embeddings and attention; an auxiliary net, and a branch for \
                                    each scenario that learns from the ones like it";
-    const OPTIONS: &'static [(&'static str, &'static str)] = &[
-        ("width", "length of a global embedding"),
-        ("specific_width", "length of a scenario's own embedding"),
-        ("specific", "\"per-scenario\" or \"hashed\": where these lie"),
-        ("specific_rows", "rows of a field at most, where they are hashed"),
-        ("heads", "heads of the attention over sequences"),
-        ("sequence", "whether the data's sequences are read, if it has any"),
-        ("hidden", "sizes of the hidden layers, of the auxiliary net and of each branch"),
-        ("dropout", "probability that a hidden value is dropped in training"),
-        ("alpha", "\"paper\" or \"cosine\": what the similarity of branches is a softmax of"),
-        ("stop_aux", "whether branches send no gradient into the auxiliary net"),
-        ("without", "\"none\", \"gate\", \"auxiliary\" or \"gate-and-mutual\": what is left out"),
-    ];
 
     fn build(&self, inputs: &Inputs) -> Result<Graph, Error> {
         let mut graph = Graph::new();
@@ -135,11 +93,11 @@ impl Model for Saml {
 impl Saml {
     fn check(&self, sequences: usize) -> Result<(), Error> {
         check_network(self.width, &self.hidden, self.dropout)?;
-        for (name, value) in
-            [("specific_width", self.specific_width), ("specific_rows", self.specific_rows), ("heads", self.heads)]
-        {
-            require(value > 0, || format!("{name} is 0; expected a whole number of at least 1"))?;
-        }
+        require_positive(&[
+            ("specific_width", self.specific_width),
+            ("specific_rows", self.specific_rows),
+            ("heads", self.heads),
+        ])?;
         require(!self.hidden.is_empty(), || "hidden is empty; expected sizes such as [128, 64]".to_owned())?;
         for (name, width) in [("width", self.width), ("specific_width", self.specific_width)] {
             require(sequences == 0 || (sequences * width).is_multiple_of(self.heads), || {
@@ -153,7 +111,7 @@ impl Saml {
     fn features(&self, g: &mut Graph, inputs: &Inputs) -> Result<(TensorId, TensorId), Error> {
         let sequences = if self.sequence { inputs.sequences.as_slice() } else { &[] };
         self.check(sequences.len())?;
-        g.longest = sequences.iter().map(|sequence| sequence.longest).max().unwrap_or(0);
+        g.longest = if self.sequence { inputs.longest() } else { 0 };
         let rows = match self.specific {
             Specific::PerScenario => Rows::PerScenario,
             Specific::Hashed => Rows::Hashed(self.specific_rows),
@@ -166,8 +124,8 @@ impl Saml {
         let of_global = global.tokens(g, "global.tokens", inputs.tokens());
         let of_specific = specific.tokens(g, "specific.tokens", inputs.tokens());
         // Both take their values from the global embeddings.
-        let in_global = self_attention(g, "attention.global", of_global, of_global, self.heads);
-        let in_specific = self_attention(g, "attention.specific", of_specific, of_global, self.heads);
+        let in_global = self_attention(g, "attention.global", of_global, of_global, self.heads, true);
+        let in_specific = self_attention(g, "attention.specific", of_specific, of_global, self.heads, true);
         Ok((
             Affine::concat(g, "independent", &[global.all, in_global]),
             Affine::concat(g, "dependent", &[specific.all, in_specific]),

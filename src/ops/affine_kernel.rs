@@ -1,6 +1,7 @@
 //! The dispatches of affine nodes and of weight gradients: each is one, whatever it computes, and reads from a table
 //! what that is.
 
+use super::epilogue::LEAK;
 use super::table::{Groups, NONE, TILES_PER_GROUP};
 use super::{Affine, Arg, Gate, GradItem, GradPair, Item, Kernel, Location, RowMap, Target, Term, View, WeightGrads};
 use crate::gpu::DeviceClass;
@@ -89,6 +90,7 @@ impl Addresses<'_> {
             None => (0, 0, [0, 0]),
             Some((view, Gate::Relu { scale })) => (1, bits(scale), self.view(view)),
             Some((view, Gate::Sigmoid)) => (2, 0, self.view(view)),
+            Some((view, Gate::LeakyRelu)) => (3, bits(LEAK), self.view(view)),
         };
         let epilogue = item.epilogue;
         let mut quads = vec![

@@ -1,35 +1,31 @@
-//! Multi-head self-attention over the samples' sequences (SAML, equations 1 and 2), averaged over each sequence.
+//! Multi-head self-attention over the samples' sequences (SAML, equations 1 and 2).
 
-use super::{Arg, Block, Cost, Kernel, Op, Operation, Target};
-use crate::cpu::{Columns, LANES, Lanes, Real, vectorized};
-use crate::graph::{Graph, Node, Rows, Shape, TensorId};
+use super::tokens::{clear, longest, place, with_tokens};
+use super::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::cpu::{Columns, Lanes, Real, vectorized};
+use crate::graph::{Graph, Node, Shape, TensorId};
 
-/// The mean over a sample's tokens p of softmax_j(q_p · k_j / √d) v_j, head by head; 0 for an empty sequence.
+/// softmax_j(q_p · k_j / √d) v_j for a sample's tokens p, head by head; or its mean over them, 0 for an empty sequence.
 ///
 /// Each head has the same number of neighbouring columns. What comes after an average, such as a projection of the heads
 /// together, can as well be applied to it as to every token.
 ///
-/// Inputs: q and k [T, heads·d], v [T, heads·W]. Output: [B, heads·W].
+/// Inputs: q and k [T, heads·d], v [T, heads·W]. Output: [T, heads·W], or the mean [B, heads·W].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
     /// How many heads there are.
     pub heads: usize,
+    /// Whether the mean over a sample's tokens is taken.
+    pub mean: bool,
 }
 
 /// The gradients of [`Attention`]'s inputs.
 ///
-/// Inputs: dy [B, heads·W], q, k, v. Outputs: those of q, k and v, 0 for tokens of no sample.
+/// Inputs: dy [T, heads·W] or [B, heads·W], q, k, v. Outputs: those of q, k and v, 0 for tokens of no sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttentionGrad {
     /// That of the operation.
-    pub heads: usize,
-}
-
-fn longest(shape: Shape) -> usize {
-    match shape.rows {
-        Rows::Tokens(longest) => longest,
-        _ => panic!("attention is over tokens"),
-    }
+    pub attention: Attention,
 }
 
 /// One sample's sequence: the columns of a head, each with its values side by side.
@@ -78,10 +74,11 @@ impl<T: Real> Head<T> {
         }
     }
 
-    /// How much token j counts: the mean of the attention to it.
-    fn mean_weight(&self, j: usize) -> T {
-        let sum = self.weights.iter().skip(j).step_by(self.length).fold(T::zero(), |sum, &weight| sum + weight);
-        sum / T::of(self.length as f64)
+    /// How much each token counts in the mean: the mean of the attention to it.
+    fn mean_weights(&self) -> Vec<T> {
+        let share = T::one() / T::of(self.length as f64);
+        let to = |j: usize| self.weights.iter().skip(j).step_by(self.length).fold(T::zero(), |sum, &w| sum + w);
+        (0..self.length).map(|j| to(j) * share).collect()
     }
 }
 
@@ -109,12 +106,12 @@ impl Operation for Attention {
         assert_eq!(inputs[0], inputs[1], "attention: q and k");
         assert!(inputs.iter().all(|input| input.cols.is_multiple_of(self.heads)), "attention: whole heads");
         longest(inputs[2]);
-        vec![Shape::batch(inputs[2].cols)]
+        vec![if self.mean { Shape::batch(inputs[2].cols) } else { inputs[2] }]
     }
 
     fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
         let Some(dy) = grads[0] else { return vec![None; 3] };
-        let op = AttentionGrad { heads: self.heads };
+        let op = AttentionGrad { attention: self.clone() };
         let inputs = [dy, node.inputs[0], node.inputs[1], node.inputs[2]];
         graph.add(&node.name, op, &inputs).into_iter().map(Some).collect()
     }
@@ -129,10 +126,18 @@ impl Operation for Attention {
         Cost::of(node, graph, batch, batch * pairs * (2 * shape.cols + 4 * self.heads))
     }
 
+    fn runs_by_samples(&self) -> bool {
+        true
+    }
+
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let columns = [0, 1, 2].map(|input| block.token_tensor(input));
         let width = columns[2].width() / self.heads;
-        block.output(0).fill(Lanes::zero());
+        if self.mean {
+            block.output(0).fill(Lanes::zero());
+        } else {
+            clear(block, 0..1);
+        }
         let mut attention = Head::new();
         vectorized(
             #[inline(always)]
@@ -144,11 +149,18 @@ impl Operation for Attention {
                     }
                     for head in 0..self.heads {
                         attention.read(head, tokens.clone(), columns, self.heads);
-                        for j in 0..attention.length {
-                            let weight = attention.mean_weight(j);
+                        let mean = if self.mean { attention.mean_weights() } else { Vec::new() };
+                        let paid = if self.mean { mean.as_slice() } else { attention.weights.as_slice() };
+                        for (p, paid) in paid.chunks_exact(attention.length).enumerate() {
                             for (c, v) in attention.v.chunks_exact(attention.length).enumerate() {
-                                let out = &mut block.output(0)[head * width + c].0[lane];
-                                *out = weight.mul_add(v[j], *out);
+                                let sum = paid.iter().zip(v).fold(T::zero(), |sum, (&w, &v)| w.mul_add(v, sum));
+                                let column = head * width + c;
+                                if self.mean {
+                                    block.output(0)[column].0[lane] = sum;
+                                } else {
+                                    let (number, at) = place(tokens.start + p);
+                                    block.token_output(0, number)[column].0[at] = sum;
+                                }
                             }
                         }
                     }
@@ -159,16 +171,16 @@ impl Operation for Attention {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let y = target.location(node.outputs[0]);
-        let kernel = kernel("attention", self.heads, &node.inputs, graph, target);
-        vec![kernel.with("Y", y.first).with("Y_STRIDE", y.stride).bind([Arg::Schedule])]
+        let kernel = kernel("attention", self, &node.inputs, graph, target);
+        vec![kernel.with("Y", y.first).with("Y_STRIDE", y.stride)]
     }
 }
 
 /// A kernel with the constants that both operations share; `tensors` are q, k and v.
-fn kernel(shader: &'static str, heads: usize, tensors: &[TensorId], graph: &Graph, target: &Target) -> Kernel {
+fn kernel(shader: &'static str, op: &Attention, tensors: &[TensorId], graph: &Graph, target: &Target) -> Kernel {
     let [q, k, v] = [0, 1, 2].map(|i| target.location(tensors[i]));
-    let layout = target.schedule.tokens.as_ref().expect("a graph with tokens has them in its slots");
-    target
+    let heads = op.heads;
+    let kernel = target
         .kernel(shader, target.capacity)
         .with("Q", q.first)
         .with("K", k.first)
@@ -179,8 +191,8 @@ fn kernel(shader: &'static str, heads: usize, tensors: &[TensorId], graph: &Grap
         .with("SIZE", graph.width(tensors[0]) / heads)
         .with("WIDTH", graph.width(tensors[2]) / heads)
         .with("LONGEST", longest(graph.shape(tensors[0])))
-        .with("STARTS", layout.starts)
-        .with("LENGTHS", layout.lengths)
+        .with("MEAN", op.mean);
+    with_tokens(kernel, target)
 }
 
 impl Operation for AttentionGrad {
@@ -199,7 +211,7 @@ impl Operation for AttentionGrad {
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
         let shape = graph.shape(node.inputs[1]);
         let pairs = longest(shape) * longest(shape);
-        Cost::of(node, graph, batch, batch * pairs * (6 * shape.cols + 10 * self.heads))
+        Cost::of(node, graph, batch, batch * pairs * (6 * shape.cols + 10 * self.attention.heads))
     }
 
     fn runs_by_samples(&self) -> bool {
@@ -207,14 +219,13 @@ impl Operation for AttentionGrad {
     }
 
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        let dy = block.columns(0);
+        let Attention { heads, mean } = self.attention;
         let columns = [1, 2, 3].map(|input| block.token_tensor(input));
-        let (size, width) = (columns[0].width() / self.heads, columns[2].width() / self.heads);
-        for tokens in block.token_blocks() {
-            (0..3).for_each(|output| block.token_output(output, tokens).fill(Lanes::zero()));
-        }
+        let (size, width) = (columns[0].width() / heads, columns[2].width() / heads);
+        clear(block, 0..3);
         let mut attention = Head::new();
-        let (mut of_q, mut of_k, mut towards) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut dy, mut towards) = (Vec::new(), Vec::new());
+        let (mut of_q, mut of_k) = (Vec::new(), Vec::new());
         vectorized(
             #[inline(always)]
             || {
@@ -224,30 +235,44 @@ impl Operation for AttentionGrad {
                     if n == 0 {
                         continue;
                     }
-                    let inverse = T::one() / T::of(n as f64);
+                    let share = T::one() / T::of(n as f64);
                     let scale = T::one() / T::of(size as f64).sqrt();
-                    for head in 0..self.heads {
-                        attention.read(head, tokens.clone(), columns, self.heads);
-                        // The gradient of the attention to token j, whoever pays it.
-                        towards.clear();
-                        towards.resize(n, T::zero());
-                        for (c, v) in attention.v.chunks_exact(n).enumerate() {
-                            let d = dy[head * width + c].0[lane] * inverse;
-                            for (towards, &v) in towards.iter_mut().zip(v) {
-                                *towards = d.mul_add(v, *towards);
+                    // The rows of dy: one for the mean, or one for each token.
+                    let rows = if mean { 1 } else { n };
+                    for head in 0..heads {
+                        attention.read(head, tokens.clone(), columns, heads);
+                        if mean {
+                            dy.clear();
+                            dy.extend(block.columns(0)[head * width..][..width].iter().map(|dy| dy.0[lane]));
+                        } else {
+                            gather(&mut dy, block.token_tensor(0), tokens.clone(), head * width, width);
+                        }
+                        let means = if mean { attention.mean_weights() } else { Vec::new() };
+                        let paid = if mean { means.as_slice() } else { attention.weights.as_slice() };
+                        for (c, dy) in dy.chunks_exact(rows).enumerate() {
+                            for (j, token) in tokens.clone().enumerate() {
+                                let attended = paid.iter().skip(j).step_by(n).zip(dy);
+                                let sum = attended.fold(T::zero(), |sum, (&w, &dy)| w.mul_add(dy, sum));
+                                let (number, at) = place(token);
+                                block.token_output(2, number)[head * width + c].0[at] = sum;
                             }
                         }
-                        for (j, token) in tokens.clone().enumerate() {
-                            let weight = attention.mean_weight(j);
-                            let dv = block.token_output(2, token / LANES);
-                            for c in 0..width {
-                                dv[head * width + c].0[token % LANES] = weight * dy[head * width + c].0[lane];
+                        // The gradient of the attention to token j, of each row.
+                        towards.clear();
+                        towards.resize(rows * n, T::zero());
+                        for (dy, v) in dy.chunks_exact(rows).zip(attention.v.chunks_exact(n)) {
+                            for (towards, &dy) in towards.chunks_exact_mut(n).zip(dy) {
+                                let dy = if mean { dy * share } else { dy };
+                                for (towards, &v) in towards.iter_mut().zip(v) {
+                                    *towards = dy.mul_add(v, *towards);
+                                }
                             }
                         }
                         // From here on the gradients of the scores.
-                        for weights in attention.weights.chunks_exact_mut(n) {
-                            let mean = weights.iter().zip(&towards).fold(T::zero(), |sum, (&a, &d)| a.mul_add(d, sum));
-                            for (weight, &d) in weights.iter_mut().zip(&towards) {
+                        let every = towards.chunks_exact(n).cycle();
+                        for (weights, towards) in attention.weights.chunks_exact_mut(n).zip(every) {
+                            let mean = weights.iter().zip(towards).fold(T::zero(), |sum, (&a, &d)| a.mul_add(d, sum));
+                            for (weight, &d) in weights.iter_mut().zip(towards) {
                                 *weight = *weight * (d - mean) * scale;
                             }
                         }
@@ -263,9 +288,9 @@ impl Operation for AttentionGrad {
                                 }
                             }
                             for (j, token) in tokens.clone().enumerate() {
-                                let (at, lane) = (head * size + c, token % LANES);
-                                block.token_output(0, token / LANES)[at].0[lane] = of_q[j];
-                                block.token_output(1, token / LANES)[at].0[lane] = of_k[j];
+                                let (number, at) = place(token);
+                                block.token_output(0, number)[head * size + c].0[at] = of_q[j];
+                                block.token_output(1, number)[head * size + c].0[at] = of_k[j];
                             }
                         }
                     }
@@ -277,12 +302,12 @@ impl Operation for AttentionGrad {
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let dy = target.location(node.inputs[0]);
         let place = |output: usize| target.location(node.outputs[output]).first;
-        let kernel = kernel("attention_grad", self.heads, &node.inputs[1..], graph, target)
+        let kernel = kernel("attention_grad", &self.attention, &node.inputs[1..], graph, target)
             .with("DY", dy.first)
             .with("DY_STRIDE", dy.stride)
             .with("DQ", place(0))
             .with("DK", place(1))
             .with("DV", place(2));
-        vec![kernel.bind([Arg::Schedule])]
+        vec![kernel]
     }
 }

@@ -7,13 +7,13 @@ use crate::graph::{Graph, Node, Shape};
 /// m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − α m / (√v + ε), with g the gradient plus L2 · w and α the
 /// step's bias-corrected learning rate.
 ///
-/// Inputs: the gradients of all parameters, in the graph's order. No outputs.
+/// Inputs: the gradients of the trained parameters, in the graph's order. No outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DenseAdam {
     /// Constants.
     pub options: AdamOptions,
-    /// Numbers of the parameters that are made of others, and stay as they are.
-    pub derived: Vec<usize>,
+    /// Numbers of these parameters, in the same order.
+    pub parameters: Vec<usize>,
 }
 
 impl AdamOptions {
@@ -70,9 +70,9 @@ impl Operation for DenseAdam {
     fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
         let rate = T::of(f64::from(step.clock.learning_rate));
         let DenseState { weights, first, second } = &mut state.dense;
-        let parameters = weights.iter_mut().zip(first).zip(second).zip(gradients).enumerate();
-        let trained = parameters.filter(|(number, _)| !self.derived.contains(number));
-        let chunks = trained.flat_map(|(_, (((weights, first), second), gradient))| {
+        let parameters = weights.iter_mut().zip(first).zip(second).enumerate();
+        let trained = parameters.filter(|(number, _)| self.parameters.binary_search(number).is_ok());
+        let chunks = trained.zip(gradients).flat_map(|((_, ((weights, first), second)), gradient)| {
             let moments = first.chunks_mut(VALUES_PER_TASK).zip(second.chunks_mut(VALUES_PER_TASK));
             weights.chunks_mut(VALUES_PER_TASK).zip(moments).zip(gradient.chunks(VALUES_PER_TASK))
         });

@@ -2,7 +2,7 @@
 
 use super::{Affine, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, Part, RowMap, Target, View, WeightGrads};
 use crate::cpu::{LANES, Lanes, Real, log1p_exp, sigmoid, vectorized};
-use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::graph::{Graph, Node, Ramp, Shape, TensorId};
 use crate::ops::Activation;
 
 /// One discriminator.
@@ -26,6 +26,8 @@ pub struct Discriminate {
     pub hidden: usize,
     /// The discriminators.
     pub pairings: Vec<Pairing>,
+    /// How their losses' weights grow.
+    pub ramp: Ramp,
 }
 
 /// Inputs and outputs of one discriminator.
@@ -143,7 +145,7 @@ impl Discriminate {
                 block.output(outputs + 2)[half * hidden + k] = y;
             }
         }
-        let weight = T::of(pairing.weight) * inverse_rows;
+        let weight = T::of(pairing.weight * self.ramp.at(block.clock.step)) * inverse_rows;
         for (half, t) in scores.into_iter().enumerate() {
             let target = if half == 0 { T::one() } else { T::zero() };
             let (mut losses, mut gradients) = (Lanes::zero(), Lanes::zero());

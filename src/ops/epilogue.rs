@@ -14,7 +14,12 @@ pub enum Activation {
     Relu,
     /// 1 / (1 + e⁻ˣ).
     Sigmoid,
+    /// x above 0, [`LEAK`] · x below.
+    LeakyRelu,
 }
+
+/// Slope of the leaky ReLU below 0.
+pub(super) const LEAK: f64 = 0.01;
 
 impl Activation {
     /// The number shaders know it by.
@@ -23,6 +28,7 @@ impl Activation {
             Self::None => 0,
             Self::Relu => 1,
             Self::Sigmoid => 2,
+            Self::LeakyRelu => 3,
         }
     }
 }
@@ -56,6 +62,7 @@ impl Epilogue {
             Activation::None => None,
             Activation::Relu => Some(Gate::Relu { scale: 1.0 / (1.0 - self.dropout) }),
             Activation::Sigmoid => Some(Gate::Sigmoid),
+            Activation::LeakyRelu => Some(Gate::LeakyRelu),
         }
     }
 
@@ -74,6 +81,7 @@ impl Epilogue {
                 Activation::None => *value,
                 Activation::Relu => value.map(|x| x.max(T::zero())),
                 Activation::Sigmoid => value.map(sigmoid),
+                Activation::LeakyRelu => value.map(|x| x.max(x * T::of(LEAK))),
             };
         }
         if self.dropout > 0.0 {

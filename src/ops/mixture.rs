@@ -6,11 +6,14 @@ use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// y\[g\] = Σ_k softmax_k(t\[g\]) v\[g, k\], for each of several groups of experts.
 ///
-/// Inputs: scores t [B, groups·experts], v [B, groups·experts·W]. Output: [B, groups·W].
+/// Inputs: scores t [B, groups·experts], v [B, groups·experts·W], or [B, experts·W] where all groups mix the same. Output:
+/// [B, groups·W].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mixture {
     /// Experts of a group.
     pub experts: usize,
+    /// Whether all groups mix the same experts.
+    pub shared: bool,
 }
 
 /// The gradients of [`Mixture`]'s inputs.
@@ -18,13 +21,45 @@ pub struct Mixture {
 /// Inputs: dy [B, groups·W], t, v. Outputs: dt, dv.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MixtureGrad {
-    /// Experts of a group.
-    pub experts: usize,
+    /// That of the operation.
+    pub mixture: Mixture,
 }
 
-fn width(t: Shape, v: Shape) -> usize {
-    assert!(v.cols.is_multiple_of(t.cols), "mixture: one score for each expert");
-    v.cols / t.cols
+impl Mixture {
+    /// Columns of an expert.
+    fn width(&self, t: usize, v: usize) -> usize {
+        let experts = if self.shared { self.experts } else { t };
+        assert!(v.is_multiple_of(experts), "mixture: one score for each expert");
+        v / experts
+    }
+
+    /// Columns from one group's values to the next.
+    fn step(&self, width: usize) -> usize {
+        if self.shared { 0 } else { self.experts * width }
+    }
+
+    /// A kernel with the constants that both operations share.
+    fn kernel(
+        &self,
+        shader: &'static str,
+        threads: usize,
+        [t, v]: [TensorId; 2],
+        graph: &Graph,
+        target: &Target,
+    ) -> Kernel {
+        let (at_t, at_v) = (target.location(t), target.location(v));
+        let width = self.width(graph.width(t), graph.width(v));
+        target
+            .kernel(shader, threads)
+            .with("T", at_t.first)
+            .with("T_STRIDE", at_t.stride)
+            .with("V", at_v.first)
+            .with("V_STRIDE", at_v.stride)
+            .with("GROUPS", graph.width(t) / self.experts)
+            .with("EXPERTS", self.experts)
+            .with("WIDTH", width)
+            .with("STEP", self.step(width))
+    }
 }
 
 /// The largest of a group's scores: exponentials of what is left after it cannot overflow.
@@ -55,12 +90,12 @@ impl Operation for Mixture {
 
     fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
         assert!(inputs[0].cols.is_multiple_of(self.experts), "mixture: whole groups");
-        vec![Shape::batch(inputs[0].cols / self.experts * width(inputs[0], inputs[1]))]
+        vec![Shape::batch(inputs[0].cols / self.experts * self.width(inputs[0].cols, inputs[1].cols))]
     }
 
     fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
         let Some(dy) = grads[0] else { return vec![None; 2] };
-        let op = MixtureGrad { experts: self.experts };
+        let op = MixtureGrad { mixture: self.clone() };
         graph.add(&node.name, op, &[dy, node.inputs[0], node.inputs[1]]).into_iter().map(Some).collect()
     }
 
@@ -78,9 +113,10 @@ impl Operation for Mixture {
             #[inline(always)]
             || {
                 let (t, v) = (block.columns(0), block.columns(1));
-                let width = v.len() / t.len();
-                let groups = t.chunks_exact(self.experts).zip(v.chunks_exact(self.experts * width));
-                for (out, (t, v)) in block.output(0).chunks_exact_mut(width).zip(groups) {
+                let width = self.width(t.len(), v.len());
+                let groups = t.chunks_exact(self.experts).enumerate();
+                for (out, (group, t)) in block.output(0).chunks_exact_mut(width).zip(groups) {
+                    let v = &v[group * self.step(width)..][..self.experts * width];
                     let most = largest(t);
                     let mut total = Lanes::zero();
                     out.fill(Lanes::zero());
@@ -103,30 +139,9 @@ impl Operation for Mixture {
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let y = target.location(node.outputs[0]);
         let threads = target.capacity * y.stride as usize / 4;
-        let kernel = kernel("mixture", threads, [node.inputs[0], node.inputs[1]], self.experts, graph, target);
+        let kernel = self.kernel("mixture", threads, [node.inputs[0], node.inputs[1]], graph, target);
         vec![kernel.with("Y", y.first).with("Y_STRIDE", y.stride)]
     }
-}
-
-/// A kernel with the constants that both operations share.
-fn kernel(
-    shader: &'static str,
-    threads: usize,
-    [t, v]: [TensorId; 2],
-    experts: usize,
-    graph: &Graph,
-    target: &Target,
-) -> Kernel {
-    let (at_t, at_v) = (target.location(t), target.location(v));
-    target
-        .kernel(shader, threads)
-        .with("T", at_t.first)
-        .with("T_STRIDE", at_t.stride)
-        .with("V", at_v.first)
-        .with("V_STRIDE", at_v.stride)
-        .with("GROUPS", graph.width(t) / experts)
-        .with("EXPERTS", experts)
-        .with("WIDTH", width(graph.shape(t), graph.shape(v)))
 }
 
 impl Operation for MixtureGrad {
@@ -152,12 +167,14 @@ impl Operation for MixtureGrad {
             #[inline(always)]
             || {
                 let (dy, t, v) = (block.columns(0), block.columns(1), block.columns(2));
-                let width = v.len() / t.len();
+                let Mixture { experts, .. } = self.mixture;
+                let width = self.mixture.width(t.len(), v.len());
                 let [dt, dv] = block.two_outputs();
-                let size = self.experts * width;
-                let inputs = dy.chunks_exact(width).zip(t.chunks_exact(self.experts)).zip(v.chunks_exact(size));
-                let outputs = dt.chunks_exact_mut(self.experts).zip(dv.chunks_exact_mut(size));
-                for (((dy, t), v), (dt, dv)) in inputs.zip(outputs) {
+                dv.fill(Lanes::zero());
+                let inputs = dy.chunks_exact(width).zip(t.chunks_exact(experts));
+                for (group, ((dy, t), dt)) in inputs.zip(dt.chunks_exact_mut(experts)).enumerate() {
+                    let first = group * self.mixture.step(width);
+                    let (v, dv) = (&v[first..][..experts * width], &mut dv[first..][..experts * width]);
                     let most = largest(t);
                     let mut total = Lanes::zero();
                     for (&t, dt) in t.iter().zip(dt.iter_mut()) {
@@ -173,7 +190,7 @@ impl Operation for MixtureGrad {
                     }
                     for ((dt, v), dv) in dt.iter_mut().zip(v.chunks_exact(width)).zip(dv.chunks_exact_mut(width)) {
                         for (dv, &dy) in dv.iter_mut().zip(dy) {
-                            *dv = dt.times(dy);
+                            dv.add_product(*dt, dy);
                         }
                         let mut above = dot(dy, v);
                         above.add_scaled(-T::one(), mean);
@@ -188,7 +205,7 @@ impl Operation for MixtureGrad {
         let [dy, t, v] = node.inputs[..] else { unreachable!("three inputs") };
         let (dt, dv, at_dy) = (target.location(node.outputs[0]), target.location(node.outputs[1]), target.location(dy));
         let across = (dt.stride + dv.stride) as usize / 4;
-        let kernel = kernel("mixture_grad", target.capacity * across, [t, v], self.experts, graph, target);
+        let kernel = self.mixture.kernel("mixture_grad", target.capacity * across, [t, v], graph, target);
         vec![kernel.with("DY", at_dy.first).with("DY_STRIDE", at_dy.stride).with("DT", dt.first).with("DV", dv.first)]
     }
 }

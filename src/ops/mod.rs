@@ -6,6 +6,7 @@
 mod affine;
 mod affine_kernel;
 mod attention;
+mod compare;
 mod context;
 mod cost;
 mod dense_adam;
@@ -13,20 +14,31 @@ mod discriminate;
 mod embed;
 mod epilogue;
 mod kernel;
+mod label_mixture;
+mod layer_norm;
 mod logit_loss;
 mod low_rank;
 mod mixture;
+mod moments;
 mod multiply;
 mod mutual;
+mod normalize;
 mod orthogonality;
+mod pairwise;
 mod pool;
+mod positions;
+mod prune;
 mod routes;
 mod row_adam;
+mod sample_matrix;
 mod select;
 mod shaders;
+mod sparsity;
 mod star;
 mod store_logits;
 mod table;
+mod token_pool;
+mod tokens;
 mod view;
 mod weight_grads;
 mod weighted;
@@ -35,6 +47,7 @@ mod weighted_kernel;
 
 pub use affine::{Affine, Bias, BiasPart, Draft, Item, Part, Source, Term};
 pub use attention::{Attention, AttentionGrad};
+pub use compare::{Compare, CompareGrad};
 pub use context::{AdamOptions, Batch, Block, DenseState, ModelState, SourceView, StepView, TableState, Value};
 pub use cost::Cost;
 pub use dense_adam::DenseAdam;
@@ -42,19 +55,30 @@ pub use discriminate::{Discriminate, Pairing};
 pub use embed::{Embed, EmbedGrad, MOST_FIELDS_WITH_NUMERIC};
 pub use epilogue::{Activation, Epilogue};
 pub use kernel::{Arg, Clock, Kernel, Location, TableArg, Target};
+pub use label_mixture::{LabelMixture, LabelMixtureGrad};
+pub use layer_norm::{LayerNorm, LayerNormGrad};
 pub use logit_loss::{LOSS_LANES, LogitLoss, LossColumn, LossTarget};
 pub use low_rank::{Factor, LowRank, LowRankGrad};
 pub use mixture::{Mixture, MixtureGrad};
+pub(crate) use moments::parameters_of;
+pub use moments::{Moments, RunningMoments};
 pub use multiply::{Multiply, MultiplyGrad};
 pub use mutual::{Alpha, Mutual, MutualGrad};
+pub use normalize::{Normalize, NormalizeGrad, NormalizeSums};
 pub use orthogonality::{Orthogonal, Orthogonality};
+pub use pairwise::{Pairwise, PairwiseGrad};
 pub use pool::Pool;
+pub use positions::{AddPositions, AddPositionsGrad};
+pub use prune::{Anneal, Prune, PruneGrad};
 pub use routes::{Routes, lane_mask};
 pub use row_adam::{RowAdam, RowSweep};
+pub use sample_matrix::{SampleMatrix, SampleMatrixGrad};
 pub use select::{Select, SelectGrad};
 pub use shaders::{SHADERS, import_text, shader_text};
+pub use sparsity::Sparsity;
 pub use star::{Star, StarGrad};
 pub use store_logits::StoreLogits;
+pub use token_pool::{TokenPool, TokenPoolGrad};
 pub use view::{Gate, RowMap, View};
 pub use weight_grads::{GradItem, GradPair, WeightGrads};
 pub use weighted::{Blocks, Repeat, WeightedLinear};
@@ -68,7 +92,8 @@ use crate::graph::{Graph, Node, Shape, TensorId};
 pub enum Phase {
     /// Before the samples, making weights of weights: [`Operation::reduce`].
     Weights,
-    /// Sample by sample: [`Operation::run`].
+    /// Sample by sample: [`Operation::run`]; or, where what is made next needs sums over the samples, in between:
+    /// [`Operation::reduce`].
     Samples,
     /// Once all samples are computed, summing over them: [`Operation::reduce`].
     Sums,
@@ -117,6 +142,11 @@ pub trait Operation {
         false
     }
 
+    /// Whether it sums over the samples although it runs in [`Phase::Samples`]: others go on with the sums.
+    fn sums_midway(&self) -> bool {
+        false
+    }
+
     /// The inputs of which it reads rows of other samples than the one it computes.
     fn shuffled_inputs(&self) -> Vec<usize> {
         Vec::new()
@@ -128,7 +158,8 @@ pub trait Operation {
         unreachable!("{} does not run by samples", self.name());
     }
 
-    /// Computes tensors with fixed rows on the CPU: of samples, for operations of [`Phase::Sums`], or of others such.
+    /// Computes tensors with fixed rows on the CPU: of samples, for operations of [`Phase::Sums`] and those that sum
+    /// midway, or of others such.
     fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
         let _ = (batch, outputs);
         unreachable!("{} does not sum over samples", self.name());
@@ -184,6 +215,9 @@ macro_rules! operations {
             fn runs_by_samples(&self) -> bool {
                 match self { $(Self::$name(op) => op.runs_by_samples(),)* }
             }
+            fn sums_midway(&self) -> bool {
+                match self { $(Self::$name(op) => op.sums_midway(),)* }
+            }
             fn shuffled_inputs(&self) -> Vec<usize> {
                 match self { $(Self::$name(op) => op.shuffled_inputs(),)* }
             }
@@ -229,7 +263,30 @@ operations! {
     MutualGrad,
     Star,
     StarGrad,
+    Compare,
+    CompareGrad,
+    LabelMixture,
+    LabelMixtureGrad,
+    LayerNorm,
+    LayerNormGrad,
+    Moments,
+    Normalize,
+    NormalizeGrad,
+    NormalizeSums,
+    Pairwise,
+    PairwiseGrad,
+    AddPositions,
+    AddPositionsGrad,
+    Prune,
+    PruneGrad,
+    SampleMatrix,
+    SampleMatrixGrad,
+    TokenPool,
+    TokenPoolGrad,
+    Sparsity,
     StoreLogits,
+    Anneal,
+    RunningMoments,
     DenseAdam,
     RowAdam,
     RowSweep,

@@ -4,14 +4,14 @@ use super::{Arg, Batch, Cost, Kernel, Op, Operation, Phase, Target};
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape, TensorId};
 
-/// For each scenario the shared matrix ⊙ its own, or the shared row + its own.
+/// For each scenario the shared matrix ⊙ its own, or the sum of the two.
 ///
-/// Inputs: shared [R, C]; own, either [scenarios·R, C] or, for rows, [1, scenarios·C]. Output: as own.
+/// Inputs: shared [R, C]; own, either [scenarios·R, C] or, of rows, [1, scenarios·C]. Output: as own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Star {
     /// How many scenarios there are.
     pub scenarios: usize,
-    /// Rows that are added, rather than matrices that are multiplied.
+    /// Whether they are added, rather than multiplied.
     pub sum: bool,
 }
 
@@ -48,11 +48,10 @@ impl Operation for Star {
 
     fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
         let (rows, cols) = (inputs[0].fixed_rows(), inputs[0].cols);
-        let own =
-            if self.sum { Shape::fixed(1, self.scenarios * cols) } else { Shape::fixed(self.scenarios * rows, cols) };
-        assert_eq!(inputs[1], own, "star: one part for each scenario");
-        assert!(!self.sum || rows == 1, "star: rows are added");
-        vec![own]
+        let beside = rows == 1 && inputs[1] == Shape::fixed(1, self.scenarios * cols);
+        let below = inputs[1] == Shape::fixed(self.scenarios * rows, cols);
+        assert!(beside || below, "star: one part for each scenario");
+        vec![inputs[1]]
     }
 
     fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {

@@ -66,4 +66,6 @@ pub enum Gate {
     },
     /// y (1 − y).
     Sigmoid,
+    /// 1 where the stored value is positive, the leaky ReLU's slope elsewhere.
+    LeakyRelu,
 }

@@ -245,6 +245,7 @@ pub(super) fn discriminate(op: &Discriminate, node: &Node, graph: &Graph, target
         .kernel("discriminate", groups.count() * SAMPLES_PER_GROUP)
         .in_groups_of(SAMPLES_PER_GROUP as u32)
         .with("HIDDEN", op.hidden)
+        .with("RAMP", op.ramp.0)
         .with("SHUFFLE", target.schedule.shuffle)
         .with("LANES", LOSS_LANES)
         .with("LOG_WIDTH", graph.loss_columns)

@@ -68,7 +68,7 @@ fn size(graph: &Graph, tensor: TensorId, maker: &Op, capacity: usize) -> usize {
 }
 
 /// Places of all tensors in arenas of at most `limit` values; the last arena takes what fits none.
-pub(super) fn assign(graph: &Graph, capacity: usize, gradients: &[TensorId], limit: usize) -> Memory {
+pub(super) fn assign(graph: &Graph, capacity: usize, gradients: &[Option<TensorId>], limit: usize) -> Memory {
     let mut places = vec![Place::Unused; graph.tensors.len()];
     for (place, tensor) in places.iter_mut().zip(&graph.tensors) {
         if let Some(parameter) = tensor.parameter {
@@ -76,7 +76,9 @@ pub(super) fn assign(graph: &Graph, capacity: usize, gradients: &[TensorId], lim
         }
     }
     for (parameter, gradient) in gradients.iter().enumerate() {
-        places[gradient.0] = Place::Gradient(parameter);
+        if let Some(gradient) = gradient {
+            places[gradient.0] = Place::Gradient(parameter);
+        }
     }
     let mut last_use = vec![0; graph.tensors.len()];
     for (step, node) in graph.nodes.iter().enumerate() {
@@ -87,8 +89,6 @@ pub(super) fn assign(graph: &Graph, capacity: usize, gradients: &[TensorId], lim
     let mut activations = Vec::new();
     for (step, node) in graph.nodes.iter().enumerate() {
         for &output in node.outputs.iter().filter(|output| places[output.0] == Place::Unused) {
-            let fixed = matches!(graph.shape(output).rows, Rows::Fixed(_));
-            assert!(!fixed, "{}: sums over a batch are gradients", node.name);
             let size = size(graph, output, &node.op, capacity).next_multiple_of(GRAIN);
             activations.push(Activation { tensor: output.0, size, life: step..last_use[output.0] + 1 });
         }

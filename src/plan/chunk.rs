@@ -90,6 +90,7 @@ pub struct Feeder {
     schedule: Schedule,
     tables: Vec<Table>,
     resident: bool,
+    with_target: bool,
     scratch: Vec<u64>,
     lookups: Vec<(u32, usize)>,
 }
@@ -102,6 +103,7 @@ impl Feeder {
             schedule: schedule.clone(),
             tables: graph.tables.clone(),
             resident,
+            with_target: graph.with_target,
             scratch: Vec::new(),
             lookups: Vec::new(),
         }
@@ -160,10 +162,12 @@ impl Feeder {
                 }
             }
             if self.schedule.tokens.is_some() {
-                let tokens = view.set_lengths(step.rows.iter().map(|&row| source.items(0, row).len()));
+                let tokens = view.set_lengths(
+                    step.rows.iter().map(|&row| source.items(0, row).len() + usize::from(self.with_target)),
+                );
                 chunk.clocks[slot].tokens = tokens as u32;
                 for (number, table) in self.tables.iter().enumerate().filter(|(_, table)| !table.tokens.is_empty()) {
-                    set_token_rows(&mut view, number, table, tokens, source, step.rows);
+                    set_token_rows(&mut view, number, table, tokens, source, step.rows, self.with_target);
                 }
             }
             for number in 0..self.schedule.keys.len() {
@@ -208,6 +212,7 @@ fn set_token_rows(
     tokens: usize,
     source: &Source<'_>,
     samples: &[u32],
+    with_target: bool,
 ) {
     let width = table.tokens.len();
     view.token_rows(number)[..tokens * width].fill(0);
@@ -218,7 +223,8 @@ fn set_token_rows(
         for (k, token) in table.tokens.iter().enumerate() {
             let field = &table.fields[token.field];
             let places = rows.iter_mut().skip(k).step_by(width);
-            for (place, &item) in places.zip(source.items(token.sequence, row)) {
+            let own = with_target.then(|| source.ids[row as usize * source.fields + field.source]);
+            for (place, item) in places.zip(source.items(token.sequence, row).iter().copied().chain(own)) {
                 *place = field.row(item, scenario);
             }
         }

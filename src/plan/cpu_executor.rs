@@ -35,6 +35,14 @@ struct Program<T> {
     by_tokens: Vec<bool>,
 }
 
+/// What is done between two waits of the threads for each other.
+enum Stage {
+    /// These nodes, block by block of samples.
+    Samples(Range<usize>),
+    /// This node, which sums over samples.
+    Sum(usize),
+}
+
 /// The data and the slot of one step.
 struct StepInput<'a> {
     clock: &'a Clock,
@@ -52,7 +60,11 @@ impl<T: Real> Program<T> {
             shared: Arena::new(blocks, layout.shared_columns),
             tokens: Arena::new(token_blocks, layout.token_columns),
             local: Vec::new(),
-            gradients: plan.gradients.iter().map(|&gradient| zeros(plan.graph.shape(gradient).len(0))).collect(),
+            gradients: plan
+                .gradients
+                .iter()
+                .map(|gradient| zeros(gradient.map_or(0, |t| plan.graph.shape(t).len(0))))
+                .collect(),
             rows: layout.row_tensors.iter().map(|&t| zeros(plan.graph.shape(t).len(plan.capacity))).collect(),
             log: Arena::new(blocks, plan.graph.loss_columns),
             shapes: plan.graph.nodes.iter().map(shapes_of).collect(),
@@ -106,10 +118,24 @@ impl<T: Real> Program<T> {
             timed(index, &mut || node.op.reduce(&Batch { step, inputs: &inputs }, &mut outputs));
             [state.dense.weights[made]] = outputs;
         }
-        for segment in &self.layout.segments {
-            self.run_samples(among(segment), state, &step, times);
-        }
-        for index in among(&self.layout.sums) {
+        let sums_midway = |index: usize| self.plan.graph.nodes[index].op.sums_midway();
+        let stages: Vec<Stage> = self
+            .layout
+            .segments
+            .iter()
+            .map(among)
+            .filter(|range| !range.is_empty())
+            .map(|range| if sums_midway(range.start) { Stage::Sum(range.start) } else { Stage::Samples(range) })
+            .chain(among(&self.layout.sums).map(Stage::Sum))
+            .collect();
+        for stage in stages {
+            let index = match stage {
+                Stage::Samples(segment) => {
+                    self.run_samples(segment, state, &step, times);
+                    continue;
+                }
+                Stage::Sum(index) => index,
+            };
             let node = &self.plan.graph.nodes[index];
             let mut outputs: Vec<Vec<T>> = node
                 .outputs
@@ -135,7 +161,7 @@ impl<T: Real> Program<T> {
             let gradient = |tensor: &TensorId| match self.layout.slots[tensor.0] {
                 Slot::Gradient(parameter) => self.gradients[parameter].as_slice(),
                 Slot::Rows(number) => self.rows[number].as_slice(),
-                slot => unreachable!("a gradient in {slot:?}"),
+                slot => unreachable!("a sum over samples in {slot:?}"),
             };
             let gradients: Vec<&[T]> = node.inputs.iter().map(gradient).collect();
             timed(index, &mut || node.op.update(&step, &gradients, state));
@@ -150,9 +176,6 @@ impl<T: Real> Program<T> {
         step: &StepView<'_>,
         times: Option<&[AtomicU64]>,
     ) {
-        if segment.is_empty() {
-            return;
-        }
         let nodes = &self.plan.graph.nodes[segment.clone()];
         let mut values = Vec::new();
         let mut ends = Vec::with_capacity(nodes.len());

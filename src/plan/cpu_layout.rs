@@ -34,7 +34,7 @@ pub(super) enum Slot {
     Parameter(usize),
     /// The gradient of the parameter of this number.
     Gradient(usize),
-    /// Gradients of embedding rows, number so-and-so.
+    /// A sum over samples that is no parameter's gradient, such as those of embedding rows, number so-and-so.
     Rows(usize),
     /// Nowhere: no node touches it.
     Unused,
@@ -44,7 +44,7 @@ pub(super) enum Slot {
 ///
 /// Nodes that treat samples alike are cut into segments; a thread takes a block of samples through a whole segment, so
 /// that what one node made is still in its cache when the next reads it. A segment ends where a node reads rows that
-/// other threads may not have made yet.
+/// other threads may not have made yet; one that sums over all samples is a segment of its own.
 pub(super) struct Layout {
     /// For each tensor.
     pub(super) slots: Vec<Slot>,
@@ -101,9 +101,12 @@ impl Layout {
             }
         }
         for (parameter, gradient) in plan.gradients.iter().enumerate() {
-            self.slots[gradient.0] = Slot::Gradient(parameter);
+            if let Some(gradient) = gradient {
+                self.slots[gradient.0] = Slot::Gradient(parameter);
+            }
         }
-        for node in &plan.graph.nodes[self.sums.clone()] {
+        let midway = plan.graph.nodes[..self.sums.start].iter().filter(|node| node.op.sums_midway());
+        for node in midway.chain(&plan.graph.nodes[self.sums.clone()]) {
             for &output in &node.outputs {
                 if self.slots[output.0] == Slot::Unused {
                     self.slots[output.0] = Slot::Rows(self.row_tensors.len());
@@ -121,6 +124,9 @@ impl Layout {
         // Columns in use: first, end, number of the node that reads them last.
         let mut active: Vec<(usize, usize, usize)> = Vec::new();
         for (index, node) in nodes.iter().enumerate().take(segment.end).skip(segment.start) {
+            if node.op.sums_midway() {
+                continue;
+            }
             active.retain(|&(_, _, last)| last >= index);
             for &output in &node.outputs {
                 let width = plan.graph.width(output);
@@ -177,11 +183,15 @@ fn segments(nodes: &[Node], first: usize) -> Vec<Range<usize>> {
     for (index, node) in nodes.iter().enumerate().skip(first) {
         let made =
             |input: usize| nodes[start..index].iter().any(|earlier| earlier.outputs.contains(&node.inputs[input]));
-        if node.op.shuffled_inputs().into_iter().any(made) {
+        if node.op.sums_midway() {
+            segments.extend([start..index, index..index + 1]);
+            start = index + 1;
+        } else if node.op.shuffled_inputs().into_iter().any(made) {
             segments.push(start..index);
             start = index;
         }
     }
     segments.push(start..nodes.len());
+    segments.retain(|segment| !segment.is_empty());
     segments
 }

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use super::TrainingOptions;
-use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::graph::{Graph, Node, Role, Shape, TensorId};
 use crate::ops::{
     Affine, DenseAdam, EmbedGrad, GradItem, Op, Operation, RowAdam, RowSweep, View, WeightGrads,
     WeightedLinearGradWeights,
 };
 
 /// The graph with its backward pass and optimiser appended, and each parameter's gradient.
-pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Graph, Vec<TensorId>) {
+pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Graph, Vec<Option<TensorId>>) {
     let mut graph = forward.clone();
     let mut contributions: HashMap<TensorId, Vec<TensorId>> = HashMap::new();
     for node in forward.nodes.iter().rev() {
@@ -31,12 +31,13 @@ pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Grap
         .parameters
         .iter()
         .map(|parameter| match contributions.get(&parameter.tensor).map(Vec::as_slice) {
+            _ if parameter.role == Role::State => [].as_slice(),
             None | Some([]) => panic!("parameter {} has no influence on the loss", parameter.name),
             Some(parts) => parts,
         })
         .collect();
     gather_sums(&mut graph, &parts);
-    let gradients: Vec<TensorId> = parts.iter().map(|parts| parts[0]).collect();
+    let gradients: Vec<Option<TensorId>> = parts.iter().map(|parts| parts.first().copied()).collect();
     append_optimiser(&mut graph, &gradients, options);
     (graph, gradients)
 }
@@ -147,10 +148,13 @@ fn position(tensors: &mut Vec<TensorId>, tensor: TensorId) -> usize {
     })
 }
 
-fn append_optimiser(graph: &mut Graph, gradients: &[TensorId], options: &TrainingOptions) {
-    if !gradients.is_empty() {
-        let derived = (0..gradients.len()).filter(|&number| graph.parameters[number].derived).collect();
-        graph.add("dense", DenseAdam { options: options.dense, derived }, gradients);
+fn append_optimiser(graph: &mut Graph, gradients: &[Option<TensorId>], options: &TrainingOptions) {
+    let (parameters, inputs): (Vec<usize>, Vec<TensorId>) = (0..gradients.len())
+        .filter(|&number| graph.parameters[number].role == Role::Trained)
+        .filter_map(|number| Some((number, gradients[number]?)))
+        .unzip();
+    if !parameters.is_empty() {
+        graph.add("dense", DenseAdam { options: options.dense, parameters }, &inputs);
     }
     let rows: Vec<(usize, usize, TensorId)> = graph
         .nodes

@@ -44,7 +44,8 @@ pub(super) fn mean_losses(graph: &Graph, sums: &[f64], clock: &Clock) -> StepLos
     let mean = |column: usize| sums[column] / f64::from(clock.rows);
     let terms: Vec<f64> =
         graph.losses.iter().map(|term| term.columns.iter().map(|&(col, weight)| weight * mean(col)).sum()).collect();
-    let total = graph.losses.iter().zip(&terms).map(|(term, value)| term.coefficient * value).sum();
+    let total = graph.losses.iter().zip(&terms);
+    let total = total.map(|(term, value)| term.coefficient * term.ramp.at(clock.step) * value).sum();
     StepLosses { step: clock.step, terms, total }
 }
 

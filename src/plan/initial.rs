@@ -27,6 +27,7 @@ pub fn initial_state(graph: &Graph, seed: u64) -> ModelState<f32> {
                 Init::GlorotUniform => glorot(&mut random, parameter.rows + parameter.cols, count),
                 Init::GlorotUniformOf { inputs, outputs } => glorot(&mut random, inputs + outputs, count),
                 Init::Normal(deviation) => normal(&mut random, deviation, count),
+                Init::Constant(value) => vec![value as f32; count],
                 Init::NormalAround(mean, deviation) => {
                     let mut values = normal(&mut random, deviation, count);
                     values.iter_mut().for_each(|value| *value += mean as f32);

@@ -3,7 +3,7 @@
 use super::buffers::{self, Memory};
 use super::{Place, Plan};
 use crate::gpu::{DeviceClass, Source};
-use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::graph::{Graph, Node, Parameter, Role, Shape, TensorId};
 use crate::ops::{Arg, Cost, Location, Operation, TableArg, Target, shader_text};
 
 /// What lowering must know of a device.
@@ -123,15 +123,16 @@ pub struct ParameterPlaces {
 pub fn parameter_places(graph: &Graph) -> ParameterPlaces {
     let mut next = 0;
     let mut places = vec![Location { first: 0, stride: 0 }; graph.parameters.len()];
-    let mut place = |derived: bool| {
-        for (parameter, place) in graph.parameters.iter().zip(&mut places).filter(|(p, _)| p.derived == derived) {
+    let mut place = |trained: bool| {
+        let role = |parameter: &Parameter| (parameter.role == Role::Trained) == trained;
+        for (parameter, place) in graph.parameters.iter().zip(&mut places).filter(|(p, _)| role(p)) {
             let stride = Location::stride_of(parameter.cols);
             *place = Location { first: next as u32, stride: stride as u32 };
             next += (parameter.rows * stride).next_multiple_of(GRAIN);
         }
         next
     };
-    let (trained, all) = (place(false), place(true));
+    let (trained, all) = (place(true), place(false));
     // Shaders read four values from any place of a parameter on, and four rows, so a little beyond the last.
     let beyond = 4 * places.iter().map(|place| place.stride as usize).max().unwrap_or(0);
     ParameterPlaces { places, trained, total: (all + beyond + 4).next_multiple_of(GRAIN) }

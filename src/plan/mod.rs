@@ -55,8 +55,8 @@ pub struct Plan {
     pub capacity: usize,
     /// Layout of a step's slot.
     pub schedule: Schedule,
-    /// For each parameter its gradient; empty where nothing is trained.
-    pub gradients: Vec<TensorId>,
+    /// For each parameter its gradient, if it has one; empty where nothing is trained.
+    pub gradients: Vec<Option<TensorId>>,
     /// Tensors [B, ·] that are read after a step.
     pub kept: Vec<TensorId>,
 }
@@ -68,7 +68,7 @@ impl Plan {
     /// When a parameter has no influence on the loss: that is a mistake in a model.
     pub fn training(graph: &Graph, options: &TrainingOptions) -> Self {
         let (graph, gradients) = differentiate::with_training(graph, options);
-        let graph = order::order(fuse::fuse(graph, &gradients));
+        let graph = order::order(fuse::fuse(graph, &gradients.iter().copied().flatten().collect::<Vec<_>>()));
         let schedule = Schedule::training(&graph, options.capacity);
         Self::assemble(graph, options.capacity, schedule, gradients)
     }
@@ -105,7 +105,7 @@ impl Plan {
         columns.max().map_or(0, |last| last + 1)
     }
 
-    fn assemble(graph: Graph, capacity: usize, schedule: Schedule, gradients: Vec<TensorId>) -> Self {
+    fn assemble(graph: Graph, capacity: usize, schedule: Schedule, gradients: Vec<Option<TensorId>>) -> Self {
         Self { graph, capacity, schedule, gradients, kept: Vec::new() }
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::Error;
 use super::folder::write_whole;
-use crate::graph::Graph;
+use crate::graph::{Graph, Parameter, Role};
 use crate::ops::{DenseState, ModelState, TableState};
 
 /// Where a run stands, beside its weights.
@@ -51,7 +51,9 @@ fn tensors<'a>(graph: &Graph, state: &'a ModelState<f32>, moments: bool) -> Vec<
     let mut all = Vec::new();
     for (which, prefix) in PREFIXES.iter().enumerate().take(if moments { 3 } else { 1 }) {
         let dense = [&state.dense.weights, &state.dense.first, &state.dense.second][which];
-        for (parameter, values) in graph.parameters.iter().zip(dense).filter(|(parameter, _)| !parameter.derived) {
+        let saved =
+            |parameter: &Parameter| parameter.role == Role::Trained || parameter.role == Role::State && which == 0;
+        for (parameter, values) in graph.parameters.iter().zip(dense).filter(|(parameter, _)| saved(parameter)) {
             let shape = vec![parameter.rows, parameter.cols];
             all.push((format!("{prefix}{}", parameter.name), Floats { shape, values }));
         }
@@ -183,9 +185,10 @@ fn load(
         Ok(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     };
     let part = |prefix: &str| -> Result<(Lists, Lists), Error> {
-        let dense = graph.parameters.iter().map(|p| match p.derived {
-            true => Ok(vec![0.0; p.rows * p.cols]),
-            false => read(&format!("{prefix}{}", p.name), p.rows, p.cols),
+        let saved = |p: &Parameter| p.role == Role::Trained || p.role == Role::State && prefix.is_empty();
+        let dense = graph.parameters.iter().map(|p| match saved(p) {
+            true => read(&format!("{prefix}{}", p.name), p.rows, p.cols),
+            false => Ok(vec![0.0; p.rows * p.cols]),
         });
         let tables = graph.tables.iter().map(|table| {
             let mut values = Vec::with_capacity(table.len());

@@ -77,6 +77,7 @@ fn inputs(encoder: &Encoder) -> Inputs {
     Inputs {
         aware: fields.iter().filter(|field| field.role == Role::Aware).count(),
         scenarios: encoder.scenarios().len(),
+        scenario: fields.iter().position(|field| field.name == encoder.schema().scenario),
         sequences: encoder
             .sequences()
             .iter()

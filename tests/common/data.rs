@@ -129,7 +129,7 @@ fn sequences(graph: &Graph, rows: usize, seed: u64) -> Vec<Sequence> {
     let mut random = Pcg64::seed_from_u64(seed);
     let mut offsets = vec![0];
     for row in 0..rows {
-        offsets.push(offsets[row] + random.random_range(0..=graph.longest as u64));
+        offsets.push(offsets[row] + random.random_range(0..=(graph.longest - usize::from(graph.with_target)) as u64));
     }
     let tokens: Vec<_> =
         graph.tables.iter().flat_map(|table| table.tokens.iter().map(move |token| (table, token))).collect();

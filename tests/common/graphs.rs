@@ -1,7 +1,7 @@
 //! Small graphs, each with one operation in the midst of others: every gradient rule has an incoming gradient to chain
 //! and passes one on.
 
-use polyscene::graph::{Cross, Graph, Init, LossTerm, TensorId};
+use polyscene::graph::{Cross, Graph, Init, LossTerm, Ramp, TensorId};
 use polyscene::layers::{EmbeddingSet, Field, Layer, cross_entropy};
 use polyscene::ops::{
     Activation, Affine, Blocks, Discriminate, Epilogue, Factor, LogitLoss, LossColumn, LossTarget, LowRank, Pairing,
@@ -18,7 +18,12 @@ pub struct SmallGraph {
 /// Every operation with a gradient, in each of its forms.
 pub fn small_graphs() -> Vec<SmallGraph> {
     let plain = [embeds(), linears(), weighted_linears(), low_ranks(), sums(), logit_losses(), discriminators()];
-    plain.into_iter().flatten().chain(super::scenario_graphs::scenario_graphs()).collect()
+    plain
+        .into_iter()
+        .flatten()
+        .chain(super::scenario_graphs::scenario_graphs())
+        .chain(super::baseline_graphs::baseline_graphs())
+        .collect()
 }
 
 /// Embeddings [B, fields·width] of a new table; every other field is numeric if `numeric`.
@@ -210,7 +215,7 @@ fn discriminators() -> Vec<SmallGraph> {
         .into_iter()
         .map(|(hidden, count)| {
             aside(format!("discriminate, {count} of width {hidden}"), |graph, x| {
-                let mut term = LossTerm { name: "mi".to_owned(), coefficient: 0.7, columns: Vec::new() };
+                let mut term = LossTerm { name: "mi".to_owned(), coefficient: 0.7, columns: Vec::new(), ramp: Ramp(3) };
                 let (mut inputs, mut pairings) = (Vec::new(), Vec::new());
                 for i in 0..count {
                     let first_column = graph.reserve_loss_columns(2);
@@ -222,7 +227,7 @@ fn discriminators() -> Vec<SmallGraph> {
                     inputs.push(graph.parameter(&format!("weight{i}"), 1, hidden, Init::Normal(1.0)));
                     inputs.push(graph.parameter(&format!("bias{i}"), 1, 1, Init::Normal(1.0)));
                 }
-                graph.add("mi", Discriminate { hidden, pairings }, &inputs);
+                graph.add("mi", Discriminate { hidden, pairings, ramp: Ramp(3) }, &inputs);
                 graph.losses.push(term);
                 x
             })
@@ -311,7 +316,7 @@ fn logit_losses() -> Vec<SmallGraph> {
                 targets.iter().map(|&(target, weight)| LossColumn { target, weight: coefficient * weight }).collect();
             graph.add(&name, LogitLoss { columns, first_column }, &[t]);
             let columns = targets.iter().enumerate().map(|(i, &(_, weight))| (first_column + i, weight)).collect();
-            graph.losses.push(LossTerm { name, coefficient, columns });
+            graph.losses.push(LossTerm { name, coefficient, columns, ramp: Ramp::default() });
         }
         h
     });

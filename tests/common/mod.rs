@@ -1,6 +1,7 @@
 //! What several test files share: golden cases, and models on either device.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
+pub mod baseline_graphs;
 pub mod data;
 pub mod graphs;
 pub mod scenario_graphs;
@@ -9,7 +10,7 @@ pub mod variants;
 use std::path::Path;
 
 use polyscene::data::Sequence;
-use polyscene::graph::{Cross, Graph, Schedule};
+use polyscene::graph::{Cross, Graph, Init, Role, Schedule};
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, Model, SequenceInput};
 use polyscene::ops::{AdamOptions, Clock, DenseState, ModelState, TableState};
@@ -100,7 +101,7 @@ impl Golden {
             let lengths = sequence.offsets().windows(2).map(|pair| (pair[1] - pair[0]) as usize);
             SequenceInput { field: SEQUENCE_FIELD, longest: lengths.max().unwrap_or(0) }
         });
-        Inputs { fields, aware, scenarios, sequences: items.collect() }
+        Inputs { fields, aware, scenarios, scenario: Some(0), sequences: items.collect() }
     }
 
     /// The model's options: those keys of the case that the model knows.
@@ -144,14 +145,26 @@ impl Golden {
         }
     }
 
-    /// State made of the tensors called `prefix.NAME`; moments zero.
+    /// Parameters and state for predictions, and the logits that belong to them: those at the beginning, or where these
+    /// are not what predictions give, those after ten steps.
+    pub fn prediction(&self, graph: &Graph) -> (ModelState<f64>, Vec<f64>) {
+        if self.has("adam.evaluation_logits") {
+            return (self.state(graph, "adam.param"), self.values("adam.evaluation_logits"));
+        }
+        (self.state(graph, "param"), self.values("output.logits"))
+    }
+
+    /// State made of the tensors called `prefix.NAME`; moments zero. What training leaves beside parameters is as it
+    /// begins, or after ten steps.
     pub fn state(&self, graph: &Graph, prefix: &str) -> ModelState<f64> {
         let weights: Vec<Vec<f64>> = graph
             .parameters
             .iter()
-            .map(|p| match p.derived {
-                true => vec![0.0; p.rows * p.cols],
-                false => self.values(&format!("{prefix}.{}", p.name)),
+            .map(|p| match (p.role, p.init) {
+                (Role::Trained, _) => self.values(&format!("{prefix}.{}", p.name)),
+                (Role::State, _) if prefix == "adam.param" => self.values(&format!("adam.state.{}", p.name)),
+                (_, Init::Constant(value)) => vec![value; p.rows * p.cols],
+                _ => vec![0.0; p.rows * p.cols],
             })
             .collect();
         let zeros: Vec<Vec<f64>> = weights.iter().map(|values| vec![0.0; values.len()]).collect();
@@ -303,6 +316,24 @@ pub const CASES: &[&str] = &[
     "saml-one-scenario",
     "saml-sequence",
     "saml-sequence-no-auxiliary",
+    "shared-bottom",
+    "mmoe",
+    "hmoe",
+    "ple",
+    "star",
+    "star-single",
+    "pepnet",
+    "adasparse",
+    "apg",
+    "apg-self",
+    "apg-mix",
+    "wide-deep",
+    "wide-deep-numeric",
+    "deepfm",
+    "dcn",
+    "dcn-v2",
+    "din",
+    "bst",
 ];
 
 /// The field whose vocabulary the golden cases' sequences share.

@@ -10,7 +10,7 @@ use polyscene::ops::{
 
 use super::graphs::{SmallGraph, aside, before, embedding, finish, small};
 
-const SCENARIOS: usize = 3;
+pub const SCENARIOS: usize = 3;
 
 pub fn scenario_graphs() -> Vec<SmallGraph> {
     [stacks(), gates(), mixtures(), orthogonalities(), mutual_units(), attentions(), crossed()]
@@ -20,7 +20,7 @@ pub fn scenario_graphs() -> Vec<SmallGraph> {
 }
 
 /// As [`small`], with scenarios.
-fn routed(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -> TensorId) -> SmallGraph {
+pub fn routed(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -> TensorId) -> SmallGraph {
     small(name, |graph, x| {
         graph.scenarios = SCENARIOS;
         build(graph, x)
@@ -109,7 +109,7 @@ fn mixtures() -> Vec<SmallGraph> {
             small(format!("mixture, {groups} of {experts} experts, {width} wide"), |graph, x| {
                 let t = before(graph, "scores", x, groups * experts);
                 let v = before(graph, "values", x, groups * experts * width);
-                let mixed = graph.add_one("mixture", Mixture { experts }, &[t, v]);
+                let mixed = graph.add_one("mixture", Mixture { experts, shared: false }, &[t, v]);
                 // One expert's score has no influence.
                 if experts == 1 { Affine::concat(graph, "both", &[mixed, t]) } else { mixed }
             })
@@ -176,7 +176,7 @@ fn attentions() -> Vec<SmallGraph> {
             let items = set.tokens(&mut graph, "tokens", tokens);
             let [q, k] = ["q", "k"].map(|name| before(&mut graph, name, items, heads * size));
             let v = before(&mut graph, "v", items, heads * width);
-            let mean = graph.add_one("attention", Attention { heads }, &[q, k, v]);
+            let mean = graph.add_one("attention", Attention { heads, mean: true }, &[q, k, v]);
             let both = Affine::concat(&mut graph, "both", &[set.all, mean]);
             finish(&mut graph, both);
             let name = format!("attention, {heads} heads {size} and {width} wide, {sequences} sequences of {longest}");
@@ -185,7 +185,7 @@ fn attentions() -> Vec<SmallGraph> {
         .collect()
 }
 
-fn fields(rows: &[usize], cross: Cross) -> Vec<Field> {
+pub fn fields(rows: &[usize], cross: Cross) -> Vec<Field> {
     let field =
         |(source, &rows): (usize, &usize)| Field { name: format!("field{source}"), source, rows, cross, value: None };
     rows.iter().enumerate().map(field).collect()
@@ -208,7 +208,7 @@ fn crossed() -> Vec<SmallGraph> {
             let token = || vec![TokenField { field: 1, sequence: 0 }];
             let of_global = global.tokens(&mut graph, "global tokens", token());
             let of_own = own.tokens(&mut graph, "own tokens", token());
-            let attention = self_attention(&mut graph, "attention", of_own, of_global, 2);
+            let attention = self_attention(&mut graph, "attention", of_own, of_global, 2, true);
             let all = Affine::concat(&mut graph, "all", &[global.all, own.all, attention]);
             finish(&mut graph, all);
             SmallGraph { name: name.to_owned(), graph, constant: None }

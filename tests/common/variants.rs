@@ -3,7 +3,8 @@
 use polyscene::graph::{Cross, Graph};
 use polyscene::layers::{Decomposition, Field, RowAxis};
 use polyscene::models::{
-    Dnn, Inputs, MiDpg, MirReduce, Model, OptMsm, Saml, SequenceInput, Specific, Transfer, Without,
+    AdaSparse, Apg, Bst, Condition, Dcn, DcnV2, DeepFm, Din, Dnn, Hmoe, Inputs, MiDpg, MirInput, MirReduce, Mmoe,
+    Model, OptMsm, PepNet, Ple, Saml, SequenceInput, SharedBottom, Specific, Star, Transfer, WideDeep, Without,
 };
 use polyscene::ops::{Alpha, Repeat};
 use polyscene::plan::{Plan, TrainingOptions};
@@ -24,7 +25,7 @@ pub fn inputs(rows: &[usize], aware: usize, numeric: bool) -> Inputs {
             value: (numeric && source % 3 == 1).then_some(source / 3),
         })
         .collect();
-    Inputs { fields, aware, scenarios: 3, sequences: Vec::new() }
+    Inputs { fields, aware, scenarios: 3, scenario: Some(0), sequences: Vec::new() }
 }
 
 /// All models over their options: name and graph.
@@ -51,6 +52,9 @@ pub fn models() -> Vec<(String, Graph)> {
                             weight_scale: if plain { 1.0 } else { 2.0 },
                             weight_last: plain,
                             mir: numeric || plain,
+                            mir_input: if numeric { MirInput::Scenario } else { MirInput::Aware },
+                            mir_stop: numeric,
+                            mir_warmup: if numeric { 100 } else { 0 },
                             mir_reduce: if numeric { MirReduce::Last } else { MirReduce::Mean },
                             auxiliary_hidden: 6,
                             discriminator_hidden: 5,
@@ -63,6 +67,47 @@ pub fn models() -> Vec<(String, Graph)> {
         }
     }
     models.extend(models_of_scenarios());
+    models.extend(baselines());
+    models
+}
+
+/// The graph of a model, and the one for its predictions.
+fn add<M: Model + std::fmt::Debug>(models: &mut Vec<(String, Graph)>, inputs: &Inputs, options: &M) {
+    models.push((format!("{options:?}"), options.build(inputs).unwrap()));
+    models.push((format!("prediction of {options:?}"), options.build_prediction(inputs).unwrap()));
+}
+
+/// Baselines on plain fields without dropout, and with numeric ones and dropout on sizes that are no multiples of four.
+fn baselines() -> Vec<(String, Graph)> {
+    let mut models = Vec::new();
+    for odd in [false, true] {
+        let sequences = vec![SequenceInput { field: 3, longest: 7 }];
+        let inputs = Inputs { sequences, ..inputs(&[40, 2, 9, 300, 2], 2, odd) };
+        let (width, hidden, dropout) = if odd { (3, vec![7, 5], 0.2) } else { (4, vec![12, 8], 0.0) };
+        macro_rules! with {
+            ($model:ident $(, $option:ident: $value:expr)*) => {{
+                let hidden = hidden.clone();
+                let options = $model { width, hidden, dropout, $($option: $value,)* ..$model::default() };
+                add(&mut models, &inputs, &options);
+            }};
+        }
+        with!(SharedBottom);
+        with!(Mmoe, tower_hidden: vec![5]);
+        with!(Hmoe, tower_hidden: vec![5]);
+        with!(Ple, tower_hidden: vec![5], shared_experts: if odd { 1 } else { 2 });
+        with!(Star, auxiliary_hidden: 5);
+        with!(PepNet, gate_hidden: 6);
+        with!(AdaSparse, lambda: if odd { 0.0 } else { 0.1 });
+        for condition in [Condition::Group, Condition::Own, Condition::Mix] {
+            with!(Apg, condition: condition, rank_div: if odd { 2 } else { 4 }, auxiliary_hidden: 6);
+        }
+        with!(WideDeep);
+        with!(DeepFm);
+        with!(Dcn, cross_layers: 2);
+        with!(DcnV2, cross_layers: 2);
+        with!(Din, attention_hidden: 5);
+        with!(Bst, heads: if odd { 3 } else { 2 });
+    }
     models
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Affine, Item, Term};
 use crate::cpu::{LANES, Lanes, OUTPUTS, Real, Samples, Weights, add_products, vectorized};
+use crate::ops::epilogue::LEAK;
 use crate::ops::{Block, Gate, Routes, RowMap, View};
 
 /// Columns of x that stay in the first cache while all outputs read them.
@@ -149,6 +150,7 @@ fn finish<T: Real, const R: usize>(
             *sum = sum.times(match gate {
                 Gate::Relu { scale } => stored.map(|y| if y > zero { T::of(scale) } else { zero }),
                 Gate::Sigmoid => stored.map(|y| y * (T::one() - y)),
+                Gate::LeakyRelu => stored.map(|y| if y > zero { T::one() } else { T::of(LEAK) }),
             });
         }
     }

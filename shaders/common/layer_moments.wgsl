@@ -1,0 +1,37 @@
+// Rows x of WIDTH columns, samples or TOKENS, and each one's moments.
+#import clock
+#import grid
+#import memory
+const TOKENS: bool = false;
+const X: u32 = 0u;
+const STRIDE: u32 = 4u;
+const WIDTH: u32 = 1u;
+const SCALE: u32 = 0u;
+const Y: u32 = 0u;
+const EPSILON: f32 = 1e-5;
+
+@group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
+
+fn row_count() -> u32 {
+    return select(clock.rows, clock.tokens, TOKENS);
+}
+
+// `values` up to the last column, 0 beyond.
+fn within(col: u32, values: vec4<f32>) -> vec4<f32> {
+    return select(vec4<f32>(), values, col + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(WIDTH));
+}
+
+// A row's mean and 1 / √(variance + ε).
+fn moments(row: u32) -> vec2<f32> {
+    var sum = 0.0;
+    for (var col = 0u; col < WIDTH; col += 4u) {
+        sum += dot(within(col, load4(X + row * STRIDE + col)), vec4<f32>(1.0));
+    }
+    let mean = sum / f32(WIDTH);
+    var squares = 0.0;
+    for (var col = 0u; col < WIDTH; col += 4u) {
+        let off = within(col, load4(X + row * STRIDE + col) - mean);
+        squares += dot(off, off);
+    }
+    return vec2<f32>(mean, 1.0 / sqrt(squares / f32(WIDTH) + EPSILON));
+}

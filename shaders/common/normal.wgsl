@@ -1,0 +1,41 @@
+// Samples x normalised by their scenario's moments: those of the batch or, RUNNING, those that training left among the
+// parameters.
+#import clock
+#import grid
+#import memory
+const X: u32 = 0u;
+const STRIDE: u32 = 4u;
+const MEANS: u32 = 0u;
+const VARIANCES: u32 = 0u;
+const RUNNING: bool = false;
+const EPSILON: f32 = 1e-5;
+// Scenarios, and where a slot lists those of the samples.
+const COUNT: u32 = 1u;
+const SCENARIOS: u32 = 0u;
+
+@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+@group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
+
+fn scenario_of(row: u32) -> u32 {
+    return schedule[clock.base + SCENARIOS + row];
+}
+
+fn moment(address: u32) -> vec4<f32> {
+    var value: vec4<f32>;
+    if (RUNNING) {
+        value = parameters[address / 4u];
+    } else {
+        value = load4(address);
+    }
+    return value;
+}
+
+// 1 / √(variance + ε) of four columns of a scenario; `place` is the first one's in the moments.
+fn inverse(place: u32) -> vec4<f32> {
+    return 1.0 / sqrt(moment(VARIANCES + place) + EPSILON);
+}
+
+// Four columns of a sample, normalised.
+fn normal(row: u32, col: u32, place: u32) -> vec4<f32> {
+    return (load4(X + row * STRIDE + col) - moment(MEANS + place)) * inverse(place);
+}

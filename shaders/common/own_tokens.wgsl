@@ -1,0 +1,22 @@
+// Which tokens are a sample's.
+#import clock
+const STARTS: u32 = 0u;
+const LENGTHS: u32 = 0u;
+
+@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+
+// Places `first..end` are the sample's tokens; those up to `next` are nobody's.
+struct Tokens {
+    first: u32,
+    end: u32,
+    next: u32,
+}
+
+fn tokens_of(row: u32) -> Tokens {
+    let first = schedule[clock.base + STARTS + row];
+    var next = clock.tokens;
+    if (row + 1u < clock.rows) {
+        next = schedule[clock.base + STARTS + row + 1u];
+    }
+    return Tokens(first, first + schedule[clock.base + LENGTHS + row], next);
+}

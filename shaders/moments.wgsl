@@ -1,0 +1,46 @@
+// Means, variances and counts of each scenario's samples. One invocation per scenario and four columns.
+#import clock
+#import grid
+#import memory
+const X: u32 = 0u;
+const STRIDE: u32 = 4u;
+const MEANS: u32 = 0u;
+const VARIANCES: u32 = 0u;
+const COUNTS: u32 = 0u;
+// Scenarios, and where a slot lists those of the samples.
+const COUNT: u32 = 1u;
+const SCENARIOS: u32 = 0u;
+
+@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    const ACROSS = STRIDE / 4u;
+    let at = invocation(id, groups);
+    let scenario = at / ACROSS;
+    if (scenario >= COUNT) {
+        return;
+    }
+    let col = at % ACROSS * 4u;
+    var count = 0.0;
+    var mean = vec4<f32>();
+    for (var row = 0u; row < clock.rows; row += 1u) {
+        if (schedule[clock.base + SCENARIOS + row] == scenario) {
+            count += 1.0;
+            mean += load4(X + row * STRIDE + col);
+        }
+    }
+    mean /= max(count, 1.0);
+    var variance = vec4<f32>();
+    for (var row = 0u; row < clock.rows; row += 1u) {
+        if (schedule[clock.base + SCENARIOS + row] == scenario) {
+            let off = load4(X + row * STRIDE + col) - mean;
+            variance += off * off;
+        }
+    }
+    store4(MEANS + scenario * STRIDE + col, mean);
+    store4(VARIANCES + scenario * STRIDE + col, variance / max(count, 1.0));
+    if (col == 0u) {
+        store4(COUNTS + 4u * scenario, vec4<f32>(count, 0.0, 0.0, 0.0));
+    }
+}

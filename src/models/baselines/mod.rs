@@ -1,0 +1,60 @@
+//! The models that papers on many scenarios compare theirs with. What they share lies in [`crate::layers`]; a file here
+//! says what is particular to its model.
+
+mod adasparse;
+mod apg;
+mod bst;
+mod dcn;
+mod deepfm;
+mod din;
+mod hmoe;
+mod mmoe;
+mod pepnet;
+mod ple;
+mod shared_bottom;
+mod star;
+mod wide_deep;
+
+pub use adasparse::AdaSparse;
+pub use apg::{Apg, Condition};
+pub use bst::Bst;
+pub use dcn::{Dcn, DcnV2};
+pub use deepfm::DeepFm;
+pub use din::Din;
+pub use hmoe::Hmoe;
+pub use mmoe::Mmoe;
+pub use pepnet::PepNet;
+pub use ple::Ple;
+pub use shared_bottom::SharedBottom;
+pub use star::Star;
+pub use wide_deep::WideDeep;
+
+use super::{
+    Error, Inputs, Model, check_network, options, require, require_not_negative, require_positive, require_sizes,
+};
+use crate::graph::{Graph, TensorId};
+use crate::layers::cross_entropy;
+
+/// Masks of towers' layers differ from those of the layers below.
+const TOWER_SALT: usize = 64;
+
+/// Ends a graph in its logit and the cross entropy.
+fn finish(mut graph: Graph, logits: TensorId) -> Graph {
+    graph.logits = Some(logits);
+    cross_entropy(&mut graph, "bce", logits);
+    graph
+}
+
+/// A graph with parts for each scenario of the data.
+fn scenario_graph(inputs: &Inputs) -> Graph {
+    let mut graph = Graph::new();
+    graph.scenarios = inputs.scenarios;
+    graph
+}
+
+/// Fails where a model of sequences has none to read.
+fn require_sequences(name: &str, inputs: &Inputs) -> Result<(), Error> {
+    require(!inputs.sequences.is_empty(), || {
+        format!("{name} reads behaviour sequences, and the data has none; name its column in [[data.sequence]]")
+    })
+}

@@ -1,0 +1,177 @@
+//! Means and variances of a batch's samples, scenario by scenario, and what is kept of them from step to step (STAR's
+//! partitioned normalisation, Sheng et al. 2021).
+
+use super::{Arg, Batch, Cost, Kernel, ModelState, Op, Operation, Phase, StepView, Target};
+use crate::cpu::{LANES, Real};
+use crate::graph::{Graph, Node, Shape, TensorId};
+
+/// Each scenario's mean and variance over its samples of the batch, and how many these are; 0 where there are none.
+///
+/// Input: x [B, W]. Outputs: means and variances (of the samples, not an estimate: over n) [scenarios, W], counts
+/// [scenarios, 1].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moments {
+    /// How many scenarios there are.
+    pub scenarios: usize,
+}
+
+/// Moves running moments towards the batch's, those of scenarios with at least two samples in it: running ← (1 −
+/// momentum) · running + momentum · batch's, where the variance is the estimate over n − 1.
+///
+/// Inputs: means, variances and counts of [`Moments`]. No outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunningMoments {
+    /// Share of the batch's.
+    pub momentum: f64,
+    /// Number of the parameter that holds running means [scenarios, W].
+    pub means: usize,
+    /// Number of the one that holds running variances.
+    pub variances: usize,
+}
+
+impl Operation for Moments {
+    fn name(&self) -> &'static str {
+        "moments"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        let all = Shape::fixed(self.scenarios, inputs[0].cols);
+        vec![all, all, Shape::fixed(self.scenarios, 1)]
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        Cost::of(node, graph, batch, 5 * batch * graph.width(node.inputs[0]))
+    }
+
+    fn sums_midway(&self) -> bool {
+        true
+    }
+
+    fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
+        let [means, variances, counts] = outputs else { unreachable!("three outputs") };
+        let width = batch.tensor(0).width();
+        counts.fill(T::zero());
+        for &scenario in batch.step.scenarios() {
+            counts[scenario as usize] += T::one();
+        }
+        let mean_of = |sums: &mut [T]| {
+            for (sums, &count) in sums.chunks_exact_mut(width).zip(counts.iter()) {
+                let inverse = if count > T::zero() { T::one() / count } else { T::zero() };
+                sums.iter_mut().for_each(|sum| *sum *= inverse);
+            }
+        };
+        means.fill(T::zero());
+        add_to_scenarios(batch, 0, width, |column, scenario, x| means[scenario * width + column] += x);
+        mean_of(means);
+        variances.fill(T::zero());
+        add_to_scenarios(batch, 0, width, |column, scenario, x| {
+            let at = scenario * width + column;
+            let off = x - means[at];
+            variances[at] += off * off;
+        });
+        mean_of(variances);
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let x = target.location(node.inputs[0]);
+        let [means, variances, counts] = [0, 1, 2].map(|output| target.location(node.outputs[output]));
+        let kernel = target
+            .kernel("moments", self.scenarios * x.stride as usize / 4)
+            .with("X", x.first)
+            .with("STRIDE", x.stride)
+            .with("MEANS", means.first)
+            .with("VARIANCES", variances.first)
+            .with("COUNTS", counts.first);
+        let _ = graph;
+        vec![in_scenarios(kernel, self.scenarios, target).bind([Arg::Schedule])]
+    }
+}
+
+/// Calls `add` with every value of an input: its column, its sample's scenario, and itself.
+pub(super) fn add_to_scenarios<T: Real>(
+    batch: &Batch<'_, T>,
+    input: usize,
+    width: usize,
+    mut add: impl FnMut(usize, usize, T),
+) {
+    let x = batch.tensor(input);
+    for (block, scenarios) in batch.step.scenarios().chunks(LANES).enumerate() {
+        for (column, values) in x.block(block).iter().enumerate().take(width) {
+            for (&value, &scenario) in values.0.iter().zip(scenarios) {
+                add(column, scenario as usize, value);
+            }
+        }
+    }
+}
+
+/// The constants of shaders that read samples' scenarios.
+pub(super) fn in_scenarios(kernel: Kernel, count: usize, target: &Target) -> Kernel {
+    let first = target.schedule.scenarios.expect("a graph with scenarios has them in its slots");
+    kernel.with("COUNT", count).with("SCENARIOS", first)
+}
+
+impl Operation for RunningMoments {
+    fn name(&self) -> &'static str {
+        "running_moments"
+    }
+
+    fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
+        Vec::new()
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        Cost::of(node, graph, batch, 6 * graph.shape(node.inputs[0]).len(batch))
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Update
+    }
+
+    fn update<T: Real>(&self, _: &StepView<'_>, sums: &[&[T]], state: &mut ModelState<T>) {
+        let [means, variances, counts] = sums else { unreachable!("three inputs") };
+        let width = means.len() / counts.len();
+        let share = T::of(self.momentum);
+        let mut mix = |parameter: usize, batch: &[T], factor: &dyn Fn(T) -> T| {
+            let running = state.dense.weights[parameter].chunks_exact_mut(width);
+            for ((running, batch), &count) in running.zip(batch.chunks_exact(width)).zip(counts.iter()) {
+                if count > T::of(1.5) {
+                    for (running, &batch) in running.iter_mut().zip(batch) {
+                        *running = *running + share * (factor(count) * batch - *running);
+                    }
+                }
+            }
+        };
+        mix(self.means, means, &|_| T::one());
+        mix(self.variances, variances, &|count| count / (count - T::one()));
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let place = |parameter: usize| target.location(graph.parameters[parameter].tensor).first;
+        let input = |input: usize| target.location(node.inputs[input]);
+        let threads = graph.shape(node.inputs[0]).fixed_rows() * input(0).stride as usize / 4;
+        let kernel = target
+            .kernel("running_moments", threads)
+            .with("STRIDE", input(0).stride)
+            .with("MEANS", input(0).first)
+            .with("VARIANCES", input(1).first)
+            .with("COUNTS", input(2).first)
+            .with("COUNT", graph.shape(node.inputs[0]).fixed_rows())
+            .with("RUNNING_MEANS", place(self.means))
+            .with("RUNNING_VARIANCES", place(self.variances))
+            .with("MOMENTUM", self.momentum);
+        vec![kernel.bind([Arg::Parameters])]
+    }
+}
+
+/// Numbers of the parameters that `tensors` stand for.
+pub(crate) fn parameters_of<const N: usize>(graph: &Graph, tensors: [TensorId; N]) -> [usize; N] {
+    tensors.map(|tensor| graph.tensors[tensor.0].parameter.expect("a parameter's tensor"))
+}

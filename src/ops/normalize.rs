@@ -1,0 +1,217 @@
+//! Normalisation by the moments of the sample's scenario (STAR's partitioned normalisation, Sheng et al. 2021).
+
+use super::moments::{add_to_scenarios, in_scenarios};
+use super::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Target};
+use crate::cpu::{LANES, Lanes, Real};
+use crate::graph::{Graph, Node, Shape, TensorId};
+
+/// Added to a variance, so that its root is not 0.
+pub(super) const EPSILON: f64 = 1e-5;
+
+/// y = x̂ ⊙ scale_s + shift_s, x̂ = (x − mean_s) / √(variance_s + ε), s being the sample's scenario.
+///
+/// Inputs: x [B, W]; means, variances, scales and shifts [scenarios, W]; while training also the counts [scenarios, 1] of
+/// [`Moments`](super::Moments), whose other outputs means and variances are then: gradient flows through these. Output:
+/// [B, W].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalize;
+
+/// Σ over a scenario's samples of dy ⊙ x̂ and of dy: the gradients of scales and shifts, from which that of x is made.
+///
+/// Inputs: dy [B, W], x, means, variances. Outputs: [scenarios, W] each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormalizeSums;
+
+/// The gradient of [`Normalize`]'s x: scale / √(variance + ε) ⊙ (dy − Σ dy / n − x̂ ⊙ Σ (dy ⊙ x̂) / n).
+///
+/// Inputs: dy [B, W], x, means, variances, scales, counts, and both sums of [`NormalizeSums`]. Output: [B, W].
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormalizeGrad;
+
+/// 1 / √(variance + ε).
+fn inverse<T: Real>(variance: T) -> T {
+    T::one() / (variance + T::of(EPSILON)).sqrt()
+}
+
+/// A kernel with the constants that the operations share. Moments are the batch's or, where they are parameters, those
+/// that training left.
+fn kernel(
+    shader: &'static str,
+    threads: usize,
+    [x, means, variances]: [TensorId; 3],
+    graph: &Graph,
+    target: &Target,
+) -> Kernel {
+    let running = graph.tensors[means.0].parameter.is_some();
+    let kernel = target
+        .kernel(shader, threads)
+        .with("X", target.location(x).first)
+        .with("STRIDE", target.location(x).stride)
+        .with("MEANS", target.location(means).first)
+        .with("VARIANCES", target.location(variances).first)
+        .with("RUNNING", running)
+        .with("EPSILON", EPSILON);
+    in_scenarios(kernel, graph.shape(means).fixed_rows(), target).bind([Arg::Schedule, Arg::Parameters])
+}
+
+impl Operation for Normalize {
+    fn name(&self) -> &'static str {
+        "normalize"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        assert!(inputs[1..5].iter().all(|&input| input == inputs[1]), "normalize: a row for each scenario");
+        assert_eq!(inputs[0].cols, inputs[1].cols, "normalize: columns");
+        vec![inputs[0]]
+    }
+
+    fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
+        let none = vec![None; node.inputs.len()];
+        let Some(dy) = grads[0] else { return none };
+        let [x, means, variances, scales, _, counts] = node.inputs[..] else {
+            panic!("{}: running moments have no gradient", node.name)
+        };
+        let sums = graph.add(&node.name, NormalizeSums, &[dy, x, means, variances]);
+        let inputs = [dy, x, means, variances, scales, counts, sums[0], sums[1]];
+        let dx = graph.add_one(&node.name, NormalizeGrad, &inputs);
+        vec![Some(dx), None, None, Some(sums[0]), Some(sums[1]), None]
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        Cost::of(node, graph, batch, 4 * batch * graph.width(node.inputs[0]))
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        let x = block.columns(0);
+        let [means, variances, scales, shifts] = [1, 2, 3, 4].map(|input| block.matrix(input));
+        let scenarios = block.scenarios();
+        let width = x.len();
+        let out = block.output(0);
+        out.fill(Lanes::zero());
+        for (lane, &scenario) in scenarios.iter().enumerate() {
+            let first = scenario as usize * width;
+            for (c, (out, x)) in out.iter_mut().zip(x).enumerate() {
+                let at = first + c;
+                out.0[lane] = (x.0[lane] - means[at]) * inverse(variances[at]) * scales[at] + shifts[at];
+            }
+        }
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let place = |tensor: TensorId| target.location(tensor);
+        let y = place(node.outputs[0]);
+        let threads = target.capacity * y.stride as usize / 4;
+        let kernel = kernel("normalize", threads, [node.inputs[0], node.inputs[1], node.inputs[2]], graph, target);
+        let kernel = kernel.with("SCALES", place(node.inputs[3]).first).with("SHIFTS", place(node.inputs[4]).first);
+        vec![kernel.with("Y", y.first)]
+    }
+}
+
+impl Operation for NormalizeSums {
+    fn name(&self) -> &'static str {
+        "normalize_sums"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        vec![inputs[2]; 2]
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        Cost::of(node, graph, batch, 5 * batch * graph.width(node.inputs[0]))
+    }
+
+    fn sums_midway(&self) -> bool {
+        true
+    }
+
+    fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
+        let [by_x, plain] = outputs else { unreachable!("two outputs") };
+        let (x, means, variances) = (batch.tensor(1), batch.matrix(2), batch.matrix(3));
+        let width = x.width();
+        by_x.fill(T::zero());
+        plain.fill(T::zero());
+        add_to_scenarios(batch, 0, width, |column, scenario, dy| plain[scenario * width + column] += dy);
+        for (block, scenarios) in batch.step.scenarios().chunks(LANES).enumerate() {
+            for (c, (x, dy)) in x.block(block).iter().zip(batch.tensor(0).block(block)).enumerate() {
+                for (lane, &scenario) in scenarios.iter().enumerate() {
+                    let at = scenario as usize * width + c;
+                    by_x[at] += dy.0[lane] * (x.0[lane] - means[at]);
+                }
+            }
+        }
+        by_x.iter_mut().zip(variances).for_each(|(sum, &variance)| *sum *= inverse(variance));
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dy, x, means, variances] = node.inputs[..] else { unreachable!("four inputs") };
+        let place = |tensor: TensorId| target.location(tensor);
+        let threads = graph.shape(means).fixed_rows() * place(x).stride as usize / 4;
+        let kernel = kernel("normalize_sums", threads, [x, means, variances], graph, target)
+            .with("DY", place(dy).first)
+            .with("BY_X", place(node.outputs[0]).first)
+            .with("PLAIN", place(node.outputs[1]).first);
+        vec![kernel.bind([Arg::Gradients])]
+    }
+}
+
+impl Operation for NormalizeGrad {
+    fn name(&self) -> &'static str {
+        "normalize_grad"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        vec![inputs[1]]
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        Cost::of(node, graph, batch, 8 * batch * graph.width(node.inputs[0]))
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        let (dy, x) = (block.columns(0), block.columns(1));
+        let [means, variances, scales, counts, by_x, plain] = [2, 3, 4, 5, 6, 7].map(|input| block.matrix(input));
+        let scenarios = block.scenarios();
+        let width = x.len();
+        let out = block.output(0);
+        out.fill(Lanes::zero());
+        for (lane, &scenario) in scenarios.iter().enumerate() {
+            let first = scenario as usize * width;
+            let share = T::one() / counts[scenario as usize];
+            for c in 0..width {
+                let at = first + c;
+                let inverse = inverse(variances[at]);
+                let normal = (x[c].0[lane] - means[at]) * inverse;
+                let centred = dy[c].0[lane] - share * (plain[at] + normal * by_x[at]);
+                out[c].0[lane] = scales[at] * inverse * centred;
+            }
+        }
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dy, x, means, variances, scales, counts, by_x, plain] = node.inputs[..] else {
+            unreachable!("eight inputs")
+        };
+        let place = |tensor: TensorId| target.location(tensor).first;
+        let threads = target.capacity * target.location(x).stride as usize / 4;
+        let kernel = kernel("normalize_grad", threads, [x, means, variances], graph, target)
+            .with("DY", place(dy))
+            .with("SCALES", place(scales))
+            .with("COUNTS", place(counts))
+            .with("BY_X", place(by_x))
+            .with("PLAIN", place(plain))
+            .with("DX", place(node.outputs[0]));
+        vec![kernel.bind([Arg::Gradients])]
+    }
+}
