@@ -35,9 +35,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         for (var p = 0u; p < count_of(tokens); p += 1u) {
             let paid = attention(tokens, head, p);
             if (MEAN) {
-                var from = paid;
+                var own = paid;
                 for (var j = 0u; j < count_of(tokens); j += 1u) {
-                    weights[j] += from[j];
+                    weights[j] += own[j];
                 }
             } else {
                 store_sum(Y + (tokens.first + p) * Y_STRIDE, tokens, head, paid, 1.0);

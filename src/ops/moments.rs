@@ -1,8 +1,8 @@
 //! Means and variances of a batch's samples, scenario by scenario, and what is kept of them from step to step (STAR's
 //! partitioned normalisation, Sheng et al. 2021).
 
-use super::{Arg, Batch, Cost, Kernel, ModelState, Op, Operation, Phase, StepView, Target};
-use crate::cpu::{LANES, Real};
+use super::{Arg, Batch, Cost, Kernel, ModelState, Op, Operation, Phase, Routes, StepView, Target, lane_mask};
+use crate::cpu::{LANES, Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// Each scenario's mean and variance over its samples of the batch, and how many these are; 0 where there are none.
@@ -64,14 +64,22 @@ impl Operation for Moments {
                 sums.iter_mut().for_each(|sum| *sum *= inverse);
             }
         };
+        let x = batch.tensor(0);
         means.fill(T::zero());
-        add_to_scenarios(batch, 0, width, |column, scenario, x| means[scenario * width + column] += x);
+        for_scenarios(batch, |block, scenario, live| {
+            for (mean, &x) in means[scenario * width..].iter_mut().zip(x.block(block)) {
+                *mean += live.times(x).total();
+            }
+        });
         mean_of(means);
         variances.fill(T::zero());
-        add_to_scenarios(batch, 0, width, |column, scenario, x| {
-            let at = scenario * width + column;
-            let off = x - means[at];
-            variances[at] += off * off;
+        for_scenarios(batch, |block, scenario, live| {
+            let of_scenario = scenario * width..(scenario + 1) * width;
+            let columns = x.block(block).iter().zip(&means[of_scenario.clone()]);
+            for (variance, (x, &mean)) in variances[of_scenario].iter_mut().zip(columns) {
+                let off = x.map(|x| x - mean);
+                *variance += live.times(off.times(off)).total();
+            }
         });
         mean_of(variances);
     }
@@ -91,21 +99,19 @@ impl Operation for Moments {
     }
 }
 
-/// Calls `add` with every value of an input: its column, its sample's scenario, and itself.
-pub(super) fn add_to_scenarios<T: Real>(
-    batch: &Batch<'_, T>,
-    input: usize,
-    width: usize,
-    mut add: impl FnMut(usize, usize, T),
-) {
-    let x = batch.tensor(input);
-    for (block, scenarios) in batch.step.scenarios().chunks(LANES).enumerate() {
-        for (column, values) in x.block(block).iter().enumerate().take(width) {
-            for (&value, &scenario) in values.0.iter().zip(scenarios) {
-                add(column, scenario as usize, value);
+/// Calls `add` for every block of samples with each scenario in it, and 1 in the lanes of that one's samples.
+pub(super) fn for_scenarios<T: Real>(batch: &Batch<'_, T>, mut add: impl FnMut(usize, usize, Lanes<T>)) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (block, scenarios) in batch.step.scenarios().chunks(LANES).enumerate() {
+                let all = lane_mask((1 << scenarios.len()) - 1);
+                for &(scenario, mask) in Routes::of(scenarios).list() {
+                    add(block, scenario, mask.unwrap_or(all));
+                }
             }
-        }
-    }
+        },
+    );
 }
 
 /// The constants of shaders that read samples' scenarios.

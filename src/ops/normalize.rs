@@ -1,8 +1,8 @@
 //! Normalisation by the moments of the sample's scenario (STAR's partitioned normalisation, Sheng et al. 2021).
 
-use super::moments::{add_to_scenarios, in_scenarios};
+use super::moments::{for_scenarios, in_scenarios};
 use super::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Target};
-use crate::cpu::{LANES, Lanes, Real};
+use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// Added to a variance, so that its root is not 0.
@@ -86,19 +86,24 @@ impl Operation for Normalize {
     }
 
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        let x = block.columns(0);
-        let [means, variances, scales, shifts] = [1, 2, 3, 4].map(|input| block.matrix(input));
-        let scenarios = block.scenarios();
-        let width = x.len();
-        let out = block.output(0);
-        out.fill(Lanes::zero());
-        for (lane, &scenario) in scenarios.iter().enumerate() {
-            let first = scenario as usize * width;
-            for (c, (out, x)) in out.iter_mut().zip(x).enumerate() {
-                let at = first + c;
-                out.0[lane] = (x.0[lane] - means[at]) * inverse(variances[at]) * scales[at] + shifts[at];
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                let x = block.columns(0);
+                let [means, variances, scales, shifts] = [1, 2, 3, 4].map(|input| block.matrix(input));
+                let (routes, width) = (block.routes(), x.len());
+                let out = block.output(0);
+                out.fill(Lanes::zero());
+                for &(scenario, mask) in routes.list() {
+                    for (c, (out, x)) in out.iter_mut().zip(x).enumerate() {
+                        let at = scenario * width + c;
+                        let factor = inverse(variances[at]) * scales[at];
+                        let y = x.map(|x| (x - means[at]) * factor + shifts[at]);
+                        *out = out.plus(mask.map_or(y, |mask| mask.times(y)));
+                    }
+                }
+            },
+        );
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
@@ -138,15 +143,13 @@ impl Operation for NormalizeSums {
         let width = x.width();
         by_x.fill(T::zero());
         plain.fill(T::zero());
-        add_to_scenarios(batch, 0, width, |column, scenario, dy| plain[scenario * width + column] += dy);
-        for (block, scenarios) in batch.step.scenarios().chunks(LANES).enumerate() {
-            for (c, (x, dy)) in x.block(block).iter().zip(batch.tensor(0).block(block)).enumerate() {
-                for (lane, &scenario) in scenarios.iter().enumerate() {
-                    let at = scenario as usize * width + c;
-                    by_x[at] += dy.0[lane] * (x.0[lane] - means[at]);
-                }
+        for_scenarios(batch, |block, scenario, live| {
+            for (c, (x, &dy)) in x.block(block).iter().zip(batch.tensor(0).block(block)).enumerate() {
+                let (at, dy) = (scenario * width + c, live.times(dy));
+                plain[at] += dy.total();
+                by_x[at] += dy.times(x.map(|x| x - means[at])).total();
             }
-        }
+        });
         by_x.iter_mut().zip(variances).for_each(|(sum, &variance)| *sum *= inverse(variance));
     }
 
@@ -180,23 +183,30 @@ impl Operation for NormalizeGrad {
     }
 
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        let (dy, x) = (block.columns(0), block.columns(1));
-        let [means, variances, scales, counts, by_x, plain] = [2, 3, 4, 5, 6, 7].map(|input| block.matrix(input));
-        let scenarios = block.scenarios();
-        let width = x.len();
-        let out = block.output(0);
-        out.fill(Lanes::zero());
-        for (lane, &scenario) in scenarios.iter().enumerate() {
-            let first = scenario as usize * width;
-            let share = T::one() / counts[scenario as usize];
-            for c in 0..width {
-                let at = first + c;
-                let inverse = inverse(variances[at]);
-                let normal = (x[c].0[lane] - means[at]) * inverse;
-                let centred = dy[c].0[lane] - share * (plain[at] + normal * by_x[at]);
-                out[c].0[lane] = scales[at] * inverse * centred;
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                let (dy, x) = (block.columns(0), block.columns(1));
+                let [means, variances, scales, counts, by_x, plain] =
+                    [2, 3, 4, 5, 6, 7].map(|input| block.matrix(input));
+                let routes = block.routes();
+                let out = block.output(0);
+                out.fill(Lanes::zero());
+                for &(scenario, mask) in routes.list() {
+                    let share = T::one() / counts[scenario];
+                    for (c, out) in out.iter_mut().enumerate() {
+                        let at = scenario * x.len() + c;
+                        let inverse = inverse(variances[at]);
+                        // dy − share · (plain + x̂ · by_x), in which x̂ = (x − mean) · inverse.
+                        let along = -share * inverse * by_x[at];
+                        let mut centred = dy[c].map(|dy| dy - share * plain[at]);
+                        centred.add_scaled(along, x[c].map(|x| x - means[at]));
+                        let dx = centred.map(|centred| scales[at] * inverse * centred);
+                        *out = out.plus(mask.map_or(dx, |mask| mask.times(dx)));
+                    }
+                }
+            },
+        );
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {

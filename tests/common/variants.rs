@@ -74,8 +74,11 @@ pub fn models() -> Vec<(String, Graph)> {
 /// The graph of a model, and the one for its predictions.
 fn add<M: Model + std::fmt::Debug>(models: &mut Vec<(String, Graph)>, inputs: &Inputs, options: &M) {
     models.push((format!("{options:?}"), options.build(inputs).unwrap()));
-    models.push((format!("prediction of {options:?}"), options.build_prediction(inputs).unwrap()));
+    models.push((format!("{PREDICTION}{options:?}"), options.build_prediction(inputs).unwrap()));
 }
+
+/// Before the names of graphs that are made for predictions.
+const PREDICTION: &str = "prediction of ";
 
 /// Baselines on plain fields without dropout, and with numeric ones and dropout on sizes that are no multiples of four.
 fn baselines() -> Vec<(String, Graph)> {
@@ -130,8 +133,7 @@ fn models_of_scenarios() -> Vec<(String, Graph)> {
                     hypernetwork: orthogonality,
                     ..OptMsm::default()
                 };
-                models.push((format!("{options:?}"), options.build(&inputs).unwrap()));
-                models.push((format!("prediction of {options:?}"), options.build_prediction(&inputs).unwrap()));
+                add(&mut models, &inputs, &options);
             }
         }
         for without in [Without::None, Without::Gate, Without::Auxiliary, Without::GateAndMutual] {
@@ -162,7 +164,10 @@ pub fn all_plans() -> Vec<(String, Plan)> {
     let mut plans = Vec::new();
     for (i, (name, graph)) in models().into_iter().chain(small).enumerate() {
         let options = TrainingOptions { sweep_embeddings: i % 2 == 1, ..training(BATCH) };
-        plans.push((format!("training {name}"), Plan::training(&graph, &options)));
+        // What is made for predictions need not have gradients.
+        if !name.starts_with(PREDICTION) {
+            plans.push((format!("training {name}"), Plan::training(&graph, &options)));
+        }
         plans.push((format!("prediction {name}"), Plan::inference(&graph, BATCH)));
     }
     plans
