@@ -66,9 +66,8 @@ pub(super) fn run_cells(kind: Kind, args: &CellsArgs) -> anyhow::Result<Done> {
     }
     comparison.settle(Vec::new())?;
     let states = states(&comparison, &root)?;
-    let unfinished = |variant: &Variant| states.iter().any(|(label, _, state)| {
-        *label == variant.label && *state != State::Finished
-    });
+    let unfinished =
+        |variant: &Variant| states.iter().any(|(label, _, state)| *label == variant.label && *state != State::Finished);
     let invalid = check_variants(&comparison, &bases, &root, &unfinished)?;
     comparison.settle(invalid)?;
     std::fs::create_dir_all(&root).map_err(Error::file(&root, "making the folder"))?;
@@ -138,10 +137,14 @@ impl Training<'_> {
                 .collect();
             clock.begin(&left);
             let bar = working("");
-            say(&bar, &format!("{position}{}", clock.left().map_or_else(String::new, |left| format!(" ({left} left)"))));
+            say(
+                &bar,
+                &format!("{position}{}", clock.left().map_or_else(String::new, |left| format!(" ({left} left)"))),
+            );
             let mut show = |line: &str| {
                 let is_epoch = line.starts_with("epoch ");
-                let is_news = is_epoch || ["resuming ", "stopped ", "finishing "].iter().any(|word| line.starts_with(word));
+                let is_news =
+                    is_epoch || ["resuming ", "stopped ", "finishing "].iter().any(|word| line.starts_with(word));
                 if is_news {
                     say(&bar, &format!("  {line}"));
                 }
@@ -149,8 +152,7 @@ impl Training<'_> {
                 let left = clock.left().map_or_else(String::new, |left| format!("; {left} left"));
                 bar.set_message(format!("{position}{left}; {newest}"));
             };
-            let ending =
-                train_cell(cell, state, &program, self.root, &device, self.interrupt, &mut show);
+            let ending = train_cell(cell, state, &program, self.root, &device, self.interrupt, &mut show);
             bar.finish_and_clear();
             match ending? {
                 Ending::Finished => {
@@ -292,7 +294,8 @@ fn check_only(comparison: &Comparison, only: &[String]) -> Result<(), Error> {
 
 /// That the folder is not something else's.
 fn check_root(kind: Kind, root: &Path) -> Result<(), Error> {
-    let other = [Kind::Compare, Kind::Sweep].into_iter().find(|&other| other != kind && root.join(other.file()).is_file());
+    let other =
+        [Kind::Compare, Kind::Sweep].into_iter().find(|&other| other != kind && root.join(other.file()).is_file());
     let what = match other {
         Some(other) => format!("holds what `{}` made ({})", other.section(), other.file()),
         None if RunFolder::new(root).is_taken() => "holds a run".to_owned(),
@@ -314,10 +317,10 @@ fn list(comparison: &Comparison, args: &CellsArgs, root: &Path) -> anyhow::Resul
             }
         };
         finished += usize::from(state == State::Finished.word());
-        let words = [(lines.len() + 1).to_string(), cell.variant.label.clone(), cell.seed.to_string(), state.to_owned()];
+        let words = [cell.variant.label.clone(), cell.seed.to_string(), state.to_owned()];
         lines.push(words.into_iter().chain([cell.folder()]).map(Into::into).collect::<Vec<_>>());
     }
-    let heads = ["#", "label", "seed", "state", "folder"];
+    let heads = ["label", "seed", "state", "folder"];
     print_line(&draw_marked(&heads, &lines, TableStyle::for_stdout()))?;
     print_line(&format!("{finished} of {} runs are finished, in {}", lines.len(), root.display()))?;
     for Invalid { label, reason } in &comparison.invalid {

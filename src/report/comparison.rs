@@ -96,18 +96,16 @@ pub fn parts(summaries: &Summaries, scenarios: usize) -> Vec<Part> {
     let mut parts = vec![part("Test rows", summaries, columns)];
     if summaries.scenarios.len() > 1 {
         let numbered: Vec<(usize, &String)> = summaries.scenarios.iter().enumerate().collect();
-        for (metric, pick, larger) in [
-            ("AUC", (|scores| scores.auc) as fn(&Scores) -> Score, true),
-            ("LogLoss", |scores| scores.logloss, false),
-        ] {
+        for (metric, pick, larger) in
+            [("AUC", (|scores| scores.auc) as fn(&Scores) -> Score, true), ("LogLoss", |scores| scores.logloss, false)]
+        {
             for (number, chunk) in numbered.chunks(scenarios.max(1)).enumerate() {
                 let mut columns = Vec::new();
                 if number == 0 {
                     columns.push(scores("all", &|standing| pick(&standing.test), larger));
                 }
-                let own = |&(i, name): &(usize, &String)| {
-                    scores(name, &|standing| pick(&standing.scenarios[i]), larger)
-                };
+                let own =
+                    |&(i, name): &(usize, &String)| scores(name, &|standing| pick(&standing.scenarios[i]), larger);
                 columns.extend(chunk.iter().map(own));
                 let title = match number {
                     0 => format!("Test {metric} by scenario"),
@@ -175,13 +173,16 @@ fn costs(standings: &[Standing]) -> Vec<Column> {
     columns
 }
 
-/// What a reader has to know to read the tables, a sentence or two each.
-pub fn notes(summaries: &Summaries) -> Vec<String> {
-    let mut notes = vec![
-        "Mean ± sample standard deviation over seeds, on the test rows, with the weights of each run's best validation \
-         epoch. Best mean in bold, second best underlined."
-            .to_owned(),
-    ];
+/// What a reader has to know to read the tables, a sentence or two each. `marked` says whether the best cells stand out.
+pub fn notes(summaries: &Summaries, marked: bool) -> Vec<String> {
+    let mut first =
+        "Mean ± sample standard deviation over seeds, on the test rows, with the weights of each run's best \
+                     validation epoch."
+            .to_owned();
+    if marked {
+        first += " Best mean in bold, second best underlined.";
+    }
+    let mut notes = vec![first];
     if let Some(baseline) = &summaries.baseline {
         notes.push(format!(
             "RelaImpr: (AUC − 0.5) / (AUC of {baseline} − 0.5) − 1, of the mean AUCs. p: two-sided paired t-test of test \
@@ -191,8 +192,7 @@ pub fn notes(summaries: &Summaries) -> Vec<String> {
     }
     if let Some(best) = summaries.best_baseline.as_deref().filter(|_| summaries.standings.iter().any(|own| own.ours)) {
         let (baselines, plural) = (summaries.baselines.join(", "), summaries.baselines.len() != 1);
-        let ours: Vec<&str> =
-            summaries.standings.iter().filter(|own| own.ours).map(|own| own.label.as_str()).collect();
+        let ours: Vec<&str> = summaries.standings.iter().filter(|own| own.ours).map(|own| own.label.as_str()).collect();
         notes.push(match plural {
             true => format!(
                 "Ours ({}) are tested against {best}, the best baseline: the one with the highest mean test AUC among \
@@ -237,8 +237,8 @@ pub fn text(summaries: &Summaries, style: TableStyle) -> String {
         });
     }
     match style {
-        TableStyle::Markdown => blocks.extend(notes(summaries).into_iter().map(|note| escaped_markdown(&note))),
-        _ => blocks.push(notes(summaries).join("\n")),
+        TableStyle::Markdown => blocks.extend(notes(summaries, true).into_iter().map(|note| escaped_markdown(&note))),
+        _ => blocks.push(notes(summaries, style == TableStyle::Terminal).join("\n")),
     }
     blocks.join("\n\n")
 }

@@ -175,10 +175,8 @@ fn read(path: &Path) -> Result<(String, String), ConfigError> {
 }
 
 fn parse(text: &str, file: &str) -> Result<Table, ConfigError> {
-    text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
-        file: file.to_owned(),
-        message: error.to_string(),
-    })
+    text.parse()
+        .map_err(|error: toml::de::Error| ConfigError::Syntax { file: file.to_owned(), message: error.to_string() })
 }
 
 /// Reads the file at `path`, whatever its sections, and applies each of `sets`, the later ones last.

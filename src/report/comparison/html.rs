@@ -39,7 +39,7 @@ pub fn html(summaries: &Summaries) -> String {
         page.push_str("</tbody>\n</table>\n");
     }
     page.push_str("<div class=\"notes\">\n");
-    for note in notes(summaries) {
+    for note in notes(summaries, true) {
         let _ = writeln!(page, "<p>{}</p>", escaped(&note));
     }
     page.push_str("</div>\n</section>\n");

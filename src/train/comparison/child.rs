@@ -96,13 +96,14 @@ pub fn train_cell(
     if run.holds_run() {
         command.arg("--resume");
     }
-    let mut printed =
-        OpenOptions::new().append(true).create(true).open(&log).map_err(Error::file(&log, "writing"))?;
+    let mut printed = OpenOptions::new().append(true).create(true).open(&log).map_err(Error::file(&log, "writing"))?;
     let table = printed.try_clone().map_err(Error::file(&log, "writing"))?;
     command.stdin(Stdio::null()).stdout(table).stderr(Stdio::piped());
     // Ctrl-C comes to this process alone, which passes it on: twice would end the run without its checkpoint.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    #[cfg(target_os = "linux")]
+    end_with_this_process(&mut command);
     let mut child = command.spawn().map_err(Error::file(program, "starting"))?;
     interrupt.follow(Some(child.id()));
     let said = listen(&mut child, &mut printed, observer);
@@ -118,6 +119,20 @@ pub fn train_cell(
     } else {
         Ending::Failed(reason(&said, status))
     })
+}
+
+/// Has the run write its checkpoint and end when this process is killed: the next attempt must not meet it.
+#[cfg(target_os = "linux")]
+fn end_with_this_process(command: &mut Command) {
+    // SAFETY: between fork and exec only one system call is made, which takes no memory and no lock.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(command, || {
+            match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
 }
 
 /// The exit code of a run that was interrupted.

@@ -1,8 +1,11 @@
 //! `[compare]` and `[sweep]`: what they say, as a list of variants.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::variant::folder_name;
 use crate::train::config::{ConfigError, describe, nearest, parse_section, set_argument, split_path, target};
 
 /// The most cells of one comparison: a slip in a grid should not begin a year's work.
@@ -123,6 +126,7 @@ pub(super) fn read(kind: Kind, mut document: Table, file: &str) -> Result<Read, 
         let fix = "give each a `label` of its own";
         return Err(other(file, section, format!("\"{label}\" is the label of more than one variant; {fix}")));
     }
+    check_folders(&labels, section, file)?;
     let cells: usize = read.entries.iter().map(|entry| entry.seeds.len()).sum();
     if cells > MOST_CELLS {
         return Err(other(file, section, format!("has {cells} runs; expected at most {MOST_CELLS}")));
@@ -177,7 +181,11 @@ fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read,
     }
     let count = axes.iter().try_fold(1_usize, |count, axis| count.checked_mul(axis.points.len()));
     if count.and_then(|count| count.checked_mul(seeds.len())).is_none_or(|cells| cells > MOST_CELLS) {
-        return Err(other(file, "sweep.grid", format!("has too many combinations; expected at most {MOST_CELLS} runs")));
+        return Err(other(
+            file,
+            "sweep.grid",
+            format!("has too many combinations; expected at most {MOST_CELLS} runs"),
+        ));
     }
     let short = short_keys(&keys);
     // The first axis turns slowest, as one would write it down.
@@ -321,12 +329,31 @@ fn short_keys(keys: &[&str]) -> Vec<(String, String)> {
     keys.iter().map(|key| ((*key).to_owned(), if alone(key) { last(key) } else { (*key).to_owned() })).collect()
 }
 
+/// That a label can be shown in a table and name a folder beside the tables.
 fn check_label(label: &str, place: &str, file: &str) -> Result<(), ConfigError> {
-    let plain = !label.trim().is_empty() && label.len() <= 100 && !label.chars().any(char::is_control);
-    if plain {
+    let folder = folder_name(label).to_lowercase();
+    let reserved = ["table.", "cells.", "compare.", "sweep.", "report."].iter().any(|name| folder.starts_with(name));
+    let one_line = label.len() <= 100 && !label.chars().any(char::is_control);
+    if one_line && !folder.is_empty() && !reserved {
         return Ok(());
     }
-    Err(ConfigError::value(file, place, "a name of at most 100 bytes on one line", &format!("{label:?}")))
+    let expected =
+        "a name of at most 100 bytes on one line with a letter or digit in it, and not that of a table's file";
+    Err(ConfigError::value(file, place, expected, &format!("{label:?}")))
+}
+
+/// That no two labels share a folder, also where systems do not tell capitals from small letters.
+fn check_folders(labels: &[&str], section: &str, file: &str) -> Result<(), ConfigError> {
+    let mut taken: HashMap<String, &str> = HashMap::new();
+    for label in labels {
+        let folder = folder_name(label);
+        if let Some(other_label) = taken.insert(folder.to_lowercase(), label) {
+            let message =
+                format!("\"{other_label}\" and \"{label}\" would share the folder \"{folder}\"; change a label");
+            return Err(other(file, section, message));
+        }
+    }
+    Ok(())
 }
 
 /// Which label is the baseline and which are ours.

@@ -139,9 +139,8 @@ pub fn summarise(comparison: &Comparison, outcomes: &[Outcome]) -> Summaries {
         .map(|variant| {
             let outcomes = of(&variant.label);
             let results: Vec<&RunResult> = outcomes.iter().map(|outcome| &outcome.result).collect();
-            let in_scenario = |name: &String| {
-                Scores::of(results.iter().filter_map(|result| result.test.scenario(name)))
-            };
+            let in_scenario =
+                |name: &String| Scores::of(results.iter().filter_map(|result| result.test.scenario(name)));
             Standing {
                 label: variant.label.clone(),
                 model: variant.config.model_name().to_owned(),

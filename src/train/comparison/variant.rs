@@ -77,11 +77,8 @@ impl Shared<'_> {
     /// The variant that `entry` asks for.
     pub(super) fn variant(&self, entry: &Entry) -> Result<Variant, Error> {
         let origin = format!("{}, {}", self.file, entry.label);
-        let fault = |key: &str, message: String| ConfigError::Other {
-            origin: origin.clone(),
-            key: key.to_owned(),
-            message,
-        };
+        let fault =
+            |key: &str, message: String| ConfigError::Other { origin: origin.clone(), key: key.to_owned(), message };
         let mut document = self.document.clone();
         set_value(&mut document, &["model".to_owned(), "name".to_owned()], entry.name.clone().into())
             .map_err(|message| fault("model", message))?;
@@ -115,8 +112,7 @@ impl Shared<'_> {
 /// Whether a `--set` is about runs, not about the comparison.
 fn is_of_runs(set: &str) -> bool {
     let section = target(set).and_then(|key| key.split('.').next().map(str::to_owned));
-    !matches!(section.as_deref(), Some("compare" | "sweep"))
-        && target(set).as_deref() != Some("model.name")
+    !matches!(section.as_deref(), Some("compare" | "sweep")) && target(set).as_deref() != Some("model.name")
 }
 
 /// Removes what the model does not have and the variant does not set from `[model]`; says what it was.
@@ -148,11 +144,15 @@ fn value_at<'a>(document: &'a Table, key: &str) -> Option<&'a Value> {
     })
 }
 
-/// A label as the name of a folder, whatever the system: letters, digits and `.`, `_`, `=`, `+`, `-`.
+/// Characters of a folder's name: systems allow 255 bytes.
+const LONGEST: usize = 50;
+
+/// A label as the name of a folder, whatever the system: letters, digits and `.`, `_`, `=`, `+`, `-`; empty where the
+/// label has none of them.
 pub(super) fn folder_name(label: &str) -> String {
     let mut name = String::new();
     for character in label.chars() {
-        let kept = character.is_ascii_alphanumeric() || "._=+".contains(character);
+        let kept = character.is_alphanumeric() || "._=+".contains(character);
         match kept {
             true => name.push(character),
             // What cannot be kept ends a word, once.
@@ -161,5 +161,10 @@ pub(super) fn folder_name(label: &str) -> String {
         }
     }
     // Neither hidden nor an option, and no dot at the end, which Windows would drop.
-    name.trim_matches(['-', '.']).to_owned()
+    let name = name.trim_matches(['-', '.']);
+    match name.char_indices().nth(LONGEST) {
+        None => name.to_owned(),
+        // Labels that begin alike must not share a folder.
+        Some((end, _)) => format!("{}-{:016x}", &name[..end], xxhash_rust::xxh3::xxh3_64(label.as_bytes())),
+    }
 }
