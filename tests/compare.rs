@@ -167,6 +167,12 @@ fn models_are_trained_as_train_does_and_set_against_each_other() {
     assert!(more.out.contains("2 of 3") && more.out.contains("Not finished yet: 1 run"), "{}", more.out);
     let changed = compare(&place, "--set train.epochs=3").fails(6, &["seed-0: was trained with another", "--out"]);
     assert!(changed.err.contains("train.epochs: 2, now 3") && !changed.err.contains("  epoch"), "{}", changed.err);
+    // Other data under the same name: one table must not be of two.
+    let data = place.read("data/data.parquet");
+    place.run("synth --out others --rows 2000 --vocab 100 --seed 4").succeeds();
+    place.write("data/data.parquet", place.read("others/data.parquet"));
+    compare(&place, "--set compare.seeds=4").fails(6, &["dnn/seed-0: was trained on other data", "another --out"]);
+    place.write("data/data.parquet", data);
     compare(&place, "--only dmn").fails(2, &["--only", "did you mean \"dnn\"?"]);
     place.run("train c.toml").fails(2, &["[compare]", "polyscene compare"]);
     place.run("sweep c.toml").fails(2, &["[sweep]", "needs this section"]);

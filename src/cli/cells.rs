@@ -78,7 +78,7 @@ pub(super) fn run_cells(kind: Kind, args: &CellsArgs) -> anyhow::Result<Done> {
     let mut training = Training { args, root: &root, interrupt: &interrupt, failed: Vec::new() };
     let interrupted = training.run(&comparison)?;
     let failed = training.failed;
-    let summaries = write_all(&comparison, &root)?;
+    let summaries = conclude(&comparison, &root)?;
     if summaries.standings.iter().any(|standing| standing.seeds[0] > 0) {
         print_line(&text(&summaries, TableStyle::for_stdout()))?;
     }
@@ -98,8 +98,9 @@ pub(super) fn run_cells(kind: Kind, args: &CellsArgs) -> anyhow::Result<Done> {
     anyhow::bail!("{count} {runs} failed:\n{}\nto try them again: {}", failed.join("\n"), command(kind, args));
 }
 
-/// All that is written about the finished cells: whatever shows them is made here, from the same files.
-fn write_all(comparison: &Comparison, root: &Path) -> Result<Summaries, Error> {
+/// What is left behind in the end: tables, and whatever else shows the finished cells.
+fn conclude(comparison: &Comparison, root: &Path) -> Result<Summaries, Error> {
+    // Pictures of a comparison are to be made here, from cells.jsonl and the runs' folders.
     write_files(comparison, root)
 }
 
@@ -157,7 +158,7 @@ impl Training<'_> {
             match ending? {
                 Ending::Finished => {
                     clock.end(&cell.variant.label);
-                    write_all(comparison, self.root)?;
+                    write_files(comparison, self.root)?;
                 }
                 Ending::Interrupted => return Ok(Some(position)),
                 Ending::Failed(reason) => {
@@ -241,9 +242,7 @@ fn check_variants(
             if let Err(error) = check_variant(comparison.kind, variant, &data) {
                 invalid.push(Invalid { label: variant.label.clone(), reason: error.to_string() });
             }
-            for cell in comparison.cells().iter().filter(|cell| cell.variant.label == variant.label) {
-                check_same_data(cell, root, &data)?;
-            }
+            check_same_data(comparison, variant, root, &data)?;
         }
         waiting.retain(|variant| variant.config.data != table);
     }
@@ -266,17 +265,21 @@ fn check_variant(kind: Kind, variant: &Variant, data: &Dataset) -> Result<(), Er
 }
 
 /// That a finished cell was trained on the data as it is now: one table must not be of two.
-fn check_same_data(cell: &Cell<'_>, root: &Path, data: &Dataset) -> Result<(), Error> {
-    if cell.state(root)? != State::Finished {
+fn check_same_data(comparison: &Comparison, variant: &Variant, root: &Path, data: &Dataset) -> Result<(), Error> {
+    for cell in comparison.cells().iter().filter(|cell| cell.variant.label == variant.label) {
+        if cell.state(root)? != State::Finished {
+            continue;
+        }
+        let run = cell.run(root);
+        if !load_vocabularies(&run)?.same_codes(&data.encoder) {
+            let reason = "was trained on other data (its vocabularies or statistics have changed since); give another \
+                          --out, or remove the folder to train this cell anew";
+            return Err(Error::Folder { folder: run.root().to_owned(), reason: reason.to_owned() });
+        }
+        // One of each variant will do: vocabularies may be large.
         return Ok(());
     }
-    let run = cell.run(root);
-    if load_vocabularies(&run)?.same_codes(&data.encoder) {
-        return Ok(());
-    }
-    let reason = "was trained on other data (its vocabularies or statistics have changed since); give another --out, or \
-                  remove the folder to train this cell anew";
-    Err(Error::Folder { folder: run.root().to_owned(), reason: reason.to_owned() })
+    Ok(())
 }
 
 fn check_only(comparison: &Comparison, only: &[String]) -> Result<(), Error> {

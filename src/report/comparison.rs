@@ -124,9 +124,8 @@ fn comparing(summaries: &Summaries) -> Vec<Column> {
     let standings = &summaries.standings;
     let baseline = summaries.baseline.as_deref().unwrap_or_default();
     let beside = |standing: &Standing, text: String| if standing.label == baseline { String::new() } else { text };
-    let improvement = standings
-        .iter()
-        .map(|standing| beside(standing, standing.improvement.map_or(MISSING.to_owned(), |value| percent(value))));
+    let improvement =
+        standings.iter().map(|standing| beside(standing, standing.improvement.map_or(MISSING.to_owned(), percent)));
     let p = |test: &Option<PairedTest>| test.map_or(MISSING.to_owned(), |test| p_text(test.p));
     let against = standings.iter().map(|standing| beside(standing, p(&standing.against_baseline)));
     let mut columns =

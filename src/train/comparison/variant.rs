@@ -59,7 +59,7 @@ impl Shared<'_> {
         let Some(Value::Table(model)) = self.document.get("model") else { return Ok(()) };
         for option in model.keys().filter(|&key| key != "name") {
             let has = |name: &&str| has_option(name, option) != Some(false);
-            if self.names.iter().any(|name| has(name)) {
+            if self.names.iter().any(has) {
                 continue;
             }
             let owners: Vec<&str> =
