@@ -215,7 +215,8 @@ pub fn notes(summaries: &Summaries, marked: bool) -> Vec<String> {
         devices => Some(format!("Runs had different devices ({}): speeds do not compare.", devices.join("; "))),
     });
     if summaries.missing() > 0 {
-        notes.push(format!("Not finished yet: {} runs.", summaries.missing()));
+        let (missing, runs) = (summaries.missing(), if summaries.missing() == 1 { "run" } else { "runs" });
+        notes.push(format!("Not finished yet: {missing} {runs}."));
     }
     if !summaries.skipped.is_empty() {
         notes.push(format!("Left out, as they cannot be trained: {}.", summaries.skipped.join(", ")));

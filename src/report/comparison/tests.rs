@@ -78,7 +78,7 @@ fn the_best_is_bold_and_the_second_best_underlined() {
     );
     assert!(markdown.contains("### Test AUC by scenario") && markdown.contains("### Test LogLoss by scenario"));
     assert!(markdown.contains("the best baseline: the one with the highest mean test AUC among plain, other."));
-    assert!(markdown.contains("Not finished yet: 1 runs."));
+    assert!(markdown.contains("Not finished yet: 1 run."));
     assert!(lines.contains(&"| our\\|s <b> | 1,234,567 | n/a | 98,765 | 12.3 | 300 MiB |".to_owned()), "{markdown}");
     let terminal = text(&summaries(), TableStyle::Terminal);
     assert!(terminal.contains("\u{1b}[4m") && terminal.contains("\u{1b}[1m"), "underlined and bold");
