@@ -149,7 +149,7 @@ fn slips_in_a_comparison_say_where_and_what_would_be_right() {
     assert!(with(&format!("baseline = \"dnm\"\n{one}")).contains("found \"dnm\"; did you mean \"dnn\"?"));
     assert!(with(&format!("ours = [\"dnn\"]\n{one}")).contains("is the baseline; it cannot be one of ours"));
     assert!(with(&format!("{one}{one}")).contains("\"dnn\" is the label of more than one variant"));
-    assert!(with("[[compare.models]]\nname = \"dmn\"").contains("did you mean \"dnn\"?"));
+    assert!(with("[[compare.models]]\nname = \"saml2\"").contains("did you mean \"saml\"?"));
     let set = |set: &str| with(&format!("{one}set = {{ {set} }}"));
     assert!(set("\"train.lerning_rate\" = 1").contains(", dnn: unknown key `lerning_rate` in [train]"));
     assert!(set("\"model.mir\" = false").contains(", dnn: unknown key `mir` in [model]"));
@@ -159,8 +159,8 @@ fn slips_in_a_comparison_say_where_and_what_would_be_right() {
     assert!(set("\"trian.epochs\" = 1").contains("(train?)"));
     assert!(set("\"train.epochs\" = \"two\"").contains("train.epochs: expected a whole number"));
     // Shared options that nobody has.
-    assert!(fault(compare(&format!("[model]\nheads = 2\n[compare]\n{one}"))).contains("an option of saml"));
-    assert!(fault(compare(&format!("[model]\nhaeds = 2\n[compare]\n{one}"))).contains("no model has this option"));
+    assert!(fault(compare(&format!("[model]\nstop_aux = true\n[compare]\n{one}"))).contains("an option of saml, which"));
+    assert!(fault(compare(&format!("[model]\nstop_aut = true\n[compare]\n{one}"))).contains("no model has this option"));
     assert!(fault(compare(&format!("[sweep]\n[compare]\n{one}"))).contains("`polyscene sweep`"));
     // Labels that would share a folder, also where capitals do not count.
     let two = |a: &str, b: &str| {

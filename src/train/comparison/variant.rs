@@ -64,9 +64,10 @@ impl Shared<'_> {
             }
             let owners: Vec<&str> =
                 models::NAMES.iter().copied().filter(|name| has_option(name, option) == Some(true)).collect();
-            let message = match owners.is_empty() {
-                true => "no model has this option".to_owned(),
-                false => format!("an option of {}, which is not compared", owners.join(", ")),
+            let message = match owners[..] {
+                [] => "no model has this option".to_owned(),
+                [owner] => format!("an option of {owner}, which is not compared"),
+                _ => format!("an option of {}, none of which is compared", owners.join(", ")),
             };
             let key = format!("model.{option}");
             return Err(ConfigError::Other { origin: self.file.to_owned(), key, message }.blame(self.sets));
