@@ -159,8 +159,12 @@ fn slips_in_a_comparison_say_where_and_what_would_be_right() {
     assert!(set("\"trian.epochs\" = 1").contains("(train?)"));
     assert!(set("\"train.epochs\" = \"two\"").contains("train.epochs: expected a whole number"));
     // Shared options that nobody has.
-    assert!(fault(compare(&format!("[model]\nstop_aux = true\n[compare]\n{one}"))).contains("an option of saml, which"));
-    assert!(fault(compare(&format!("[model]\nstop_aut = true\n[compare]\n{one}"))).contains("no model has this option"));
+    assert!(
+        fault(compare(&format!("[model]\nstop_aux = true\n[compare]\n{one}"))).contains("an option of saml, which")
+    );
+    assert!(
+        fault(compare(&format!("[model]\nstop_aut = true\n[compare]\n{one}"))).contains("no model has this option")
+    );
     assert!(fault(compare(&format!("[sweep]\n[compare]\n{one}"))).contains("`polyscene sweep`"));
     // Labels that would share a folder, also where capitals do not count.
     let two = |a: &str, b: &str| {
