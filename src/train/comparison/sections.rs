@@ -166,7 +166,11 @@ fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read,
     let seeds = seeds(section.seeds.as_ref(), "sweep.seeds", file)?;
     let mut axes: Vec<Axis> = Vec::new();
     for (key, values) in dotted(&section.grid, "sweep.grid", file)? {
-        let values = list(&values, &format!("sweep.grid.{key}"), file)?;
+        let place = format!("sweep.grid.{key}");
+        let values = list(&values, &place, file)?;
+        if let Some(value) = repeated(&values) {
+            return Err(ConfigError::value(file, &place, LIST, &format!("{value} twice")));
+        }
         axes.push(Axis { points: values.into_iter().map(|value| vec![(key.clone(), value)]).collect() });
     }
     for (number, table) in section.together.iter().enumerate() {
@@ -232,19 +236,23 @@ fn together(table: &Table, place: &str, file: &str) -> Result<Axis, ConfigError>
         return Err(ConfigError::value(file, &format!("{place}.{key}"), &expected, &values.len().to_string()));
     }
     let point = |i: usize| columns.iter().map(|(key, values)| (key.clone(), values[i].clone())).collect();
-    Ok(Axis { points: (0..length).map(point).collect() })
+    let points: Vec<Vec<(String, Value)>> = (0..length).map(point).collect();
+    if let Some(point) = repeated(&points) {
+        let values = point.iter().map(|(key, value)| set_argument(key, value)).collect::<Vec<_>>().join(", ");
+        return Err(other(file, place, format!("has the point {values} twice")));
+    }
+    Ok(Axis { points })
 }
+
+/// What a grid has for each key.
+const LIST: &str = "a list of different values, such as [1, 2, 4]";
 
 /// The values of a key of a grid.
 fn list(value: &Value, place: &str, file: &str) -> Result<Vec<Value>, ConfigError> {
-    let expected = "a list of different values, such as [1, 2, 4]";
     match value {
-        Value::Array(values) if values.is_empty() => Err(ConfigError::value(file, place, expected, "an empty list")),
-        Value::Array(values) => match (1..values.len()).find(|&i| values[..i].contains(&values[i])) {
-            Some(i) => Err(ConfigError::value(file, place, expected, &format!("{} twice", values[i]))),
-            None => Ok(values.clone()),
-        },
-        other => Err(ConfigError::value(file, place, expected, &describe(other))),
+        Value::Array(values) if values.is_empty() => Err(ConfigError::value(file, place, LIST, "an empty list")),
+        Value::Array(values) => Ok(values.clone()),
+        other => Err(ConfigError::value(file, place, LIST, &describe(other))),
     }
 }
 

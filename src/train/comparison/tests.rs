@@ -262,6 +262,9 @@ fn slips_in_a_sweep_say_where_and_what_would_be_right() {
     assert!(with("[sweep.grid]\n\"train.seed\" = [1]").contains("a run's seed is one of `seeds`"));
     assert!(with("[[sweep.together]]\n\"model.d_k\" = [1]\n\"model.row_div\" = [1, 2]").contains("expected 1 values"));
     assert!(with("[[sweep.together]]").contains("is empty"));
+    let points = "[[sweep.together]]\n\"model.d_k\" = [1, 2, 1]\n\"model.decomposition\" = [\"r\", \"r\", \"r\"]";
+    assert!(with(points).contains("has the point model.d_k=1, model.decomposition=r twice"));
+    assert_eq!(sweep(&points.replace("2, 1]", "2, 4]")).unwrap().variants.len(), 3);
     let twice = "[sweep.grid]\n\"model.d_k\" = [1]\n[[sweep.together]]\n\"model.d_k\" = [1]";
     assert!(with(twice).contains("`model.d_k` is in the grid more than once"));
     let values: Vec<String> = (1..400).map(|value| value.to_string()).collect();
