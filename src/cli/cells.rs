@@ -137,7 +137,7 @@ impl Training<'_> {
                 .map(|cell| cell.variant.label.as_str())
                 .collect();
             clock.begin(&left);
-            let bar = working("");
+            let bar = working(&position);
             say(
                 &bar,
                 &format!("{position}{}", clock.left().map_or_else(String::new, |left| format!(" ({left} left)"))),
