@@ -317,10 +317,16 @@ fn the_examples_are_read() {
     for path in entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "toml"))
     {
         // Everything but the data, which is not there: reading the configuration comes first.
+        let text = std::fs::read_to_string(&path).unwrap();
+        let many = ["compare", "sweep"].into_iter().find(|kind| text.contains(&format!("\n[{kind}]")));
         let mut command = place.command();
-        command.arg("train").arg(&path).args(["--device", "cpu", "--set", "data.path=/nonexistent/rows.csv"]);
-        let synthetic = std::fs::read_to_string(&path).unwrap().contains("\n[synth]");
-        if synthetic {
+        command.arg(many.unwrap_or("train")).arg(&path).args([
+            "--device",
+            "cpu",
+            "--set",
+            "data.path=/nonexistent/rows.csv",
+        ]);
+        if text.contains("\n[synth]") {
             command.args(["--set", "synth.rows=0"]);
             Outcome::of(&mut command).fails(3, &["rows", "1 to 2^48"]);
         } else {

@@ -10,6 +10,8 @@ macro_rules! note {
 
 mod analyze;
 mod bench;
+mod cells;
+mod compare;
 mod devices;
 mod eval;
 mod exit;
@@ -19,6 +21,8 @@ mod plan;
 mod predict;
 mod prepare;
 mod progress;
+mod shell;
+mod sweep;
 mod synth;
 mod table_file;
 mod train;
@@ -41,6 +45,10 @@ struct Cli {
 enum Command {
     /// Train a model
     Train(train::TrainArgs),
+    /// Train several models with several seeds, and set them against each other
+    Compare(compare::CompareArgs),
+    /// Train one model with all combinations of some options, and choose the best
+    Sweep(sweep::SweepArgs),
     /// Score a trained model on its test rows, or on another file
     Eval(eval::EvalArgs),
     /// Write a trained model's predictions beside the rows of a file
@@ -82,6 +90,8 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Train(args) => train::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Synth(args) => synth::run(&args),

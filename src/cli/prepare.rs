@@ -24,7 +24,7 @@ pub(super) struct Prepared {
 }
 
 /// Folders in which a relative `data.path` is looked for: the configuration's own, then the current one.
-fn bases(config: &Path) -> Vec<PathBuf> {
+pub(super) fn bases(config: &Path) -> Vec<PathBuf> {
     let beside = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     vec![beside.to_owned(), PathBuf::from(".")]
 }
@@ -69,7 +69,8 @@ pub(super) fn report_skipped(skipped: &data::Skipped) {
     }
 }
 
-fn generate_missing(config: &Config, schema: &Schema, bases: &[PathBuf]) -> Result<(), Error> {
+/// Generates data that is not there, where `[synth]` says how.
+pub(super) fn generate_missing(config: &Config, schema: &Schema, bases: &[PathBuf]) -> Result<(), Error> {
     let Some(options) = &config.synth else { return Ok(()) };
     let there = Inputs::find(&schema.path, schema.format, schema.delimiter, bases).is_ok();
     if there {
@@ -90,7 +91,7 @@ fn generate_missing(config: &Config, schema: &Schema, bases: &[PathBuf]) -> Resu
 }
 
 /// `path` as a path that means the same from any folder. Globs and folders too: the first base that has a match.
-fn absolute(path: &str, bases: &[PathBuf]) -> String {
+pub(super) fn absolute(path: &str, bases: &[PathBuf]) -> String {
     let found =
         bases.iter().find(|base| Inputs::find(path, data::Format::Parquet, None, std::slice::from_ref(base)).is_ok());
     let joined = found.unwrap_or(&bases[0]).join(path);

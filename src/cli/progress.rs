@@ -24,6 +24,9 @@ pub(super) fn counted(length: u64, what: &str) -> ProgressBar {
 /// A sign of life on work that cannot be counted.
 pub(super) fn working(what: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(what.to_owned());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
+        bar.set_style(style);
+    }
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

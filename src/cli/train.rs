@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
-use serde::Serialize;
 
 use super::exit::Done;
 use super::prepare::{Prepared, load_vocabularies, prepare, print_line};
 use super::progress::counted;
+use super::shell::quote;
 use super::{Device, Sets};
 use crate::data::{self, Dataset, Encoder};
 use crate::plan::{Executor, initial_state};
@@ -20,8 +20,10 @@ use crate::train::analysis::{analyze, write};
 use crate::train::checkpoint::{Position, load_checkpoint, load_model};
 use crate::train::config::Config;
 use crate::train::folder::{RunFolder, write_json, write_text};
-use crate::train::metrics::{Metrics, best_reachable};
+use crate::train::memory::peak_memory_bytes;
+use crate::train::metrics::best_reachable;
 use crate::train::model::open_executor;
+use crate::train::result::{RunResult, TrainingTime};
 use crate::train::{Ending, Error, Event, Trainer, check_validation, score};
 
 #[derive(Args)]
@@ -38,25 +40,6 @@ pub(super) struct TrainArgs {
     /// Go on from the folder's checkpoint
     #[arg(long)]
     resume: bool,
-}
-
-/// `result.json`.
-#[derive(Serialize)]
-struct RunResult {
-    model: String,
-    device: String,
-    seed: u64,
-    epochs: u32,
-    best_epoch: u32,
-    steps: u64,
-    parameters: usize,
-    embedding_rows: usize,
-    test: Metrics,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    valid: Option<Metrics>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    best_reachable: Option<Metrics>,
-    test_rows_per_second: f64,
 }
 
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
@@ -125,6 +108,7 @@ fn finish(
         best_reachable(probabilities, data.test.labels(), scenarios, names, data.test.users())
     });
     let table = scenario_table(&test, reachable.as_ref(), TableStyle::for_stdout());
+    let time = TrainingTime::of(folder)?;
     let result = RunResult {
         model: config.model_name().to_owned(),
         device: executor.device(),
@@ -134,6 +118,11 @@ fn finish(
         steps: position.total_steps,
         parameters: model.graph.trained_values(),
         embedding_rows: model.graph.tables.iter().map(|table| table.rows()).sum(),
+        embedding_parameters: model.graph.tables.iter().map(|table| table.len()).sum(),
+        train_seconds: time.seconds,
+        train_rows_per_second: time.rows_per_second,
+        peak_memory_bytes: peak_memory_bytes(),
+        device_memory_bytes: executor.device_bytes(),
         test_rows_per_second: data.test.len() as f64 / seconds,
         test,
         valid,
@@ -290,10 +279,6 @@ fn interrupt_flag() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn resume_command(args: &TrainArgs, folder: &RunFolder) -> String {
-    let quote = |text: &str| {
-        let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=".contains(c));
-        if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-    };
     let mut words = vec!["polyscene train".to_owned(), quote(&args.config.to_string_lossy())];
     words.extend(args.sets.sets.iter().map(|set| format!("--set {}", quote(set))));
     if args.device.device != crate::gpu::DeviceChoice::Auto {

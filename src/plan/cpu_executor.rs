@@ -372,6 +372,10 @@ impl<T: Real> Executor for CpuExecutor<T> {
         format!("CPU ({threads} {})", if threads == 1 { "thread" } else { "threads" })
     }
 
+    fn device_bytes(&self) -> Option<u64> {
+        None
+    }
+
     fn load(&mut self, _: &Source<'_>) -> Result<bool, Error> {
         // The host's memory is the device's: chunks carry their rows.
         Ok(false)

@@ -54,6 +54,9 @@ pub trait Executor {
     /// What it runs on, for people.
     fn device(&self) -> String;
 
+    /// Bytes of the device's own memory that its buffers take; `None` where it has none of its own.
+    fn device_bytes(&self) -> Option<u64>;
+
     /// Takes training data to the device if it fits there; says whether it did. Chunks for [`train`](Self::train) are
     /// then filled by a feeder that knows it.
     ///

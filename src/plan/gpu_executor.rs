@@ -176,6 +176,13 @@ impl Program {
         Ok(program)
     }
 
+    /// Bytes of its own buffers on the device.
+    fn bytes(&self) -> u64 {
+        let GpuSource { ids, values, labels, .. } = &self.source;
+        let own = [&self.descriptors, &self.schedule, &self.clocks, &self.log, ids, values, labels];
+        own.into_iter().chain(&self.arenas).map(wgpu::Buffer::size).sum()
+    }
+
     /// Makes the bind group of every dispatch.
     fn bind(&mut self, gpu: &Gpu, memory: &GpuMemory, results: &wgpu::Buffer) -> Result<(), Error> {
         let part = |buffer, first: usize, count: usize| wgpu::BufferBinding {
@@ -317,6 +324,10 @@ impl Executor for GpuExecutor {
     fn device(&self) -> String {
         let summary = &self.gpu.summary;
         format!("{} ({}, {})", summary.name, summary.kind, summary.backend)
+    }
+
+    fn device_bytes(&self) -> Option<u64> {
+        Some(self.memory.bytes() + self.train.bytes() + self.predict.bytes() + self.results.size())
     }
 
     fn load(&mut self, source: &Source<'_>) -> Result<bool, Error> {

@@ -80,6 +80,13 @@ impl GpuMemory {
         })
     }
 
+    /// Bytes of all of it.
+    pub(super) fn bytes(&self) -> u64 {
+        let dense = [&self.weights, &self.gradients, &self.first, &self.second].map(wgpu::Buffer::size);
+        let shards = self.tables.iter().flatten().flat_map(|shard| [&shard.weights, &shard.first, &shard.second]);
+        dense.into_iter().chain(shards.map(wgpu::Buffer::size)).sum()
+    }
+
     pub(super) fn table(&self, table: usize, shard: usize, what: TableArg) -> &wgpu::Buffer {
         let shard = &self.tables[table][shard];
         match what {

@@ -1,4 +1,5 @@
 //! Tables and summaries of results, as text and as JSON.
 
 pub mod bench;
+pub mod comparison;
 pub mod table;

@@ -56,8 +56,46 @@ fn line(name: &str, own: &Metrics, best: Option<Option<&Metrics>>) -> Vec<String
     cells
 }
 
+/// How a cell stands out among its neighbours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mark {
+    /// It does not.
+    #[default]
+    None,
+    /// Bold on terminals.
+    Total,
+    /// Bold, wherever there is bold.
+    Best,
+    /// Underlined, wherever that can be.
+    Second,
+}
+
+/// The text of a cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marked {
+    /// The text.
+    pub text: String,
+    /// How it stands out.
+    pub mark: Mark,
+}
+
+impl From<String> for Marked {
+    fn from(text: String) -> Self {
+        Self { text, mark: Mark::None }
+    }
+}
+
 /// Draws any table: the first column to the left, the others to the right, the last line set off from those above.
 pub fn draw(heads: &[&str], lines: &[Vec<String>], style: TableStyle) -> String {
+    let marked = |(number, line): (usize, &Vec<String>)| {
+        let mark = if number + 1 == lines.len() { Mark::Total } else { Mark::None };
+        line.iter().map(|text| Marked { text: text.clone(), mark }).collect()
+    };
+    draw_marked(heads, &lines.iter().enumerate().map(marked).collect::<Vec<_>>(), style)
+}
+
+/// Draws a table some of whose cells stand out: the first column to the left, the others to the right.
+pub fn draw_marked(heads: &[&str], lines: &[Vec<Marked>], style: TableStyle) -> String {
     let mut table = Table::new();
     table.set_content_arrangement(ContentArrangement::Disabled);
     match style {
@@ -66,20 +104,22 @@ pub fn draw(heads: &[&str], lines: &[Vec<String>], style: TableStyle) -> String 
         TableStyle::Markdown => table.load_style(presets::ASCII_MARKDOWN).force_no_tty(),
     };
     let styled = style == TableStyle::Terminal;
-    let cell = |text: &str, bold: bool| match (styled, bold, text) {
-        (true, true, _) => Cell::new(text).add_attribute(Attribute::Bold),
-        (true, false, MISSING) => Cell::new(text).add_attribute(Attribute::Dim),
+    let cell = |text: &str, mark: Mark| match (styled, mark, text) {
+        (true, Mark::Total | Mark::Best, _) => Cell::new(text).add_attribute(Attribute::Bold),
+        (true, Mark::Second, _) => Cell::new(text).add_attribute(Attribute::Underlined),
+        (true, Mark::None, MISSING) => Cell::new(text).add_attribute(Attribute::Dim),
         _ => Cell::new(text),
     };
-    let text = |text: &str| match style {
+    let text = |text: &str, mark: Mark| match (style, mark) {
         // A bar would end the cell.
-        TableStyle::Markdown => text.replace('|', "\\|"),
+        (TableStyle::Markdown, Mark::None | Mark::Total) => text.replace('|', "\\|"),
+        (TableStyle::Markdown, Mark::Best) => format!("**{}**", text.replace('|', "\\|")),
+        (TableStyle::Markdown, Mark::Second) => format!("<ins>{}</ins>", text.replace('|', "\\|")),
         _ => text.to_owned(),
     };
-    table.set_header(heads.iter().map(|head| cell(&text(head), true)));
-    for (number, line) in lines.iter().enumerate() {
-        let last = number + 1 == lines.len();
-        table.add_row(line.iter().map(|value| cell(&text(value), last)));
+    table.set_header(heads.iter().map(|head| cell(&text(head, Mark::None), Mark::Total)));
+    for line in lines {
+        table.add_row(line.iter().map(|Marked { text: own, mark }| cell(&text(own, *mark), *mark)));
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -91,9 +131,9 @@ pub fn draw(heads: &[&str], lines: &[Vec<String>], style: TableStyle) -> String 
 }
 
 /// What stands for a number that there is not.
-const MISSING: &str = "n/a";
+pub(super) const MISSING: &str = "n/a";
 
-fn decimal(value: Option<f64>) -> String {
+pub(super) fn decimal(value: Option<f64>) -> String {
     match value {
         Some(value) if value.is_finite() => format!("{value:.4}"),
         _ => MISSING.to_owned(),

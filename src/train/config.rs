@@ -27,11 +27,14 @@ use toml::{Table, Value};
 use crate::data::synthetic::SyntheticOptions;
 
 pub use error::{ConfigError, nearest};
-pub use section::{parse_section, parse_table};
-pub use set::apply_set;
+pub use section::{describe, parse_section, parse_table};
+pub use set::{apply_set, set_argument, set_value, split_path, target};
 
 /// The most rows of one step: memory for a step's activations is taken before the first one.
 const MOST_ROWS: u32 = 1 << 20;
+
+/// Sections of a file that describes many runs, and the commands that read it.
+pub const MANY_RUNS: [&str; 2] = ["compare", "sweep"];
 
 /// The sections a file may have.
 const SECTIONS: [&str; 4] = ["data", "model", "train", "synth"];
@@ -162,6 +165,33 @@ impl TrainOptions {
     }
 }
 
+/// The text of a file, and its name for messages.
+fn read(path: &Path) -> Result<(String, String), ConfigError> {
+    let file = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((text, file)),
+        Err(source) => Err(ConfigError::Read { file, source }),
+    }
+}
+
+fn parse(text: &str, file: &str) -> Result<Table, ConfigError> {
+    text.parse()
+        .map_err(|error: toml::de::Error| ConfigError::Syntax { file: file.to_owned(), message: error.to_string() })
+}
+
+/// Reads the file at `path`, whatever its sections, and applies each of `sets`, the later ones last.
+///
+/// # Errors
+/// When the file cannot be read or is not TOML, or a `--set` cannot be applied.
+pub fn load_document(path: &Path, sets: &[String]) -> Result<Table, ConfigError> {
+    let (text, file) = read(path)?;
+    let mut document = parse(&text, &file)?;
+    for set in sets {
+        apply_set(&mut document, set)?;
+    }
+    Ok(document)
+}
+
 impl Config {
     /// Reads the file at `path` and applies each of `sets` (`key.path=value`), the later ones last.
     ///
@@ -169,11 +199,8 @@ impl Config {
     /// When the file cannot be read or is not TOML, a `--set` cannot be applied, a section or key is unknown,
     /// `model.name` is missing, or a value of `[train]` has the wrong type or is out of range.
     pub fn load(path: &Path, sets: &[String]) -> Result<Config, ConfigError> {
-        let file = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Config::from_toml(&text, &file, sets),
-            Err(source) => Err(ConfigError::Read { file, source }),
-        }
+        let (text, file) = read(path)?;
+        Config::from_toml(&text, &file, sets)
     }
 
     /// As [`Config::load`], from the text of a file; `file` names it in messages.
@@ -181,21 +208,30 @@ impl Config {
     /// # Errors
     /// Those of [`Config::load`], but for reading.
     pub fn from_toml(text: &str, file: &str, sets: &[String]) -> Result<Config, ConfigError> {
-        let mut document: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
-            file: file.to_owned(),
-            message: error.to_string(),
-        })?;
+        let mut document = parse(text, file)?;
         let file_model = document.get("model").and_then(|model| model.get("name")).and_then(Value::as_str);
         let file_model = file_model.map(str::to_owned);
         for set in sets {
             apply_set(&mut document, set)?;
         }
-        let config = Config::from_document(&document, file, sets).map_err(|error| error.blame(sets))?;
+        let config = Config::from_sections(&document, file, sets).map_err(|error| error.blame(sets))?;
         Ok(Config { file_model, ..config })
     }
 
-    fn from_document(document: &Table, file: &str, sets: &[String]) -> Result<Config, ConfigError> {
+    /// As [`Config::from_toml`], from a document to which every override was applied.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`], but for reading.
+    pub fn from_document(document: &Table, file: &str) -> Result<Config, ConfigError> {
+        Config::from_sections(document, file, &[])
+    }
+
+    fn from_sections(document: &Table, file: &str, sets: &[String]) -> Result<Config, ConfigError> {
         for (key, value) in document {
+            if MANY_RUNS.contains(&key.as_str()) && value.is_table() {
+                let message = format!("describes many runs, not one: give the file to `polyscene {key}`");
+                return Err(ConfigError::Other { origin: file.to_owned(), key: format!("[{key}]"), message });
+            }
             if !SECTIONS.contains(&key.as_str()) {
                 return Err(ConfigError::unknown_section(file, key, value, &SECTIONS));
             }

@@ -2,12 +2,16 @@
 
 pub mod analysis;
 pub mod checkpoint;
+pub mod comparison;
 pub mod config;
 mod error;
 pub mod folder;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod order;
+pub mod result;
+pub mod statistics;
 mod trainer;
 
 pub use error::Error;

@@ -59,16 +59,41 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
             Ok(BuiltModel { graph, prediction, negatives: model.negatives(), left_out })
         }
     }
-    let name = config.model_name().to_owned();
-    let unknown = || {
-        let near = nearest(&name, models::NAMES).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
-        let known = models::NAMES.join(", ");
-        ConfigError::value(config.file(), "model.name", &format!("one of {known}{near}"), &format!("\"{name}\""))
-    };
-    if !models::NAMES.contains(&name.as_str()) {
-        return Err(unknown().into());
-    }
+    let name = known_model(config)?;
     models::visit(&name, Build(config, inputs(encoder))).unwrap_or_else(|| unreachable!("the name is in the list"))
+}
+
+/// The model's name, if there is such a model.
+fn known_model(config: &Config) -> Result<String, ConfigError> {
+    let name = config.model_name();
+    if models::NAMES.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    let near = nearest(name, models::NAMES).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+    let known = models::NAMES.join(", ");
+    Err(ConfigError::value(config.file(), "model.name", &format!("one of {known}{near}"), &format!("\"{name}\"")))
+}
+
+/// Writes the defaults of `[model]` out, without building it.
+///
+/// # Errors
+/// When the model or an option is unknown, or an option has the wrong type.
+pub fn write_defaults(config: &mut Config) -> Result<(), ConfigError> {
+    struct Write<'a>(&'a mut Config);
+    impl Visitor for Write<'_> {
+        type Output = Result<(), ConfigError>;
+        fn visit<M: Model>(self) -> Self::Output {
+            let model: M = self.0.model_options()?;
+            self.0.set_model_options(&model)
+        }
+    }
+    let name = known_model(config)?;
+    models::visit(&name, Write(config)).unwrap_or_else(|| unreachable!("the name is in the list"))
+}
+
+/// Whether a model has an option of this name; `None` when there is no such model.
+pub fn has_option(model: &str, option: &str) -> Option<bool> {
+    models::visit(model, OptionNames).map(|names| names.contains(&option))
 }
 
 /// The encoder's fields as models see them.

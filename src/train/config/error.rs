@@ -111,7 +111,8 @@ impl ConfigError {
         }
     }
 
-    pub(super) fn missing(file: &str, section: &str, key: &str) -> ConfigError {
+    /// `[section]` of `file` has no `key`, which has no default.
+    pub fn missing(file: &str, section: &str, key: &str) -> ConfigError {
         ConfigError::Missing { origin: file.to_owned(), section: section.to_owned(), key: key.to_owned() }
     }
 
@@ -136,12 +137,13 @@ impl ConfigError {
         ConfigError::UnknownSection { origin: file.to_owned(), what, section: section.to_owned(), hint }
     }
 
-    pub(super) fn unwritable(what: &str, reason: &dyn Display) -> ConfigError {
+    /// TOML cannot hold the section called `what`.
+    pub fn unwritable(what: &str, reason: &dyn Display) -> ConfigError {
         ConfigError::Unwritable { what: what.to_owned(), reason: reason.to_string() }
     }
 
     /// Names the last of `sets` that wrote the faulty key (or a table around it) as the origin, if there is one.
-    pub(super) fn blame(mut self, sets: &[String]) -> ConfigError {
+    pub fn blame(mut self, sets: &[String]) -> ConfigError {
         let (origin, path) = match &mut self {
             ConfigError::UnknownSection { origin, section, .. } => (origin, section.clone()),
             ConfigError::UnknownKey { origin, section, key, .. } => (origin, format!("{section}.{key}")),

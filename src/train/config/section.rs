@@ -41,7 +41,7 @@ pub fn parse_table<T: DeserializeOwned>(table: &Table, section: &str, file: &str
 }
 
 /// A value in words, for messages: the value itself when it is small.
-pub(super) fn describe(value: &Value) -> String {
+pub fn describe(value: &Value) -> String {
     match value {
         Value::Array(_) => "an array".to_owned(),
         Value::Table(_) => "a table".to_owned(),

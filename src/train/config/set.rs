@@ -21,19 +21,35 @@ pub fn apply_set(document: &mut Table, argument: &str) -> Result<(), ConfigError
     let path = split_path(key)
         .ok_or_else(|| fault(format!("`{}` is not a key; expected section.key, such as train.epochs", key.trim())))?;
     let value = read_value(value.trim()).map_err(fault)?;
-    let Some((last, tables)) = path.split_last() else {
-        return Err(fault("the key is empty".to_owned()));
-    };
+    set_value(document, &path, value).map_err(fault)
+}
 
+/// Puts `value` at `path` in a document, creating tables on the way.
+///
+/// # Errors
+/// Says why when the path is empty or leads through a value that holds no keys.
+pub fn set_value(document: &mut Table, path: &[String], value: Value) -> Result<(), String> {
+    let Some((last, tables)) = path.split_last() else {
+        return Err("the key is empty".to_owned());
+    };
     let mut place = Place::Table(document);
     for (depth, part) in tables.iter().enumerate() {
-        place = place.descend(part, &path[..depth]).map_err(fault)?;
+        place = place.descend(part, &path[..depth])?;
     }
-    place.put(last, value, tables).map_err(fault)
+    place.put(last, value, tables)
+}
+
+/// The argument of a `--set` that sets `key` to `value`, as [`apply_set`] reads it.
+pub fn set_argument(key: &str, value: &Value) -> String {
+    match value {
+        // Without quotes where it is read as the same text without them.
+        Value::String(text) if read_value(text.trim()).is_ok_and(|read| read == *value) => format!("{key}={text}"),
+        other => format!("{key}={other}"),
+    }
 }
 
 /// The dotted path that an argument sets, if it is well formed.
-pub(super) fn target(argument: &str) -> Option<String> {
+pub fn target(argument: &str) -> Option<String> {
     let (key, _) = argument.split_once('=')?;
     Some(split_path(key)?.join("."))
 }
@@ -80,7 +96,7 @@ fn element<'a>(array: &'a mut [Value], part: &str, above: &[String]) -> Result<&
 }
 
 /// The parts of a dotted key, quoted parts included, read by the TOML parser itself.
-fn split_path(key: &str) -> Option<Vec<String>> {
+pub fn split_path(key: &str) -> Option<Vec<String>> {
     let key = key.trim();
     if key.contains(['\n', '\r', '#', '=']) {
         return None;

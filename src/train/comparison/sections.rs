@@ -1,0 +1,425 @@
+//! `[compare]` and `[sweep]`: what they say, as a list of variants.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::variant::folder_name;
+use crate::train::config::{ConfigError, describe, nearest, parse_section, set_argument, split_path, target};
+
+/// The most cells of one comparison: a slip in a grid should not begin a year's work.
+const MOST_CELLS: usize = 100_000;
+
+/// Whether models are compared or a grid is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `[compare]`: models with options of their own.
+    Compare,
+    /// `[sweep]`: all combinations of some options.
+    Sweep,
+}
+
+impl Kind {
+    /// The section, which is the command's name too.
+    pub fn section(self) -> &'static str {
+        match self {
+            Kind::Compare => "compare",
+            Kind::Sweep => "sweep",
+        }
+    }
+
+    /// The file in which the resolved configuration is kept.
+    pub fn file(self) -> &'static str {
+        match self {
+            Kind::Compare => "compare.toml",
+            Kind::Sweep => "sweep.toml",
+        }
+    }
+}
+
+/// `[compare]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompareSection {
+    #[serde(default)]
+    seeds: Option<Value>,
+    #[serde(default)]
+    baseline: Option<String>,
+    #[serde(default)]
+    ours: Option<Vec<String>>,
+    #[serde(default)]
+    models: Vec<ModelEntry>,
+}
+
+/// `[[compare.models]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelEntry {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    label: Option<String>,
+    #[serde(default)]
+    seeds: Option<Value>,
+    #[serde(default)]
+    set: Table,
+}
+
+/// `[sweep]`.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct SweepSection {
+    #[serde(default)]
+    seeds: Option<Value>,
+    #[serde(default)]
+    skip_invalid: bool,
+    #[serde(default)]
+    grid: Table,
+    #[serde(default)]
+    together: Vec<Table>,
+}
+
+/// A variant as the file asks for it.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) label: String,
+    pub(super) seeds: Vec<u64>,
+    /// Dotted keys and values.
+    pub(super) settings: Vec<(String, Value)>,
+}
+
+/// What a file says.
+pub(super) struct Read {
+    kind: Kind,
+    /// The file without the section.
+    pub(super) base: Table,
+    /// The section as it stands.
+    pub(super) section: Table,
+    pub(super) entries: Vec<Entry>,
+    pub(super) skip_invalid: bool,
+    baseline: Option<String>,
+    ours: Option<Vec<String>>,
+}
+
+/// Takes the section out of `document` and reads it.
+pub(super) fn read(kind: Kind, mut document: Table, file: &str) -> Result<Read, ConfigError> {
+    let section = kind.section();
+    if !document.contains_key(section) {
+        let what = match kind {
+            Kind::Compare => "needs this section, with [[compare.models]], to know which models to compare",
+            Kind::Sweep => "needs this section, with [sweep.grid], to know which options to search",
+        };
+        return Err(other(file, &format!("[{section}]"), what.to_owned()));
+    }
+    let model = document.get("model").and_then(|model| model.get("name")).and_then(Value::as_str).map(str::to_owned);
+    let mut read = match kind {
+        Kind::Compare => read_compare(&document, model.as_deref(), file)?,
+        Kind::Sweep => read_sweep(&document, model.as_deref(), file)?,
+    };
+    if let Some(Value::Table(table)) = document.remove(section) {
+        read.section = table;
+    }
+    let labels: Vec<&str> = read.entries.iter().map(|entry| entry.label.as_str()).collect();
+    if let Some(label) = repeated(&labels) {
+        let fix = "give each a `label` of its own";
+        return Err(other(file, section, format!("\"{label}\" is the label of more than one variant; {fix}")));
+    }
+    check_folders(&labels, section, file)?;
+    let cells: usize = read.entries.iter().map(|entry| entry.seeds.len()).sum();
+    if cells > MOST_CELLS {
+        return Err(other(file, section, format!("has {cells} runs; expected at most {MOST_CELLS}")));
+    }
+    read.base = document;
+    Ok(read)
+}
+
+fn read_compare(document: &Table, model: Option<&str>, file: &str) -> Result<Read, ConfigError> {
+    let section: CompareSection = parse_section(document, "compare", file)?;
+    if section.models.is_empty() {
+        return Err(ConfigError::missing(file, "compare", "models"));
+    }
+    let shared = seeds(section.seeds.as_ref(), "compare.seeds", file)?;
+    let mut entries = Vec::new();
+    for (number, entry) in section.models.into_iter().enumerate() {
+        let place = format!("compare.models[{number}]");
+        let Some(name) = entry.name.or_else(|| model.map(str::to_owned)) else {
+            return Err(ConfigError::missing(file, &place, "name"));
+        };
+        let label = entry.label.unwrap_or_else(|| name.clone());
+        check_label(&label, &format!("{place}.label"), file)?;
+        let seeds = match &entry.seeds {
+            Some(own) => seeds(Some(own), &format!("{place}.seeds"), file)?,
+            None => shared.clone(),
+        };
+        let settings = settings(&entry.set, &format!("{place}.set"), file)?;
+        entries.push(Entry { name, label, seeds, settings });
+    }
+    let (baseline, ours) = (section.baseline, section.ours);
+    let (base, section) = (Table::new(), Table::new());
+    Ok(Read { kind: Kind::Compare, base, section, entries, skip_invalid: false, baseline, ours })
+}
+
+fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read, ConfigError> {
+    let section: SweepSection = parse_section(document, "sweep", file)?;
+    let seeds = seeds(section.seeds.as_ref(), "sweep.seeds", file)?;
+    let mut axes: Vec<Axis> = Vec::new();
+    for (key, values) in dotted(&section.grid, "sweep.grid", file)? {
+        let place = format!("sweep.grid.{key}");
+        let values = list(&values, &place, file)?;
+        if let Some(value) = repeated(&values) {
+            return Err(ConfigError::value(file, &place, LIST, &format!("{value} twice")));
+        }
+        axes.push(Axis { points: values.into_iter().map(|value| vec![(key.clone(), value)]).collect() });
+    }
+    for (number, table) in section.together.iter().enumerate() {
+        axes.push(together(table, &format!("sweep.together[{number}]"), file)?);
+    }
+    if axes.is_empty() {
+        return Err(ConfigError::missing(file, "sweep", "grid"));
+    }
+    let keys: Vec<&str> = axes.iter().flat_map(|axis| axis.points[0].iter().map(|(key, _)| key.as_str())).collect();
+    if let Some(key) = repeated(&keys) {
+        return Err(other(file, "sweep", format!("`{key}` is in the grid more than once")));
+    }
+    let count = axes.iter().try_fold(1_usize, |count, axis| count.checked_mul(axis.points.len()));
+    if count.and_then(|count| count.checked_mul(seeds.len())).is_none_or(|cells| cells > MOST_CELLS) {
+        return Err(other(
+            file,
+            "sweep.grid",
+            format!("has too many combinations; expected at most {MOST_CELLS} runs"),
+        ));
+    }
+    let short = short_keys(&keys);
+    // The first axis turns slowest, as one would write it down.
+    let mut points: Vec<Vec<(String, Value)>> = vec![Vec::new()];
+    for axis in &axes {
+        points = points.iter().flat_map(|point| axis.points.iter().map(|own| [&point[..], own].concat())).collect();
+    }
+    let mut entries = Vec::new();
+    for settings in points {
+        let words = settings.iter().map(|(key, value)| {
+            let short = short.iter().find(|(long, _)| long == key).map_or(key.as_str(), |(_, short)| short);
+            set_argument(short, value)
+        });
+        let label = words.collect::<Vec<_>>().join(" ");
+        let own = settings.iter().find(|(key, _)| key == "model.name").and_then(|(_, value)| value.as_str());
+        let Some(name) = own.or(model) else {
+            return Err(ConfigError::missing(file, "model", "name"));
+        };
+        entries.push(Entry { name: name.to_owned(), label, seeds: seeds.clone(), settings });
+    }
+    let skip_invalid = section.skip_invalid;
+    let (base, section) = (Table::new(), Table::new());
+    Ok(Read { kind: Kind::Sweep, base, section, entries, skip_invalid, baseline: None, ours: None })
+}
+
+/// One direction of a grid: the settings at each of its points.
+struct Axis {
+    points: Vec<Vec<(String, Value)>>,
+}
+
+/// An axis along which several keys move.
+fn together(table: &Table, place: &str, file: &str) -> Result<Axis, ConfigError> {
+    let mut columns = Vec::new();
+    for (key, values) in dotted(table, place, file)? {
+        let values = list(&values, &format!("{place}.{key}"), file)?;
+        columns.push((key, values));
+    }
+    let Some((first, values)) = columns.first() else {
+        return Err(other(file, place, "is empty; expected keys with lists of equal length".to_owned()));
+    };
+    let length = values.len();
+    if let Some((key, values)) = columns.iter().find(|(_, values)| values.len() != length) {
+        let expected = format!("{length} values, as many as `{first}` has");
+        return Err(ConfigError::value(file, &format!("{place}.{key}"), &expected, &values.len().to_string()));
+    }
+    let point = |i: usize| columns.iter().map(|(key, values)| (key.clone(), values[i].clone())).collect();
+    let points: Vec<Vec<(String, Value)>> = (0..length).map(point).collect();
+    if let Some(point) = repeated(&points) {
+        let values = point.iter().map(|(key, value)| set_argument(key, value)).collect::<Vec<_>>().join(", ");
+        return Err(other(file, place, format!("has the point {values} twice")));
+    }
+    Ok(Axis { points })
+}
+
+/// What a grid has for each key.
+const LIST: &str = "a list of different values, such as [1, 2, 4]";
+
+/// The values of a key of a grid.
+fn list(value: &Value, place: &str, file: &str) -> Result<Vec<Value>, ConfigError> {
+    match value {
+        Value::Array(values) if values.is_empty() => Err(ConfigError::value(file, place, LIST, "an empty list")),
+        Value::Array(values) => Ok(values.clone()),
+        other => Err(ConfigError::value(file, place, LIST, &describe(other))),
+    }
+}
+
+/// A number of seeds, or the seeds.
+fn seeds(value: Option<&Value>, place: &str, file: &str) -> Result<Vec<u64>, ConfigError> {
+    const DEFAULT: u64 = 3;
+    let fault = |found: &str| {
+        let expected = "a number of seeds, such as 3 for 0, 1 and 2, or a list of different ones, such as [1, 2, 3]";
+        ConfigError::value(file, place, expected, found)
+    };
+    let found: Vec<u64> = match value {
+        None => (0..DEFAULT).collect(),
+        Some(Value::Integer(count @ 1..=10_000)) => (0..count.unsigned_abs()).collect(),
+        Some(Value::Array(values)) => {
+            let seed = |value: &Value| value.as_integer().and_then(|seed| u64::try_from(seed).ok());
+            let seeds: Option<Vec<u64>> = values.iter().map(seed).collect();
+            seeds.ok_or_else(|| fault(&Value::Array(values.clone()).to_string()))?
+        }
+        Some(value) => return Err(fault(&value.to_string())),
+    };
+    match (found.is_empty(), repeated(&found)) {
+        (true, _) => Err(fault("an empty list")),
+        (_, Some(seed)) => Err(fault(&format!("{seed} twice"))),
+        _ => Ok(found),
+    }
+}
+
+/// What a model sets for itself.
+fn settings(set: &Table, place: &str, file: &str) -> Result<Vec<(String, Value)>, ConfigError> {
+    let settings = dotted(set, place, file)?;
+    match settings.iter().find(|(key, _)| key == "model.name") {
+        Some(_) => {
+            let message = "is set by the entry's `name`".to_owned();
+            Err(other(file, &format!("{place}.\"model.name\""), message))
+        }
+        None => Ok(settings),
+    }
+}
+
+/// Dotted keys and their values: `"model.mir" = false` and `model.mir = false` are the same.
+fn dotted(table: &Table, place: &str, file: &str) -> Result<Vec<(String, Value)>, ConfigError> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        let path = split_path(key).filter(|_| !key.is_empty());
+        match (path.as_deref(), value) {
+            (Some([section]), Value::Table(keys)) => {
+                found.extend(keys.iter().map(|(key, value)| (format!("{section}.{}", quoted(key)), value.clone())));
+            }
+            (Some([_, _, ..]), value) => found.push((key.clone(), value.clone())),
+            _ => {
+                let message = "is not a key; expected \"section.key\", such as \"train.learning_rate\"".to_owned();
+                return Err(other(file, &format!("{place}.{key}"), message));
+            }
+        }
+    }
+    let sections = ["data", "model", "train"];
+    for (key, _) in &found {
+        let section = split_path(key).and_then(|path| path.into_iter().next()).unwrap_or_default();
+        let message = match key.as_str() {
+            "train.seed" => "a run's seed is one of `seeds`; leave it out".to_owned(),
+            _ if !sections.contains(&section.as_str()) => {
+                let near = nearest(&section, &sections).map_or_else(String::new, |near| format!(" ({near}?)"));
+                format!("expected a key of data, model or train{near}, such as \"train.learning_rate\"")
+            }
+            _ => continue,
+        };
+        return Err(other(file, &format!("{place}.\"{key}\""), message));
+    }
+    Ok(found)
+}
+
+/// A key's part as it is written in a dotted key. A part that is dotted itself was written so in quotes.
+fn quoted(part: &str) -> String {
+    let bare = split_path(part).is_some_and(|path| path.len() == 1 && path[0] == part);
+    if bare { part.to_owned() } else { Value::String(part.to_owned()).to_string() }
+}
+
+/// Keys as labels have them: the last part, where that tells them apart.
+fn short_keys(keys: &[&str]) -> Vec<(String, String)> {
+    let last = |key: &str| split_path(key).and_then(|path| path.last().cloned()).unwrap_or_else(|| key.to_owned());
+    let alone = |key: &str| keys.iter().filter(|other| last(other) == last(key)).count() == 1;
+    keys.iter().map(|key| ((*key).to_owned(), if alone(key) { last(key) } else { (*key).to_owned() })).collect()
+}
+
+/// That a label can be shown in a table and name a folder beside the tables.
+fn check_label(label: &str, place: &str, file: &str) -> Result<(), ConfigError> {
+    let folder = folder_name(label).to_lowercase();
+    let reserved = ["table.", "cells.", "compare.", "sweep.", "report."].iter().any(|name| folder.starts_with(name));
+    let one_line = label.len() <= 100 && !label.chars().any(char::is_control);
+    if one_line && !folder.is_empty() && !reserved {
+        return Ok(());
+    }
+    let expected =
+        "a name of at most 100 bytes on one line with a letter or digit in it, and not that of a table's file";
+    Err(ConfigError::value(file, place, expected, &format!("{label:?}")))
+}
+
+/// That no two labels share a folder, also where systems do not tell capitals from small letters.
+fn check_folders(labels: &[&str], section: &str, file: &str) -> Result<(), ConfigError> {
+    let mut taken: HashMap<String, &str> = HashMap::new();
+    for label in labels {
+        let folder = folder_name(label);
+        if let Some(other_label) = taken.insert(folder.to_lowercase(), label) {
+            let message =
+                format!("\"{other_label}\" and \"{label}\" would share the folder \"{folder}\"; change a label");
+            return Err(other(file, section, message));
+        }
+    }
+    Ok(())
+}
+
+/// Which label is the baseline and which are ours.
+pub(super) fn roles(read: &Read, file: &str) -> Result<(String, Vec<String>), ConfigError> {
+    let labels: Vec<&str> = read.entries.iter().map(|entry| entry.label.as_str()).collect();
+    let known = |label: &str, key: &str| {
+        if labels.contains(&label) {
+            return Ok(());
+        }
+        let near = nearest(label, &labels).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        let expected = format!("a label of [[compare.models]]: {}", labels.join(", "));
+        Err(ConfigError::value(file, key, &expected, &format!("\"{label}\"{near}")))
+    };
+    let baseline = read.baseline.clone().unwrap_or_else(|| labels[0].to_owned());
+    known(&baseline, "compare.baseline")?;
+    let ours = match &read.ours {
+        Some(ours) => {
+            ours.iter().try_for_each(|label| known(label, "compare.ours"))?;
+            if ours.contains(&baseline) {
+                let message = format!("\"{baseline}\" is the baseline; it cannot be one of ours too");
+                return Err(other(file, "compare.ours", message));
+            }
+            ours.clone()
+        }
+        None => {
+            let ours = |entry: &&Entry| entry.label != baseline && OURS.contains(&entry.name.as_str());
+            read.entries.iter().filter(ours).map(|entry| entry.label.clone()).collect()
+        }
+    };
+    Ok((baseline, ours))
+}
+
+/// The models that this program is about.
+const OURS: [&str; 3] = ["mi-dpg", "optmsm", "saml"];
+
+/// That no `--set` takes from variants what tells them apart.
+pub(super) fn check_sets(read: &Read, sets: &[String]) -> Result<(), ConfigError> {
+    let sweep = read.kind == Kind::Sweep;
+    for set in sets {
+        let Some(key) = target(set) else { continue };
+        let reason = match key.as_str() {
+            "train.seed" => "all runs would have the same seed; set compare.seeds or sweep.seeds".to_owned(),
+            "model.name" if !sweep => "all models would be the same; name those to run with --only".to_owned(),
+            key if sweep && read.entries[0].settings.iter().any(|(own, _)| own == key) => {
+                format!("`{key}` is in the grid; set sweep.grid instead")
+            }
+            _ => continue,
+        };
+        return Err(ConfigError::Set { argument: set.clone(), reason });
+    }
+    Ok(())
+}
+
+/// The first value that is there again.
+fn repeated<T: PartialEq>(values: &[T]) -> Option<&T> {
+    (1..values.len()).find(|&i| values[..i].contains(&values[i])).map(|i| &values[i])
+}
+
+fn other(file: &str, key: &str, message: String) -> ConfigError {
+    ConfigError::Other { origin: file.to_owned(), key: key.to_owned(), message }
+}
