@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::exit::Done;
-use super::prepare::{Prepared, load_vocabularies, prepare, print_line};
+use super::opened::{Prepared, load_vocabularies, prepare, print_line};
 use super::progress::counted;
 use super::{Device, Sets};
 use crate::data::{self, Dataset, Encoder};
