@@ -70,6 +70,7 @@ fn prepare(place: &Place, data: &str) -> Outcome {
 /// That the configuration which came out trains as it is, for an epoch, on these scenarios.
 fn trains(place: &Place, scenarios: &[&str]) {
     let line = "train out/config.toml --out run --device cpu --set train.epochs=1 --set data.cache=false";
+    let _ = std::fs::remove_dir_all(place.path("run"));
     let trained = place.run(line).succeeds();
     assert!(!trained.err.contains("skipped"), "{}", trained.err);
     let result = place.json("run/result.json");

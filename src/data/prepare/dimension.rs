@@ -36,11 +36,6 @@ impl Dimension {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
         Some(self.text[start..self.ends[row]].split(BETWEEN))
     }
-
-    /// How many rows there are.
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
 }
 
 /// A row's cells in order.
@@ -60,6 +55,5 @@ mod tests {
         assert_eq!(cells("a"), Some(vec!["1", "", "x"]));
         assert_eq!(cells(""), Some(vec!["2", "y", "z"]));
         assert_eq!(cells("b"), None);
-        assert_eq!(table.len(), 2);
     }
 }

@@ -150,11 +150,6 @@ impl<'a> Lines<'a> {
         &self.text
     }
 
-    /// The file's path.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// An error that names this line.
     pub(super) fn bad(&self, column: Option<&str>, expected: &str, found: &str, fix: &str) -> Error {
         let row = BadRow {
