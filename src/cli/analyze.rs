@@ -7,7 +7,7 @@ use clap::Args;
 use super::Sets;
 use super::eval::{parse_split, split_rows};
 use super::exit::Done;
-use super::prepare::{print_line, reopen};
+use super::opened::{print_line, reopen};
 use crate::data::{Schema, SplitName};
 use crate::gpu::DeviceChoice;
 use crate::report::table::{TableStyle, draw};

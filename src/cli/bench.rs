@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::Device as DeviceArgs;
 use super::exit::Done;
-use super::prepare::{print_json, print_line};
+use super::opened::{print_json, print_line};
 use super::progress::working;
 use crate::bench::workload::{FIELDS, Workload};
 use crate::bench::{Ceilings, Device, Effort, Kernels, Outcome, Report, TimedBy, kernels, steps};

@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::{HumanDuration, ProgressBar};
 
 use super::exit::Done;
-use super::prepare::{absolute, bases, generate_missing, load_vocabularies, open, print_line};
+use super::opened::{absolute, bases, generate_missing, load_vocabularies, open, print_line};
 use super::progress::working;
 use super::shell::quote;
 use super::{Device, Sets};

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::exit::Done;
-use super::prepare::{find_inputs, open, print_json, print_line, reopen, report_skipped};
+use super::opened::{find_inputs, open, print_json, print_line, reopen, report_skipped};
 use super::{Device, Sets};
 use crate::data::{self, Encoder, Rows, Schema, SplitName};
 use crate::report::table::{TableStyle, scenario_table};

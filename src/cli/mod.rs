@@ -17,6 +17,7 @@ mod eval;
 mod exit;
 mod history;
 mod models;
+mod opened;
 mod plan;
 mod predict;
 mod prepare;
@@ -57,6 +58,8 @@ enum Command {
     Synth(synth::SynthArgs),
     /// Look into a trained model as its paper does, scenario by scenario
     Analyze(analyze::AnalyzeArgs),
+    /// Make a public data set ready to train on, from the files that its owner publishes
+    Prepare(prepare::PrepareArgs),
     /// Add a column with what each row's user did before
     History(history::HistoryArgs),
     /// List the dispatches of one training step
@@ -96,6 +99,7 @@ pub fn run() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Analyze(args) => analyze::run(&args),
+        Command::Prepare(args) => prepare::run(&args),
         Command::History(args) => history::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Bench(args) => bench::run(&args),

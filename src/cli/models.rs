@@ -1,7 +1,7 @@
 //! `polyscene models`.
 
 use super::exit::Done;
-use super::prepare::print_line;
+use super::opened::print_line;
 use crate::models::{self, Model, Visitor};
 use crate::report::table::{TableStyle, draw};
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Sets;
 use super::exit::Done;
-use super::prepare::{prepare, print_json, print_line};
+use super::opened::{prepare, print_json, print_line};
 use crate::plan::{DispatchLimits, Listing, Plan};
 use crate::report::table::{TableStyle, draw};
 use crate::train::model::training_options;

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use clap::Args;
 
 use super::exit::Done;
-use super::prepare::{find_inputs, reopen, report_skipped};
+use super::opened::{find_inputs, reopen, report_skipped};
 use super::progress::counted;
 use super::table_file::{Out, Writer, parse_out};
 use super::{Device, Sets};

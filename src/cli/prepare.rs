@@ -1,155 +1,142 @@
-//! What several commands begin with: reading a configuration, opening its data, reopening a run.
+//! `polyscene prepare`.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use anyhow::Context;
+use clap::{Args, ValueEnum};
 
-use super::progress::{OpeningBars, counted};
-use crate::data::synthetic::generate;
-use crate::data::{self, Dataset, Encoder, Inputs, Schema};
-use crate::gpu::DeviceChoice;
-use crate::plan::Executor;
+use super::exit::Done;
+use super::opened::print_line;
+use super::progress::bytes;
+use super::table_file::{Kind, Writer};
+use crate::data::{self, Group, PrepareOptions, Prepared, PublicData, SplitName};
+use crate::report::table::{TableStyle, draw};
 use crate::train::Error;
-use crate::train::checkpoint::load_model;
-use crate::train::config::Config;
-use crate::train::folder::RunFolder;
-use crate::train::model::{BuiltModel, build, check_sequences, open_executor};
+use crate::train::folder::{write_text, write_whole};
 
-/// A configuration with its data and model.
-pub(super) struct Prepared {
-    /// Every default written out; `data.path` absolute.
-    pub(super) config: Config,
-    pub(super) data: Dataset,
-    pub(super) model: BuiltModel,
+#[derive(Args)]
+pub(super) struct PrepareArgs {
+    /// Which data set
+    #[arg(value_enum, value_name = "DATASET")]
+    data: DataName,
+    /// Folder with the files as their owner publishes them; folders in it are searched too
+    #[arg(long, value_name = "DIR")]
+    raw: PathBuf,
+    /// Folder for data.parquet and config.toml
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Seed of random splits
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
 }
 
-/// Folders in which a relative `data.path` is looked for: the configuration's own, then the current one.
-pub(super) fn bases(config: &Path) -> Vec<PathBuf> {
-    let beside = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    vec![beside.to_owned(), PathBuf::from(".")]
+/// The data sets, as they are named on the command line.
+#[derive(Clone, Copy, ValueEnum)]
+enum DataName {
+    /// Taobao's recommendations, by page (OptMSM)
+    AliCcp,
+    /// AliExpress's search, by country (OptMSM)
+    #[value(name = "aliexpress")]
+    AliExpress,
+    /// Reviews of electronics on Amazon, by category (MI-DPG)
+    Amazon,
+    /// Alimama's sponsored search, by category (MI-DPG)
+    Iaac,
+    /// MovieLens-1M or MovieLens-100K, by age
+    #[value(name = "movielens")]
+    MovieLens,
+    /// Taobao's display advertising, by size of city (SAML)
+    Taobao,
 }
 
-/// Reads a configuration, opens its data (generating it first where `[synth]` says how) and builds its model.
-pub(super) fn prepare(path: &Path, sets: &[String]) -> Result<Prepared, Error> {
-    let mut config = Config::load(path, sets)?;
-    let mut schema: Schema = config.data()?;
-    let bases = bases(path);
-    generate_missing(&config, &schema, &bases)?;
-    let data = open(&schema, &bases)?;
-    schema.path = absolute(&schema.path, &bases);
-    config.set_data(&schema)?;
-    let model = build(&mut config, &data.encoder)?;
-    if !model.left_out.is_empty() {
-        note!("left out, as {} has no such option: model.{}", config.model_name(), model.left_out.join(", model."));
-    }
-    for rows in [&data.train, &data.valid, &data.test] {
-        check_sequences(&model, rows, &data.encoder)?;
-    }
-    Ok(Prepared { config, data, model })
-}
-
-/// Opens data behind progress bars, and says what was left out.
-pub(super) fn open(schema: &Schema, bases: &[PathBuf]) -> Result<Dataset, Error> {
-    let mut bars = OpeningBars::default();
-    let opened = data::open(schema, bases, &mut |progress| bars.show(progress));
-    bars.end();
-    let data = opened?;
-    report_skipped(&data.skipped);
-    Ok(data)
-}
-
-/// Says which bad rows were left out.
-pub(super) fn report_skipped(skipped: &data::Skipped) {
-    if skipped.count > 0 {
-        let rows = if skipped.count == 1 { "row" } else { "rows" };
-        note!("{} bad {rows} skipped, the first:", skipped.count);
-        for message in &skipped.messages {
-            note!("  {message}");
+impl DataName {
+    fn data(self) -> PublicData {
+        match self {
+            Self::AliCcp => PublicData::AliCcp,
+            Self::AliExpress => PublicData::AliExpress,
+            Self::Amazon => PublicData::Amazon,
+            Self::Iaac => PublicData::Iaac,
+            Self::MovieLens => PublicData::MovieLens,
+            Self::Taobao => PublicData::Taobao,
         }
     }
 }
 
-/// Generates data that is not there, where `[synth]` says how.
-pub(super) fn generate_missing(config: &Config, schema: &Schema, bases: &[PathBuf]) -> Result<(), Error> {
-    let Some(options) = &config.synth else { return Ok(()) };
-    let there = Inputs::find(&schema.path, schema.format, schema.delimiter, bases).is_ok();
-    if there {
-        return Ok(());
-    }
-    let path = bases[0].join(&schema.path);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    note!("{} is not there: generating it from [synth]", path.display());
-    std::fs::create_dir_all(folder).map_err(Error::file(folder, "making the folder for generated data"))?;
-    let bar = counted(options.rows, "generating");
-    let made = generate(options, folder, &mut |rows| bar.set_position(rows));
+pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Done> {
+    std::fs::create_dir_all(&args.out).map_err(Error::file(&args.out, "making the folder"))?;
+    let (path, config) = (args.out.join("data.parquet"), args.out.join("config.toml"));
+    let options =
+        PrepareOptions { data: args.data.data(), raw: args.raw.clone(), scratch: args.out.clone(), seed: args.seed };
+    let bar = bytes("preparing");
+    let mut prepared = None;
+    let written = write_whole(&path, |file| {
+        let mut writer = Writer::new(Kind::Parquet, file.try_clone()?);
+        let mut unwritten = None;
+        let outcome = data::prepare(
+            &options,
+            &mut |batch| {
+                let written = writer.write(batch);
+                written.map_err(|error| {
+                    unwritten = Some(error);
+                    data::Error::Shape(String::new())
+                })
+            },
+            &mut |done, total| {
+                bar.set_length(total);
+                bar.set_position(done);
+            },
+        );
+        let outcome = match unwritten {
+            Some(error) => return Err(error),
+            None => prepared.insert(outcome),
+        };
+        // What is wrong with the data must not be told as a fault of the output.
+        match outcome {
+            Ok(_) => writer.end(),
+            Err(_) => Err(std::io::Error::other("not finished")),
+        }
+    });
     bar.finish_and_clear();
-    let made = made?;
-    if made.data.file_name() == path.file_name() {
-        return Ok(());
+    let prepared = match prepared {
+        Some(outcome) => outcome.map_err(Error::from)?,
+        None => return Err(written.err().map_or_else(|| anyhow::anyhow!("nothing was prepared"), Into::into)),
+    };
+    written?;
+    write_text(&config, &prepared.config)?;
+    show(&prepared)?;
+    note!("train on it with: polyscene train {}", config.display());
+    Ok(Done::All)
+}
+
+/// What was read, left out and written.
+fn show(prepared: &Prepared) -> anyhow::Result<()> {
+    let Prepared { groups, read, left_out, notes, rows, .. } = prepared;
+    for (name, rows) in read {
+        note!("read      {rows} rows of {name}");
     }
-    std::fs::rename(&made.data, &path).map_err(Error::file(&path, "naming the generated data"))
-}
-
-/// `path` as a path that means the same from any folder. Globs and folders too: the first base that has a match.
-pub(super) fn absolute(path: &str, bases: &[PathBuf]) -> String {
-    let found =
-        bases.iter().find(|base| Inputs::find(path, data::Format::Parquet, None, std::slice::from_ref(base)).is_ok());
-    let joined = found.unwrap_or(&bases[0]).join(path);
-    std::path::absolute(&joined).unwrap_or(joined).to_string_lossy().into_owned()
-}
-
-/// The files a command was given beside a run: their names tell how they are written, else the run's schema does.
-pub(super) fn find_inputs(path: &str, schema: &Schema) -> Result<Inputs, Error> {
-    Ok(match Inputs::find(path, data::Format::Auto, schema.delimiter, &[]) {
-        Err(data::Error::UnknownFormat { .. }) => Inputs::find(path, schema.format, schema.delimiter, &[])?,
-        // Not the configuration's path but the command line's.
-        Err(data::Error::NoFiles { what, near, .. }) => {
-            let near = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
-            return Err(data::Error::Schema(format!("--data: {what}{near}")).into());
-        }
-        found => found?,
-    })
-}
-
-/// A trained model on a device.
-pub(super) struct Trained {
-    pub(super) config: Config,
-    pub(super) encoder: Encoder,
-    pub(super) model: BuiltModel,
-    pub(super) executor: Box<dyn Executor>,
-}
-
-/// Reopens a run's best model.
-pub(super) fn reopen(run: &Path, sets: &[String], device: &DeviceChoice) -> Result<Trained, Error> {
-    let folder = RunFolder::open(run)?;
-    let mut config = Config::load(&folder.config(), sets)?;
-    let encoder = load_vocabularies(&folder)?;
-    let model = build(&mut config, &encoder)?;
-    let state = load_model(&folder.model(), &model.graph, config.model_name())?;
-    let executor = open_executor(device, &model, &config.train, state)?;
-    Ok(Trained { config, encoder, model, executor })
-}
-
-/// The vocabularies and statistics of a run.
-pub(super) fn load_vocabularies(folder: &RunFolder) -> Result<Encoder, Error> {
-    const FIX: &str = "restore the run's vocabularies from a copy, or train again";
-    Encoder::load(&folder.vocabularies()).map_err(|error| match error {
-        // Faults of the run's folder, not of the data.
-        data::Error::Io { path, source } => Error::content(&path, format!("{source}; {FIX}")),
-        data::Error::Encoder { path, what } => Error::content(&path, format!("{what}; {FIX}")),
-        other => other.into(),
-    })
-}
-
-/// Prints a value as JSON on standard output.
-pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(value).context("as JSON")?;
-    print_line(&text)
-}
-
-/// Prints a line on standard output. Unlike `println!` it does not panic when nobody reads it.
-pub(super) fn print_line(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).context("standard output")
+    for (reason, rows) in left_out {
+        note!("left out  {rows} {reason}");
+    }
+    for text in notes {
+        note!("note      {text}");
+    }
+    note!("written   {rows} rows");
+    let splits: Vec<SplitName> =
+        SplitName::ALL.into_iter().filter(|split| groups.keys().any(|(_, found)| *found == Some(*split))).collect();
+    let heads: Vec<&str> =
+        ["scenario", "rows", "positives"].into_iter().chain(splits.iter().map(|s| s.name())).collect();
+    let scenarios: BTreeSet<&str> = groups.keys().map(|(scenario, _)| scenario.as_str()).collect();
+    let line = |name: &str, of: &dyn Fn(&str) -> bool| {
+        let sum = |split: Option<SplitName>, count: &dyn Fn(&Group) -> u64| -> u64 {
+            let within = groups.iter().filter(|((name, found), _)| of(name) && (split.is_none() || *found == split));
+            within.map(|(_, group)| count(group)).sum()
+        };
+        let totals = [sum(None, &|group| group.rows), sum(None, &|group| group.positives)];
+        let counts = totals.into_iter().chain(splits.iter().map(|split| sum(Some(*split), &|group| group.rows)));
+        [name.to_owned()].into_iter().chain(counts.map(|count| count.to_string())).collect::<Vec<String>>()
+    };
+    let mut lines: Vec<Vec<String>> =
+        scenarios.iter().map(|scenario| line(scenario, &|name| name == *scenario)).collect();
+    lines.push(line("all", &|_| true));
+    print_line(&draw(&heads, &lines, TableStyle::for_stdout()))
 }

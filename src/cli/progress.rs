@@ -21,6 +21,11 @@ pub(super) fn counted(length: u64, what: &str) -> ProgressBar {
     bar(length, template).with_prefix(what.to_owned())
 }
 
+/// A bar for bytes, whose number is set later.
+pub(super) fn bytes(what: &str) -> ProgressBar {
+    bar(0, "{prefix:<18} {bar:32} {bytes}/{total_bytes} {elapsed} (eta {eta})").with_prefix(what.to_owned())
+}
+
 /// A sign of life on work that cannot be counted.
 pub(super) fn working(what: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(what.to_owned());

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -51,7 +53,12 @@ impl Writer {
             match self.kind {
                 Kind::Csv => self.csv = Some(arrow::csv::Writer::new(BufWriter::new(file))),
                 Kind::Parquet => {
-                    self.parquet = Some(ArrowWriter::try_new(file, batch.schema(), None).map_err(of_parquet)?);
+                    let properties = WriterProperties::builder()
+                        .set_compression(Compression::SNAPPY)
+                        .set_max_row_group_row_count(Some(1 << 18))
+                        .build();
+                    let writer = ArrowWriter::try_new(file, batch.schema(), Some(properties));
+                    self.parquet = Some(writer.map_err(of_parquet)?);
                 }
             }
         }

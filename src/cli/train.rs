@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::exit::Done;
-use super::prepare::{Prepared, load_vocabularies, prepare, print_line};
+use super::opened::{Prepared, load_vocabularies, prepare, print_line};
 use super::progress::counted;
 use super::shell::quote;
 use super::{Device, Sets};

@@ -103,6 +103,20 @@ pub enum Error {
     #[error("{0}; fix the row or set data.on_bad_row = \"skip\"")]
     BadRow(Box<BadRow>),
 
+    /// The raw files of a public data set are not there, or are not what the owner publishes; the text lists what is
+    /// expected and what was found.
+    #[error("{0}")]
+    RawFiles(String),
+
+    /// A line of a raw file that is not as the owner publishes it.
+    #[error("{row}; {fix}")]
+    RawLine {
+        /// The line and what is wrong with it.
+        row: Box<BadRow>,
+        /// What to do about it.
+        fix: String,
+    },
+
     /// A row of a CSV file that does not end.
     #[error("{}, {place}: the row does not end within {} MiB; a quote is probably left open there", .path.display(), .limit >> 20)]
     EndlessRow {

@@ -4,7 +4,7 @@
 //! encoded [`Rows`]. The files are read once: each chunk's cells are checked, good rows get provisional ids and wait in
 //! a spool (memory, then a temporary file); then the train rows are counted, the vocabularies fixed, and all rows
 //! written with their final ids, to the cache where one may be kept. [`scan`] encodes other files with a saved encoder,
-//! chunk by chunk, and gives the original columns along.
+//! chunk by chunk, and gives the original columns along. [`prepare()`] makes such files of public data sets.
 
 mod cache;
 mod cells;
@@ -19,6 +19,7 @@ mod history;
 mod inputs;
 mod open;
 mod parquet_file;
+mod prepare;
 mod reader;
 mod rows;
 mod rules;
@@ -39,6 +40,7 @@ pub use error::{BadRow, Error, MissingColumn, Place, Result};
 pub use history::{Histories, HistoryOptions, histories};
 pub use inputs::Inputs;
 pub use open::{Dataset, Phase, Progress, open};
+pub use prepare::{Group, Groups, PrepareOptions, Prepared, PublicData, prepare};
 pub use rows::{Column, RowColumns, Rows, Sequence};
 pub use scan::{EncodedChunk, Scan, scan};
 pub use schema::{FieldOptions, Format, Kind, OnBadRow, Schema, SequenceColumn, Split, SplitName};

@@ -211,7 +211,7 @@ impl Default for Split {
 }
 
 /// One of the three parts of the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SplitName {
     /// The rows that are learned from.
@@ -225,15 +225,20 @@ pub enum SplitName {
 impl SplitName {
     /// All three, in order.
     pub const ALL: [SplitName; 3] = [SplitName::Train, SplitName::Valid, SplitName::Test];
+
+    /// Its name, as a split column has it by default.
+    pub fn name(self) -> &'static str {
+        match self {
+            SplitName::Train => "train",
+            SplitName::Valid => "valid",
+            SplitName::Test => "test",
+        }
+    }
 }
 
 impl fmt::Display for SplitName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SplitName::Train => "train",
-            SplitName::Valid => "valid",
-            SplitName::Test => "test",
-        })
+        f.write_str(self.name())
     }
 }
 
