@@ -19,6 +19,7 @@ mod plan;
 mod predict;
 mod prepare;
 mod progress;
+mod report;
 mod synth;
 mod table_file;
 mod train;
@@ -49,6 +50,8 @@ enum Command {
     Synth(synth::SynthArgs),
     /// Look into a trained model as its paper does, scenario by scenario
     Analyze(analyze::AnalyzeArgs),
+    /// Write the page of pictures of a run, or of a comparison of runs
+    Report(report::ReportArgs),
     /// Add a column with what each row's user did before
     History(history::HistoryArgs),
     /// List the dispatches of one training step
@@ -86,6 +89,7 @@ pub fn run() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Analyze(args) => analyze::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::History(args) => history::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -1,4 +1,7 @@
-//! Tables and summaries of results, as text and as JSON.
+//! Tables and summaries of results, as text and as JSON, and pages with pictures.
 
 pub mod bench;
+pub mod chart;
+pub mod html;
 pub mod table;
+pub mod tsne;

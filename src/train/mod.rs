@@ -8,7 +8,8 @@ pub mod folder;
 pub mod metrics;
 pub mod model;
 pub mod order;
+pub mod tensorboard;
 mod trainer;
 
 pub use error::Error;
-pub use trainer::{Ending, EpochRecord, Event, Trainer, check_validation, score};
+pub use trainer::{Ending, EpochRecord, Event, Trainer, check_validation, score, score_closely};
