@@ -15,7 +15,7 @@ pub struct Axis {
 }
 
 /// Ticks that an axis has, about.
-const TICKS: f64 = 5.0;
+const TICKS: f64 = 6.0;
 
 impl Axis {
     /// An axis that shows all of `values`, with a margin of a twentieth; what is not finite is passed over.

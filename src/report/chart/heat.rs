@@ -29,6 +29,8 @@ pub fn heat(about: &str, names: &[String], values: &[Vec<f64>], without_diagonal
     };
     let (low, high) = extent(others()).unwrap_or((0.0, 1.0));
     let span = (high - low).max(1e-9);
+    // As many decimals as tell the values apart, as far as there is room.
+    let decimals = if span < 0.02 { 4 } else { 2 };
     let share = |value: f64| ((value - low) / span).clamp(0.0, 1.0);
     let bottom = top + side * count as f64;
     let bar = left + side * count as f64 + 16.0;
@@ -56,7 +58,7 @@ pub fn heat(about: &str, names: &[String], values: &[Vec<f64>], without_diagonal
                 }
                 @if count <= WRITTEN && !hidden {
                     text.light[share(value) > 0.5] x=(pixels(x + side / 2.0)) y=(pixels(y + side / 2.0)) dy="4"
-                        text-anchor="middle" { (format!("{value:.2}")) }
+                        text-anchor="middle" { (format!("{value:.decimals$}")) }
                 }
             }
         }

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::super::chart::{Axis, Figure, Group, Mark, Panel, Row, RowChart, Shown, heat, number, panels};
 use super::super::tsne::tsne;
-use super::page::figures;
-use super::read::{Probe, Run, Samples, Table};
+use super::page::{figures, largest};
+use super::read::{Probe, Run, Samples, Scores, Table};
 
 /// Points of a cloud, at most: enough to see shapes, few enough to see points.
 const POINTS: usize = 800;
@@ -18,10 +18,11 @@ const BOXES: usize = 30;
 pub(super) fn probe_sections(run: &Run) -> Markup {
     let (vectors, learning): (Vec<&Probe>, Vec<&Probe>) =
         run.probes.iter().partition(|probe| probe.distribution.is_none());
+    let names = scenarios_by_rows(run, &vectors);
     html! {
         @if !vectors.is_empty() {
             h2 { (what(&vectors[0].name)) }
-            (figures(&vectors.iter().flat_map(|probe| vector_figures(probe)).collect::<Vec<_>>(), "No samples."))
+            (figures(&vectors.iter().flat_map(|probe| vector_figures(probe, &names)).collect::<Vec<_>>(), "No samples."))
         }
         @if !learning.is_empty() {
             h2 { "What branches learn from each other" }
@@ -49,10 +50,20 @@ fn in_paper(name: &str, map: bool) -> &'static str {
     }
 }
 
-fn vector_figures(probe: &Probe) -> Vec<Figure> {
-    let names = scenarios_by_samples(&[&probe.samples]);
+/// Names of the scenarios that have samples, those with the most test rows first: their marks are those that other charts
+/// of the page have for them.
+fn scenarios_by_rows(run: &Run, probes: &[&Probe]) -> Vec<String> {
+    let sampled = scenarios_by_samples(&probes.iter().map(|probe| &probe.samples).collect::<Vec<_>>());
+    let test = run.result.get("test").map(Scores::of).unwrap_or_default();
+    let mut names: Vec<String> = largest(&test, usize::MAX).into_iter().filter(|name| sampled.contains(name)).collect();
+    let rest: Vec<String> = sampled.into_iter().filter(|name| !names.contains(name)).collect();
+    names.extend(rest);
+    names
+}
+
+fn vector_figures(probe: &Probe, names: &[String]) -> Vec<Figure> {
     let mut list = Vec::new();
-    if let Some(panel) = cloud(probe, &names, separation_words(probe)) {
+    if let Some(panel) = cloud(probe, names, separation_words(probe)) {
         let shown = panel.groups.iter().map(|group| group.points.len()).sum::<usize>();
         let caption = format!(
             "t-SNE of {shown} samples, coloured by scenario: samples with similar values lie near each other; directions \
@@ -62,7 +73,7 @@ fn vector_figures(probe: &Probe) -> Vec<Figure> {
         );
         let title = format!("{} by scenario", probe.name);
         let picture = panels(&format!("t-SNE of {}", probe.name), &[panel]);
-        list.push(Figure { title, picture, legend: cloud_legend(&names), caption, wide: false });
+        list.push(Figure { title, picture, legend: cloud_legend(names), caption, wide: false });
     }
     list.extend(probe.similarity.as_ref().and_then(|table| similarity(probe, table)));
     list

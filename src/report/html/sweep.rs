@@ -14,7 +14,18 @@ const SEED: &str = "train.seed";
 pub(super) fn sweep_figures(cells: &[Cell]) -> Vec<Figure> {
     let varying = varying(cells);
     let numeric = |key: &&String| cells.iter().filter_map(|cell| value(cell, key)).all(|value| value.is_number());
-    varying.iter().filter(numeric).filter_map(|key| figure(cells, key, &varying)).collect()
+    let numeric: Vec<&String> = varying.iter().filter(numeric).collect();
+    // Of settings that move together one chart is enough.
+    let first = |place: usize| !numeric[..place].iter().any(|other| together(cells, numeric[place], other));
+    let keys = (0..numeric.len()).filter(|&place| first(place)).map(|place| numeric[place]);
+    keys.filter_map(|key| figure(cells, key, &varying)).collect()
+}
+
+/// Whether two settings say the same: whoever knows one of them knows the other.
+fn together(cells: &[Cell], one: &str, other: &str) -> bool {
+    let pairs: Vec<(Option<&Value>, Option<&Value>)> =
+        cells.iter().map(|cell| (value(cell, one), value(cell, other))).collect();
+    pairs.iter().all(|a| pairs.iter().all(|b| (a.0 == b.0) == (a.1 == b.1)))
 }
 
 /// Settings with several values, in the order of the first cell that has them.
@@ -42,7 +53,8 @@ fn figure(cells: &[Cell], key: &str, varying: &[String]) -> Option<Figure> {
     if values.len() < 2 {
         return None;
     }
-    let others: Vec<&String> = varying.iter().filter(|other| *other != key).collect();
+    let rest = varying.iter().filter(|other| *other != key);
+    let (moved, others): (Vec<&String>, Vec<&String>) = rest.partition(|other| together(cells, key, other));
     let numeric = |other: &&&String| cells.iter().filter_map(|cell| value(cell, other)).all(Value::is_number);
     // One line for each combination of the others, or where these are too many, of those that are not numbers.
     let texts: Vec<&String> = others.iter().copied().filter(|other| !numeric(&other)).collect();
@@ -72,6 +84,10 @@ fn figure(cells: &[Cell], key: &str, varying: &[String]) -> Option<Figure> {
         "The AUC of the test rows by {key}, its values at even distances; a point is the mean over runs, its bar one \
          standard deviation to each side."
     );
+    if !moved.is_empty() {
+        let moved: Vec<&str> = moved.into_iter().map(String::as_str).collect();
+        caption += &format!(" With it goes {}.", moved.join(", "));
+    }
     if !averaged.is_empty() {
         caption += &format!(" Means are also over {}.", averaged.join(", "));
     }
@@ -79,7 +95,7 @@ fn figure(cells: &[Cell], key: &str, varying: &[String]) -> Option<Figure> {
         caption += &format!(" The first {LINES} of {} lines.", groups.len());
     }
     if ["row_div", "col_div", "d_k"].iter().any(|name| key.ends_with(name)) {
-        caption += " In MI-DPG's paper: figure 2a, 2c and 2e.";
+        caption += " In MI-DPG's paper: figure 2a, 2c and 2e (a larger divisor is a smaller core).";
     }
     let legend =
         if lines.len() > 1 { lines.iter().map(|line| (line.mark, line.name.clone())).collect() } else { vec![] };
