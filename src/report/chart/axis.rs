@@ -14,8 +14,8 @@ pub struct Axis {
     ticks: Vec<(f64, String)>,
 }
 
-/// Ticks that an axis has, about.
-const TICKS: f64 = 6.0;
+/// Steps between ticks that an axis has, at least; at most two and a half times as many.
+const STEPS: f64 = 3.5;
 
 impl Axis {
     /// An axis that shows all of `values`, with a margin of a twentieth; what is not finite is passed over.
@@ -28,7 +28,7 @@ impl Axis {
 
     /// An axis from `low` to `high`, which is larger.
     pub fn between(label: &str, low: f64, high: f64) -> Self {
-        let step = nice_step((high - low) / TICKS);
+        let step = nice_step((high - low) / STEPS);
         let ticks = ((low / step).ceil() as i64..=(high / step).floor() as i64).map(|count| count as f64 * step);
         let ticks = ticks.map(|tick| (tick, at_step(tick, step))).collect();
         Self { label: label.to_owned(), low, high, ticks }
@@ -36,7 +36,7 @@ impl Axis {
 
     /// An axis of whole numbers, such as epochs.
     pub fn counted(label: &str, low: u64, high: u64) -> Self {
-        let step = nice_step((high - low) as f64 / TICKS).ceil().max(1.0) as u64;
+        let step = nice_step((high - low) as f64 / STEPS).ceil().max(1.0) as u64;
         let numbers = (low..=high).filter(|number| number.is_multiple_of(step) || step == 1);
         let ticks: Vec<(f64, String)> = numbers.map(|number| (number as f64, number.to_string())).collect();
         let margin = ((high - low) as f64 / 40.0).max(0.25);
@@ -79,13 +79,13 @@ pub(super) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// The next of 1, 2 and 5 times a power of ten.
-fn nice_step(least: f64) -> f64 {
-    if !(least.is_finite() && least > 0.0) {
+/// The largest of 1, 2 and 5 times a power of ten that is not above `most`.
+fn nice_step(most: f64) -> f64 {
+    if !(most.is_finite() && most > 0.0) {
         return 1.0;
     }
-    let power = 10_f64.powf(least.log10().floor());
-    let times = [1.0, 2.0, 5.0, 10.0].into_iter().find(|times| times * power >= least * 0.999).unwrap_or(10.0);
+    let power = 10_f64.powf(most.log10().floor());
+    let times = [5.0, 2.0, 1.0].into_iter().find(|times| times * power <= most * 1.001).unwrap_or(1.0);
     times * power
 }
 
@@ -120,7 +120,7 @@ pub(super) struct Frame<'a> {
     height: f64,
 }
 
-const TOP: f64 = 10.0;
+const TOP: f64 = 22.0;
 const BOTTOM: f64 = 42.0;
 const RIGHT: f64 = 14.0;
 

@@ -48,7 +48,7 @@ pub struct LineChart {
 impl LineChart {
     /// Draws it.
     pub fn draw(&self) -> Markup {
-        let height = if self.diagonal { 360.0 } else { 290.0 };
+        let height = if self.diagonal { 370.0 } else { 300.0 };
         let frame = Frame::new(&self.x, &self.y, HALF, height);
         let content = html! {
             (frame.draw())
@@ -70,11 +70,11 @@ fn diagonal(frame: &Frame<'_>) -> Markup {
 fn marked(frame: &Frame<'_>, value: f64, words: &str) -> Markup {
     let [left, top, right, bottom] = frame.area();
     let x = frame.across(value);
-    // The words stand on the side where there is more room.
-    let (shift, anchor) = if x - left > right - x { (-5.0, "end") } else { (5.0, "start") };
+    // The words reach to the side where there is more room.
+    let anchor = if x - left > right - x { "end" } else { "start" };
     html! {
         path.reference d=(format!("M{},{}V{}", pixels(x), pixels(top), pixels(bottom))) {}
-        text x=(pixels(x + shift)) y=(pixels(top + 11.0)) text-anchor=(anchor) { (words) }
+        text x=(pixels(x)) y=(pixels(top - 7.0)) text-anchor=(anchor) { (words) }
     }
 }
 

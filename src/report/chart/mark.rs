@@ -69,14 +69,39 @@ impl Mark {
             }
         }
     }
+}
 
-    /// Its line and its shape, for a legend of 26 by 12 pixels.
-    pub(super) fn swatch(self) -> Markup {
-        let mut shape = String::new();
-        self.shape(13.0, 6.0, 4.0, &mut shape);
+/// How a legend shows what a mark stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A line with its points.
+    Line(Mark),
+    /// A point.
+    Dot(Mark),
+    /// An area.
+    Block(Mark),
+    /// An upright stroke.
+    Stroke(Mark),
+}
+
+impl Key {
+    /// Drawn into 26 by 12 pixels.
+    pub(super) fn draw(self) -> Markup {
+        let shape = |mark: Mark| {
+            let mut shape = String::new();
+            mark.shape(13.0, 6.0, 4.0, &mut shape);
+            shape
+        };
         html! {
-            path d="M0,6h26" stroke=(self.color()) stroke-width="2" stroke-dasharray=(self.dash()) {}
-            path d=(shape) fill=(self.color()) {}
+            @match self {
+                Self::Line(mark) => {
+                    path d="M0,6h26" stroke=(mark.color()) stroke-width="2" stroke-dasharray=(mark.dash()) {}
+                    path d=(shape(mark)) fill=(mark.color()) {}
+                }
+                Self::Dot(mark) => path d=(shape(mark)) fill=(mark.color()) {},
+                Self::Block(mark) => path d="M4,1h18v10h-18z" fill=(mark.color()) {},
+                Self::Stroke(mark) => path d="M13,0v12" stroke=(mark.color()) stroke-width="2.5" {},
+            }
         }
     }
 }

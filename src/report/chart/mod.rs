@@ -17,7 +17,7 @@ mod rows;
 pub use axis::{Axis, number};
 pub use heat::heat;
 pub use lines::{Line, LineChart, Point};
-pub use mark::Mark;
+pub use mark::{Key, Mark};
 pub use points::{Group, Panel, panels};
 pub use rows::{Row, RowChart, Shown};
 
@@ -34,8 +34,8 @@ pub struct Figure {
     pub title: String,
     /// The picture.
     pub picture: Markup,
-    /// Marks and what they stand for; no legend is drawn for none.
-    pub legend: Vec<(Mark, String)>,
+    /// Keys and what they stand for; no legend is drawn for none.
+    pub legend: Vec<(Key, String)>,
     /// What is shown and how to read it.
     pub caption: String,
     /// Whether it takes the whole width of the page.
@@ -51,9 +51,9 @@ impl Figure {
                 (self.picture)
                 @if !self.legend.is_empty() {
                     ul.legend {
-                        @for (mark, name) in &self.legend {
+                        @for (key, name) in &self.legend {
                             li {
-                                svg width="26" height="12" viewBox="0 0 26 12" aria-hidden="true" { (mark.swatch()) }
+                                svg width="26" height="12" viewBox="0 0 26 12" aria-hidden="true" { (key.draw()) }
                                 (name)
                             }
                         }

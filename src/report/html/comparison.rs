@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
-use super::super::chart::{Axis, Figure, Line, LineChart, Mark, Point, Row, RowChart, Shown, number, panels};
+use super::super::chart::{Axis, Figure, Key, Line, LineChart, Mark, Point, Row, RowChart, Shown, number, panels};
 use super::CELLS;
 use super::page::{count, decimal, document, figures, name_of, numbers, table};
 use super::probes::{cloud, cloud_legend, scenarios_by_samples, silhouette};
@@ -247,11 +247,11 @@ fn by_scenario(labels: &[Label<'_>], scenarios: &[(String, u64)], how: &str) -> 
     let title = "Test AUC by scenario".to_owned();
     let picture = RowChart { about: title.clone(), axis, rows, wide: true, apart: true }.draw();
     let caption = format!("The AUC within each scenario's test rows; scenarios with many rows first. {how}{some}");
-    Figure { title, picture, legend: legend(shown), caption, wide: true }
+    Figure { title, picture, legend: legend(shown, Key::Dot), caption, wide: true }
 }
 
-fn legend(labels: &[Label<'_>]) -> Vec<(Mark, String)> {
-    labels.iter().enumerate().map(|(place, label)| (Mark::Of(place), label.name.to_owned())).collect()
+fn legend(labels: &[Label<'_>], key: fn(Mark) -> Key) -> Vec<(Key, String)> {
+    labels.iter().enumerate().map(|(place, label)| (key(Mark::Of(place)), label.name.to_owned())).collect()
 }
 
 fn outcome_table(labels: &[Label<'_>]) -> Markup {
@@ -315,7 +315,7 @@ fn learning_curves(labels: &[Label<'_>]) -> Vec<Figure> {
             "Validation rows after each epoch, the mean over those runs of a label that got so far: where some stop early, \
              the mean goes on without them.{some}"
         );
-        Some(Figure { title: title.to_owned(), picture, legend: legend(shown), caption, wide: false })
+        Some(Figure { title: title.to_owned(), picture, legend: legend(shown, Key::Line), caption, wide: false })
     };
     let auc = chart("Validation AUC", "AUC", |scores| scores.auc);
     let logloss = chart("Validation LogLoss", "LogLoss, nats", |scores| scores.logloss);

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::chart::{Axis, Figure, Group, Mark, Panel, Row, RowChart, Shown, heat, number, panels};
+use super::super::chart::{Axis, Figure, Group, Key, Mark, Panel, Row, RowChart, Shown, heat, number, panels};
 use super::super::tsne::tsne;
 use super::page::{figures, largest};
 use super::read::{Probe, Run, Samples, Scores, Table};
@@ -85,7 +85,7 @@ pub(super) fn cloud(probe: &Probe, names: &[String], title: String) -> Option<Pa
     let chosen = evenly(scenarios, POINTS);
     let places = tsne(&chosen.iter().map(|&row| vectors[row].as_slice()).collect::<Vec<_>>())?;
     let mut groups: Vec<Group> =
-        cloud_legend(names).into_iter().map(|(mark, name)| Group { name, mark, points: Vec::new() }).collect();
+        marks(names).into_iter().map(|(mark, name)| Group { name, mark, points: Vec::new() }).collect();
     for (&row, place) in chosen.iter().zip(places) {
         let own = names.iter().take(SCENARIOS).position(|name| *name == scenarios[row]);
         let last = groups.len().saturating_sub(1);
@@ -111,8 +111,12 @@ pub(super) fn scenarios_by_samples(list: &[&Samples]) -> Vec<String> {
     counts.into_iter().map(|(name, _)| name).collect()
 }
 
-/// The marks of clouds' scenarios.
-pub(super) fn cloud_legend(names: &[String]) -> Vec<(Mark, String)> {
+/// The legend of clouds' scenarios.
+pub(super) fn cloud_legend(names: &[String]) -> Vec<(Key, String)> {
+    marks(names).into_iter().map(|(mark, name)| (Key::Dot(mark), name)).collect()
+}
+
+fn marks(names: &[String]) -> Vec<(Mark, String)> {
     let own = names.iter().take(SCENARIOS).enumerate().map(|(place, name)| (Mark::Of(place), name.clone()));
     let rest = names.len().saturating_sub(SCENARIOS);
     own.chain((rest > 0).then(|| (Mark::Other, format!("{rest} other scenarios")))).collect()

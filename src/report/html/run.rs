@@ -4,7 +4,7 @@ use std::path::Path;
 
 use maud::{Markup, html};
 
-use super::super::chart::{Axis, Figure, Line, LineChart, Mark, Point, Row, RowChart, Shown, number};
+use super::super::chart::{Axis, Figure, Key, Line, LineChart, Mark, Point, Row, RowChart, Shown, number};
 use super::super::table::grouped;
 use super::page::{count, decimal, document, figures, largest, name_of, numbers, table};
 use super::probes::probe_sections;
@@ -141,8 +141,11 @@ fn curves(run: &Run, title: &str, label: &str, lines: Vec<Line>, caption: &str) 
     let epochs = || run.epochs.iter().map(|epoch| epoch.epoch);
     let (first, last) = (epochs().min()?, epochs().max()?);
     let best = run.best_epoch();
-    let legend =
-        if lines.len() > 1 { lines.iter().map(|line| (line.mark, line.name.clone())).collect() } else { vec![] };
+    let legend = if lines.len() > 1 {
+        lines.iter().map(|line| (Key::Line(line.mark), line.name.clone())).collect()
+    } else {
+        vec![]
+    };
     let kept = best.map_or_else(String::new, |best| format!(" The weights of epoch {best} were kept."));
     let chart = LineChart {
         about: format!("{title} by epoch"),
@@ -168,7 +171,7 @@ fn scenario_bars(test: &Scores, best: Option<&Scores>) -> Option<Figure> {
             .map(|gauc| (Mark::Of(3), Shown::Dot { value: gauc, spread: None }, Row::about("GAUC", gauc, None)));
         let best = best.and_then(|best| best.auc);
         let best = best.map(|best| (Mark::Of(1), Shown::Tick(best), Row::about("best reachable AUC", best, None)));
-        let note = format!("{}  {} rows", decimal(own.auc), count(own.rows));
+        let note = format!("{} · {} rows", decimal(own.auc), count(own.rows));
         Row { name: name.to_owned(), note, shown: [Some(bar), gauc, best].into_iter().flatten().collect() }
     };
     let mut rows: Vec<Row> = order
@@ -183,9 +186,12 @@ fn scenario_bars(test: &Scores, best: Option<&Scores>) -> Option<Figure> {
         Shown::Box(_) => None,
     });
     let axis = Axis::around("AUC (0.5 is chance)", values.chain([0.5]));
-    let mut legend = vec![(Mark::Of(5), "a scenario's AUC".to_owned()), (Mark::Of(0), "AUC of all rows".to_owned())];
-    legend.extend(has_gauc.then(|| (Mark::Of(3), "GAUC: within users".to_owned())));
-    legend.extend(best.map(|_| (Mark::Of(1), "the true probabilities' AUC".to_owned())));
+    let mut legend = vec![
+        (Key::Block(Mark::Of(5)), "a scenario's AUC".to_owned()),
+        (Key::Block(Mark::Of(0)), "AUC of all rows".to_owned()),
+    ];
+    legend.extend(has_gauc.then(|| (Key::Dot(Mark::Of(3)), "GAUC: within users".to_owned())));
+    legend.extend(best.map(|_| (Key::Stroke(Mark::Of(1)), "the true probabilities' AUC".to_owned())));
     let mut caption =
         "The AUC within each scenario's test rows, by the best epoch's weights; bars begin at 0.5, which is \
                        chance, and the best stand on top."
@@ -271,8 +277,11 @@ fn reliability_line(name: &str, mark: Mark, bins: &[Bin], spread: bool) -> Line 
 }
 
 fn reliability_figure(title: &str, lines: Vec<Line>, caption: String) -> Figure {
-    let legend =
-        if lines.len() > 1 { lines.iter().map(|line| (line.mark, line.name.clone())).collect() } else { vec![] };
+    let legend = if lines.len() > 1 {
+        lines.iter().map(|line| (Key::Line(line.mark), line.name.clone())).collect()
+    } else {
+        vec![]
+    };
     let points = || lines.iter().flat_map(|line| &line.points);
     let ends = points().flat_map(|point| {
         let spread = point.spread.unwrap_or(0.0);

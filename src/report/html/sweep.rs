@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::chart::{Axis, Figure, Line, LineChart, Mark, Point, number};
+use super::super::chart::{Axis, Figure, Key, Line, LineChart, Mark, Point, number};
 use super::comparison::{Cell, Spread, setting_text};
 
 /// Lines of one chart, at most; beyond, settings are averaged over.
@@ -97,8 +97,11 @@ fn figure(cells: &[Cell], key: &str, varying: &[String]) -> Option<Figure> {
     if ["row_div", "col_div", "d_k"].iter().any(|name| key.ends_with(name)) {
         caption += " In MI-DPG's paper: figure 2a, 2c and 2e (a larger divisor is a smaller core).";
     }
-    let legend =
-        if lines.len() > 1 { lines.iter().map(|line| (line.mark, line.name.clone())).collect() } else { vec![] };
+    let legend = if lines.len() > 1 {
+        lines.iter().map(|line| (Key::Line(line.mark), line.name.clone())).collect()
+    } else {
+        vec![]
+    };
     let title = format!("AUC by {key}");
     let (x, y) = (Axis::even(key, &values), Axis::around("AUC", ends()));
     let picture = LineChart { about: title.clone(), x, y, lines, marked: None, diagonal: false }.draw();
