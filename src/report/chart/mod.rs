@@ -92,7 +92,7 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 /// About how wide a character is, in pixels, at the size of a chart's texts.
-const CHARACTER: f64 = 6.6;
+const CHARACTER: f64 = 7.3;
 
 #[cfg(test)]
 mod tests;

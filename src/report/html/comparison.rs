@@ -18,8 +18,9 @@ use crate::train::Error;
 const LABELS: usize = 10;
 /// Labels in a chart of each scenario, at most.
 const LABELS_BY_SCENARIO: usize = 6;
-/// Clouds side by side, at most.
+/// Clouds side by side, at most, and points of each.
 const CLOUDS: usize = 6;
+const POINTS: usize = 500;
 
 /// A run of the comparison.
 pub(super) struct Cell {
@@ -95,8 +96,10 @@ pub(super) fn page(folder: &Path) -> Result<Markup, Error> {
         (key_numbers(&cells, &labels))
         h2 { "Test rows" }
         (figures(&outcome_figures(&labels), "No cell has a test AUC."))
-        (outcome_table(&labels))
-        @if let Some(theirs) = given_table(folder) { h2 { "Table" } div.table { (PreEscaped(theirs)) } }
+        @match given_table(folder) {
+            Some(theirs) => div.table { (PreEscaped(theirs)) },
+            None => (outcome_table(&labels)),
+        }
         h2 { "Learning curves" }
         (figures(&learning_curves(&labels), "No run's metrics.jsonl with validation metrics was found."))
         @let sweeps = sweep_figures(&cells);
@@ -270,9 +273,13 @@ fn outcome_table(labels: &[Label<'_>]) -> Markup {
     table(&heads, &labels.iter().map(line).collect::<Vec<_>>(), false)
 }
 
-/// The tables of `table.html`, where the comparison left one: what stands around them is the other page's own.
+/// What the comparison's `table.html` holds, if there is one: the whole of it where it is made to stand in a page, else
+/// its tables alone.
 fn given_table(folder: &Path) -> Option<String> {
     let text = fs::read_to_string(folder.join("table.html")).ok()?;
+    if text.trim_start().starts_with("<section") && !text.contains("<script") {
+        return Some(text);
+    }
     let (start, end) = (text.find("<table")?, text.rfind("</table>")? + "</table>".len());
     text.get(start..end).map(str::to_owned)
 }
@@ -333,7 +340,7 @@ fn clouds(labels: &[Label<'_>]) -> Vec<Figure> {
     let names = scenarios_by_samples(&found.iter().map(|(_, probe)| &probe.samples).collect::<Vec<_>>());
     let panel = |(label, probe): &(&str, Probe)| {
         let words = silhouette(probe).map_or_else(String::new, |value| format!(", silhouette {value:.3}"));
-        cloud(probe, &names, format!("{label}: {}{words}", probe.name))
+        cloud(probe, &names, POINTS, format!("{label}: {}{words}", probe.name))
     };
     let drawn: Vec<_> = found.iter().filter_map(panel).collect();
     if drawn.is_empty() {

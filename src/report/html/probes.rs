@@ -63,7 +63,7 @@ fn scenarios_by_rows(run: &Run, probes: &[&Probe]) -> Vec<String> {
 
 fn vector_figures(probe: &Probe, names: &[String]) -> Vec<Figure> {
     let mut list = Vec::new();
-    if let Some(panel) = cloud(probe, names, separation_words(probe)) {
+    if let Some(panel) = cloud(probe, names, POINTS, separation_words(probe)) {
         let shown = panel.groups.iter().map(|group| group.points.len()).sum::<usize>();
         let caption = format!(
             "t-SNE of {shown} samples, coloured by scenario: samples with similar values lie near each other; directions \
@@ -79,10 +79,10 @@ fn vector_figures(probe: &Probe, names: &[String]) -> Vec<Figure> {
     list
 }
 
-/// The t-SNE of some of a probe's samples; none where there are too few.
-pub(super) fn cloud(probe: &Probe, names: &[String], title: String) -> Option<Panel> {
+/// The t-SNE of up to `most` of a probe's samples; none where there are too few.
+pub(super) fn cloud(probe: &Probe, names: &[String], most: usize, title: String) -> Option<Panel> {
     let Samples { scenarios, vectors } = &probe.samples;
-    let chosen = evenly(scenarios, POINTS);
+    let chosen = evenly(scenarios, most);
     let places = tsne(&chosen.iter().map(|&row| vectors[row].as_slice()).collect::<Vec<_>>())?;
     let mut groups: Vec<Group> =
         marks(names).into_iter().map(|(mark, name)| Group { name, mark, points: Vec::new() }).collect();

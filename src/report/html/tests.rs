@@ -256,3 +256,15 @@ fn a_folder_of_neither_is_refused_and_a_report_lies_in_its_folder() {
     let path = write_report(folder.0.path()).unwrap();
     assert_eq!(fs::read_to_string(path).unwrap(), folder.page());
 }
+
+#[test]
+fn a_table_that_is_made_for_it_stands_in_the_page_as_it_is() {
+    let folder = compared();
+    assert!(folder.page().contains("<th>label</th>"), "a table of our own");
+    folder.write(
+        "table.html",
+        "<section><style>p{}</style><table><tr><td>theirs</td></tr></table><p>notes</p></section>",
+    );
+    let page = folder.page();
+    assert!(page.contains("<td>theirs</td>") && page.contains("<p>notes</p>") && !page.contains("<th>label</th>"));
+}
