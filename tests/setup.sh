@@ -6,6 +6,8 @@
 #   Mesa's lavapipe     a Vulkan renderer in software, so that the tests of shaders run on a machine without a GPU and
 #                       give the same numbers on every machine; left out where a GPU's driver is installed
 #   rustfmt, clippy     as components of rustup, where the toolchain has come without them
+#   TensorBoard         in a Python environment of its own, where POLYSCENE_TENSORBOARD_PYTHON says (tests/run has it in
+#                       target/tensorboard; nothing where that is not set): a test lets it read a run's events
 #
 # macOS brings Metal and Windows brings Direct3D 12 with WARP, its own renderer in software: nothing is installed there.
 # Rust itself is not installed: see https://rustup.rs.
@@ -157,3 +159,40 @@ for component in fmt clippy; do
     say "installing with rustup: $name"
     rustup component add "$name" || fail "rustup could not install $name"
 done
+
+# --- TensorBoard ---------------------------------------------------------------------------------
+
+reads_events() {
+    "$1" -c 'import tensorboard.backend.event_processing.event_accumulator' >/dev/null 2>&1
+}
+
+# $1: the Python that is to have TensorBoard: PLACE/bin/python of an environment that may have to be made.
+setup_tensorboard() {
+    reads_events "$1" && return
+    place=${1%/bin/python}
+    [ "$place" != "$1" ] || fail "$1 (POLYSCENE_TENSORBOARD_PYTHON) has no TensorBoard; install it there: $1 -m pip install tensorboard"
+    say "installing TensorBoard in $place"
+    if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
+        manager=
+        for candidate in apt-get dnf pacman zypper; do
+            if has $candidate; then
+                manager=$candidate
+                break
+            fi
+        done
+        case $manager in
+        apt-get) install_packages python3 python3-venv || true ;;
+        dnf | zypper) install_packages python3 || true ;;
+        pacman) install_packages python || true ;;
+        esac
+        python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ||
+            fail "there is no python3 with venv, with which a test reads events by TensorBoard; install it, then try again"
+    fi
+    python3 -m venv "$place" || fail "python3 could not make an environment in $place"
+    # The version is fixed so that a test does not change from one day to the next.
+    "$1" -m pip install --quiet --disable-pip-version-check 'tensorboard==2.21.0' ||
+        fail "pip could not install TensorBoard in $place: is the package index within reach?"
+    reads_events "$1" || fail "$1 cannot import TensorBoard although pip installed it"
+}
+
+[ -z "${POLYSCENE_TENSORBOARD_PYTHON:-}" ] || setup_tensorboard "$POLYSCENE_TENSORBOARD_PYTHON"

@@ -22,6 +22,7 @@ mod plan;
 mod predict;
 mod prepare;
 mod progress;
+mod report;
 mod shell;
 mod sweep;
 mod synth;
@@ -60,6 +61,8 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Make a public data set ready to train on, from the files that its owner publishes
     Prepare(prepare::PrepareArgs),
+    /// Write the page of pictures of a run, or of a comparison of runs
+    Report(report::ReportArgs),
     /// Add a column with what each row's user did before
     History(history::HistoryArgs),
     /// List the dispatches of one training step
@@ -100,6 +103,7 @@ pub fn run() -> ExitCode {
         Command::Synth(args) => synth::run(&args),
         Command::Analyze(args) => analyze::run(&args),
         Command::Prepare(args) => prepare::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::History(args) => history::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -15,8 +15,9 @@ use super::shell::quote;
 use super::{Device, Sets};
 use crate::data::{self, Dataset, Encoder};
 use crate::plan::{Executor, initial_state};
+use crate::report::html::write_report;
 use crate::report::table::{TableStyle, scenario_table};
-use crate::train::analysis::{analyze, write};
+use crate::train::analysis::{analyze, calibration, write};
 use crate::train::checkpoint::{Position, load_checkpoint, load_model};
 use crate::train::config::Config;
 use crate::train::folder::{RunFolder, write_json, write_text};
@@ -24,7 +25,7 @@ use crate::train::memory::peak_memory_bytes;
 use crate::train::metrics::best_reachable;
 use crate::train::model::open_executor;
 use crate::train::result::{RunResult, TrainingTime};
-use crate::train::{Ending, Error, Event, Trainer, check_validation, score};
+use crate::train::{Ending, Error, Event, Trainer, check_validation, score, score_closely, tensorboard};
 
 #[derive(Args)]
 pub(super) struct TrainArgs {
@@ -100,7 +101,7 @@ fn finish(
     let best = load_model(&folder.model(), &model.graph, config.model_name())?;
     executor.set_state(&best).map_err(Error::from)?;
     let started = std::time::Instant::now();
-    let test = score(executor, &data.test, &data.encoder)?;
+    let (test, reliability) = score_closely(executor, &data.test, &data.encoder)?;
     let seconds = started.elapsed().as_secs_f64();
     let valid = (!data.valid.is_empty()).then(|| score(executor, &data.valid, &data.encoder)).transpose()?;
     let reachable = data.test.probabilities().map(|probabilities| {
@@ -129,6 +130,10 @@ fn finish(
         best_reachable: reachable,
     };
     write_json(&folder.result(), &result)?;
+    write(folder.root(), &[calibration(&reliability)])?;
+    // All epochs have as many steps.
+    let best_steps = position.total_steps / u64::from(position.epoch.max(1)) * u64::from(position.best_epoch);
+    tensorboard::append_outcome(&folder.events(), best_steps, &result.test, result.test_rows_per_second)?;
     let which = match position.best_epoch {
         0 => "the initial weights".to_owned(),
         epoch => format!("the best weights (epoch {epoch})"),
@@ -137,6 +142,10 @@ fn finish(
     let tables = analyze(model, best, &config.train, &data.test, &data.encoder)?;
     if !tables.is_empty() {
         write(&folder.analysis(), &tables)?;
+    }
+    if let Err(error) = write_report(folder.root()) {
+        // The run is whole without it, and `report` makes it again.
+        note!("warning: no report: {error}");
     }
     note!("the run is in {}", folder.root().display());
     Ok(())

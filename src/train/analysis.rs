@@ -1,16 +1,20 @@
 //! What the papers look into: weighting matrices (MI-DPG, figure 2), representations (OptMSM, figure 5) and what
-//! branches learn from each other (SAML, figure 3), by scenario.
+//! branches learn from each other (SAML, figure 3), by scenario. And how often what a model predicts comes true.
+
+mod separation;
 
 use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::config::TrainOptions;
 use super::folder::write_whole;
+use super::metrics::{Bin, Reliability};
 use super::model::{BuiltModel, source};
 use crate::data::{Encoder, Rows};
 use crate::graph::{Probe, Probed};
 use crate::ops::ModelState;
 use crate::plan::probe;
+use separation::separation;
 
 /// Samples of each scenario that are written one by one, at most, and their values.
 const SAMPLES: usize = 500;
@@ -35,7 +39,7 @@ pub struct Table {
 
 /// Tables of a model's probes, on rows evenly spaced among `rows`.
 ///
-/// Of a vector: each scenario's mean, the cosines between these, and samples. Of what branches learn: means, deviations
+/// Of a vector: each scenario's mean, the cosines between these, how far scenarios lie apart, and samples. Of what branches learn: means, deviations
 /// and quantiles of g and of each α by scenario, and samples.
 ///
 /// # Errors
@@ -101,11 +105,59 @@ fn tables(probe: &Probe, values: &[f32], groups: &Groups<'_>) -> Vec<Table> {
         }
     }
     let mut tables = match probe.what {
-        Probed::Vector => vectors(probe, width, value, groups),
+        Probed::Vector => {
+            let mut tables = vectors(probe, width, value, groups);
+            tables.extend(apart(probe, &samples));
+            tables
+        }
         Probed::Learning => vec![learning(probe, width, value, groups)],
     };
     tables.push(samples);
     tables
+}
+
+/// The mean silhouettes of a vector's samples; none with one scenario.
+fn apart(probe: &Probe, samples: &Table) -> Option<Table> {
+    let rows: Vec<&[f64]> = samples.lines.iter().map(|(_, numbers)| numbers.as_slice()).collect();
+    let mut names: Vec<&String> = samples.lines.iter().map(|(texts, _)| &texts[0]).collect();
+    names.dedup();
+    let of = |name: &String| (0..rows.len()).filter(|&row| samples.lines[row].0[0] == *name).collect();
+    let (all, each) = separation(&rows, &names.iter().map(|name| of(name)).collect::<Vec<Vec<usize>>>())?;
+    let line = |group: &str, name: &str, found: &separation::Separation| {
+        (vec![group.to_owned(), name.to_owned()], vec![found.samples as f64, found.silhouette])
+    };
+    let scenarios = names.iter().zip(&each).map(|(name, own)| line(SCENARIO, name, own));
+    Some(Table {
+        name: format!("{}-separation", probe.name),
+        heads: ["group", "scenario", "samples", "silhouette"].map(str::to_owned).to_vec(),
+        lines: scenarios.chain([line(ALL, "", &all)]).collect(),
+        summary: true,
+    })
+}
+
+/// What a line is about, in tables of both scenarios and all of them together: a scenario may have any name.
+const SCENARIO: &str = "scenario";
+const ALL: &str = "all";
+
+/// The table of how often what a model predicted came true: bins of rows with neighbouring predictions, from the smallest
+/// predictions up.
+pub fn calibration(found: &Reliability) -> Table {
+    let line = |group: &str, name: &str, number: usize, bin: &Bin| {
+        let observed = bin.positives as f64 / bin.rows as f64;
+        let texts = [group, name, &(number + 1).to_string(), &bin.rows.to_string(), &bin.positives.to_string()];
+        (texts.map(str::to_owned).to_vec(), vec![bin.predicted, observed])
+    };
+    let all = found.all.iter().enumerate().map(|(number, bin)| line(ALL, "", number, bin));
+    let scenarios = found
+        .scenarios
+        .iter()
+        .flat_map(|(name, bins)| bins.iter().enumerate().map(move |(number, bin)| line(SCENARIO, name, number, bin)));
+    Table {
+        name: "calibration".to_owned(),
+        heads: ["group", "scenario", "bin", "rows", "positives", "predicted", "observed"].map(str::to_owned).to_vec(),
+        lines: all.chain(scenarios).collect(),
+        summary: false,
+    }
 }
 
 fn heads(probe: &Probe, width: usize, groups: &Groups<'_>) -> Vec<String> {
@@ -218,11 +270,18 @@ mod tests {
     fn vectors_have_means_and_cosines_by_scenario() {
         let tables = found(Probed::Vector, &[1.0, 0.0, 0.0, 2.0, 3.0, 0.0, 0.0, 4.0]);
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-        assert_eq!(names, ["p-similarity", "p-means", "p-samples"]);
+        assert_eq!(names, ["p-similarity", "p-means", "p-separation", "p-samples"]);
         assert_eq!(tables[0].heads, ["scenario", "news", "mail"]);
         assert_eq!(tables[0].lines[0], (vec!["news".to_owned()], vec![1.0, 0.0]));
         assert_eq!(tables[1].lines[1], (vec!["mail".to_owned()], vec![0.0, 3.0]));
-        assert_eq!(tables[2].lines[1], (vec!["news".to_owned(), "2".to_owned()], vec![3.0, 0.0]));
+        assert_eq!(tables[3].lines[1], (vec!["news".to_owned(), "2".to_owned()], vec![3.0, 0.0]));
+        // News: 2 apart, √5 and √17 or √13 and 5 to mail; mail likewise.
+        let (texts, numbers) = &tables[2].lines[0];
+        let b = [(5.0_f64.sqrt() + 17.0_f64.sqrt()) / 2.0, (13.0_f64.sqrt() + 5.0) / 2.0];
+        let expected = b.map(|b| (b - 2.0) / b).iter().sum::<f64>() / 2.0;
+        assert_eq!((texts.join(" "), numbers[0]), ("scenario news".to_owned(), 2.0));
+        assert!((numbers[1] - expected).abs() < 1e-12);
+        assert_eq!(tables[2].lines[2].0, ["all", ""]);
     }
 
     #[test]

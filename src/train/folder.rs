@@ -58,7 +58,16 @@ impl RunFolder {
     /// When the system refuses.
     pub fn create(&self) -> Result<(), Error> {
         fs::create_dir_all(&self.root).map_err(Error::file(&self.root, "making the run's folder"))?;
-        let files = [self.config(), self.model(), self.checkpoint(), self.metrics(), self.result()];
+        let files = [
+            self.config(),
+            self.model(),
+            self.checkpoint(),
+            self.metrics(),
+            self.events(),
+            self.result(),
+            self.calibration(),
+            self.report(),
+        ];
         let unfinished = files.each_ref().map(|path| unfinished_prefix(path));
         for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -110,6 +119,11 @@ impl RunFolder {
         self.root.join("metrics.jsonl")
     }
 
+    /// The same for TensorBoard, which knows such files by their names.
+    pub fn events(&self) -> PathBuf {
+        self.root.join("events.out.tfevents.polyscene")
+    }
+
     /// What the papers look into, as tables.
     pub fn analysis(&self) -> PathBuf {
         self.root.join("analysis")
@@ -118,6 +132,16 @@ impl RunFolder {
     /// The test's outcome.
     pub fn result(&self) -> PathBuf {
         self.root.join("result.json")
+    }
+
+    /// How often the test's predictions came true.
+    pub fn calibration(&self) -> PathBuf {
+        self.root.join("calibration.csv")
+    }
+
+    /// The run in pictures.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
     }
 }
 

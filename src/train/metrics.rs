@@ -4,8 +4,10 @@
 //! does not have (the AUC of rows that are all negative, say) is `None`: `null` in JSON, "n/a" in tables.
 
 mod rank;
+mod reliability;
 
 pub use rank::{auc, gauc};
+pub use reliability::{Bin, Reliability, reliability};
 
 use rayon::prelude::*;
 use serde::de::{MapAccess, Visitor};

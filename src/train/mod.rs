@@ -12,7 +12,8 @@ pub mod model;
 pub mod order;
 pub mod result;
 pub mod statistics;
+pub mod tensorboard;
 mod trainer;
 
 pub use error::Error;
-pub use trainer::{Ending, EpochRecord, Event, Trainer, check_validation, score};
+pub use trainer::{Ending, EpochRecord, Event, Trainer, check_validation, score, score_closely};

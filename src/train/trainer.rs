@@ -12,9 +12,10 @@ use super::Error;
 use super::checkpoint::{Position, save_checkpoint, save_model};
 use super::config::{ConfigError, EarlyStopMetric, TrainOptions};
 use super::folder::{RunFolder, write_text};
-use super::metrics::{Metrics, evaluate};
+use super::metrics::{Metrics, Reliability, evaluate, reliability};
 use super::model::{BuiltModel, source};
 use super::order::{batch_shuffle, epoch_order};
+use super::tensorboard;
 use crate::data::{Dataset, Encoder, Rows};
 use crate::graph::Schedule;
 use crate::ops::{Clock, ModelState};
@@ -102,6 +103,21 @@ pub struct Trainer<'a> {
 pub fn score(executor: &mut dyn Executor, rows: &Rows, encoder: &Encoder) -> Result<Metrics, Error> {
     let logits = executor.predict(&source(rows, encoder))?;
     Ok(evaluate(&logits, rows.labels(), rows.scenarios(), encoder.scenarios(), rows.users()))
+}
+
+/// [`score`], and how often what the model predicted came true.
+///
+/// # Errors
+/// As [`score`].
+pub fn score_closely(
+    executor: &mut dyn Executor,
+    rows: &Rows,
+    encoder: &Encoder,
+) -> Result<(Metrics, Reliability), Error> {
+    let logits = executor.predict(&source(rows, encoder))?;
+    let (labels, scenarios, names) = (rows.labels(), rows.scenarios(), encoder.scenarios());
+    let metrics = evaluate(&logits, labels, scenarios, names, rows.users());
+    Ok((metrics, reliability(&logits, labels, scenarios, names)))
 }
 
 /// That the metric to stop on can be had from the validation rows: an AUC needs both classes.
@@ -264,6 +280,7 @@ impl Trainer<'_> {
             self.write_model(&state)?;
         }
         self.append_metrics(&record)?;
+        tensorboard::append_epoch(&self.folder.events(), &record, self.position.best_epoch)?;
         self.write_checkpoint(&state)?;
         observer(Event::EpochEnd(&record));
         Ok(())
@@ -349,16 +366,16 @@ impl Trainer<'_> {
         save_checkpoint(&self.folder.checkpoint(), &self.model.graph, state, self.name, &self.position)
     }
 
-    /// Drops lines of `metrics.jsonl` beyond `epochs`: a resumed run writes them again.
+    /// Drops lines of `metrics.jsonl` beyond `epochs`, and TensorBoard's events: a resumed run writes them again.
     fn keep_metrics_until(&self, epochs: u32) -> Result<(), Error> {
         let path = self.folder.metrics();
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let kept: String = text
-            .lines()
-            .filter(|line| serde_json::from_str::<EpochRecord>(line).is_ok_and(|record| record.epoch <= epochs))
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        write_text(&path, &kept)
+        let parsed = text.lines().filter_map(|line| Some((line, serde_json::from_str::<EpochRecord>(line).ok()?)));
+        let (lines, records): (Vec<&str>, Vec<EpochRecord>) =
+            parsed.filter(|(_, record)| record.epoch <= epochs).unzip();
+        let kept: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
+        write_text(&path, &kept)?;
+        tensorboard::keep(&self.folder.events(), &records)
     }
 
     fn append_metrics(&self, record: &EpochRecord) -> Result<(), Error> {

@@ -1,6 +1,9 @@
 //! Runs the real binary, each test in a folder of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
+#[path = "events.rs"]
+pub mod events;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -121,7 +124,12 @@ impl Place {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// That two runs came to the same bits: weights, moments, position, metrics.
+    /// What TensorBoard is told: steps and values by tag, without speeds.
+    pub fn scalars(&self, run: &str) -> BTreeMap<String, Vec<(i64, f32)>> {
+        events::scalars(&self.read(Path::new(run).join(events::FILE)))
+    }
+
+    /// That two runs came to the same bits: weights, moments, position, metrics, events.
     pub fn assert_same_runs(&self, one: &str, other: &str) {
         for name in ["model.safetensors", "checkpoint.safetensors"] {
             let same = self.read(Path::new(one).join(name)) == self.read(Path::new(other).join(name));
@@ -131,6 +139,7 @@ impl Place {
         assert_eq!(metrics(one), metrics(other));
         let result = |run: &str| without_times(self.json(Path::new(run).join("result.json")));
         assert_eq!(result(one), result(other));
+        assert_eq!(self.scalars(one), self.scalars(other));
     }
 }
 

@@ -1,0 +1,231 @@
+//! What pages read of a run's folder. Reading is lenient: a file that is not there, or a number that is missing or `null`,
+//! leaves out what would show it; the folder may be of a run that is still going on, or of another version.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Metrics of a group of rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Scores {
+    pub(super) auc: Option<f64>,
+    pub(super) logloss: Option<f64>,
+    pub(super) gauc: Option<f64>,
+    pub(super) calibration: Option<f64>,
+    pub(super) rows: Option<u64>,
+    pub(super) positives: Option<u64>,
+    pub(super) scenarios: Vec<(String, Scores)>,
+}
+
+impl Scores {
+    pub(super) fn of(value: &Value) -> Self {
+        let scenarios = value.get("scenarios").and_then(Value::as_object);
+        let scenarios = scenarios.into_iter().flatten().map(|(name, own)| (name.clone(), Self::of(own)));
+        Self {
+            auc: number(value, "auc"),
+            logloss: number(value, "logloss"),
+            gauc: number(value, "gauc"),
+            calibration: number(value, "calibration"),
+            rows: value.get("rows").and_then(Value::as_u64),
+            positives: value.get("positives").and_then(Value::as_u64),
+            scenarios: scenarios.collect(),
+        }
+    }
+
+    pub(super) fn scenario(&self, name: &str) -> Option<&Self> {
+        self.scenarios.iter().find(|(known, _)| known == name).map(|(_, own)| own)
+    }
+}
+
+/// A finite number of an object.
+pub(super) fn number(value: &Value, key: &str) -> Option<f64> {
+    value.get(key).and_then(Value::as_f64).filter(|number| number.is_finite())
+}
+
+/// An epoch of `metrics.jsonl`.
+#[derive(Clone, Debug)]
+pub(super) struct Epoch {
+    pub(super) epoch: u64,
+    /// Loss terms by name; a value may be missing.
+    pub(super) losses: Vec<(String, Option<f64>)>,
+    pub(super) valid: Option<Scores>,
+    pub(super) best: bool,
+    pub(super) seconds: Option<f64>,
+    pub(super) speed: Option<f64>,
+}
+
+/// A line of `calibration.csv`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bin {
+    pub(super) rows: f64,
+    pub(super) predicted: f64,
+    pub(super) observed: f64,
+}
+
+/// Samples of a probe: each one's scenario, and vectors of one length.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Samples {
+    pub(super) scenarios: Vec<String>,
+    pub(super) vectors: Vec<Vec<f32>>,
+}
+
+/// A table of `analysis/`.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) heads: Vec<String>,
+    pub(super) lines: Vec<Vec<String>>,
+}
+
+/// What the model's paper looks into, of one place in the model.
+#[derive(Clone, Debug)]
+pub(super) struct Probe {
+    /// Such as `weighting.0`.
+    pub(super) name: String,
+    pub(super) samples: Samples,
+    pub(super) similarity: Option<Table>,
+    pub(super) separation: Option<Table>,
+    pub(super) distribution: Option<Table>,
+}
+
+/// A run's folder.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Run {
+    /// `result.json`; null before the run is over.
+    pub(super) result: Value,
+    pub(super) epochs: Vec<Epoch>,
+    /// `config.toml`, as it is written.
+    pub(super) config: String,
+    /// The calibration of all test rows.
+    pub(super) calibration: Vec<Bin>,
+    /// And of each scenario that has some.
+    pub(super) scenario_calibration: Vec<(String, Vec<Bin>)>,
+    pub(super) probes: Vec<Probe>,
+}
+
+impl Run {
+    pub(super) fn read(folder: &Path) -> Self {
+        let calibration = table(&folder.join("calibration.csv"));
+        let (all, scenarios) = calibration.map(curves).unwrap_or_default();
+        Self {
+            result: json(&folder.join("result.json")),
+            epochs: epochs(&folder.join("metrics.jsonl")),
+            config: text(&folder.join("config.toml")),
+            calibration: all,
+            scenario_calibration: scenarios,
+            probes: probes(&folder.join("analysis")),
+        }
+    }
+
+    /// A key of `config.toml`, as text.
+    pub(super) fn setting(&self, section: &str, key: &str) -> Option<String> {
+        let config: toml::Table = toml::from_str(&self.config).ok()?;
+        let value = config.get(section)?.get(key)?;
+        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    }
+
+    /// The best epoch, from 1.
+    pub(super) fn best_epoch(&self) -> Option<u64> {
+        self.epochs.iter().rfind(|epoch| epoch.best).map(|epoch| epoch.epoch)
+    }
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&text(path)).unwrap_or_default()
+}
+
+/// The epochs of `metrics.jsonl`.
+pub(super) fn epochs(path: &Path) -> Vec<Epoch> {
+    text(path).lines().filter_map(|line| epoch(&serde_json::from_str(line).ok()?)).collect()
+}
+
+fn epoch(line: &Value) -> Option<Epoch> {
+    let losses = line.get("train").and_then(Value::as_object).into_iter().flatten();
+    Some(Epoch {
+        epoch: line.get("epoch")?.as_u64()?,
+        losses: losses.map(|(name, value)| (name.clone(), value.as_f64())).collect(),
+        valid: line.get("valid").filter(|valid| valid.is_object()).map(Scores::of),
+        best: line.get("best").and_then(Value::as_bool).unwrap_or(false),
+        seconds: number(line, "train_seconds"),
+        speed: number(line, "train_rows_per_second"),
+    })
+}
+
+fn table(path: &Path) -> Option<Table> {
+    let mut reader = csv::Reader::from_path(path).ok()?;
+    let heads = reader.headers().ok()?.iter().map(str::to_owned).collect();
+    let lines = reader.records().filter_map(Result::ok).map(|line| line.iter().map(str::to_owned).collect());
+    Some(Table { heads, lines: lines.collect() })
+}
+
+impl Table {
+    /// A cell by its column's head.
+    pub(super) fn cell<'a>(&self, line: &'a [String], head: &str) -> Option<&'a str> {
+        let place = self.heads.iter().position(|known| known == head)?;
+        line.get(place).map(String::as_str)
+    }
+
+    /// A cell that is a finite number.
+    pub(super) fn number(&self, line: &[String], head: &str) -> Option<f64> {
+        self.cell(line, head)?.parse().ok().filter(|number: &f64| number.is_finite())
+    }
+}
+
+type Curves = (Vec<Bin>, Vec<(String, Vec<Bin>)>);
+
+fn curves(table: Table) -> Curves {
+    let (mut all, mut scenarios): Curves = Default::default();
+    for line in &table.lines {
+        let numbers = ["rows", "predicted", "observed"].map(|head| table.number(line, head));
+        let [Some(rows), Some(predicted), Some(observed)] = numbers else { continue };
+        let bin = Bin { rows, predicted, observed };
+        let name = table.cell(line, "scenario").unwrap_or_default();
+        match (table.cell(line, "group"), scenarios.last_mut()) {
+            (Some("all"), _) => all.push(bin),
+            (_, Some((last, bins))) if last == name => bins.push(bin),
+            _ => scenarios.push((name.to_owned(), vec![bin])),
+        }
+    }
+    (all, scenarios)
+}
+
+/// The probes of a folder `analysis`, by name; layers by their number.
+pub(super) fn probes(folder: &Path) -> Vec<Probe> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix("-samples.csv")?.to_owned()));
+    let mut names: Vec<String> = names.collect();
+    names.sort_by_cached_key(|name| match name.rsplit_once('.') {
+        Some((stem, layer)) if layer.parse::<u32>().is_ok() => (stem.to_owned(), layer.parse().unwrap_or(0)),
+        _ => (name.clone(), 0_u32),
+    });
+    let probe = |name: String| {
+        let file = |what: &str| table(&folder.join(format!("{name}-{what}.csv")));
+        Probe {
+            samples: samples(&folder.join(format!("{name}-samples.csv"))),
+            similarity: file("similarity"),
+            separation: file("separation"),
+            distribution: file("distribution"),
+            name,
+        }
+    };
+    names.into_iter().map(probe).collect()
+}
+
+fn samples(path: &Path) -> Samples {
+    let mut found = Samples::default();
+    let Ok(mut reader) = csv::Reader::from_path(path) else { return found };
+    let mut line = csv::StringRecord::new();
+    while reader.read_record(&mut line).unwrap_or(false) {
+        let Some(scenario) = line.get(0) else { continue };
+        let numbers = line.iter().skip(2).map(str::parse);
+        if let Ok(vector) = numbers.collect::<Result<Vec<f32>, _>>() {
+            found.scenarios.push(scenario.to_owned());
+            found.vectors.push(vector);
+        }
+    }
+    found
+}
