@@ -478,7 +478,7 @@ fn ali_ccp(place: &Place) {
         let common = |user: u64| {
             // Field 150_14 has many values and is not taken; some users' age is not known.
             let mut pairs = vec![("101", user), ("121", user % 9), ("150_14", 1), ("150_14", 2), ("124", user % 2)];
-            if user % 3 > 0 {
+            if !user.is_multiple_of(3) {
                 pairs.push(("125", user % 5));
             }
             format!("key{user:012}{from:03},{},{}\n", pairs.len(), features(&pairs))
@@ -599,8 +599,9 @@ fn aliexpress_is_the_same_from_the_owners_files_and_from_joined_ones() {
                         _ => of_item(row, column),
                     }));
                     items.push('\n');
-                    let user =
-                        |wanted: bool| (1..33).filter(move |&c| (c < 8 || c >= 31) == wanted).map(|c| of_user(page, c));
+                    let user = |wanted: bool| {
+                        (1..33).filter(move |&c| (8..31).contains(&c) != wanted).map(|c| of_user(page, c))
+                    };
                     let item = |wanted: bool| {
                         (1..48).filter(move |c| categories.contains(c) == wanted).map(|c| of_item(row, c))
                     };

@@ -36,7 +36,7 @@ const OF_ITEM: usize = 49;
 
 /// Which columns of a user's are categories, from 0, the others being numbers.
 fn user_category(column: usize) -> bool {
-    column < 8 || column >= 31
+    !(8..31).contains(&column)
 }
 
 /// Which columns of an item's are.
