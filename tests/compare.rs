@@ -143,6 +143,8 @@ fn models_are_trained_as_train_does_and_set_against_each_other() {
     let markdown = place.text("many/table.md");
     assert!(markdown.contains("| dpg, ours |") && markdown.contains("**"), "{markdown}");
     assert!(place.text("many/table.html").contains("<th scope=\"row\">dpg, ours</th>"));
+    let page = place.text("many/report.html");
+    assert!(page.contains("<h3>Test AUC</h3>") && page.contains("<th scope=\"row\">dpg, ours</th>"));
 
     // What is finished is not touched again, and the tables come out the same: also from the resolved file.
     let before = files(&place, "many");

@@ -155,7 +155,7 @@ fn tensorboard_reads_the_events() {
     let place = Place::with_data();
     place.train("run", "model.name=mi-dpg train.epochs=2").succeeds();
     place.train("run", "model.name=mi-dpg train.epochs=3 --resume").succeeds();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tensorboard.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/read_events.py");
     let output = Command::new(python).arg(script).arg(place.path("run")).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut read: BTreeMap<String, Vec<(i64, f32)>> = serde_json::from_slice(&output.stdout).unwrap();

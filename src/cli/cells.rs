@@ -15,6 +15,7 @@ use super::shell::quote;
 use super::{Device, Sets};
 use crate::data::{Dataset, Schema};
 use crate::report::comparison::{text, write_files};
+use crate::report::html::write_report;
 use crate::report::table::{TableStyle, draw_marked};
 use crate::train::comparison::{
     Cell, Comparison, Ending, Interrupt, Invalid, Kind, State, Summaries, Variant, train_cell,
@@ -98,10 +99,16 @@ pub(super) fn run_cells(kind: Kind, args: &CellsArgs) -> anyhow::Result<Done> {
     anyhow::bail!("{count} {runs} failed:\n{}\nto try them again: {}", failed.join("\n"), command(kind, args));
 }
 
-/// What is left behind in the end: tables, and whatever else shows the finished cells.
+/// What is left behind in the end: tables, and the page of pictures where a cell is finished.
 fn conclude(comparison: &Comparison, root: &Path) -> Result<Summaries, Error> {
-    // Pictures of a comparison are to be made here, from cells.jsonl and the runs' folders.
-    write_files(comparison, root)
+    let summaries = write_files(comparison, root)?;
+    if summaries.standings.iter().any(|standing| standing.seeds[0] > 0)
+        && let Err(error) = write_report(root)
+    {
+        // The comparison is whole without it, and `report` makes it again.
+        note!("warning: no report: {error}");
+    }
+    Ok(summaries)
 }
 
 /// Trains cells one after another.

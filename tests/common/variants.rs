@@ -90,6 +90,7 @@ fn baselines() -> Vec<(String, Graph)> {
         macro_rules! with {
             ($model:ident $(, $option:ident: $value:expr)*) => {{
                 let hidden = hidden.clone();
+                #[allow(clippy::needless_update, reason = "some models have no further options")]
                 let options = $model { width, hidden, dropout, $($option: $value,)* ..$model::default() };
                 add(&mut models, &inputs, &options);
             }};
