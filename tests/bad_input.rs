@@ -265,7 +265,7 @@ fn slips_in_a_configuration() {
         ("[train]", "[training]", ["config.toml", "section [training]", "did you mean [train]?"]),
         ("epochs = 1", "epochs = \"one\"", ["config.toml: train.epochs", "a whole number", "found \"one\""]),
         ("epochs = 1", "epochs = -1", ["config.toml: train.epochs", "a whole number", "found -1"]),
-        ("\"dnn\"", "\"dn\"", ["config.toml: model.name", "did you mean \"dnn\"?", "\"dn\""]),
+        ("\"dnn\"", "\"dnm\"", ["config.toml: model.name", "did you mean \"dnn\"?", "\"dnm\""]),
         ("name = \"dnn\"", "", ["config.toml", "[model]", "`name`"]),
         ("label = \"label\"", "", ["config.toml", "[data]", "`label`"]),
         ("width = 2", "widht = 2", ["config.toml", "`widht` in [model]", "did you mean `width`?"]),
