@@ -1,7 +1,7 @@
 //! Normalisation by the moments of the sample's scenario (STAR's partitioned normalisation, Sheng et al. 2021).
 
 use super::moments::{for_scenarios, in_scenarios};
-use super::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Target};
+use super::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Target, lane_mask};
 use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
@@ -190,6 +190,8 @@ impl Operation for NormalizeGrad {
                 let [means, variances, scales, counts, by_x, plain] =
                     [2, 3, 4, 5, 6, 7].map(|input| block.matrix(input));
                 let routes = block.routes();
+                // Lanes without a sample would get the sums' share although their dy is 0.
+                let live = lane_mask((1 << block.count()) - 1);
                 let out = block.output(0);
                 out.fill(Lanes::zero());
                 for &(scenario, mask) in routes.list() {
@@ -202,7 +204,7 @@ impl Operation for NormalizeGrad {
                         let mut centred = dy[c].map(|dy| dy - share * plain[at]);
                         centred.add_scaled(along, x[c].map(|x| x - means[at]));
                         let dx = centred.map(|centred| scales[at] * inverse * centred);
-                        *out = out.plus(mask.map_or(dx, |mask| mask.times(dx)));
+                        *out = out.plus(mask.unwrap_or(live).times(dx));
                     }
                 }
             },
