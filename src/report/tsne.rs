@@ -72,14 +72,17 @@ impl Forces {
     /// On the point `own` of those at `xs` and `ys`; `attraction` holds its p.
     fn on(own: usize, xs: &[f32], ys: &[f32], attraction: &[f32]) -> Self {
         let (x, y) = (xs[own], ys[own]);
-        let mut sums = [[0.0_f32; LANES]; 5];
+        let lanes = || [0.0_f32; LANES];
+        let (mut pull_x, mut pull_y, mut push_x, mut push_y, mut nearness) =
+            (lanes(), lanes(), lanes(), lanes(), lanes());
         let mut add = |lane: usize, other_x: f32, other_y: f32, p: f32| {
             let (dx, dy) = (x - other_x, y - other_y);
             let q = 1.0 / (1.0 + dx * dx + dy * dy);
-            let (pull, push) = (p * q, q * q);
-            for (sum, value) in sums.iter_mut().zip([pull * dx, pull * dy, push * dx, push * dy, q]) {
-                sum[lane] += value;
-            }
+            pull_x[lane] += p * q * dx;
+            pull_y[lane] += p * q * dy;
+            push_x[lane] += q * q * dx;
+            push_y[lane] += q * q * dy;
+            nearness[lane] += q;
         };
         let ((xs, xs_rest), (ys, ys_rest)) = (xs.as_chunks::<LANES>(), ys.as_chunks::<LANES>());
         let (ps, ps_rest) = attraction.as_chunks::<LANES>();
@@ -91,7 +94,8 @@ impl Forces {
         for ((&x, &y), &p) in xs_rest.iter().zip(ys_rest).zip(ps_rest) {
             add(0, x, y, p);
         }
-        let [pull_x, pull_y, push_x, push_y, nearness] = sums.map(|lanes| lanes.iter().sum::<f32>());
+        let [pull_x, pull_y, push_x, push_y, nearness] =
+            [pull_x, pull_y, push_x, push_y, nearness].map(|lanes| lanes.iter().sum::<f32>());
         // The point's own q, which is 1, does not count.
         Self { pull: [pull_x, pull_y], push: [push_x, push_y], nearness: nearness - 1.0 }
     }
@@ -109,7 +113,9 @@ fn affinities(vectors: &[&[f32]]) -> Vec<f32> {
             neighborhood(own, &distances, perplexity.ln())
         })
         .collect();
-    let both = |own: usize, other: usize| ((chosen[own][other] + chosen[other][own]) / (2 * count) as f64) as f32;
+    // Far pairs keep a little: processors are slow with numbers that are nearly 0.
+    let both =
+        |own: usize, other: usize| ((chosen[own][other] + chosen[other][own]) / (2 * count) as f64).max(1e-12) as f32;
     (0..count).flat_map(|own| (0..count).map(move |other| both(own, other))).collect()
 }
 
