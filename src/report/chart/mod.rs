@@ -4,8 +4,8 @@
 //! shows, and what belongs together has both a colour and a shape. Texts of users (names of scenarios, of models) come out
 //! escaped, by maud.
 //!
-//! Why no chart crate: those that write SVG round to whole pixels or measure text by the fonts of the machine they run on
-//! (so that the same run would give other bytes elsewhere), and none gives tooltips without a script.
+//! Why not plotters, the chart crate that most use: its SVG has coordinates in whole pixels, places text by the fonts of the
+//! machine it runs on (so that the same run would give other bytes elsewhere), and has no tooltips.
 
 mod axis;
 mod heat;
