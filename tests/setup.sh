@@ -79,6 +79,17 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# Sets `manager` to the system's package manager, to nothing where none is known.
+find_manager() {
+    manager=
+    for candidate in apt-get dnf pacman zypper; do
+        if has $candidate; then
+            manager=$candidate
+            break
+        fi
+    done
+}
+
 install_packages() {
     say "installing with $manager: $*"
     [ "$(id -u)" = 0 ] || has sudo || fail "this needs root, and there is no sudo; install as root: $*"
@@ -110,13 +121,7 @@ setup_linux() {
     [ $driver_there = yes ] || missing="$missing a Vulkan driver: Mesa's software renderer, on which the tests run shaders;"
     say "missing:${missing%;}"
 
-    manager=
-    for candidate in apt-get dnf pacman zypper; do
-        if has $candidate; then
-            manager=$candidate
-            break
-        fi
-    done
+    find_manager
     case $manager in
     apt-get) cc='gcc libc6-dev' loader=libvulkan1 driver=mesa-vulkan-drivers ;;
     dnf) cc=gcc loader=vulkan-loader driver=mesa-vulkan-drivers ;;
@@ -173,13 +178,7 @@ setup_tensorboard() {
     [ "$place" != "$1" ] || fail "$1 (POLYSCENE_TENSORBOARD_PYTHON) has no TensorBoard; install it there: $1 -m pip install tensorboard"
     say "installing TensorBoard in $place"
     if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
-        manager=
-        for candidate in apt-get dnf pacman zypper; do
-            if has $candidate; then
-                manager=$candidate
-                break
-            fi
-        done
+        find_manager
         case $manager in
         apt-get) install_packages python3 python3-venv || true ;;
         dnf | zypper) install_packages python3 || true ;;

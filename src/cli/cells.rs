@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::{HumanDuration, ProgressBar};
 
 use super::exit::Done;
-use super::opened::{absolute, bases, generate_missing, load_vocabularies, open, print_line};
+use super::opened::{absolute, bases, build_on, generate_missing, load_vocabularies, open, print_line};
 use super::progress::working;
 use super::shell::quote;
 use super::{Device, Sets};
@@ -22,7 +22,7 @@ use crate::train::comparison::{
 };
 use crate::train::config::{ConfigError, nearest};
 use crate::train::folder::{RunFolder, write_text};
-use crate::train::model::{build, check_sequences};
+use crate::train::statistics::mean;
 use crate::train::{Error, check_validation};
 
 #[derive(Args)]
@@ -207,10 +207,9 @@ impl Clock {
 
     fn begin(&mut self, labels: &[&str]) {
         self.started = Instant::now();
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let all: Vec<f64> = self.taken.values().flatten().copied().collect();
-        let one = |label: &&str| self.taken.get(*label).map_or_else(|| mean(&all), |own| mean(own));
-        self.foretold = (!all.is_empty()).then(|| labels.iter().map(one).sum());
+        let own = |label: &str| self.taken.get(label).and_then(|own| mean(own));
+        self.foretold = mean(&all).map(|any| labels.iter().map(|label| own(label).unwrap_or(any)).sum());
     }
 
     fn end(&mut self, label: &str) {
@@ -259,10 +258,7 @@ fn check_variants(
 /// That a variant can be trained on this data.
 fn check_variant(kind: Kind, variant: &Variant, data: &Dataset) -> Result<(), Error> {
     let mut config = variant.config.clone();
-    let model = build(&mut config, &data.encoder)?;
-    for rows in [&data.train, &data.valid, &data.test] {
-        check_sequences(&model, rows, &data.encoder)?;
-    }
+    build_on(&mut config, data)?;
     check_validation(&config.train, &data.valid)?;
     if kind == Kind::Sweep && data.valid.is_empty() {
         let expected = "validation rows, by which a sweep chooses";

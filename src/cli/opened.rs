@@ -16,7 +16,7 @@ use crate::train::folder::RunFolder;
 use crate::train::model::{BuiltModel, build, check_sequences, open_executor};
 
 /// A configuration with its data and model.
-pub(super) struct Prepared {
+pub(super) struct Opened {
     /// Every default written out; `data.path` absolute.
     pub(super) config: Config,
     pub(super) data: Dataset,
@@ -30,7 +30,7 @@ pub(super) fn bases(config: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a configuration, opens its data (generating it first where `[synth]` says how) and builds its model.
-pub(super) fn prepare(path: &Path, sets: &[String]) -> Result<Prepared, Error> {
+pub(super) fn open_config(path: &Path, sets: &[String]) -> Result<Opened, Error> {
     let mut config = Config::load(path, sets)?;
     let mut schema: Schema = config.data()?;
     let bases = bases(path);
@@ -38,14 +38,20 @@ pub(super) fn prepare(path: &Path, sets: &[String]) -> Result<Prepared, Error> {
     let data = open(&schema, &bases)?;
     schema.path = absolute(&schema.path, &bases);
     config.set_data(&schema)?;
-    let model = build(&mut config, &data.encoder)?;
+    let model = build_on(&mut config, &data)?;
     if !model.left_out.is_empty() {
         note!("left out, as {} has no such option: model.{}", config.model_name(), model.left_out.join(", model."));
     }
+    Ok(Opened { config, data, model })
+}
+
+/// Builds the model of a configuration, one that can read the data's rows.
+pub(super) fn build_on(config: &mut Config, data: &Dataset) -> Result<BuiltModel, Error> {
+    let model = build(config, &data.encoder)?;
     for rows in [&data.train, &data.valid, &data.test] {
         check_sequences(&model, rows, &data.encoder)?;
     }
-    Ok(Prepared { config, data, model })
+    Ok(model)
 }
 
 /// Opens data behind progress bars, and says what was left out.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Sets;
 use super::exit::Done;
-use super::opened::{prepare, print_json, print_line};
+use super::opened::{open_config, print_json, print_line};
 use crate::plan::{DispatchLimits, Listing, Plan};
 use crate::report::table::{TableStyle, draw};
 use crate::train::model::training_options;
@@ -23,8 +23,8 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) fn run(args: &PlanArgs) -> anyhow::Result<Done> {
-    let prepared = prepare(&args.config, &args.sets.sets)?;
-    let plan = Plan::training(&prepared.model.graph, &training_options(&prepared.config.train));
+    let opened = open_config(&args.config, &args.sets.sets)?;
+    let plan = Plan::training(&opened.model.graph, &training_options(&opened.config.train));
     let listing = plan.listing(&DispatchLimits::portable());
     if args.json {
         print_json(&listing)?

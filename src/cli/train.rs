@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::exit::Done;
-use super::opened::{Prepared, load_vocabularies, prepare, print_line};
+use super::opened::{Opened, load_vocabularies, open_config, print_line};
 use super::progress::counted;
 use super::shell::quote;
 use super::{Device, Sets};
@@ -44,8 +44,8 @@ pub(super) struct TrainArgs {
 }
 
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
-    let prepared = prepare(&args.config, &args.sets.sets)?;
-    let Prepared { config, data, model } = &prepared;
+    let opened = open_config(&args.config, &args.sets.sets)?;
+    let Opened { config, data, model } = &opened;
     // What keeps a run from starting must not leave a folder in the next one's way.
     check_validation(&config.train, &data.valid)?;
     let folder = choose_folder(args, config)?;
@@ -70,7 +70,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     if !resumed {
         save_vocabularies(&folder, &data.encoder)?;
     }
-    announce(&prepared, &folder, executor.as_ref());
+    announce(&opened, &folder, executor.as_ref());
 
     let stop = interrupt_flag()?;
     let mut trainer =
@@ -86,18 +86,13 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
         note!("  {}", resume_command(args, &folder));
         return Ok(Done::Interrupted);
     }
-    finish(&prepared, &folder, executor.as_mut(), &position)?;
+    finish(&opened, &folder, executor.as_mut(), &position)?;
     Ok(Done::All)
 }
 
 /// Scores the best weights on the test rows, writes `result.json` and prints the table.
-fn finish(
-    prepared: &Prepared,
-    folder: &RunFolder,
-    executor: &mut dyn Executor,
-    position: &Position,
-) -> anyhow::Result<()> {
-    let Prepared { config, data, model } = prepared;
+fn finish(opened: &Opened, folder: &RunFolder, executor: &mut dyn Executor, position: &Position) -> anyhow::Result<()> {
+    let Opened { config, data, model } = opened;
     let best = load_model(&folder.model(), &model.graph, config.model_name())?;
     executor.set_state(&best).map_err(Error::from)?;
     let started = std::time::Instant::now();
@@ -257,8 +252,8 @@ fn save_vocabularies(folder: &RunFolder, encoder: &Encoder) -> Result<(), Error>
     })
 }
 
-fn announce(prepared: &Prepared, folder: &RunFolder, executor: &dyn Executor) {
-    let Prepared { config, data, model } = prepared;
+fn announce(opened: &Opened, folder: &RunFolder, executor: &dyn Executor) {
+    let Opened { config, data, model } = opened;
     let parameters = model.graph.trained_values();
     let embeddings: usize = model.graph.tables.iter().map(|table| table.len()).sum();
     note!("device   {}", executor.device());

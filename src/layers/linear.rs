@@ -33,14 +33,19 @@ impl Layer {
 
 /// A stack of dense layers `name.0`, `name.1`, … : ReLU and dropout after each of `hidden`, then a last layer.
 pub fn mlp(graph: &mut Graph, name: &str, x: TensorId, hidden: &[usize], dropout: f64, last: Layer) -> TensorId {
-    graph.scoped(name, |graph| {
-        let mut h = x;
-        for (l, &width) in hidden.iter().enumerate() {
-            let layer = Layer { epilogue: hidden_epilogue(dropout, l), ..Layer::new(width, Activation::Relu) };
-            h = layer.add(graph, &l.to_string(), h);
-        }
-        last.add(graph, &hidden.len().to_string(), h)
-    })
+    let h = hidden_layers(graph, name, x, hidden, dropout).last().copied().unwrap_or(x);
+    last.add(graph, &format!("{name}.{}", hidden.len()), h)
+}
+
+/// The layers of such a stack without the last: what each makes.
+pub fn hidden_layers(graph: &mut Graph, name: &str, x: TensorId, hidden: &[usize], dropout: f64) -> Vec<TensorId> {
+    let mut h = x;
+    let layers = hidden.iter().enumerate().map(|(l, &size)| {
+        let layer = Layer { epilogue: hidden_epilogue(dropout, l), ..Layer::new(size, Activation::Relu) };
+        h = layer.add(graph, &format!("{name}.{l}"), h);
+        h
+    });
+    layers.collect()
 }
 
 /// Outputs and epilogue of each layer of a network that ends in a logit: ReLU and dropout after each of `hidden`, whose

@@ -15,7 +15,7 @@ pub use attention::{self_attention, transformer};
 pub use discriminator::Discriminator;
 pub use embedding::{EmbeddingSet, Field};
 pub use gate::gated;
-pub use linear::{Layer, hidden_epilogue, layers_to_logit, mlp, stop_gradient};
+pub use linear::{Layer, hidden_epilogue, hidden_layers, layers_to_logit, mlp, stop_gradient};
 pub use loss::{cross_entropy, orthogonality};
 pub use norm::{layer_norm, partitioned_norm};
 pub use scope::{Experts, Scope};

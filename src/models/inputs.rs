@@ -92,8 +92,8 @@ impl Inputs {
 
     /// A sample's own embeddings of the fields whose items the sequences hold, in their order.
     pub fn targets(&self, graph: &mut Graph, embeddings: &EmbeddingSet) -> TensorId {
-        let own = self.sequences.iter().map(|sequence| (sequence.field, 1));
-        let own: Vec<TensorId> = own.map(|(field, count)| embeddings.slice(graph, "target", field, count)).collect();
+        let own = self.sequences.iter().map(|sequence| embeddings.slice(graph, "target", sequence.field, 1));
+        let own: Vec<TensorId> = own.collect();
         Affine::concat(graph, "targets", &own)
     }
 

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::inputs::Rows;
 use super::{Error, Inputs, Model, check_network, options, require, require_positive};
 use crate::graph::{Graph, Probed, TensorId};
-use crate::layers::{Layer, Stack, Use, Which, cross_entropy, hidden_epilogue, mlp, self_attention, stacked};
+use crate::layers::{
+    Layer, Stack, Use, Which, cross_entropy, hidden_epilogue, hidden_layers, mlp, self_attention, stacked,
+};
 use crate::ops::{Activation, Affine, Alpha, Epilogue, Mutual};
 
 /// Where a scenario's own embeddings lie.
@@ -134,13 +136,8 @@ impl Saml {
 
     /// V_a^l = ReLU(W_a V_a^{l−1} + b_a), and the net's own logit   (equation 4)
     fn auxiliary(&self, g: &mut Graph, x: TensorId) -> (Vec<TensorId>, TensorId) {
-        let mut h = x;
-        let mut hidden = Vec::new();
-        for (l, &size) in self.hidden.iter().enumerate() {
-            let layer = Layer { epilogue: hidden_epilogue(self.dropout, l), ..Layer::new(size, Activation::Relu) };
-            h = layer.add(g, &format!("auxiliary.{l}"), h);
-            hidden.push(h);
-        }
+        let hidden = hidden_layers(g, "auxiliary", x, &self.hidden, self.dropout);
+        let h = hidden.last().copied().unwrap_or(x);
         (hidden, Layer::new(1, Activation::None).add(g, &format!("auxiliary.{}", self.hidden.len()), h))
     }
 

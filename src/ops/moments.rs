@@ -84,7 +84,7 @@ impl Operation for Moments {
         mean_of(variances);
     }
 
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
         let x = target.location(node.inputs[0]);
         let [means, variances, counts] = [0, 1, 2].map(|output| target.location(node.outputs[output]));
         let kernel = target
@@ -94,7 +94,6 @@ impl Operation for Moments {
             .with("MEANS", means.first)
             .with("VARIANCES", variances.first)
             .with("COUNTS", counts.first);
-        let _ = graph;
         vec![in_scenarios(kernel, self.scenarios, target).bind([Arg::Schedule])]
     }
 }

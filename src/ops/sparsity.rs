@@ -2,7 +2,7 @@
 
 use super::logit_loss::SAMPLES_PER_GROUP;
 use super::{Arg, Block, Cost, Kernel, LOSS_LANES, Op, Operation, Target};
-use crate::cpu::{LANES, Lanes, Real};
+use crate::cpu::{Lanes, Real};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// (r − (low + high) / 2)² where r = 1 − mean of a sample's factors lies outside low..high, else 0; its mean over the
@@ -54,7 +54,7 @@ impl Operation for Sparsity {
         let middle = T::of(0.5) * (low + high);
         let scale = T::of(-2.0 * self.weight) / (width * T::of(block.step.rows() as f64));
         let (mut loss, mut slope) = (Lanes::zero(), Lanes::zero());
-        for lane in 0..block.count().min(LANES) {
+        for lane in 0..block.count() {
             let ratio = T::one() - sum.0[lane] / width;
             if ratio < low || ratio > high {
                 let off = ratio - middle;

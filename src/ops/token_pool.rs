@@ -2,7 +2,7 @@
 
 use super::tokens::{clear, place, with_tokens};
 use super::{Block, Cost, Kernel, Op, Operation, Target};
-use crate::cpu::{LANES, Lanes, Real};
+use crate::cpu::{Lanes, Real};
 use crate::graph::{Graph, Node, Rows, Shape, TensorId};
 
 /// Σ over a sample's tokens of w · v, or their mean; 0 where there are none.
@@ -72,7 +72,7 @@ impl Operation for TokenPool {
         let v = block.token_tensor(0);
         let weights = (block.input_count() > 1).then(|| block.token_tensor(1));
         block.output(0).fill(Lanes::zero());
-        for lane in 0..block.count().min(LANES) {
+        for lane in 0..block.count() {
             let tokens = block.tokens(lane);
             for token in tokens.clone() {
                 let (number, at) = place(token);

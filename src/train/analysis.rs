@@ -39,8 +39,8 @@ pub struct Table {
 
 /// Tables of a model's probes, on rows evenly spaced among `rows`.
 ///
-/// Of a vector: each scenario's mean, the cosines between these, how far scenarios lie apart, and samples. Of what branches learn: means, deviations
-/// and quantiles of g and of each α by scenario, and samples.
+/// Of a vector: each scenario's mean, the cosines between these, how far scenarios lie apart, and samples. Of what branches
+/// learn: means, deviations and quantiles of g and of each α by scenario, and samples.
 ///
 /// # Errors
 /// When it cannot be computed.

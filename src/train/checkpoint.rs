@@ -40,6 +40,15 @@ pub struct Position {
 /// The moments' prefixes in checkpoints.
 const PREFIXES: [&str; 3] = ["", "adam.first.", "adam.second."];
 
+/// Whether a parameter has values under a prefix: only what is trained has moments.
+fn is_saved(parameter: &Parameter, prefix: &str) -> bool {
+    match parameter.role {
+        Role::Trained => true,
+        Role::State => prefix.is_empty(),
+        Role::Derived => false,
+    }
+}
+
 struct Floats<'a> {
     shape: Vec<usize>,
     values: &'a [f32],
@@ -51,9 +60,9 @@ fn tensors<'a>(graph: &Graph, state: &'a ModelState<f32>, moments: bool) -> Vec<
     let mut all = Vec::new();
     for (which, prefix) in PREFIXES.iter().enumerate().take(if moments { 3 } else { 1 }) {
         let dense = [&state.dense.weights, &state.dense.first, &state.dense.second][which];
-        let saved =
-            |parameter: &Parameter| parameter.role == Role::Trained || parameter.role == Role::State && which == 0;
-        for (parameter, values) in graph.parameters.iter().zip(dense).filter(|(parameter, _)| saved(parameter)) {
+        for (parameter, values) in
+            graph.parameters.iter().zip(dense).filter(|(parameter, _)| is_saved(parameter, prefix))
+        {
             let shape = vec![parameter.rows, parameter.cols];
             all.push((format!("{prefix}{}", parameter.name), Floats { shape, values }));
         }
@@ -185,8 +194,7 @@ fn load(
         Ok(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     };
     let part = |prefix: &str| -> Result<(Lists, Lists), Error> {
-        let saved = |p: &Parameter| p.role == Role::Trained || p.role == Role::State && prefix.is_empty();
-        let dense = graph.parameters.iter().map(|p| match saved(p) {
+        let dense = graph.parameters.iter().map(|p| match is_saved(p, prefix) {
             true => read(&format!("{prefix}{}", p.name), p.rows, p.cols),
             false => Ok(vec![0.0; p.rows * p.cols]),
         });

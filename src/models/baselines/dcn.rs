@@ -2,7 +2,7 @@
 
 use super::{Error, Inputs, Model, check_network, finish, options, require_positive};
 use crate::graph::{Graph, Init, TensorId};
-use crate::layers::{Layer, hidden_epilogue};
+use crate::layers::{Layer, hidden_layers};
 use crate::ops::{Activation, Affine, BiasPart, Draft, Multiply, Part, RowMap};
 
 options! {
@@ -58,12 +58,8 @@ fn build(
     for l in 0..layers {
         x = g.scoped(format!("cross.{l}"), |g| cross(g, x_0, x));
     }
-    let mut h = x_0;
-    for (l, &size) in hidden.iter().enumerate() {
-        let layer = Layer { epilogue: hidden_epilogue(dropout, l), ..Layer::new(size, Activation::Relu) };
-        h = layer.add(g, &format!("mlp.{l}"), h);
-    }
-    let both = if hidden.is_empty() { x } else { Affine::concat(g, "both", &[x, h]) };
+    let deep = hidden_layers(g, "mlp", x_0, hidden, dropout);
+    let both = deep.last().map_or(x, |&h| Affine::concat(g, "both", &[x, h]));
     let logits = Layer::new(1, Activation::None).add(g, "output", both);
     Ok(finish(graph, logits))
 }
