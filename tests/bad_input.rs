@@ -317,6 +317,16 @@ fn options_that_do_not_fit_the_model() {
     }
 }
 
+/// Discriminators that are to be told the scenario need it among the fields; by default they make do without.
+#[test]
+fn a_scenario_that_is_no_field() {
+    let place = good();
+    let line = "--set model.name=mi-dpg --set data.aware=[\"user\"] --set data.agnostic=[\"price\"]";
+    let says = ["[model] mir_input = \"scenario\" needs data.scenario", "one of data.aware; name it there"];
+    train(&place, &format!("{line} --set model.mir_input=scenario")).fails(2, &says);
+    train(&place, line).succeeds();
+}
+
 #[test]
 fn configurations_that_cannot_be_read() {
     let place = good();

@@ -257,7 +257,15 @@ fn models() -> [(&'static str, Graph); 3] {
     let sequences = vec![SequenceInput { field: 4, longest: 6 }];
     let inputs = Inputs { fields, aware: 2, scenarios: 3, scenario: Some(0), sequences };
     let dropout = 0.2;
-    let mi_dpg = MiDpg { width: 4, hidden: vec![12, 8], dropout, d_k: 2, auxiliary_hidden: 7, ..MiDpg::default() };
+    let mi_dpg = MiDpg {
+        width: 4,
+        hidden: vec![12, 8],
+        dropout,
+        d_k: 2,
+        auxiliary_hidden: 7,
+        mir_warmup: 0,
+        ..MiDpg::default()
+    };
     let optmsm = OptMsm { width: 4, hidden: vec![12, 8], tower_hidden: vec![6], dropout, ..OptMsm::default() };
     // The paper's α divides by sums of cosines that may be small, and would tell roundings apart.
     let saml = Saml { width: 8, hidden: vec![12, 8], alpha: Alpha::Cosine, ..Saml::default() };
@@ -352,7 +360,7 @@ fn small_bindings() -> OpenOptions {
 fn weighted_layers_agree_at_the_papers_sizes() {
     let Some(gpu) = software() else { return };
     let inputs = common::variants::inputs(&[40, 2, 9, 300, 50, 7, 30, 11], 4, false);
-    let options = MiDpg { hidden: vec![64, 32], ..MiDpg::default() };
+    let options = MiDpg { hidden: vec![64, 32], mir_warmup: 0, ..MiDpg::default() };
     for (row_div, col_div) in [(4, 4), (1, 1), (8, 2), (2, 8)] {
         let graph = MiDpg { row_div, col_div, ..options.clone() }.build(&inputs).unwrap();
         let training = training(259);

@@ -8,7 +8,7 @@ use common::variants::{all_plans, inputs, models};
 use polyscene::gpu::{BindingKind, DeviceClass};
 use polyscene::graph::{Graph, Role, Rows, TensorId, token_places};
 use polyscene::layers::Decomposition;
-use polyscene::models::{Dnn, MiDpg, Model};
+use polyscene::models::{Dnn, MiDpg, MirInput, Model};
 use polyscene::ops::{AdamOptions, Op, import_text};
 use polyscene::plan::{DispatchLimits, Listing, Place, Plan, Resource, TrainingOptions};
 
@@ -145,7 +145,9 @@ fn options(capacity: usize) -> TrainingOptions {
 
 /// The model on the paper's data: 4 aware and 12 agnostic fields.
 fn paper(decomposition: Decomposition, rows: usize) -> Graph {
-    MiDpg { decomposition, ..MiDpg::default() }.build(&inputs(&[rows; 16], 4, false)).unwrap()
+    let papers = MiDpg { weight_scale: 1.0, mir_input: MirInput::Aware, mir_warmup: 0, ..MiDpg::default() };
+    let options = MiDpg { decomposition, ..papers };
+    options.build(&inputs(&[rows; 16], 4, false)).unwrap()
 }
 
 #[test]

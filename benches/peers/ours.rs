@@ -6,7 +6,7 @@ use std::time::Instant;
 use polyscene::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use polyscene::graph::Cross;
 use polyscene::layers::Field;
-use polyscene::models::{self, Inputs, Model, Visitor};
+use polyscene::models::{self, Inputs, MiDpg, Model, Visitor};
 use polyscene::ops::{AdamOptions, Clock};
 use polyscene::plan::{
     Chunk, CpuExecutor, DispatchLimits, Executor, Feeder, GpuExecutor, GpuOptions, Plan, Source, Step, TrainingOptions,
@@ -95,6 +95,17 @@ struct Subject {
 
 struct Build(Task);
 
+/// The paper's options, which the peers have too. Sizes are the defaults', which is what the task holds.
+fn papers<M: Model>() -> anyhow::Result<M> {
+    let mut options = serde_json::to_value(M::default())?;
+    if M::NAME == MiDpg::NAME {
+        options["weight_scale"] = json!(1.0);
+        options["mir_input"] = json!("aware");
+        options["mir_warmup"] = json!(0);
+    }
+    Ok(serde_json::from_value(options)?)
+}
+
 impl Visitor for Build {
     type Output = anyhow::Result<Subject>;
 
@@ -109,8 +120,7 @@ impl Visitor for Build {
             scenario: Some(0),
             sequences: Vec::new(),
         };
-        // The defaults are the papers' sizes, which is what the task holds.
-        let graph = M::default().build(&inputs)?;
+        let graph = papers::<M>()?.build(&inputs)?;
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
         let options = TrainingOptions { capacity: task.batch, dense: adam, embeddings: adam, sweep_embeddings: false };
         let train = Plan::training(&graph, &options);

@@ -43,15 +43,18 @@ pub enum MirNegatives {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MirInput {
-    /// All scenario-aware fields.
+    /// The scenario alone where it is one of the scenario-aware fields, else all of these.
     #[default]
+    Auto,
+    /// All scenario-aware fields, as in the paper.
     Aware,
-    /// The scenario alone, where it is one of them.
+    /// The scenario alone, which must be one of them.
     Scenario,
 }
 
 options! {
-    /// Options of MI-DPG; defaults are the paper's.
+    /// Options of MI-DPG. Defaults are the paper's but for three, which docs/mir.md is about: the paper's reading is
+    /// `weight_scale` 1, `mir_input` `"aware"` and `mir_warmup` 0.
     MiDpg {
         network;
         decomposition: Decomposition = Decomposition::R,
@@ -61,7 +64,7 @@ options! {
         d_k: usize = 1, "rank of the weighting matrix's core";
         repeat: Repeat = Repeat::Interleave, "\"interleave\" (neighbours share a value) or \"tile\"";
         row_axis: RowAxis = RowAxis::Output, "\"output\" or \"input\": what the weighting matrix's rows run over";
-        weight_scale: f64 = 1.0, "factor of the weighting matrix: 1 as in the paper, 2 to start near 1";
+        weight_scale: f64 = 2.0, "factor of the weighting matrix: 2 to start near 1, 1 as in the paper";
         weight_last: bool = true, "whether the logit layer is weighted too";
         auxiliary_hidden: usize = 32, "hidden width of the nets that generate factors";
         mir: bool = true, "mutual-information regularisation; false is DPG";
@@ -70,10 +73,11 @@ options! {
             "\"mean\", \"sum\" or \"last\": over which layers the regulariser is taken";
         mir_negatives: MirNegatives = MirNegatives::Shuffle,
             "\"shuffle\" or \"other-scenario\": how its negatives are drawn";
-        mir_input: MirInput = MirInput::Aware,
-            "\"aware\" (all scenario-aware fields) or \"scenario\": what discriminators are told of a sample";
+        mir_input: MirInput = MirInput::Auto,
+            "\"aware\" (all scenario-aware fields, as in the paper), \"scenario\", or \"auto\" (the scenario where it is one \
+             of them): what discriminators are told of a sample";
         mir_stop: bool = false, "whether the regulariser sends no gradient into these fields' embeddings";
-        mir_warmup: u32 = 0, "steps over which lambda grows to its value; 0 for none";
+        mir_warmup: u32 = 600, "steps over which lambda grows to its value; 0, as in the paper, for none";
         discriminator_hidden: usize = 32, "hidden width of the discriminators";
     }
 }
@@ -145,9 +149,9 @@ impl Model for MiDpg {
         g.logits = Some(h);
         cross_entropy(g, "bce", h);
         if self.regularised() {
-            let mut known = match self.mir_input {
-                MirInput::Aware => aware,
-                MirInput::Scenario => embeddings.slice(g, "scenario", self.scenario_field(inputs)?, 1),
+            let mut known = match self.told(inputs)? {
+                Some(scenario) => embeddings.slice(g, "scenario", scenario, 1),
+                None => aware,
             };
             if self.mir_stop {
                 known = stop_gradient(g, "held", known);
@@ -163,13 +167,13 @@ impl Model for MiDpg {
 }
 
 impl MiDpg {
-    fn scenario_field(&self, inputs: &Inputs) -> Result<usize, Error> {
-        inputs.scenario.filter(|&field| field < inputs.aware).ok_or_else(|| {
-            Error(
-                "mir_input = \"scenario\" needs data.scenario's column to be one of data.aware; name it there"
-                    .to_owned(),
-            )
-        })
+    /// The scenario's field, where discriminators are told of it alone.
+    fn told(&self, inputs: &Inputs) -> Result<Option<usize>, Error> {
+        let scenario = inputs.scenario.filter(|&field| field < inputs.aware);
+        require(scenario.is_some() || self.mir_input != MirInput::Scenario, || {
+            "mir_input = \"scenario\" needs data.scenario's column to be one of data.aware; name it there".to_owned()
+        })?;
+        Ok(scenario.filter(|_| self.mir_input != MirInput::Aware))
     }
 
     /// λ L_mi (equations 6 and 7). Gradient flows to T, to S and to e_aw.

@@ -16,6 +16,7 @@ from common import (
     lookups_of_fields,
     relu,
     softplus,
+    stop,
     subset,
 )
 
@@ -34,6 +35,9 @@ MI_DPG = dict(
     weight_scale=1.0,
     mir=True,
     mir_reduce="mean",
+    mir_input="aware",
+    mir_stop=False,
+    mir_warmup=0,
     aux_hidden=32,
     discriminator_hidden=32,
 )
@@ -54,6 +58,9 @@ CASES = {
     "mi-dpg-rc-dk2": dict(MI_DPG, decomposition="rc", d_k=2, row_div=2, col_div=4),
     "mi-dpg-r-options": dict(MI_DPG, weight_last=False, weight_scale=2.0, mir_reduce="sum", **{"lambda": 0.3}),
     "mi-dpg-c-last": dict(MI_DPG, decomposition="c", mir_reduce="last"),
+    # The default of polyscene: T is told the scenario alone, which is the first field.
+    "mi-dpg-r-scenario": dict(MI_DPG, weight_scale=2.0, mir_input="scenario"),
+    "mi-dpg-rc-stop": dict(MI_DPG, decomposition="rc", mir_stop=True),
     "dpg-r": dict(MI_DPG, mir=False),
     "mi-dpg-r-input": dict(MI_DPG, row_axis="input"),
     "mi-dpg-c-gate": dict(MI_DPG, decomposition="c", row_div=12, col_div=1, mir=False),
@@ -87,6 +94,11 @@ def core_sizes(case, d_n, d_m):
     return divided(rows, case["row_div"]), divided(columns, case["col_div"])
 
 
+def told_fields(case):
+    """How many fields T is told: all aware ones, or the first, which is the scenario."""
+    return {"aware": AWARE, "scenario": 1}[case["mir_input"]]
+
+
 def initial_parameters(case, initial):
     normal, kernel, linear = initial.normal, initial.kernel, initial.linear
     width = case["width"]
@@ -117,7 +129,7 @@ def initial_parameters(case, initial):
         for l in weighted_layers(case):
             d_r, d_c = core_sizes(case, *sizes[l])
             hidden = case["discriminator_hidden"]
-            kernel(f"discriminator.{l}.aware.weight", hidden, AWARE * width)
+            kernel(f"discriminator.{l}.aware.weight", hidden, told_fields(case) * width)
             kernel(f"discriminator.{l}.weighting.weight", hidden, d_r * d_c)
             normal(f"discriminator.{l}.hidden.bias", (hidden,), 0.2)
             linear(f"discriminator.{l}.output", 1, hidden)
@@ -212,6 +224,8 @@ def gated(case, params, batch):
 
 def mutual_information(case, params, e_aw, distinct, shuffle):
     """L_mi (eqs 6, 7), reduced over the weighted layers."""
+    told = e_aw[:, : told_fields(case) * case["width"]]
+    told = stop(told) if case["mir_stop"] else told
 
     def discriminator(l, e, s):
         a = e @ params[f"discriminator.{l}.aware.weight"].T
@@ -221,8 +235,8 @@ def mutual_information(case, params, e_aw, distinct, shuffle):
 
     losses = []
     for l, s in distinct.items():
-        positive = discriminator(l, e_aw, s)
-        negative = discriminator(l, e_aw[shuffle], s)
+        positive = discriminator(l, told, s)
+        negative = discriminator(l, told[shuffle], s)
         losses.append((softplus(-positive) + softplus(negative)).mean())
     return {"mean": sum(losses) / len(losses), "sum": sum(losses), "last": losses[-1]}[case["mir_reduce"]]
 
