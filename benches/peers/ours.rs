@@ -6,7 +6,7 @@ use std::time::Instant;
 use polyscene::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use polyscene::graph::Cross;
 use polyscene::layers::Field;
-use polyscene::models::{self, Inputs, MiDpg, Model, Visitor};
+use polyscene::models::{self, Inputs, MiDpg, Model, OptMsm, Visitor};
 use polyscene::ops::{AdamOptions, Clock};
 use polyscene::plan::{
     Chunk, CpuExecutor, DispatchLimits, Executor, Feeder, GpuExecutor, GpuOptions, Plan, Source, Step, TrainingOptions,
@@ -102,6 +102,10 @@ fn papers<M: Model>() -> anyhow::Result<M> {
         options["weight_scale"] = json!(1.0);
         options["mir_input"] = json!("aware");
         options["mir_warmup"] = json!(0);
+    }
+    if M::NAME == OptMsm::NAME {
+        options["orth"] = json!("signed");
+        options["lambda"] = json!(0.1);
     }
     Ok(serde_json::from_value(options)?)
 }

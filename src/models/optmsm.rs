@@ -27,7 +27,7 @@ pub enum Transfer {
 }
 
 options! {
-    /// Options of OptMSM; defaults are the paper's.
+    /// Options of OptMSM; defaults are the paper's but for `orth`, for which it has `"signed"` (docs/orthogonality.md).
     OptMsm {
         width: usize = 16, "length of an embedding";
         hidden: Vec<usize> = vec![256, 128, 32], "sizes of the transfer's layers";
@@ -37,9 +37,9 @@ options! {
             "\"fcn\", \"moe\" or \"cgc\": how what scenarios share is carried over to each";
         priors: bool = true, "whether scenario-aware fields are set apart";
         orthogonality: bool = true, "whether representations for different scenarios are kept orthogonal";
-        orth: Orthogonal = Orthogonal::Signed,
-            "\"signed\", \"abs\" or \"square\": what of their cosines is to become small";
-        lambda: f64 = 0.1, "weight of the orthogonality in the loss";
+        orth: Orthogonal = Orthogonal::Square,
+            "\"signed\" (as in the paper), \"abs\" or \"square\": what of their cosines is to become small";
+        lambda: f64 = 0.01, "weight of the orthogonality in the loss";
         hypernetwork: bool = true, "whether the towers' layers are gated";
         hyper_hidden: usize = 32, "hidden width of the nets that make these gates";
     }

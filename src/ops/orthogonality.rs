@@ -6,11 +6,10 @@ use crate::cpu::{LANES, Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// What of a cosine is to become small.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Orthogonal {
     /// The cosine itself, as the paper has it: −1 is better than 0.
-    #[default]
     Signed,
     /// Its absolute value.
     Abs,
