@@ -59,9 +59,16 @@ impl Axis {
         (self.low, self.high)
     }
 
-    /// Values that are marked, with their texts.
-    pub(super) fn ticks(&self) -> &[(f64, String)] {
-        &self.ticks
+    /// Values that are marked, with their texts, where the axis lies across and is so many pixels long; texts for which
+    /// there is no room are empty.
+    pub(super) fn ticks_across(&self, length: f64) -> impl Iterator<Item = (f64, &str)> {
+        let apart = match self.ticks.as_slice() {
+            [(first, _), (second, _), ..] => length * (self.at(*second) - self.at(*first)),
+            _ => f64::INFINITY,
+        };
+        let every = ((self.ticks_width() + CHARACTER) / apart).ceil().max(1.0) as usize;
+        let shown = move |place: usize| place.is_multiple_of(every);
+        self.ticks.iter().enumerate().map(move |(place, (value, text))| (*value, if shown(place) { text } else { "" }))
     }
 
     /// Room that its ticks' texts take to their longest one's end.
@@ -156,10 +163,10 @@ impl<'a> Frame<'a> {
                 path.grid d=(format!("M{},{y}H{}", pixels(left), pixels(right))) {}
                 text x=(pixels(left - 6.0)) y=(y) dy="4" text-anchor="end" { (text) }
             }
-            @for (value, text) in &self.x.ticks {
-                @let x = pixels(self.across(*value));
+            @for (value, text) in self.x.ticks_across(self.width) {
+                @let x = pixels(self.across(value));
                 path.grid d=(format!("M{x},{}V{}", pixels(top), pixels(bottom))) {}
-                text x=(x) y=(pixels(bottom + 16.0)) text-anchor="middle" { (text) }
+                @if !text.is_empty() { text x=(x) y=(pixels(bottom + 16.0)) text-anchor="middle" { (text) } }
             }
             path.axis d=(format!("M{},{}V{}H{}", pixels(left), pixels(top), pixels(bottom), pixels(right))) {}
             text.label x=(middle) y=(pixels(bottom + 36.0)) text-anchor="middle" { (self.x.label) }

@@ -78,10 +78,10 @@ impl RowChart {
         let tops = heights.iter().scan(TOP, |top, height| Some(std::mem::replace(top, *top + height)));
         let across = |value: f64| left + (right - left) * self.axis.at(value).clamp(-0.02, 1.02);
         let content = html! {
-            @for (value, text) in self.axis.ticks() {
-                @let x = pixels(across(*value));
+            @for (value, text) in self.axis.ticks_across(right - left) {
+                @let x = pixels(across(value));
                 path.grid d=(format!("M{x},{}V{}", pixels(TOP), pixels(bottom))) {}
-                text x=(x) y=(pixels(bottom + 16.0)) text-anchor="middle" { (text) }
+                @if !text.is_empty() { text x=(x) y=(pixels(bottom + 16.0)) text-anchor="middle" { (text) } }
             }
             path.axis d=(format!("M{},{}V{}H{}", pixels(left), pixels(TOP), pixels(bottom), pixels(right))) {}
             text.label x=(pixels((left + right) / 2.0)) y=(pixels(bottom + 36.0)) text-anchor="middle" {

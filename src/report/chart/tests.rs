@@ -26,7 +26,7 @@ fn lines_go_through_their_points_and_stop_where_there_is_none() {
 
 #[test]
 fn ticks_are_round_and_within_the_axis() {
-    let texts = |axis: &Axis| axis.ticks().iter().map(|(_, text)| text.clone()).collect::<Vec<_>>();
+    let texts = |axis: &Axis| axis.ticks_across(1e6).map(|(_, text)| text.to_owned()).collect::<Vec<_>>();
     assert_eq!(texts(&Axis::between("", 0.0, 1.0)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
     assert_eq!(texts(&Axis::between("", -0.05, 0.05)), ["-0.04", "-0.02", "0.00", "0.02", "0.04"]);
     assert_eq!(texts(&Axis::between("", 0.742, 0.7531)), ["0.742", "0.744", "0.746", "0.748", "0.750", "0.752"]);
@@ -34,7 +34,17 @@ fn ticks_are_round_and_within_the_axis() {
     assert_eq!(texts(&Axis::counted("", 1, 40)), ["10", "20", "30", "40"]);
     assert_eq!(texts(&Axis::even("", &[1.0, 2.5, 16.0])), ["1", "2.5", "16"]);
     let axis = Axis::between("", 0.742, 0.7531);
-    assert!(axis.ticks().iter().all(|(value, _)| (0.0..=1.0).contains(&axis.at(*value))));
+    assert!(axis.ticks_across(1e6).all(|(value, _)| (0.0..=1.0).contains(&axis.at(value))));
+}
+
+#[test]
+fn ticks_have_texts_where_there_is_room() {
+    let axis = Axis::between("", 0.742, 0.7531);
+    let texts = |length: f64| axis.ticks_across(length).map(|(_, text)| text.to_owned()).collect::<Vec<_>>();
+    assert_eq!(texts(990.0), ["0.742", "0.744", "0.746", "0.748", "0.750", "0.752"]);
+    assert_eq!(texts(170.0), ["0.742", "", "0.746", "", "0.750", ""]);
+    assert_eq!(texts(10.0), ["0.742", "", "", "", "", ""]);
+    assert_eq!(Axis::counted("", 1, 1).ticks_across(5.0).collect::<Vec<_>>(), [(1.0, "1")]);
 }
 
 #[test]
@@ -46,7 +56,7 @@ fn axes_of_one_value_or_none_have_room_around_it() {
         let (low, high) = axis.ends();
         assert!(high > low && low.is_finite() && high.is_finite(), "{values:?}: {low} {high}");
         assert!(values.iter().filter(|value| value.is_finite()).all(|value| (low..=high).contains(value)));
-        assert!(axis.ticks().len() < 20, "{values:?}");
+        assert!(axis.ticks_across(1e6).count() < 20, "{values:?}");
     }
 }
 

@@ -13,6 +13,7 @@ use super::probes::{cloud, cloud_legend, scenarios_by_samples, silhouette};
 use super::read::{Epoch, Probe, Scores, epochs, probes};
 use super::sweep::sweep_figures;
 use crate::train::Error;
+use crate::train::comparison::Kind;
 
 /// Labels that one chart shows, at most: the best ones.
 const LABELS: usize = 10;
@@ -29,7 +30,35 @@ pub(super) struct Cell {
     folder: Option<PathBuf>,
     pub(super) settings: Vec<(String, Value)>,
     pub(super) test: Scores,
+    valid: Scores,
     device: Option<String>,
+}
+
+/// Which rows' AUC puts labels in order. A sweep chooses, which is for validation rows to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Order {
+    Test,
+    Validation,
+}
+
+impl Order {
+    fn of(folder: &Path) -> Self {
+        if folder.join(Kind::Sweep.file()).is_file() { Self::Validation } else { Self::Test }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Validation => "validation",
+        }
+    }
+
+    fn auc(self, label: &Label<'_>) -> Option<Spread> {
+        Spread::of(label.cells.iter().map(|cell| match self {
+            Self::Test => cell.test.auc,
+            Self::Validation => cell.valid.auc,
+        }))
+    }
 }
 
 /// Mean, deviation and how many there are of some numbers.
@@ -85,15 +114,17 @@ impl Label<'_> {
 
 pub(super) fn page(folder: &Path) -> Result<Markup, Error> {
     let cells = read(folder)?;
-    let labels = labels(&cells);
+    let order = Order::of(folder);
+    let labels = labels(&cells, order);
     let name = name_of(folder);
     let content = html! {
         h1 { "Comparison: " (name) }
         p.about {
-            "Runs on the same data, several seeds of each where there are; the best mean test AUC first. On a hundred \
-             thousand test rows the standard error of one AUC is about 0.0014: smaller differences need several seeds."
+            "Runs on the same data, several seeds of each where there are; the best mean " (order.name()) " AUC first. On a \
+             hundred thousand test rows the standard error of one AUC is about 0.0014: smaller differences need several \
+             seeds."
         }
-        (key_numbers(&cells, &labels))
+        (key_numbers(&cells, &labels, order))
         h2 { "Test rows" }
         (figures(&outcome_figures(&labels), "No cell has a test AUC."))
         @match given_table(folder) {
@@ -144,12 +175,13 @@ fn cell(folder: &Path, value: &Value) -> Cell {
         folder: text("folder").map(|own| folder.join(own)),
         settings: settings.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
         test: result.get("test").map(Scores::of).unwrap_or_default(),
+        valid: result.get("valid").map(Scores::of).unwrap_or_default(),
         device: result.get("device").and_then(Value::as_str).map(str::to_owned),
     }
 }
 
 /// Cells by label, the best mean AUC first.
-fn labels(cells: &[Cell]) -> Vec<Label<'_>> {
+fn labels(cells: &[Cell], order: Order) -> Vec<Label<'_>> {
     let mut labels: Vec<Label<'_>> = Vec::new();
     for cell in cells {
         match labels.iter_mut().find(|label| label.name == cell.label) {
@@ -157,22 +189,26 @@ fn labels(cells: &[Cell]) -> Vec<Label<'_>> {
             None => labels.push(Label { name: &cell.label, cells: vec![cell] }),
         }
     }
-    let auc = |label: &Label<'_>| label.auc().map_or(-1.0, |auc| auc.mean);
+    let auc = |label: &Label<'_>| order.auc(label).map_or(-1.0, |auc| auc.mean);
     labels.sort_by(|a, b| auc(b).total_cmp(&auc(a)));
     labels
 }
 
-fn key_numbers(cells: &[Cell], labels: &[Label<'_>]) -> Markup {
+fn key_numbers(cells: &[Cell], labels: &[Label<'_>], order: Order) -> Markup {
     let mut devices: Vec<&String> = cells.iter().filter_map(|cell| cell.device.as_ref()).collect();
     devices.sort();
     devices.dedup();
     let seeds = labels.iter().map(|label| label.cells.len()).max().unwrap_or(0);
     let best = labels.first();
+    let chosen = best.filter(|_| order == Order::Validation);
+    let name = |label: &Label<'_>| label.name.to_owned();
     numbers(&[
         ("runs", Some(cells.len().to_string())),
         ("labels", Some(labels.len().to_string())),
         ("seeds, at most", Some(seeds.to_string())),
-        ("best", best.map(|best| best.name.to_owned())),
+        ("best", best.filter(|_| chosen.is_none()).map(name)),
+        ("best by validation", chosen.map(name)),
+        ("its validation AUC", chosen.and_then(|best| order.auc(best)).map(Spread::text)),
         ("its test AUC", best.and_then(Label::auc).map(Spread::text)),
         ("test rows", cells.first().and_then(|cell| cell.test.rows).map(|rows| count(Some(rows)))),
         ("device", (devices.len() == 1).then(|| devices[0].clone())),
@@ -224,7 +260,7 @@ fn outcome_figures(labels: &[Label<'_>]) -> Vec<Figure> {
     };
     let mut list = vec![overall("Test AUC", "AUC", |test| test.auc, "All test rows, by each run's best epoch.")];
     if labels.iter().any(|label| label.spread(|test| test.logloss).is_some()) {
-        let caption = "The same rows, in the order of the AUC: smaller is better.";
+        let caption = "The same rows and the same order: smaller is better.";
         list.push(overall("Test LogLoss", "LogLoss, nats", |test| test.logloss, caption));
     }
     let scenarios = scenarios(labels);

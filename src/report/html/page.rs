@@ -43,7 +43,10 @@ pub(super) fn numbers(list: &[(&str, Option<String>)]) -> Markup {
     html! {
         dl.numbers {
             @for (what, value) in list {
-                @if let Some(value) = value { div { dt { (what) } dd { (value) } } }
+                @if let Some(value) = value {
+                    @let long = (value.len() > 20).then_some("long");
+                    div { dt { (what) } dd class=[long] { (value) } }
+                }
             }
         }
     }

@@ -233,6 +233,24 @@ fn a_comparison_has_every_picture() {
 }
 
 #[test]
+fn a_sweep_is_in_the_order_of_validation() {
+    let folder = Folder::new();
+    let cell = |label: &str, valid: f64, test: f64| {
+        let result = json!({"valid": metrics(json!(valid)), "test": metrics(json!(test))});
+        json!({"label": label, "seed": 0, "folder": label, "result": result}).to_string() + "\n"
+    };
+    folder.write("cells.jsonl", &(cell("chosen", 0.72, 0.70) + &cell("lucky", 0.71, 0.73)));
+    let page = folder.page();
+    assert!(page.find(">lucky<") < page.find(">chosen<") && !page.contains("best by validation"));
+    folder.write("sweep.toml", "");
+    let page = folder.page();
+    assert!(page.find(">chosen<") < page.find(">lucky<") && page.contains("best mean validation AUC first"));
+    assert!(page.contains("<dt>best by validation</dt><dd>chosen</dd>"), "{page}");
+    assert!(page.contains("<dt>its validation AUC</dt><dd>0.7200</dd>"));
+    assert!(page.contains("<dt>its test AUC</dt><dd>0.7000</dd>"));
+}
+
+#[test]
 fn a_comparison_of_one_cell_without_numbers_is_a_page_and_one_without_cells_is_not() {
     let folder = Folder::new();
     folder.write("cells.jsonl", "{\"label\": \"only\", \"result\": {}}\n{\"label\": \"cut");
