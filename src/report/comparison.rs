@@ -256,13 +256,7 @@ fn escaped_markdown(text: &str) -> String {
 }
 
 fn score_text(score: &Score) -> String {
-    match score {
-        None => MISSING.to_owned(),
-        Some(score) => match score.deviation {
-            Some(deviation) => format!("{:.4} ± {deviation:.4}", score.mean),
-            None => format!("{:.4}", score.mean),
-        },
-    }
+    score.map_or_else(|| MISSING.to_owned(), |score| score.to_string())
 }
 
 fn percent(fraction: f64) -> String {

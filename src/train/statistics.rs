@@ -1,5 +1,7 @@
 //! What repeated runs say: means, deviations, and whether two models differ.
 
+use std::fmt;
+
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Mean and spread of one number over repeated runs.
@@ -22,6 +24,14 @@ impl Summary {
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let deviation = (count > 1).then(|| (squares / (count - 1) as f64).sqrt());
         Some(Summary { mean, deviation, count })
+    }
+}
+
+/// To four decimals, the deviation where there is one.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4}", self.mean)?;
+        self.deviation.map_or(Ok(()), |deviation| write!(f, " ± {deviation:.4}"))
     }
 }
 

@@ -14,6 +14,7 @@ use super::read::{Epoch, Probe, Scores, epochs, probes};
 use super::sweep::sweep_figures;
 use crate::train::Error;
 use crate::train::comparison::Kind;
+use crate::train::statistics::Summary;
 
 /// Labels that one chart shows, at most: the best ones.
 const LABELS: usize = 10;
@@ -53,38 +54,17 @@ impl Order {
         }
     }
 
-    fn auc(self, label: &Label<'_>) -> Option<Spread> {
-        Spread::of(label.cells.iter().map(|cell| match self {
-            Self::Test => cell.test.auc,
-            Self::Validation => cell.valid.auc,
-        }))
+    fn auc(self, label: &Label<'_>) -> Option<Summary> {
+        match self {
+            Self::Test => label.auc(),
+            Self::Validation => summary(label.cells.iter().map(|cell| cell.valid.auc)),
+        }
     }
 }
 
-/// Mean, deviation and how many there are of some numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) mean: f64,
-    /// The sample deviation; absent of one number.
-    pub(super) deviation: Option<f64>,
-    pub(super) count: usize,
-}
-
-impl Spread {
-    /// Of those that there are; `None` without any.
-    pub(super) fn of(values: impl Iterator<Item = Option<f64>>) -> Option<Self> {
-        let values: Vec<f64> = values.flatten().collect();
-        let count = values.len();
-        let mean = values.iter().sum::<f64>() / count as f64;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let deviation = (count > 1).then(|| (squares / (count - 1) as f64).sqrt());
-        (count > 0).then_some(Self { mean, deviation, count })
-    }
-
-    fn text(self) -> String {
-        let deviation = self.deviation.map_or_else(String::new, |deviation| format!(" ± {deviation:.4}"));
-        format!("{:.4}{deviation}", self.mean)
-    }
+/// Of those numbers that there are; `None` without any.
+pub(super) fn summary(values: impl Iterator<Item = Option<f64>>) -> Option<Summary> {
+    Summary::of(&values.flatten().collect::<Vec<_>>())
 }
 
 /// The runs of one label.
@@ -94,15 +74,15 @@ struct Label<'a> {
 }
 
 impl Label<'_> {
-    fn spread(&self, pick: impl Fn(&Scores) -> Option<f64>) -> Option<Spread> {
-        Spread::of(self.cells.iter().map(|cell| pick(&cell.test)))
+    fn spread(&self, pick: impl Fn(&Scores) -> Option<f64>) -> Option<Summary> {
+        summary(self.cells.iter().map(|cell| pick(&cell.test)))
     }
 
-    fn auc(&self) -> Option<Spread> {
+    fn auc(&self) -> Option<Summary> {
         self.spread(|test| test.auc)
     }
 
-    fn auc_of(&self, scenario: &str) -> Option<Spread> {
+    fn auc_of(&self, scenario: &str) -> Option<Summary> {
         self.spread(|test| test.scenario(scenario)?.auc)
     }
 
@@ -208,8 +188,8 @@ fn key_numbers(cells: &[Cell], labels: &[Label<'_>], order: Order) -> Markup {
         ("seeds, at most", Some(seeds.to_string())),
         ("best", best.filter(|_| chosen.is_none()).map(name)),
         ("best by validation", chosen.map(name)),
-        ("its validation AUC", chosen.and_then(|best| order.auc(best)).map(Spread::text)),
-        ("its test AUC", best.and_then(Label::auc).map(Spread::text)),
+        ("its validation AUC", chosen.and_then(|best| order.auc(best)).map(|auc| auc.to_string())),
+        ("its test AUC", best.and_then(Label::auc).map(|auc| auc.to_string())),
         ("test rows", cells.first().and_then(|cell| cell.test.rows).map(|rows| count(Some(rows)))),
         ("device", (devices.len() == 1).then(|| devices[0].clone())),
     ])
@@ -235,7 +215,7 @@ fn axis_of<'a>(label: &str, rows: impl Iterator<Item = &'a Row>) -> Axis {
     Axis::around(label, ends)
 }
 
-fn dot(mark: Mark, what: &str, found: Option<Spread>) -> (Mark, Shown, String) {
+fn dot(mark: Mark, what: &str, found: Option<Summary>) -> (Mark, Shown, String) {
     let (value, spread) = found.map_or((f64::NAN, None), |found| (found.mean, found.deviation));
     let seeds = found.map_or_else(String::new, |found| format!(" ({} seeds)", found.count));
     (mark, Shown::Dot { value, spread }, Row::about(what, value, spread) + &seeds)
@@ -249,7 +229,7 @@ fn outcome_figures(labels: &[Label<'_>]) -> Vec<Figure> {
     let overall = |title: &str, axis: &str, pick: fn(&Scores) -> Option<f64>, caption: &str| {
         let row = |label: &Label<'_>| {
             let found = label.spread(pick);
-            let note = found.map_or_else(|| "n/a".to_owned(), Spread::text);
+            let note = found.map_or_else(|| "n/a".to_owned(), |found| found.to_string());
             Row { name: label.name.to_owned(), note, shown: vec![dot(Mark::Of(0), axis, found)] }
         };
         let rows: Vec<Row> = labels.iter().map(row).collect();
@@ -299,7 +279,7 @@ fn outcome_table(labels: &[Label<'_>]) -> Markup {
     let shown = &scenarios[..scenarios.len().min(8)];
     let mut heads = vec!["label", "seeds", "AUC", "LogLoss", "GAUC"];
     heads.extend(shown.iter().map(|(name, _)| name.as_str()));
-    let text = |found: Option<Spread>| found.map_or_else(|| "n/a".to_owned(), Spread::text);
+    let text = |found: Option<Summary>| found.map_or_else(|| "n/a".to_owned(), |found| found.to_string());
     let line = |label: &Label<'_>| {
         let mut cells = vec![label.name.to_owned(), label.cells.len().to_string(), text(label.auc())];
         cells.extend([text(label.spread(|test| test.logloss)), text(label.spread(|test| test.gauc))]);
@@ -340,7 +320,7 @@ fn learning_curves(labels: &[Label<'_>]) -> Vec<Figure> {
             let longest = runs.iter().filter_map(|run| run.last()).map(|epoch| epoch.epoch).max().unwrap_or(0);
             let point = |number: u64| {
                 let of = |run: &Vec<Epoch>| pick(run.iter().find(|epoch| epoch.epoch == number)?.valid.as_ref()?);
-                let found = Spread::of(runs.iter().map(of));
+                let found = summary(runs.iter().map(of));
                 let seeds = found.map_or(0, |found| found.count);
                 let mean = found.map_or(f64::NAN, |found| found.mean);
                 let about = format!("epoch {number}: {axis} {} ({seeds} runs)", super::super::chart::number(mean));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::chart::{Axis, Figure, Key, Line, LineChart, Mark, Point, number};
-use super::comparison::{Cell, Spread, setting_text};
+use super::comparison::{Cell, setting_text, summary};
 
 /// Lines of one chart, at most; beyond, settings are averaged over.
 const LINES: usize = 10;
@@ -64,7 +64,7 @@ fn figure(cells: &[Cell], key: &str, varying: &[String]) -> Option<Figure> {
     let line = |(place, (name, members)): (usize, &(String, Vec<&Cell>))| {
         let point = |(x, &setting): (usize, &f64)| {
             let of = members.iter().filter(|cell| at(cell) == Some(setting)).map(|cell| cell.test.auc);
-            let found = Spread::of(of);
+            let found = summary(of);
             let mean = found.map_or(f64::NAN, |found| found.mean);
             let runs = found.map_or(0, |found| found.count);
             let about = format!("{key} = {}: AUC {} ({runs} runs)", number(setting), number(mean));
