@@ -159,9 +159,17 @@ fn models_are_trained_as_train_does_and_set_against_each_other() {
     };
     assert_eq!(contents(&before), contents(&files(&place, "many")));
     assert_eq!(runs(before), runs(files(&place, "many")));
-    place.write("r.toml", place.text("many/compare.toml"));
-    let listed = place.run("compare r.toml --out many --dry-run").succeeds();
-    assert!(listed.out.contains("5 of 5 runs are finished"), "{}", listed.out);
+    // In its own folder it needs no --out, and is not taken for a file of somebody's.
+    for line in ["compare r.toml --out many", "compare many/compare.toml"] {
+        place.write("r.toml", place.text("many/compare.toml"));
+        let listed = place.run(&format!("{line} --dry-run")).succeeds();
+        assert!(listed.out.contains("5 of 5 runs are finished"), "{line}: {}", listed.out);
+    }
+    // Weights may be thrown away: a finished run is finished.
+    let weights = place.read("many/dnn/seed-0/model.safetensors");
+    std::fs::remove_file(place.path("many/dnn/seed-0/model.safetensors")).unwrap();
+    assert!(!compare(&place, "").succeeds().err.contains("epoch"));
+    place.write("many/dnn/seed-0/model.safetensors", weights);
 
     // One more seed is two more runs; another option is an error before anything runs.
     let more = compare(&place, "--set compare.seeds=3 --only dnn").succeeds();
@@ -174,6 +182,11 @@ fn models_are_trained_as_train_does_and_set_against_each_other() {
     place.run("synth --out others --rows 2000 --vocab 100 --seed 4").succeeds();
     place.write("data/data.parquet", place.read("others/data.parquet"));
     compare(&place, "--set compare.seeds=4").fails(6, &["dnn/seed-0: was trained on other data", "another --out"]);
+    // A model that is new does not stand beside those of other data either.
+    let known = place.text("c.toml");
+    place.write("c.toml", format!("{known}[[compare.models]]\nname = \"wide-deep\"\n"));
+    compare(&place, "--only wide-deep").fails(6, &["was trained on other data"]);
+    place.write("c.toml", known);
     place.write("data/data.parquet", data);
     compare(&place, "--only dmn").fails(2, &["--only", "did you mean \"dnn\"?"]);
     place.run("train c.toml").fails(2, &["[compare]", "polyscene compare"]);
@@ -262,6 +275,35 @@ fn what_cannot_be_trained_is_said_before_anything_runs() {
     place.trained_dnn("many", "train.epochs=1");
     configure(&place, THREE);
     compare(&place, "").fails(6, &["many: holds a run"]);
+    // So is somebody's own configuration that has the name of the resolved one.
+    let own = place.text("c.toml");
+    place.write("exp/compare.toml", &own);
+    let refused = place.run("compare exp/compare.toml --device cpu --out exp");
+    refused.fails(6, &["exp: holds a compare.toml of yours", "another --out"]);
+    assert_eq!(place.text("exp/compare.toml"), own);
+}
+
+#[test]
+fn generated_data_replaces_nothing_beside_it() {
+    let place = Place::empty();
+    let config = |data: &str| {
+        format!(
+            "[synth]\nrows = 1000\nvocabulary = 50\n[data]\npath = \"{data}\"\nlabel = \"label\"\nscenario = \"scenario\"\n\
+             aware = [\"scenario\"]\nagnostic = [\"item_id\"]\n{SHARED}[compare]\nseeds = 1\n[[compare.models]]\nname = \"dnn\"\n"
+        )
+        .replace("lambda = 0.05\n", "")
+    };
+    place.write("mine/config.toml", config("toy.parquet"));
+    place.write("mine/data.parquet", "somebody's");
+    place.run("compare mine/config.toml --device cpu --out many").succeeds();
+    assert_eq!(place.text("mine/config.toml"), config("toy.parquet"));
+    assert_eq!(place.text("mine/data.parquet"), "somebody's");
+    assert!(place.path("mine/toy.parquet").is_file());
+    for name in ["toy.csv", "toys/*.parquet"] {
+        place.write("mine/config.toml", config(name));
+        let refused = place.run("compare mine/config.toml --device cpu --out others");
+        refused.fails(2, &["data.path", "that [synth] can write", name]);
+    }
 }
 
 #[test]

@@ -12,10 +12,11 @@ use super::exit::Done;
 use super::opened::{absolute, bases, build_on, generate_missing, load_vocabularies, open, print_line};
 use super::progress::working;
 use super::shell::quote;
+use super::signals::on_interrupt;
 use super::{Device, Sets};
 use crate::data::{Dataset, Schema};
 use crate::report::comparison::{text, write_files};
-use crate::report::html::write_report;
+use crate::report::html::{CELLS, write_report};
 use crate::report::table::{TableStyle, draw_marked};
 use crate::train::comparison::{
     Cell, Comparison, Ending, Interrupt, Invalid, Kind, State, Summaries, Variant, train_cell,
@@ -45,7 +46,15 @@ pub(super) struct CellsArgs {
 }
 
 impl CellsArgs {
-    fn root(&self) -> PathBuf {
+    /// The folder asked for; that of the resolved configuration, where this is one; else one named after the file.
+    fn root(&self, kind: Kind) -> PathBuf {
+        let beside = self.config.parent().unwrap_or(Path::new(""));
+        if self.out.is_none()
+            && self.config.file_name().is_some_and(|name| name == kind.file())
+            && is_ours(kind, beside)
+        {
+            return if beside == Path::new("") { PathBuf::from(".") } else { beside.to_owned() };
+        }
         let stem = self.config.file_stem().map_or_else(|| "comparison".into(), |stem| stem.to_string_lossy());
         self.out.clone().unwrap_or_else(|| Path::new("runs").join(stem.as_ref()))
     }
@@ -60,7 +69,7 @@ pub(super) fn run_cells(kind: Kind, args: &CellsArgs) -> anyhow::Result<Done> {
     let bases = bases(&args.config);
     let mut comparison = Comparison::load(kind, &args.config, &args.sets.sets, &|path| absolute(path, &bases))?;
     check_only(&comparison, &args.only)?;
-    let root = args.root();
+    let root = args.root(kind);
     check_root(kind, &root)?;
     if args.dry_run {
         return list(&comparison, args, &root);
@@ -72,7 +81,7 @@ pub(super) fn run_cells(kind: Kind, args: &CellsArgs) -> anyhow::Result<Done> {
     let invalid = check_variants(&comparison, &bases, &root, &unfinished)?;
     comparison.settle(invalid)?;
     std::fs::create_dir_all(&root).map_err(Error::file(&root, "making the folder"))?;
-    write_text(&root.join(kind.file()), &comparison.to_toml()?)?;
+    write_text(&root.join(kind.file()), &format!("{RESOLVED}\n\n{}", comparison.to_toml()?))?;
     announce(&comparison, &root);
 
     let interrupt = interrupt_on_signals()?;
@@ -243,14 +252,29 @@ fn check_variants(
         let table = first.config.data.clone();
         let schema: Schema = first.config.data()?;
         generate_missing(&first.config, &schema, bases)?;
-        let data = open(&schema, bases)?;
-        for variant in waiting.iter().filter(|variant| variant.config.data == table) {
-            if let Err(error) = check_variant(comparison.kind, variant, &data) {
-                invalid.push(Invalid { label: variant.label.clone(), reason: error.to_string() });
+        let of_table = |variant: &&Variant| variant.config.data == table;
+        let opened = open(&schema, bases);
+        for variant in waiting.iter().copied().filter(of_table) {
+            let checked = match &opened {
+                Ok(data) => check_variant(comparison.kind, variant, data).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(reason) = checked {
+                invalid.push(Invalid { label: variant.label.clone(), reason });
             }
-            check_same_data(comparison, variant, root, &data)?;
         }
-        waiting.retain(|variant| variant.config.data != table);
+        match opened {
+            Ok(data) => {
+                // Those that are finished as well: a new model must not stand beside old ones of other data.
+                for variant in comparison.variants.iter().filter(of_table) {
+                    check_same_data(comparison, variant, root, &data)?;
+                }
+            }
+            // What is wrong for all is no fault of one.
+            Err(error) if comparison.variants.iter().all(|variant| of_table(&variant)) => return Err(error),
+            Err(_) => {}
+        }
+        waiting.retain(|variant| !of_table(variant));
     }
     Ok(invalid)
 }
@@ -298,6 +322,16 @@ fn check_only(comparison: &Comparison, only: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
+/// The first line of a resolved configuration, by which it is told from one that somebody wrote.
+const RESOLVED: &str = "# Written by polyscene: the configuration of this folder's runs, as it was understood.";
+
+/// Whether the folder's resolved configuration was written by this program, or, before it had a first line, stands beside
+/// cells.
+fn is_ours(kind: Kind, root: &Path) -> bool {
+    std::fs::read_to_string(root.join(kind.file())).is_ok_and(|text| text.starts_with(RESOLVED))
+        || root.join(kind.file()).is_file() && root.join(CELLS).is_file()
+}
+
 /// That the folder is not something else's.
 fn check_root(kind: Kind, root: &Path) -> Result<(), Error> {
     let other =
@@ -305,6 +339,9 @@ fn check_root(kind: Kind, root: &Path) -> Result<(), Error> {
     let what = match other {
         Some(other) => format!("holds what `{}` made ({})", other.section(), other.file()),
         None if RunFolder::new(root).is_taken() => "holds a run".to_owned(),
+        None if root.join(kind.file()).exists() && !is_ours(kind, root) => {
+            format!("holds a {} of yours, which would be replaced", kind.file())
+        }
         None => return Ok(()),
     };
     Err(Error::Folder { folder: root.to_owned(), reason: format!("{what}; give another --out") })
@@ -355,12 +392,11 @@ fn announce(comparison: &Comparison, root: &Path) {
 fn interrupt_on_signals() -> anyhow::Result<Interrupt> {
     let interrupt = Interrupt::default();
     let handed = interrupt.clone();
-    ctrlc::set_handler(move || {
+    on_interrupt(move || {
         if handed.interrupt() {
             note!("\nstopping: the run that trains writes its checkpoint (Ctrl-C again to stop at once)");
         }
-    })
-    .context("catching Ctrl-C")?;
+    })?;
     Ok(interrupt)
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::data::synthetic::SyntheticError;
 use crate::train::Error;
 
 /// Shown below `--help`.
@@ -55,7 +56,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 fn number(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Error>() {
-        Some(Error::Config(_) | Error::Model(_)) => 2,
+        Some(Error::Config(_) | Error::Model(_) | Error::Synthetic(SyntheticError::Option { .. })) => 2,
         Some(Error::Data(_) | Error::Synthetic(_)) => 3,
         Some(Error::Device(_) | Error::Plan(_)) => 4,
         Some(Error::NotFinite { .. }) => 5,

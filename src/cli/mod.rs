@@ -24,6 +24,7 @@ mod prepare;
 mod progress;
 mod report;
 mod shell;
+mod signals;
 mod sweep;
 mod synth;
 mod table_file;

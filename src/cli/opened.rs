@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::progress::{OpeningBars, counted};
-use crate::data::synthetic::generate;
+use crate::data::synthetic::generate_rows;
 use crate::data::{self, Dataset, Encoder, Inputs, Schema};
 use crate::gpu::DeviceChoice;
 use crate::plan::Executor;
 use crate::train::Error;
 use crate::train::checkpoint::load_model;
-use crate::train::config::Config;
+use crate::train::config::{Config, ConfigError};
 use crate::train::folder::RunFolder;
 use crate::train::model::{BuiltModel, build, check_sequences, open_executor};
 
@@ -78,22 +78,24 @@ pub(super) fn report_skipped(skipped: &data::Skipped) {
 /// Generates data that is not there, where `[synth]` says how.
 pub(super) fn generate_missing(config: &Config, schema: &Schema, bases: &[PathBuf]) -> Result<(), Error> {
     let Some(options) = &config.synth else { return Ok(()) };
-    let there = Inputs::find(&schema.path, schema.format, schema.delimiter, bases).is_ok();
-    if there {
+    // Whatever else is wrong with what is there, reading it says so.
+    let missing = Inputs::find(&schema.path, schema.format, schema.delimiter, bases);
+    if !matches!(missing, Err(data::Error::NoFiles { .. })) {
         return Ok(());
     }
     let path = bases[0].join(&schema.path);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    note!("{} is not there: generating it from [synth]", path.display());
-    std::fs::create_dir_all(folder).map_err(Error::file(folder, "making the folder for generated data"))?;
-    let bar = counted(options.rows, "generating");
-    let made = generate(options, folder, &mut |rows| bar.set_position(rows));
-    bar.finish_and_clear();
-    let made = made?;
-    if made.data.file_name() == path.file_name() {
-        return Ok(());
+    let is_parquet = path.extension().is_some_and(|extension| extension == "parquet" || extension == "pq");
+    if !is_parquet || path.exists() || schema.path.contains(['*', '?', '[']) {
+        let expected = "a file that is there, or the name of one that [synth] can write, such as \"data.parquet\"";
+        let found = format!("\"{}\"", schema.path);
+        return Err(ConfigError::value(config.file(), "data.path", expected, &found).into());
     }
-    std::fs::rename(&made.data, &path).map_err(Error::file(&path, "naming the generated data"))
+    note!("{} is not there: generating it from [synth]", path.display());
+    let bar = counted(options.rows, "generating");
+    let made = generate_rows(options, &path, &mut |rows| bar.set_position(rows));
+    bar.finish_and_clear();
+    made?;
+    Ok(())
 }
 
 /// `path` as a path that means the same from any folder. Globs and folders too: the first base that has a match.

@@ -12,7 +12,7 @@ use super::table_file::{Kind, Writer};
 use crate::data::{self, Group, PrepareOptions, Prepared, PublicData, SplitName};
 use crate::report::table::{TableStyle, draw};
 use crate::train::Error;
-use crate::train::folder::{write_text, write_whole};
+use crate::train::folder::{remove_unfinished, write_text, write_whole};
 
 #[derive(Args)]
 pub(super) struct PrepareArgs {
@@ -67,6 +67,7 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Done> {
     let (path, config) = (args.out.join("data.parquet"), args.out.join("config.toml"));
     let options =
         PrepareOptions { data: args.data.data(), raw: args.raw.clone(), scratch: args.out.clone(), seed: args.seed };
+    remove_unfinished(&path);
     let bar = bytes("preparing");
     let mut prepared = None;
     let written = write_whole(&path, |file| {

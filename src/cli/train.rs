@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 
@@ -12,6 +11,7 @@ use super::exit::Done;
 use super::opened::{Opened, load_vocabularies, open_config, print_line};
 use super::progress::counted;
 use super::shell::quote;
+use super::signals::on_interrupt;
 use super::{Device, Sets};
 use crate::data::{self, Dataset, Encoder};
 use crate::plan::{Executor, initial_state};
@@ -124,7 +124,6 @@ fn finish(opened: &Opened, folder: &RunFolder, executor: &mut dyn Executor, posi
         valid,
         best_reachable: reachable,
     };
-    write_json(&folder.result(), &result)?;
     write(folder.root(), &[calibration(&reliability)])?;
     // All epochs have as many steps.
     let best_steps = position.total_steps / u64::from(position.epoch.max(1)) * u64::from(position.best_epoch);
@@ -138,6 +137,8 @@ fn finish(opened: &Opened, folder: &RunFolder, executor: &mut dyn Executor, posi
     if !tables.is_empty() {
         write(&folder.analysis(), &tables)?;
     }
+    // The last of what a run must have: with it, the run is finished.
+    write_json(&folder.result(), &result)?;
     if let Err(error) = write_report(folder.root()) {
         // The run is whole without it, and `report` makes it again.
         note!("warning: no report: {error}");
@@ -272,13 +273,12 @@ fn announce(opened: &Opened, folder: &RunFolder, executor: &dyn Executor) {
 fn interrupt_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
-    ctrlc::set_handler(move || {
+    on_interrupt(move || {
         if set.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
         note!("\nfinishing the step and writing a checkpoint (Ctrl-C again to stop at once)");
-    })
-    .context("catching Ctrl-C")?;
+    })?;
     Ok(flag)
 }
 

@@ -114,31 +114,49 @@ const CHUNK_ROWS: u64 = 8192;
 const CHUNKS: u64 = 16;
 
 /// Writes `data.parquet` and `config.toml` into `folder`, which is made if need be; files of these names that are
-/// there are replaced. `progress` is told the number of rows written so far. Memory does not grow with the rows.
+/// there are replaced. `progress` is as for [`generate_rows`].
 ///
 /// # Errors
-/// When an option is out of range or a file cannot be written; an unfinished file is not left behind.
+/// As [`generate_rows`].
 pub fn generate(
     options: &SyntheticOptions,
     folder: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<SyntheticFiles, SyntheticError> {
-    options.check()?;
     let (data, config) = (folder.join("data.parquet"), folder.join("config.toml"));
+    let scenarios = generate_rows(options, &data, progress)?;
+    std::fs::write(&config, config_text(options))
+        .map_err(|source| SyntheticError::Io { path: config.clone(), source })?;
+    Ok(SyntheticFiles { data, config, scenarios })
+}
+
+/// Writes the rows to the Parquet file `path` and nothing else, and counts them by scenario. Its folder is made if need
+/// be; a file of this name that is there is replaced. `progress` is told the number of rows written so far. Memory does
+/// not grow with the rows.
+///
+/// # Errors
+/// When an option is out of range or a file cannot be written; an unfinished file is not left behind.
+pub fn generate_rows(
+    options: &SyntheticOptions,
+    path: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<SyntheticScenario>, SyntheticError> {
+    options.check()?;
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| SyntheticError::Io { path, source }
     };
+    let folder = path.parent().unwrap_or(Path::new(""));
     std::fs::create_dir_all(folder).map_err(io(folder))?;
-
-    let partial = folder.join("data.parquet.partial");
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
     let scenarios = write_rows(options, &partial, progress).inspect_err(|_| {
         // The first error is the one to report.
         let _ = std::fs::remove_file(&partial);
     })?;
-    std::fs::rename(&partial, &data).map_err(io(&data))?;
-    std::fs::write(&config, config_text(options)).map_err(io(&config))?;
-    Ok(SyntheticFiles { data, config, scenarios })
+    std::fs::rename(&partial, path).map_err(io(path))?;
+    Ok(scenarios)
 }
 
 impl SyntheticOptions {

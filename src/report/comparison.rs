@@ -7,7 +7,7 @@ mod html;
 pub use files::{cells_csv, cells_jsonl, models_csv, write_files};
 pub use html::html;
 
-use super::table::{MISSING, Mark, Marked, TableStyle, draw_marked, grouped};
+use super::table::{MISSING, Mark, Marked, TableStyle, draw_marked, escaped_markdown, grouped};
 use crate::train::comparison::{Kind, Score, Scores, Standing, Summaries};
 use crate::train::statistics::PairedTest;
 
@@ -241,18 +241,6 @@ pub fn text(summaries: &Summaries, style: TableStyle) -> String {
         _ => blocks.push(notes(summaries, style == TableStyle::Terminal).join("\n")),
     }
     blocks.join("\n\n")
-}
-
-/// What Markdown would take for markup in running text.
-fn escaped_markdown(text: &str) -> String {
-    let mut escaped = String::new();
-    for character in text.chars() {
-        if "\\`*_<>[]#|".contains(character) {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
 }
 
 fn score_text(score: &Score) -> String {

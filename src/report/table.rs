@@ -94,6 +94,22 @@ pub fn draw(heads: &[&str], lines: &[Vec<String>], style: TableStyle) -> String 
     draw_marked(heads, &lines.iter().enumerate().map(marked).collect::<Vec<_>>(), style)
 }
 
+/// What Markdown would take for markup, or for the end of a cell, made plain. An underscore within a word is none.
+pub(super) fn escaped_markdown(text: &str) -> String {
+    let mut escaped = String::new();
+    let mut rest = text.chars().peekable();
+    let mut in_word = false;
+    while let Some(character) = rest.next() {
+        let within = in_word && rest.peek().is_some_and(|next| next.is_alphanumeric());
+        if "\\`*<>[]#|".contains(character) || character == '_' && !within {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+        in_word = character.is_alphanumeric();
+    }
+    escaped
+}
+
 /// Draws a table some of whose cells stand out: the first column to the left, the others to the right.
 pub fn draw_marked(heads: &[&str], lines: &[Vec<Marked>], style: TableStyle) -> String {
     let mut table = Table::new();
@@ -111,10 +127,9 @@ pub fn draw_marked(heads: &[&str], lines: &[Vec<Marked>], style: TableStyle) -> 
         _ => Cell::new(text),
     };
     let text = |text: &str, mark: Mark| match (style, mark) {
-        // A bar would end the cell.
-        (TableStyle::Markdown, Mark::None | Mark::Total) => text.replace('|', "\\|"),
-        (TableStyle::Markdown, Mark::Best) => format!("**{}**", text.replace('|', "\\|")),
-        (TableStyle::Markdown, Mark::Second) => format!("<ins>{}</ins>", text.replace('|', "\\|")),
+        (TableStyle::Markdown, Mark::None | Mark::Total) => escaped_markdown(text),
+        (TableStyle::Markdown, Mark::Best) => format!("**{}**", escaped_markdown(text)),
+        (TableStyle::Markdown, Mark::Second) => format!("<ins>{}</ins>", escaped_markdown(text)),
         _ => text.to_owned(),
     };
     table.set_header(heads.iter().map(|head| cell(&text(head, Mark::None), Mark::Total)));

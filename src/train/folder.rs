@@ -68,15 +68,7 @@ impl RunFolder {
             self.calibration(),
             self.report(),
         ];
-        let unfinished = files.each_ref().map(|path| unfinished_prefix(path));
-        for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if unfinished.iter().any(|prefix| name.starts_with(prefix)) {
-                // It takes up room; no more than that.
-                let _ = fs::remove_file(entry.path());
-            }
-        }
+        files.iter().for_each(|path| remove_unfinished(path));
         Ok(())
     }
 
@@ -152,7 +144,7 @@ impl RunFolder {
 /// When the system refuses; a full disk leaves the old content.
 pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Error> {
     let error = || Error::file(path, "writing");
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     let prefix = unfinished_prefix(path);
     builder.prefix(&prefix);
@@ -168,6 +160,20 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+/// Removes what [`write_whole`] had begun for `path` when its process was killed. It takes up room; no more than that.
+pub fn remove_unfinished(path: &Path) {
+    let prefix = unfinished_prefix(path);
+    for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// How the name of a file begins that is to be `path` once it is whole.

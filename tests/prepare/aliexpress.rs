@@ -77,15 +77,18 @@ fn aliexpress_is_the_same_from_the_owners_files_and_from_joined_ones() {
     trains(&joined, &["NL", "US"]);
 
     let place = Place::empty();
+    place.write("raw/readme.txt", "");
+    refuses(&place, "aliexpress", &["nl_user_train.csv: missing", "readme.txt", "at least one is needed"]);
+    // A country is there whole or not at all, whatever there is of others.
     place.write("raw/nl_user_train.csv", "");
-    refuses(
-        &place,
-        "aliexpress",
-        &["nl_user_train.csv: found", "nl_item_train.csv: missing", "at least one is needed"],
-    );
+    place.write("raw/AliExpress_FR/train.csv", "");
+    let missing = "nl_item_train.csv, nl_user_test.csv, nl_item_test.csv";
+    refuses(&place, "aliexpress", &["nl_user_train.csv is there", &format!("but not {missing}; add")]);
     for name in ["nl_item_train.csv", "nl_user_test.csv", "nl_item_test.csv"] {
         place.write(format!("raw/{name}"), "");
     }
+    refuses(&place, "aliexpress", &["AliExpress_FR/train.csv is there, but not AliExpress_FR/test.csv"]);
+    std::fs::remove_dir_all(place.path("raw/AliExpress_FR")).unwrap();
     refuses(&place, "aliexpress", &["no row is left to train on"]);
     place.write(
         "raw/nl_user_train.csv",

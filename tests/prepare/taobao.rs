@@ -65,7 +65,11 @@ fn taobao_impressions_are_joined_with_profiles_ads_and_behaviours() {
     let behaviors: Vec<[u64; 4]> = (0..900)
         .map(|row| [1 + mixed(row, 32), LAST_DAY - 86_400 * 8 + mixed(row + 1, 8 * 86_400), row % 4, 70 + row % 3])
         .collect();
-    log.extend(behaviors.iter().map(|[user, time, category, brand]| format!("{user},{time},pv,{category},{brand}\n")));
+    // A behaviour without a brand has a place in both histories.
+    let brand = |brand: u64| if brand == 72 { "NULL".to_owned() } else { brand.to_string() };
+    log.extend(
+        behaviors.iter().map(|[user, time, category, own]| format!("{user},{time},pv,{category},{}\n", brand(*own))),
+    );
     log.push_str("1,-5000,buy,1,70\n");
     place.write("raw/behavior_log.csv", log);
     let shown = prepare(&place, "taobao").succeeds();
@@ -82,7 +86,7 @@ fn taobao_impressions_are_joined_with_profiles_ads_and_behaviours() {
         before.sort_by_key(|behavior| behavior[1]);
         let last = &before[before.len().saturating_sub(15)..];
         let of = |place: usize| last.iter().map(|behavior| behavior[place].to_string()).collect::<Vec<_>>().join(" ");
-        assert_eq!(rows.row(row, &["category_history", "brand_history"]), [of(2), of(3)]);
+        assert_eq!(rows.row(row, &["category_history", "brand_history"]), [of(2), of(3).replace("72", "unknown")]);
     }
     assert!(place.text("out/config.toml").contains("category_history"));
     trains(&place, &["1", "2", "unknown"]);

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::error::Result;
+use super::super::error::{Error, Result};
 use super::super::schema::{FieldOptions, Kind as FieldKind, Schema, Split, SplitName};
 use super::super::split::by_seed;
 use super::cells::{Layout, Table};
@@ -57,21 +57,38 @@ enum Files {
 }
 
 impl Files {
-    fn find(folders: &[PathBuf], country: &str) -> Option<Self> {
-        let parts = ["user_train", "item_train", "user_test", "item_test"];
-        let published = parts.map(|part| locate(folders, &format!("{country}_{part}.csv")));
+    /// Those of a country; `None` without any.
+    ///
+    /// # Errors
+    /// [`Error::RawFiles`] when some of them are missing.
+    fn find(folders: &[PathBuf], country: &str) -> Result<Option<Self>> {
+        let parts = ["user_train", "item_train", "user_test", "item_test"].map(|part| format!("{country}_{part}.csv"));
+        let published = parts.each_ref().map(|part| locate(folders, part));
         if let [Some(a), Some(b), Some(c), Some(d)] = published {
-            return Some(Self::Published([a, b, c, d]));
+            return Ok(Some(Self::Published([a, b, c, d])));
         }
         let name = format!("aliexpress_{country}");
         let is_own = |folder: &&PathBuf| {
             folder.file_name().is_some_and(|found| found.to_string_lossy().to_lowercase().starts_with(&name))
         };
         let own: Vec<PathBuf> = folders.iter().filter(is_own).cloned().collect();
-        match ["train.csv", "test.csv"].map(|part| locate(&own, part)) {
-            [Some(train), Some(test)] => Some(Self::Joined([train, test])),
-            _ => None,
+        let halves = ["train.csv", "test.csv"];
+        let joined = halves.map(|half| locate(&own, half));
+        if let [Some(train), Some(test)] = joined {
+            return Ok(Some(Self::Joined([train, test])));
         }
+        let halves = halves.map(|half| format!("AliExpress_{}/{half}", country.to_uppercase()));
+        let found = parts.iter().zip(&published).chain(halves.iter().zip(&joined));
+        let (there, missing): (Vec<_>, Vec<_>) = found.partition(|(_, path)| path.is_some());
+        let Some((one, _)) = there.first() else { return Ok(None) };
+        let layout = if parts.contains(one) { &parts[..] } else { &halves[..] };
+        let missing: Vec<&str> =
+            missing.iter().map(|(name, _)| name.as_str()).filter(|name| layout.iter().any(|own| own == name)).collect();
+        Err(Error::RawFiles(format!(
+            "{}: {one} is there, but not {}; add what is missing, or take away what there is of the country to leave it out",
+            folders.first().map_or_else(String::new, |raw| raw.display().to_string()),
+            missing.join(", ")
+        )))
     }
 
     fn paths(&self) -> &[PathBuf] {
@@ -84,10 +101,10 @@ impl Files {
 
 pub(super) fn prepare(mut job: Job) -> Result<Prepared> {
     let folders = folders(job.raw)?;
-    let found: Vec<(String, Files)> = COUNTRIES
-        .iter()
-        .filter_map(|country| Some((country.to_uppercase(), Files::find(&folders, country)?)))
-        .collect();
+    let mut found: Vec<(String, Files)> = Vec::new();
+    for country in COUNTRIES {
+        found.extend(Files::find(&folders, country)?.map(|files| (country.to_uppercase(), files)));
+    }
     if found.is_empty() {
         return Err(PUBLICATION.missing(job.raw, &folders));
     }

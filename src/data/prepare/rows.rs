@@ -128,7 +128,6 @@ impl Rows {
         self.next = 0;
         self.held += 1;
         self.written += 1;
-        // Scenarios are few, and a key is made for each once.
         let key = (scenario.to_owned(), split);
         let group = self.groups.entry(key).or_default();
         group.rows += 1;

@@ -49,12 +49,14 @@ const AD: [(&str, &str); 5] = [
 ];
 const MISSING: &[&str] = &["NULL", "null"];
 
-/// The scenario of users the size of whose city is not known.
+/// The scenario of users the size of whose city is not known, and the brand of behaviours that have none.
 const UNKNOWN: &str = "unknown";
 /// The beginning of 13 May 2017 in China, the last of the eight days, in seconds since 1970.
 const LAST_DAY: u32 = 1_494_604_800;
 /// The most behaviours of a history.
 const HISTORY: usize = 15;
+/// About how many times longer a log is than its gzip.
+const GZIP: u64 = 4;
 
 /// Shown once to this user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +241,9 @@ fn write(
     rows.text(Some(split.name()));
     if let Some(before) = before {
         rows.texts(before.iter().map(|behavior| behavior.category.to_string()));
-        rows.texts(before.iter().filter_map(|behavior| behavior.brand).map(|brand| brand.to_string()));
+        // Both histories are of the same behaviours, one without a brand included.
+        let brand = |behavior: &Behavior| behavior.brand.map_or_else(|| UNKNOWN.to_owned(), |brand| brand.to_string());
+        rows.texts(before.iter().map(brand));
     }
     rows.end(scenario, Some(split), click, job.sink)
 }
@@ -253,7 +257,9 @@ fn cells<const N: usize>(row: Option<super::dimension::Cells<'_>>) -> [&str; N] 
 /// Joins impressions and behaviours by users. Neither log is in order of users, and the log of behaviours is far too large
 /// for memory: both are first divided by users into temporary files, and then joined part by part.
 fn with_histories(job: &mut Job, rows: &mut Rows, tables: &mut Tables, samples: &Path, log: &Path) -> Result<()> {
-    let mut parts = Partitions::new(job.scratch, job.meter.expect(log, 0)?, &job.meter)?;
+    let bytes = job.meter.expect(log, 0)?;
+    let packed = log.extension().is_some_and(|extension| extension == "gz");
+    let mut parts = Partitions::new(job.scratch, if packed { GZIP * bytes } else { bytes }, &job.meter)?;
     let wanted = ["user", "time_stamp", "cate", "brand"];
     let mut table = Table::with_header(log, Layout::plain(","), &wanted, &job.meter)?;
     while table.next()? {

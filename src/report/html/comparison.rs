@@ -104,7 +104,7 @@ pub(super) fn page(folder: &Path) -> Result<Markup, Error> {
              hundred thousand test rows the standard error of one AUC is about 0.0014: smaller differences need several \
              seeds."
         }
-        (key_numbers(&cells, &labels, order))
+        (key_numbers(&cells, &labels, order, seeds_asked(folder)))
         h2 { "Test rows" }
         (figures(&outcome_figures(&labels), "No cell has a test AUC."))
         @match given_table(folder) {
@@ -174,12 +174,23 @@ fn labels(cells: &[Cell], order: Order) -> Vec<Label<'_>> {
     labels
 }
 
-fn key_numbers(cells: &[Cell], labels: &[Label<'_>], order: Order) -> Markup {
+/// How many seeds of each combination a sweep is to have; 0 where nothing says so.
+fn seeds_asked(folder: &Path) -> usize {
+    let text = fs::read_to_string(folder.join(Kind::Sweep.file())).unwrap_or_default();
+    let config: toml::Table = text.parse().unwrap_or_default();
+    config.get("sweep").and_then(|sweep| sweep.get("seeds")?.as_array()).map_or(0, Vec::len)
+}
+
+/// A sweep's choice is among the combinations that have `asked` seeds.
+fn key_numbers(cells: &[Cell], labels: &[Label<'_>], order: Order, asked: usize) -> Markup {
     let mut devices: Vec<&String> = cells.iter().filter_map(|cell| cell.device.as_ref()).collect();
     devices.sort();
     devices.dedup();
     let seeds = labels.iter().map(|label| label.cells.len()).max().unwrap_or(0);
-    let best = labels.first();
+    let best = match order {
+        Order::Test => labels.first(),
+        Order::Validation => labels.iter().find(|label| label.cells.len() >= asked),
+    };
     let chosen = best.filter(|_| order == Order::Validation);
     let name = |label: &Label<'_>| label.name.to_owned();
     numbers(&[

@@ -1,5 +1,7 @@
 //! What the models' papers look into: weighting matrices, representations, and what branches learn from each other.
 
+use std::collections::{BTreeSet, HashMap};
+
 use maud::{Markup, html};
 
 use super::super::chart::{Axis, Figure, Group, Key, Mark, Panel, Row, RowChart, Shown, heat, number, panels};
@@ -13,6 +15,8 @@ const POINTS: usize = 800;
 const SCENARIOS: usize = 10;
 /// Boxes of one chart, at most.
 const BOXES: usize = 30;
+/// Scenarios of a heat map, at most.
+const HEAT: usize = 64;
 
 /// Sections for a run's probes; nothing where the model has none.
 pub(super) fn probe_sections(run: &Run) -> Markup {
@@ -163,6 +167,11 @@ fn separation_text(probe: &Probe) -> String {
     })
 }
 
+/// Says so where a heat map shows some of so many scenarios only.
+fn first_of(scenarios: usize) -> String {
+    if scenarios > HEAT { format!(" The first {HEAT} of {scenarios} scenarios.") } else { String::new() }
+}
+
 /// A square table with names at its head and at its left.
 fn square(table: &Table) -> Option<(Vec<String>, Vec<Vec<f64>>)> {
     let names = table.heads.get(1..)?.to_vec();
@@ -175,12 +184,16 @@ fn square(table: &Table) -> Option<(Vec<String>, Vec<Vec<f64>>)> {
 }
 
 fn similarity(probe: &Probe, table: &Table) -> Option<Figure> {
-    let (names, values) = square(table)?;
+    let (mut names, mut values) = square(table)?;
+    let shown = first_of(names.len());
+    names.truncate(HEAT);
+    values.truncate(HEAT);
+    values.iter_mut().for_each(|line| line.truncate(HEAT));
     let about = format!("Cosines between scenarios' means of {}", probe.name);
     let picture = heat(&about, &names, &values, true);
     let caption = format!(
         "Cosines between the scenarios' mean vectors: the darker, the more alike two scenarios are to the model. The \
-         colours span what occurs, from the smallest cosine to the largest.{}",
+         colours span what occurs, from the smallest cosine to the largest.{shown}{}",
         in_paper(&probe.name, false)
     );
     let title = format!("{}: how alike scenarios are", probe.name);
@@ -254,21 +267,17 @@ fn learning_figures(probe: &Probe) -> Vec<Figure> {
 
 /// The means of α as a heat map, where boxes would be too many.
 fn means(title: String, likenesses: &[(String, String, [f64; 5], f64)]) -> Figure {
-    let mut names: Vec<String> = Vec::new();
-    for name in likenesses.iter().flat_map(|(scenario, other, ..)| [scenario, other]) {
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
-    }
-    names.sort();
-    let mean = |scenario: &String, other: &String| {
-        likenesses.iter().find(|(a, b, ..)| a == scenario && b == other).map_or(f64::NAN, |(.., mean)| *mean)
-    };
-    let values: Vec<Vec<f64>> = names.iter().map(|a| names.iter().map(|b| mean(a, b)).collect()).collect();
-    let caption =
-        "Means of α: how much of what the branch at the left takes comes from the branch at the top; the darker, \
-                   the more. In SAML's paper: figure 3."
-            .to_owned();
+    let names: BTreeSet<&String> = likenesses.iter().flat_map(|(scenario, other, ..)| [scenario, other]).collect();
+    let shown = first_of(names.len());
+    let names: Vec<String> = names.into_iter().take(HEAT).cloned().collect();
+    let found: HashMap<(&String, &String), f64> =
+        likenesses.iter().map(|(scenario, other, _, mean)| ((scenario, other), *mean)).collect();
+    let mean = |pair: (&String, &String)| found.get(&pair).copied().unwrap_or(f64::NAN);
+    let values: Vec<Vec<f64>> = names.iter().map(|a| names.iter().map(|b| mean((a, b))).collect()).collect();
+    let caption = format!(
+        "Means of α: how much of what the branch at the left takes comes from the branch at the top; the darker, the more. \
+         In SAML's paper: figure 3.{shown}"
+    );
     let picture = heat(&title, &names, &values, true);
     Figure { title, picture, legend: Vec::new(), caption, wide: names.len() > 24 }
 }

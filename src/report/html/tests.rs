@@ -248,6 +248,9 @@ fn a_sweep_is_in_the_order_of_validation() {
     assert!(page.contains("<dt>best by validation</dt><dd>chosen</dd>"), "{page}");
     assert!(page.contains("<dt>its validation AUC</dt><dd>0.7200</dd>"));
     assert!(page.contains("<dt>its test AUC</dt><dd>0.7000</dd>"));
+    // One seed of two chooses nothing.
+    folder.write("sweep.toml", "[sweep]\nseeds = [0, 1]\n");
+    assert!(!folder.page().contains("best by validation"));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Cell<'_> {
             );
             return Err(Error::Folder { folder: run.root().to_owned(), reason });
         }
-        if !run.result().is_file() || !run.model().is_file() {
+        if !run.result().is_file() {
             return Ok(State::Begun);
         }
         RunResult::load(&run.result())?;
