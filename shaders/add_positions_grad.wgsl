@@ -2,6 +2,7 @@
 #import grid
 #import memory
 #import own_tokens
+#import within
 const DY: u32 = 0u;
 const STRIDE: u32 = 4u;
 const ROWS: u32 = 1u;
@@ -25,5 +26,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             sum += load4(DY + (tokens.end - 1u - position) * STRIDE + col);
         }
     }
-    gradients[(OUT + position * STRIDE + col) / 4u] = sum;
+    gradients[(OUT + position * STRIDE + col) / 4u] = within(col, sum);
 }

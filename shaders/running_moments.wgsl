@@ -3,6 +3,7 @@
 #import clock
 #import grid
 #import memory
+#import within
 const STRIDE: u32 = 4u;
 const MEANS: u32 = 0u;
 const VARIANCES: u32 = 0u;
@@ -21,12 +22,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if (at / ACROSS >= COUNT) {
         return;
     }
+    let col = 4u * (at % ACROSS);
     let count = load(COUNTS + 4u * (at / ACROSS));
     if (count > 1.5) {
         let mean = parameters[RUNNING_MEANS / 4u + at];
-        parameters[RUNNING_MEANS / 4u + at] = mean + MOMENTUM * (load4(MEANS + 4u * at) - mean);
+        parameters[RUNNING_MEANS / 4u + at] = within(col, mean + MOMENTUM * (load4(MEANS + 4u * at) - mean));
         let variance = parameters[RUNNING_VARIANCES / 4u + at];
         let estimate = count / (count - 1.0) * load4(VARIANCES + 4u * at);
-        parameters[RUNNING_VARIANCES / 4u + at] = variance + MOMENTUM * (estimate - variance);
+        parameters[RUNNING_VARIANCES / 4u + at] = within(col, variance + MOMENTUM * (estimate - variance));
     }
 }

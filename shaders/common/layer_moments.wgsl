@@ -2,10 +2,10 @@
 #import clock
 #import grid
 #import memory
+#import within
 const TOKENS: bool = false;
 const X: u32 = 0u;
 const STRIDE: u32 = 4u;
-const WIDTH: u32 = 1u;
 const SCALE: u32 = 0u;
 const Y: u32 = 0u;
 const EPSILON: f32 = 1e-5;
@@ -14,11 +14,6 @@ const EPSILON: f32 = 1e-5;
 
 fn row_count() -> u32 {
     return select(clock.rows, clock.tokens, TOKENS);
-}
-
-// `values` up to the last column, 0 beyond.
-fn within(col: u32, values: vec4<f32>) -> vec4<f32> {
-    return select(vec4<f32>(), values, col + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(WIDTH));
 }
 
 // A row's mean and 1 / √(variance + ε).

@@ -9,6 +9,7 @@ const MEANS: u32 = 0u;
 const VARIANCES: u32 = 0u;
 const RUNNING: bool = false;
 const EPSILON: f32 = 1e-5;
+const STILL: f32 = 1e-8;
 // Scenarios, and where a slot lists those of the samples.
 const COUNT: u32 = 1u;
 const SCENARIOS: u32 = 0u;
@@ -30,9 +31,10 @@ fn moment(address: u32) -> vec4<f32> {
     return value;
 }
 
-// 1 / √(variance + ε) of four columns of a scenario; `place` is the first one's in the moments.
+// 1 / √(variance + ε) of four columns of a scenario, 0 for those that are still; `place` is the first one's in the moments.
 fn inverse(place: u32) -> vec4<f32> {
-    return 1.0 / sqrt(moment(VARIANCES + place) + EPSILON);
+    let variance = moment(VARIANCES + place);
+    return select(1.0 / sqrt(variance + EPSILON), vec4<f32>(), variance < vec4<f32>(STILL));
 }
 
 // Four columns of a sample, normalised.

@@ -26,7 +26,8 @@ use std::rc::Rc;
 use arrow::array::RecordBatch;
 
 use super::error::{Error, Result};
-use super::schema::Schema;
+use super::schema::{Schema, Split, SplitName};
+use super::split::by_seed;
 use config::RunConfig;
 use rows::{Rows, Sink};
 use source::Meter;
@@ -146,6 +147,14 @@ impl Job<'_> {
         }
     }
 
+    /// The split of a row of files that are either for training or for testing: of the former, a tenth is valid at random.
+    fn split(&self, test: bool, row: u64) -> SplitName {
+        match test {
+            true => SplitName::Test,
+            false => SplitName::ALL[usize::from(by_seed(self.seed, 0.1, 0.0, row))],
+        }
+    }
+
     /// Gives out the last rows and says what there was in all.
     fn finish(self, rows: Rows, config: &RunConfig) -> Result<Prepared> {
         let (count, groups) = rows.finish(self.sink)?;
@@ -157,6 +166,12 @@ impl Job<'_> {
         }
         Ok(Prepared { config: config.text()?, rows: count, groups, read, left_out, notes })
     }
+}
+
+/// The split that a column `split` says by its names.
+fn own_split() -> Split {
+    let [train, valid, test] = SplitName::ALL.map(|split| split.name().to_owned());
+    Split::Column { column: "split".to_owned(), train, valid, test }
 }
 
 /// The schema that all data sets begin with: label and scenario in columns of these names.

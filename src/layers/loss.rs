@@ -1,17 +1,16 @@
 //! Terms of the training loss.
 
 use crate::graph::{Graph, LossTerm, Ramp, TensorId};
-use crate::ops::{LogitLoss, LossColumn, LossTarget, Orthogonal, Orthogonality};
+use crate::ops::{LogitLoss, Orthogonal, Orthogonality};
 
 /// Binary cross entropy of the logit [B, 1] with the label, as term `name` (equation 8 of MI-DPG, both halves).
 pub fn cross_entropy(graph: &mut Graph, name: &str, logits: TensorId) {
-    let first_column = graph.reserve_loss_columns(1);
-    let columns = vec![LossColumn { target: LossTarget::Label, weight: 1.0 }];
-    graph.add(name, LogitLoss { columns, first_column }, &[logits]);
+    let column = graph.reserve_loss_columns(1);
+    graph.add(name, LogitLoss { column }, &[logits]);
     graph.losses.push(LossTerm {
         name: name.to_owned(),
         coefficient: 1.0,
-        columns: vec![(first_column, 1.0)],
+        columns: vec![(column, 1.0)],
         ramp: Ramp::default(),
     });
 }

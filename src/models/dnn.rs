@@ -1,8 +1,8 @@
 //! `dnn`, the plain network that treats all scenarios alike (Covington et al. 2016; "Mix" in OptMSM's tables).
 
-use super::{Error, Inputs, Model, check_network, options};
+use super::{Error, Inputs, Model, check_network, options, predict_by};
 use crate::graph::Graph;
-use crate::layers::{Layer, cross_entropy, mlp};
+use crate::layers::{Layer, mlp};
 use crate::ops::Activation;
 
 options! {
@@ -21,8 +21,7 @@ impl Model for Dnn {
         let mut graph = Graph::new();
         let x = inputs.embed(&mut graph, self.width)?.all;
         let logits = mlp(&mut graph, "mlp", x, &self.hidden, self.dropout, Layer::new(1, Activation::None));
-        graph.logits = Some(logits);
-        cross_entropy(&mut graph, "bce", logits);
+        predict_by(&mut graph, logits);
         Ok(graph)
     }
 }

@@ -7,11 +7,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Inputs, Model, check_network, options, require, require_not_negative, require_positive};
+use super::{
+    Error, Inputs, Model, check_network, is_number, options, predict_by, require, require_not_negative,
+    require_positive,
+};
 use crate::graph::{Graph, Probed, Ramp};
 use crate::layers::{
-    Decomposition, Discriminator, Layer, RowAxis, Weighting, WeightingOptions, cross_entropy, hidden_epilogue,
-    stop_gradient,
+    Decomposition, Discriminator, Layer, RowAxis, Weighting, WeightingOptions, hidden_epilogue, stop_gradient,
 };
 use crate::ops::{Activation, Affine, Epilogue, Repeat};
 
@@ -92,7 +94,7 @@ impl MiDpg {
             ("auxiliary_hidden", self.auxiliary_hidden),
             ("discriminator_hidden", self.discriminator_hidden),
         ])?;
-        require(self.weight_scale > 0.0 && self.weight_scale.is_finite(), || {
+        require(self.weight_scale > 0.0 && is_number(self.weight_scale), || {
             format!("weight_scale is {}; expected a number above 0, such as 1 or 2", self.weight_scale)
         })?;
         require_not_negative("lambda", self.lambda)?;
@@ -146,8 +148,7 @@ impl Model for MiDpg {
             g.probe(format!("weighting.{l}"), weighting.values, Probed::Vector);
             weightings.push(weighting.values);
         }
-        g.logits = Some(h);
-        cross_entropy(g, "bce", h);
+        predict_by(g, h);
         if self.regularised() {
             let mut known = match self.told(inputs)? {
                 Some(scenario) => embeddings.slice(g, "scenario", scenario, 1),
@@ -176,7 +177,8 @@ impl MiDpg {
         Ok(scenario.filter(|_| self.mir_input != MirInput::Aware))
     }
 
-    /// λ L_mi (equations 6 and 7). Gradient flows to T, to S and to e_aw.
+    /// λ L_mi (equations 6 and 7) of `known`, what T is told beside S. Gradient flows to T and to S, and to `known` where that
+    /// is not stopped.
     fn add_regulariser(&self, graph: &mut Graph, aware: crate::graph::TensorId, weightings: &[crate::graph::TensorId]) {
         let discriminator = Discriminator { hidden: self.discriminator_hidden, ramp: Ramp(self.mir_warmup) };
         let count = weightings.len();

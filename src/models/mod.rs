@@ -21,7 +21,8 @@ pub use saml::{Saml, Specific, Without};
 
 use options::options;
 
-use crate::graph::Graph;
+use crate::graph::{Graph, TensorId};
+use crate::layers::cross_entropy;
 
 /// A model cannot be built from its options.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -110,6 +111,24 @@ fn require(condition: bool, message: impl FnOnce() -> String) -> Result<(), Erro
     if condition { Ok(()) } else { Err(Error(message())) }
 }
 
+/// Whether an option is a number in single precision, in which devices compute.
+fn is_number(value: f64) -> bool {
+    (value as f32).is_finite()
+}
+
+/// The model's prediction, and the cross entropy by which it learns.
+fn predict_by(graph: &mut Graph, logits: TensorId) {
+    graph.logits = Some(logits);
+    cross_entropy(graph, "bce", logits);
+}
+
+/// A graph with parts for each scenario of the data.
+fn scenario_graph(inputs: &Inputs) -> Graph {
+    let mut graph = Graph::new();
+    graph.scenarios = inputs.scenarios;
+    graph
+}
+
 /// Fails where one of these options is 0.
 fn require_positive(options: &[(&str, usize)]) -> Result<(), Error> {
     options.iter().try_for_each(|&(name, value)| {
@@ -119,7 +138,7 @@ fn require_positive(options: &[(&str, usize)]) -> Result<(), Error> {
 
 /// Fails where an option is below 0 or no number.
 fn require_not_negative(name: &str, value: f64) -> Result<(), Error> {
-    require(value >= 0.0 && value.is_finite(), || format!("{name} is {value}; expected a number of at least 0"))
+    require(value >= 0.0 && is_number(value), || format!("{name} is {value}; expected a number of at least 0"))
 }
 
 /// Fails where a layer has no units.

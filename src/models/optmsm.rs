@@ -7,10 +7,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Inputs, Model, check_network, options, require, require_not_negative, require_positive, require_sizes,
+    Error, Inputs, Model, check_network, options, predict_by, require, require_not_negative, require_positive,
+    require_sizes, scenario_graph,
 };
 use crate::graph::{Graph, Probed, TensorId};
-use crate::layers::{Experts, Scope, Stack, cross_entropy, gated, hidden_epilogue, layers_to_logit, orthogonality};
+use crate::layers::{Experts, Scope, Stack, gated, hidden_epilogue, layers_to_logit, orthogonality};
 use crate::ops::{Activation, Affine, Epilogue, Multiply, Orthogonal, Pool, Select};
 
 /// How what scenarios share is carried over to each.
@@ -69,9 +70,8 @@ impl Model for OptMsm {
 impl OptMsm {
     fn graph(&self, inputs: &Inputs, constrained: bool) -> Result<Graph, Error> {
         self.check(inputs)?;
-        let mut graph = Graph::new();
+        let mut graph = scenario_graph(inputs);
         let g = &mut graph;
-        g.scenarios = inputs.scenarios;
         let scope = Scope { scenarios: inputs.scenarios, everyone: constrained };
         let embeddings = inputs.embed(g, self.width)?;
         let aware = if self.priors { inputs.aware } else { 0 };
@@ -105,8 +105,7 @@ impl OptMsm {
             Affine::concat(g, "known", &[own, aware])
         };
         let logits = self.towers(g, known, scope.scenarios);
-        g.logits = Some(logits);
-        cross_entropy(g, "bce", logits);
+        predict_by(g, logits);
         if constrained {
             orthogonality(g, "orth", transferred, scope.scenarios, self.orth, self.lambda);
         }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::inputs::Rows;
-use super::{Error, Inputs, Model, check_network, options, require, require_positive};
+use super::{Error, Inputs, Model, check_network, options, predict_by, require, require_positive, scenario_graph};
 use crate::graph::{Graph, Probed, TensorId};
 use crate::layers::{
     Layer, Stack, Use, Which, cross_entropy, hidden_epilogue, hidden_layers, mlp, self_attention, stacked,
@@ -66,17 +66,15 @@ impl Model for Saml {
                                    each scenario that learns from the ones like it";
 
     fn build(&self, inputs: &Inputs) -> Result<Graph, Error> {
-        let mut graph = Graph::new();
+        let mut graph = scenario_graph(inputs);
         let g = &mut graph;
-        g.scenarios = inputs.scenarios;
         let (global, specific) = self.features(g, inputs)?;
         let all = |g: &mut Graph| Affine::concat(g, "features", &[global, specific]);
         match self.without {
             Without::GateAndMutual => {
                 let x = all(g);
                 let logits = mlp(g, "mlp", x, &self.hidden, self.dropout, Layer::new(1, Activation::None));
-                g.logits = Some(logits);
-                cross_entropy(g, "bce", logits);
+                predict_by(g, logits);
             }
             Without::Auxiliary => {
                 let x = all(g);
@@ -187,7 +185,6 @@ impl Saml {
         let last = format!("branch.{}", self.hidden.len());
         let width = g.width(own);
         let logits = Stack::new(g, &last, scenarios, 1, width).own(g, &last, own, Epilogue::default());
-        g.logits = Some(logits);
-        cross_entropy(g, "bce", logits);
+        predict_by(g, logits);
     }
 }

@@ -57,7 +57,7 @@ pub use epilogue::{Activation, Epilogue};
 pub use kernel::{Arg, Clock, Kernel, Location, TableArg, Target};
 pub use label_mixture::{LabelMixture, LabelMixtureGrad};
 pub use layer_norm::{LayerNorm, LayerNormGrad};
-pub use logit_loss::{LOSS_LANES, LogitLoss, LossColumn, LossTarget};
+pub use logit_loss::{LOSS_LANES, LogitLoss};
 pub use low_rank::{Factor, LowRank, LowRankGrad};
 pub use mixture::{Mixture, MixtureGrad};
 pub(crate) use moments::parameters_of;

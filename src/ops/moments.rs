@@ -165,6 +165,7 @@ impl Operation for RunningMoments {
         let kernel = target
             .kernel("running_moments", threads)
             .with("STRIDE", input(0).stride)
+            .with("WIDTH", graph.width(node.inputs[0]))
             .with("MEANS", input(0).first)
             .with("VARIANCES", input(1).first)
             .with("COUNTS", input(2).first)

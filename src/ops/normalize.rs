@@ -10,6 +10,8 @@ pub(super) const EPSILON: f64 = 1e-5;
 
 /// y = x̂ ⊙ scale_s + shift_s, x̂ = (x − mean_s) / √(variance_s + ε), s being the sample's scenario.
 ///
+/// A column that does not vary within a scenario, such as the scenario's own embedding, is 0 there ([`STILL`]).
+///
 /// Inputs: x [B, W]; means, variances, scales and shifts [scenarios, W]; while training also the counts [scenarios, 1] of
 /// [`Moments`](super::Moments), whose other outputs means and variances are then: gradient flows through these. Output:
 /// [B, W].
@@ -28,9 +30,13 @@ pub struct NormalizeSums;
 #[derive(Clone, Debug, PartialEq)]
 pub struct NormalizeGrad;
 
-/// 1 / √(variance + ε).
+/// A column of less variance is taken to be still. In training its x̂ is 0 but for rounding; in predictions it would be
+/// what the running mean lags behind, times 1 / √ε.
+const STILL: f64 = 1e-8;
+
+/// 1 / √(variance + ε), 0 for a column that is still.
 fn inverse<T: Real>(variance: T) -> T {
-    T::one() / (variance + T::of(EPSILON)).sqrt()
+    if variance < T::of(STILL) { T::zero() } else { T::one() / (variance + T::of(EPSILON)).sqrt() }
 }
 
 /// A kernel with the constants that the operations share. Moments are the batch's or, where they are parameters, those
@@ -50,7 +56,8 @@ fn kernel(
         .with("MEANS", target.location(means).first)
         .with("VARIANCES", target.location(variances).first)
         .with("RUNNING", running)
-        .with("EPSILON", EPSILON);
+        .with("EPSILON", EPSILON)
+        .with("STILL", STILL);
     in_scenarios(kernel, graph.shape(means).fixed_rows(), target).bind([Arg::Schedule, Arg::Parameters])
 }
 
@@ -225,5 +232,16 @@ impl Operation for NormalizeGrad {
             .with("PLAIN", place(plain))
             .with("DX", place(node.outputs[0]));
         vec![kernel.bind([Arg::Gradients])]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_are_still_are_zero() {
+        assert_eq!((inverse(0.0_f32), inverse(1e-18_f64)), (0.0, 0.0));
+        assert!((inverse(0.25_f64) - 2.0).abs() < 1e-4 && inverse(1e-7_f32) > 300.0);
     }
 }

@@ -116,6 +116,7 @@ impl Operation for AddPositionsGrad {
             .kernel("add_positions_grad", rows * dy.stride as usize / 4)
             .with("DY", dy.first)
             .with("STRIDE", dy.stride)
+            .with("WIDTH", graph.width(node.inputs[0]))
             .with("ROWS", rows)
             .with("OUT", target.location(node.outputs[0]).first);
         vec![with_tokens(kernel, target).bind([Arg::Gradients])]

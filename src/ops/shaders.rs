@@ -86,6 +86,7 @@ const IMPORTS: &[(&str, &str)] = &[
     ("shared_and_own", include_str!("../../shaders/common/shared_and_own.wgsl")),
     ("vectors", include_str!("../../shaders/common/vectors.wgsl")),
     ("weighted_layer", include_str!("../../shaders/common/weighted_layer.wgsl")),
+    ("within", include_str!("../../shaders/common/within.wgsl")),
 ];
 
 fn find(list: &[(&str, &'static str)], name: &str) -> Option<&'static str> {

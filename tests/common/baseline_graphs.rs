@@ -3,8 +3,8 @@
 use polyscene::graph::{Cross, Graph, Init, LossTerm, Ramp, TensorId, TokenField};
 use polyscene::layers::{EmbeddingSet, Layer, layer_norm, partitioned_norm, self_attention, transformer};
 use polyscene::ops::{
-    Activation, AddPositions, Affine, Anneal, Compare, LabelMixture, Mixture, Pairwise, Prune, SampleMatrix, Sparsity,
-    TokenPool,
+    Activation, AddPositions, Affine, Anneal, Compare, LabelMixture, Mixture, Pairwise, Part, Prune, RowMap,
+    SampleMatrix, Sparsity, TokenPool,
 };
 
 use super::graphs::{SmallGraph, aside, before, finish, small};
@@ -67,6 +67,12 @@ fn norms() -> Vec<SmallGraph> {
             partitioned_norm(graph, "norm", h, false)
         }));
     }
+    graphs.push(routed("partitioned norm, columns that are still".to_owned(), |graph, x| {
+        let h = before(graph, "h", x, 4);
+        let part = Part::view(h, 0, 3, 4, RowMap::Same);
+        let padded = Affine::sum(graph, "padded", 9, &[part], Activation::None);
+        partitioned_norm(graph, "norm", padded, false)
+    }));
     for width in [3, 4, 6] {
         graphs.push(small(format!("layer norm of {width}"), |graph, x| {
             let h = before(graph, "h", x, width);

@@ -7,14 +7,13 @@
 use std::path::{Path, PathBuf};
 
 use super::super::error::Result;
-use super::super::schema::{Schema, Split, SplitName};
-use super::super::split::by_seed;
+use super::super::schema::Schema;
 use super::cells::{Layout, Table};
 use super::config::RunConfig;
 use super::dimension::Dimension;
 use super::raw::Publication;
 use super::rows::{Kind, Rows};
-use super::{Job, Prepared, schema};
+use super::{Job, Prepared, own_split, schema};
 
 const PUBLICATION: Publication = Publication {
     title: "Ali-CCP",
@@ -68,18 +67,13 @@ pub(super) fn prepare(mut job: Job) -> Result<Prepared> {
     join(&mut job, &mut rows, &paths[..2], false)?;
     join(&mut job, &mut rows, &paths[2..], true)?;
     let agnostic: Vec<&str> = COMMON.iter().chain(&OWN).map(|&(_, name)| name).collect();
-    let [train, valid, test] = SplitName::ALL.map(|split| split.name().to_owned());
     let config = RunConfig {
         about: format!(
             "Ali-CCP: will this impression be clicked? Three pages of Taobao are the scenarios, as in OptMSM; a tenth of the\n\
              owner's train rows is valid, at random by seed {}. `conversion` is the label of purchases.",
             job.seed
         ),
-        schema: Schema {
-            user: Some("user_id".to_owned()),
-            split: Split::Column { column: "split".to_owned(), train, valid, test },
-            ..schema(&["scenario"], &agnostic)
-        },
+        schema: Schema { user: Some("user_id".to_owned()), split: own_split(), ..schema(&["scenario"], &agnostic) },
         model: "name = \"optmsm\"\nwidth = 20\nhidden = [256, 128, 32]\n",
         train: "epochs = 10\nbatch_size = 2048\n",
     };
@@ -114,10 +108,7 @@ fn join(job: &mut Job, rows: &mut Rows, paths: &[PathBuf], test: bool) -> Result
             job.leave_out("samples that do not say their page (field 301)");
             continue;
         };
-        let split = match test {
-            true => SplitName::Test,
-            false => SplitName::ALL[usize::from(by_seed(job.seed, 0.1, 0.0, samples.rows()))],
-        };
+        let split = job.split(test, samples.rows());
         rows.integer(Some(click.into()));
         rows.integer(Some(bought.into()));
         rows.text(Some(page));

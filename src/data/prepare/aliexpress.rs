@@ -7,14 +7,13 @@
 use std::path::{Path, PathBuf};
 
 use super::super::error::{Error, Result};
-use super::super::schema::{FieldOptions, Kind as FieldKind, Schema, Split, SplitName};
-use super::super::split::by_seed;
+use super::super::schema::{FieldOptions, Kind as FieldKind, Schema, SplitName};
 use super::cells::{Layout, Table};
 use super::config::RunConfig;
 use super::dimension::Dimension;
 use super::raw::{Publication, folders, locate};
 use super::rows::{Kind, Rows};
-use super::{Job, Prepared, schema};
+use super::{Job, Prepared, own_split, schema};
 
 const PUBLICATION: Publication = Publication {
     title: "AliExpress's search",
@@ -140,7 +139,6 @@ pub(super) fn prepare(mut job: Job) -> Result<Prepared> {
 }
 
 fn config(names: &Names, seed: u64) -> RunConfig {
-    let [train, valid, test] = SplitName::ALL.map(|split| split.name().to_owned());
     let agnostic: Vec<&str> = names.categories.iter().chain(&names.numbers).map(String::as_str).collect();
     let number = FieldOptions { kind: FieldKind::Numeric, ..FieldOptions::default() };
     RunConfig {
@@ -151,7 +149,7 @@ fn config(names: &Names, seed: u64) -> RunConfig {
         ),
         schema: Schema {
             user: Some("search_id".to_owned()),
-            split: Split::Column { column: "split".to_owned(), train, valid, test },
+            split: own_split(),
             fields: names.numbers.iter().map(|name| (name.clone(), number.clone())).collect(),
             ..schema(&["scenario"], &agnostic)
         },
@@ -178,13 +176,6 @@ struct Outcome<'r> {
     click: bool,
     bought: bool,
     split: SplitName,
-}
-
-fn split(job: &Job, test: bool, row: u64) -> SplitName {
-    match test {
-        true => SplitName::Test,
-        false => SplitName::ALL[usize::from(by_seed(job.seed, 0.1, 0.0, row))],
-    }
 }
 
 /// Writes a row.
@@ -246,7 +237,7 @@ fn join(job: &mut Job, rows: &mut Rows, country: &str, paths: &[PathBuf], test: 
         }
         let of_user = (1..).zip(of_user).filter(|&(column, _)| user_category(column)).map(|(_, cell)| cell);
         let own = (1..OF_ITEM - 1).filter(|&column| item_category(column)).map(|column| items.cell(column));
-        let outcome = Outcome { search, click, bought, split: split(job, test, items.rows()) };
+        let outcome = Outcome { search, click, bought, split: job.split(test, items.rows()) };
         write(job, rows, country, &outcome, of_user.chain(own), numbers.iter().copied())?;
     }
     job.note_read(&paths[1], items.rows());
@@ -285,7 +276,7 @@ fn copy(job: &mut Job, rows: &mut Rows, country: &str, path: &Path, test: bool) 
             numbers.push(number(&table, column, table.cell(column))?);
         }
         let categories = (3..3 + CATEGORIES).map(|column| table.cell(column));
-        let outcome = Outcome { search, click, bought, split: split(job, test, table.rows()) };
+        let outcome = Outcome { search, click, bought, split: job.split(test, table.rows()) };
         write(job, rows, country, &outcome, categories, numbers.iter().copied())?;
     }
     job.note_read(path, table.rows());

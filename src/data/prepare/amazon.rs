@@ -19,7 +19,7 @@ use super::literal;
 use super::raw::Publication;
 use super::rows::{Kind, Rows};
 use super::source::{Encoding, Lines};
-use super::{Job, Prepared, schema};
+use super::{Job, Prepared, own_split, schema};
 
 const PUBLICATION: Publication = Publication {
     title: "Amazon's electronics",
@@ -95,8 +95,6 @@ fn of_table(mut job: Job, path: &Path) -> Result<Prepared> {
         rows.end(category, Some(split), rating > 3.0, job.sink)?;
     }
     job.note_read(path, table.rows());
-    let [train, valid, test] = SplitName::ALL.map(|split| split.name().to_owned());
-    let split = Split::Column { column: "split".to_owned(), train, valid, test };
     let config = RunConfig {
         about:
             "Electronics on Amazon: will this user rate this product above 3? The ten categories are the scenarios, as \
@@ -105,7 +103,7 @@ fn of_table(mut job: Job, path: &Path) -> Result<Prepared> {
         schema: Schema {
             scenario: "category".to_owned(),
             user: Some("user_id".to_owned()),
-            split,
+            split: own_split(),
             ..schema(&["category"], &["user_id", "item_id", "brand", "year", "model_attr", "user_attr"])
         },
         model: MODEL,

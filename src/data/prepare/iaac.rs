@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::error::{Error, Result};
-use super::super::schema::{FieldOptions, Kind as FieldKind, Schema, Split, SplitName};
+use super::super::schema::{FieldOptions, Kind as FieldKind, Schema, SplitName};
 use super::cells::{Layout, Table};
 use super::config::RunConfig;
 use super::raw::Publication;
 use super::rows::{Kind, Rows};
-use super::{Job, Prepared, schema};
+use super::{Job, Prepared, own_split, schema};
 
 const PUBLICATION: Publication = Publication {
     title: "IAAC (IJCAI-18, Alimama's sponsored search)",
@@ -98,7 +98,6 @@ pub(super) fn prepare(mut job: Job) -> Result<Prepared> {
 }
 
 fn config() -> RunConfig {
-    let [train, valid, test] = SplitName::ALL.map(|split| split.name().to_owned());
     let plain = CATEGORIES[..PLAIN].iter().copied().filter(|&name| name != "context_page_id");
     let agnostic: Vec<&str> = plain.chain(["item_subcategory", "predicted_category", "hour"]).chain(NUMBERS).collect();
     let number = FieldOptions { kind: FieldKind::Numeric, ..FieldOptions::default() };
@@ -109,7 +108,7 @@ fn config() -> RunConfig {
             .to_owned(),
         schema: Schema {
             user: Some("user_id".to_owned()),
-            split: Split::Column { column: "split".to_owned(), train, valid, test },
+            split: own_split(),
             fields: NUMBERS.map(|name| (name.to_owned(), number.clone())).into(),
             ..schema(&["scenario", "context_page_id"], &agnostic)
         },

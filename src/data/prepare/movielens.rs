@@ -7,7 +7,7 @@ use parquet::arrow::ArrowWriter;
 use super::super::error::{Error, Result};
 use super::super::history::{HistoryOptions, histories};
 use super::super::inputs::Inputs;
-use super::super::schema::{Format, Schema, SequenceColumn, Split, SplitName};
+use super::super::schema::{Format, Schema, SequenceColumn, Split};
 use super::cells::{Layout, Table};
 use super::config::RunConfig;
 use super::dimension::Dimension;
@@ -15,7 +15,7 @@ use super::raw::Publication;
 use super::rows::{Kind, Rows};
 use super::shares::ExactShares;
 use super::source::Encoding;
-use super::{Job, Prepared, schema};
+use super::{Job, Prepared, own_split, schema};
 
 const PUBLICATION: Publication = Publication {
     title: "MovieLens",
@@ -274,15 +274,13 @@ fn with_split(mut job: Job, edition: &Edition, tables: &Tables, path: &Path) -> 
         rows.end(scenario, Some(split), label, job.sink)?;
     }
     job.note_read(path, count.rows());
-    let [train, valid, test] = SplitName::ALL.map(|split| split.name().to_owned());
-    let split = Split::Column { column: "split".to_owned(), train, valid, test };
     let config = RunConfig {
         about: format!(
             "MovieLens-1M: will this user rate this film above 3? Three age groups are the scenarios.\n\
              A tenth of the ratings is valid and a tenth test, at random by seed {}.",
             job.seed
         ),
-        schema: Schema { split, ..fields() },
+        schema: Schema { split: own_split(), ..fields() },
         model: "name = \"mi-dpg\"\nwidth = 16\nhidden = [128, 64, 32]\n",
         train: "epochs = 8\npatience = 2\nbatch_size = 512\n",
     };

@@ -8,14 +8,13 @@ mod behaviors;
 use std::path::Path;
 
 use super::super::error::Result;
-use super::super::schema::{FieldOptions, Kind as FieldKind, Schema, SequenceColumn, Split, SplitName};
-use super::super::split::by_seed;
+use super::super::schema::{FieldOptions, Kind as FieldKind, Schema, SequenceColumn};
 use super::cells::{Layout, Table};
 use super::config::RunConfig;
 use super::dimension::Dimension;
 use super::raw::{Publication, folders, locate};
 use super::rows::{Kind, Rows};
-use super::{Job, Prepared, schema};
+use super::{Job, Prepared, own_split, schema};
 use behaviors::{Behavior, Partitions};
 
 const PUBLICATION: Publication = Publication {
@@ -140,7 +139,6 @@ fn config(histories: bool, seed: u64) -> RunConfig {
     let user = PROFILE[..CITY].iter().map(|&(_, name)| name);
     let ad = AD.iter().map(|&(_, name)| name);
     let agnostic: Vec<&str> = ["user_id"].into_iter().chain(user).chain(["ad_id"]).chain(ad).chain(["place"]).collect();
-    let [train, valid, test] = SplitName::ALL.map(|split| split.name().to_owned());
     let price = FieldOptions { kind: FieldKind::Bucket, ..FieldOptions::default() };
     RunConfig {
         about: format!(
@@ -149,7 +147,7 @@ fn config(histories: bool, seed: u64) -> RunConfig {
         ),
         schema: Schema {
             user: Some("user_id".to_owned()),
-            split: Split::Column { column: "split".to_owned(), train, valid, test },
+            split: own_split(),
             sequence: if histories { sequences } else { Vec::new() },
             fields: [("price".to_owned(), price)].into(),
             ..schema(&["scenario"], &agnostic)
@@ -220,10 +218,7 @@ fn write(
     let profile = tables.users.get(itoa::Buffer::new().format(user));
     let profile: [&str; PROFILE.len()] = cells(profile);
     let scenario = Some(profile[CITY]).filter(|level| present(level)).unwrap_or(UNKNOWN);
-    let split = match time {
-        LAST_DAY.. => SplitName::Test,
-        _ => SplitName::ALL[usize::from(by_seed(job.seed, 0.1, 0.0, row.into()))],
-    };
+    let split = job.split(time >= LAST_DAY, row.into());
     rows.integer(Some(click.into()));
     rows.text(Some(scenario));
     rows.integer(Some(user.into()));

@@ -1,6 +1,6 @@
 //! `adasparse`: layers that do without some of their inputs, sample by sample (Yang et al. 2022).
 
-use super::{Error, Inputs, Model, check_network, finish, options, require, require_not_negative};
+use super::{Error, Inputs, Model, check_network, finish, is_number, options, require, require_not_negative};
 use crate::graph::{Graph, Init, LossTerm, Probed, Ramp, TensorId};
 use crate::layers::{Layer, layers_to_logit};
 use crate::ops::{Activation, Affine, Anneal, Multiply, Prune, Sparsity, parameters_of};
@@ -58,22 +58,23 @@ impl Model for AdaSparse {
 
 impl AdaSparse {
     fn check(&self) -> Result<(), Error> {
-        require(self.beta_prune > 0.0 && self.beta_prune.is_finite(), || {
+        require(self.beta_prune > 0.0 && is_number(self.beta_prune), || {
             format!("beta_prune is {}; expected a number above 0, such as 2", self.beta_prune)
         })?;
-        require((0.0..self.beta_prune).contains(&self.epsilon_prune), || {
+        // Factors begin near β / 2, and those that are pruned have no gradient.
+        require((0.0..self.beta_prune / 2.0).contains(&self.epsilon_prune), || {
             format!(
-                "epsilon_prune is {}; expected a number from 0 to below beta_prune = {}",
+                "epsilon_prune is {}; expected a number from 0 to below half of beta_prune = {}, near which factors begin",
                 self.epsilon_prune, self.beta_prune
             )
         })?;
-        require(self.alpha > 0.0 && self.alpha <= self.alpha_max && self.alpha_max.is_finite(), || {
+        require(self.alpha > 0.0 && self.alpha <= self.alpha_max && is_number(self.alpha_max), || {
             format!("alpha is {} and alpha_max {}; expected 0 < alpha <= alpha_max", self.alpha, self.alpha_max)
         })?;
-        require(self.alpha_growth >= 1.0 && self.alpha_growth.is_finite(), || {
+        require(self.alpha_growth >= 1.0 && is_number(self.alpha_growth), || {
             format!("alpha_growth is {}; expected a number of at least 1, such as 1.001", self.alpha_growth)
         })?;
-        require(self.r_min <= self.r_max && self.r_max < 1.0, || {
+        require(is_number(self.r_min) && self.r_min <= self.r_max && self.r_max < 1.0, || {
             format!("r_min is {} and r_max {}; expected r_min <= r_max < 1", self.r_min, self.r_max)
         })?;
         require_not_negative("lambda", self.lambda)

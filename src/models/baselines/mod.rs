@@ -30,25 +30,17 @@ pub use star::Star;
 pub use wide_deep::WideDeep;
 
 use super::{
-    Error, Inputs, Model, check_network, options, require, require_not_negative, require_positive, require_sizes,
+    Error, Inputs, Model, check_network, is_number, options, predict_by, require, require_not_negative,
+    require_positive, require_sizes, scenario_graph,
 };
 use crate::graph::{Graph, TensorId};
-use crate::layers::cross_entropy;
 
 /// Masks of towers' layers differ from those of the layers below.
 const TOWER_SALT: usize = 64;
 
 /// Ends a graph in its logit and the cross entropy.
 fn finish(mut graph: Graph, logits: TensorId) -> Graph {
-    graph.logits = Some(logits);
-    cross_entropy(&mut graph, "bce", logits);
-    graph
-}
-
-/// A graph with parts for each scenario of the data.
-fn scenario_graph(inputs: &Inputs) -> Graph {
-    let mut graph = Graph::new();
-    graph.scenarios = inputs.scenarios;
+    predict_by(&mut graph, logits);
     graph
 }
 
