@@ -287,8 +287,8 @@ fn synthetic_data_repeats_and_has_a_history_where_that_is_asked_for() {
     place.run("predict run --device cpu --data with/data.parquet --out out.parquet").succeeds();
     assert_eq!(read_parquet(&place, "out.parquet").column_by_name("history").unwrap(), column);
 
-    place.run("synth --out c --rows 0").fails(3, &["rows", "1 to 2^48", "found 0"]);
-    place.run("synth --out c --rows 10 --scenarios 20000").fails(3, &["scenarios", "1 to 10000", "20000"]);
+    place.run("synth --out c --rows 0").fails(2, &["rows", "1 to 2^48", "found 0"]);
+    place.run("synth --out c --rows 10 --scenarios 20000").fails(2, &["scenarios", "1 to 10000", "20000"]);
     place.write("file", "");
     place.run("synth --out file --rows 10").fails(6, &["file"]);
 }
@@ -324,13 +324,13 @@ fn the_examples_are_read() {
             "--device",
             "cpu",
             "--set",
-            "data.path=/nonexistent/rows.csv",
+            "data.path=/nonexistent/rows.parquet",
         ]);
         if text.contains("\n[synth]") {
             command.args(["--set", "synth.rows=0"]);
-            Outcome::of(&mut command).fails(3, &["rows", "1 to 2^48"]);
+            Outcome::of(&mut command).fails(2, &["rows", "1 to 2^48"]);
         } else {
-            Outcome::of(&mut command).fails(3, &["/nonexistent/rows.csv"]);
+            Outcome::of(&mut command).fails(3, &["/nonexistent/rows.parquet"]);
         }
     }
 }
