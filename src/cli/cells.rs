@@ -253,18 +253,14 @@ fn check_variants(
         let schema: Schema = first.config.data()?;
         generate_missing(&first.config, &schema, bases)?;
         let of_table = |variant: &&Variant| variant.config.data == table;
-        let opened = open(&schema, bases);
-        for variant in waiting.iter().copied().filter(of_table) {
-            let checked = match &opened {
-                Ok(data) => check_variant(comparison.kind, variant, data).map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(reason) = checked {
-                invalid.push(Invalid { label: variant.label.clone(), reason });
-            }
-        }
-        match opened {
+        let refused =
+            |variant: &Variant, error: &Error| Invalid { label: variant.label.clone(), reason: error.to_string() };
+        let own = waiting.iter().copied().filter(of_table);
+        match open(&schema, bases) {
             Ok(data) => {
+                invalid.extend(own.filter_map(|variant| {
+                    check_variant(comparison.kind, variant, &data).err().map(|error| refused(variant, &error))
+                }));
                 // Those that are finished as well: a new model must not stand beside old ones of other data.
                 for variant in comparison.variants.iter().filter(of_table) {
                     check_same_data(comparison, variant, root, &data)?;
@@ -272,7 +268,7 @@ fn check_variants(
             }
             // What is wrong for all is no fault of one.
             Err(error) if comparison.variants.iter().all(|variant| of_table(&variant)) => return Err(error),
-            Err(_) => {}
+            Err(error) => invalid.extend(own.map(|variant| refused(variant, &error))),
         }
         waiting.retain(|variant| !of_table(variant));
     }

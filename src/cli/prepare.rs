@@ -67,7 +67,7 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Done> {
     let (path, config) = (args.out.join("data.parquet"), args.out.join("config.toml"));
     let options =
         PrepareOptions { data: args.data.data(), raw: args.raw.clone(), scratch: args.out.clone(), seed: args.seed };
-    remove_unfinished(&path);
+    remove_unfinished(&args.out, std::slice::from_ref(&path));
     let bar = bytes("preparing");
     let mut prepared = None;
     let written = write_whole(&path, |file| {

@@ -11,7 +11,7 @@ use super::{
     Error, Inputs, Model, check_network, is_number, options, predict_by, require, require_not_negative,
     require_positive,
 };
-use crate::graph::{Graph, Probed, Ramp};
+use crate::graph::{Graph, Probed, Ramp, TensorId};
 use crate::layers::{
     Decomposition, Discriminator, Layer, RowAxis, Weighting, WeightingOptions, hidden_epilogue, stop_gradient,
 };
@@ -179,7 +179,7 @@ impl MiDpg {
 
     /// λ L_mi (equations 6 and 7) of `known`, what T is told beside S. Gradient flows to T and to S, and to `known` where that
     /// is not stopped.
-    fn add_regulariser(&self, graph: &mut Graph, aware: crate::graph::TensorId, weightings: &[crate::graph::TensorId]) {
+    fn add_regulariser(&self, graph: &mut Graph, known: TensorId, weightings: &[TensorId]) {
         let discriminator = Discriminator { hidden: self.discriminator_hidden, ramp: Ramp(self.mir_warmup) };
         let count = weightings.len();
         let (from, weight) = match self.mir_reduce {
@@ -188,6 +188,6 @@ impl MiDpg {
             MirReduce::Last => (count - 1, 1.0),
         };
         let weightings: Vec<_> = weightings.iter().copied().enumerate().skip(from).collect();
-        discriminator.mutual_information(graph, "mi", aware, &weightings, weight, self.lambda);
+        discriminator.mutual_information(graph, "mi", known, &weightings, weight, self.lambda);
     }
 }

@@ -68,7 +68,7 @@ impl RunFolder {
             self.calibration(),
             self.report(),
         ];
-        files.iter().for_each(|path| remove_unfinished(path));
+        remove_unfinished(&self.root, &files);
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl RunFolder {
 /// When the system refuses; a full disk leaves the old content.
 pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Error> {
     let error = || Error::file(path, "writing");
-    let folder = folder_of(path);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     let prefix = unfinished_prefix(path);
     builder.prefix(&prefix);
@@ -162,18 +162,17 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result
     Ok(())
 }
 
-/// Removes what [`write_whole`] had begun for `path` when its process was killed. It takes up room; no more than that.
-pub fn remove_unfinished(path: &Path) {
-    let prefix = unfinished_prefix(path);
-    for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+/// Removes what [`write_whole`] had begun for these files of a folder when its process was killed.
+pub fn remove_unfinished(folder: &Path, files: &[PathBuf]) {
+    let unfinished: Vec<String> = files.iter().map(|path| unfinished_prefix(path)).collect();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if unfinished.iter().any(|prefix| name.starts_with(prefix)) {
+            // It takes up room; no more than that.
             let _ = fs::remove_file(entry.path());
         }
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// How the name of a file begins that is to be `path` once it is whole.

@@ -77,17 +77,19 @@ impl Files {
             return Ok(Some(Self::Joined([train, test])));
         }
         let halves = halves.map(|half| format!("AliExpress_{}/{half}", country.to_uppercase()));
-        let found = parts.iter().zip(&published).chain(halves.iter().zip(&joined));
-        let (there, missing): (Vec<_>, Vec<_>) = found.partition(|(_, path)| path.is_some());
-        let Some((one, _)) = there.first() else { return Ok(None) };
-        let layout = if parts.contains(one) { &parts[..] } else { &halves[..] };
-        let missing: Vec<&str> =
-            missing.iter().map(|(name, _)| name.as_str()).filter(|name| layout.iter().any(|own| own == name)).collect();
-        Err(Error::RawFiles(format!(
-            "{}: {one} is there, but not {}; add what is missing, or take away what there is of the country to leave it out",
-            folders.first().map_or_else(String::new, |raw| raw.display().to_string()),
-            missing.join(", ")
-        )))
+        let layouts: [(&[String], &[Option<PathBuf>]); 2] = [(&parts, &published), (&halves, &joined)];
+        for (names, found) in layouts {
+            let Some(one) = found.iter().position(Option::is_some) else { continue };
+            let missing: Vec<&str> =
+                names.iter().zip(found).filter(|(_, path)| path.is_none()).map(|(name, _)| name.as_str()).collect();
+            return Err(Error::RawFiles(format!(
+                "{}: {} is there, but not {}; add what is missing, or take away what there is of the country to leave it out",
+                folders.first().map_or_else(String::new, |raw| raw.display().to_string()),
+                names[one],
+                missing.join(", ")
+            )));
+        }
+        Ok(None)
     }
 
     fn paths(&self) -> &[PathBuf] {

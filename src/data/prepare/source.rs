@@ -67,6 +67,14 @@ pub(super) enum Encoding {
     Latin1,
 }
 
+/// Whether a file is compressed with gzip, by its first bytes. It is then at its beginning again.
+pub(super) fn is_gzip(file: &mut File) -> io::Result<bool> {
+    let mut magic = [0; 2];
+    let zipped = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
+    file.seek(SeekFrom::Start(0))?;
+    Ok(zipped)
+}
+
 /// The lines of a text file, plain or gzip by its first bytes.
 pub(super) struct Lines<'a> {
     path: PathBuf,
@@ -82,9 +90,7 @@ impl<'a> Lines<'a> {
     pub(super) fn open(path: &Path, encoding: Encoding, meter: &Rc<Meter<'a>>) -> Result<Self> {
         let io = |error| Error::io(path, error);
         let mut file = File::open(path).map_err(io)?;
-        let mut magic = [0; 2];
-        let zipped = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
-        file.seek(SeekFrom::Start(0)).map_err(io)?;
+        let zipped = is_gzip(&mut file).map_err(io)?;
         let metered = Metered { file, meter: meter.clone() };
         let reader: Box<dyn BufRead + 'a> = match zipped {
             true => {

@@ -39,25 +39,31 @@ pub(super) struct Cell {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Order {
     Test,
-    Validation,
+    Validation {
+        /// How many seeds a combination must have to be chosen.
+        seeds: usize,
+    },
 }
 
 impl Order {
     fn of(folder: &Path) -> Self {
-        if folder.join(Kind::Sweep.file()).is_file() { Self::Validation } else { Self::Test }
+        let Ok(text) = fs::read_to_string(folder.join(Kind::Sweep.file())) else { return Self::Test };
+        let config: toml::Table = text.parse().unwrap_or_default();
+        let seeds = config.get("sweep").and_then(|sweep| sweep.get("seeds")?.as_array());
+        Self::Validation { seeds: seeds.map_or(0, Vec::len) }
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Test => "test",
-            Self::Validation => "validation",
+            Self::Validation { .. } => "validation",
         }
     }
 
     fn auc(self, label: &Label<'_>) -> Option<Summary> {
         match self {
             Self::Test => label.auc(),
-            Self::Validation => summary(label.cells.iter().map(|cell| cell.valid.auc)),
+            Self::Validation { .. } => summary(label.cells.iter().map(|cell| cell.valid.auc)),
         }
     }
 }
@@ -104,7 +110,7 @@ pub(super) fn page(folder: &Path) -> Result<Markup, Error> {
              hundred thousand test rows the standard error of one AUC is about 0.0014: smaller differences need several \
              seeds."
         }
-        (key_numbers(&cells, &labels, order, seeds_asked(folder)))
+        (key_numbers(&cells, &labels, order))
         h2 { "Test rows" }
         (figures(&outcome_figures(&labels), "No cell has a test AUC."))
         @match given_table(folder) {
@@ -174,24 +180,16 @@ fn labels(cells: &[Cell], order: Order) -> Vec<Label<'_>> {
     labels
 }
 
-/// How many seeds of each combination a sweep is to have; 0 where nothing says so.
-fn seeds_asked(folder: &Path) -> usize {
-    let text = fs::read_to_string(folder.join(Kind::Sweep.file())).unwrap_or_default();
-    let config: toml::Table = text.parse().unwrap_or_default();
-    config.get("sweep").and_then(|sweep| sweep.get("seeds")?.as_array()).map_or(0, Vec::len)
-}
-
-/// A sweep's choice is among the combinations that have `asked` seeds.
-fn key_numbers(cells: &[Cell], labels: &[Label<'_>], order: Order, asked: usize) -> Markup {
+fn key_numbers(cells: &[Cell], labels: &[Label<'_>], order: Order) -> Markup {
     let mut devices: Vec<&String> = cells.iter().filter_map(|cell| cell.device.as_ref()).collect();
     devices.sort();
     devices.dedup();
     let seeds = labels.iter().map(|label| label.cells.len()).max().unwrap_or(0);
     let best = match order {
         Order::Test => labels.first(),
-        Order::Validation => labels.iter().find(|label| label.cells.len() >= asked),
+        Order::Validation { seeds } => labels.iter().find(|label| label.cells.len() >= seeds),
     };
-    let chosen = best.filter(|_| order == Order::Validation);
+    let chosen = best.filter(|_| order != Order::Test);
     let name = |label: &Label<'_>| label.name.to_owned();
     numbers(&[
         ("runs", Some(cells.len().to_string())),
