@@ -15,7 +15,7 @@ use crate::train::Error;
 use crate::train::folder::write_text;
 
 /// What a comparison's folder holds and no run's does: a line of JSON for each run that is over.
-pub const CELLS: &str = "cells.jsonl";
+const CELLS: &str = "cells.jsonl";
 /// The page's name in its folder.
 pub const REPORT: &str = "report.html";
 

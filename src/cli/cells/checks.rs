@@ -1,0 +1,90 @@
+//! What is known to be wrong before anything is trained.
+
+use std::path::{Path, PathBuf};
+
+use super::super::opened::{build_on, generate_missing, load_vocabularies, open};
+use crate::data::{Dataset, Schema};
+use crate::train::comparison::{Comparison, Invalid, Kind, State, Variant};
+use crate::train::config::{ConfigError, nearest};
+use crate::train::{Error, check_validation};
+
+/// Opens the data of variants that are still to be trained, each once, and builds their models: what cannot be trained
+/// is known before anything runs.
+pub(super) fn check_variants(
+    comparison: &Comparison,
+    bases: &[PathBuf],
+    root: &Path,
+    unfinished: &dyn Fn(&Variant) -> bool,
+) -> Result<Vec<Invalid>, Error> {
+    let mut invalid = Vec::new();
+    let mut waiting: Vec<&Variant> = comparison.variants.iter().filter(|variant| unfinished(variant)).collect();
+    while let Some(first) = waiting.first() {
+        let table = first.config.data.clone();
+        let schema: Schema = first.config.data()?;
+        generate_missing(&first.config, &schema, bases)?;
+        let of_table = |variant: &&Variant| variant.config.data == table;
+        let refused =
+            |variant: &Variant, error: &Error| Invalid { label: variant.label.clone(), reason: error.to_string() };
+        let own = waiting.iter().copied().filter(of_table);
+        match open(&schema, bases) {
+            Ok(data) => {
+                invalid.extend(own.filter_map(|variant| {
+                    check_variant(comparison.kind, variant, &data).err().map(|error| refused(variant, &error))
+                }));
+                // Those that are finished as well: a new model must not stand beside old ones of other data.
+                for variant in comparison.variants.iter().filter(of_table) {
+                    check_same_data(comparison, variant, root, &data)?;
+                }
+            }
+            // What is wrong for all is no fault of one.
+            Err(error) if comparison.variants.iter().all(|variant| of_table(&variant)) => return Err(error),
+            Err(error) => invalid.extend(own.map(|variant| refused(variant, &error))),
+        }
+        waiting.retain(|variant| !of_table(variant));
+    }
+    Ok(invalid)
+}
+
+/// That a variant can be trained on this data.
+fn check_variant(kind: Kind, variant: &Variant, data: &Dataset) -> Result<(), Error> {
+    let mut config = variant.config.clone();
+    build_on(&mut config, data)?;
+    check_validation(&config.train, &data.valid)?;
+    if kind == Kind::Sweep && data.valid.is_empty() {
+        let expected = "validation rows, by which a sweep chooses";
+        return Err(ConfigError::value(config.file(), "data.split", expected, "none").into());
+    }
+    Ok(())
+}
+
+/// That a finished cell was trained on the data as it is now: one table must not be of two.
+fn check_same_data(comparison: &Comparison, variant: &Variant, root: &Path, data: &Dataset) -> Result<(), Error> {
+    for cell in comparison.cells().iter().filter(|cell| cell.variant.label == variant.label) {
+        if cell.state(root)? != State::Finished {
+            continue;
+        }
+        let run = cell.run(root);
+        if !load_vocabularies(&run)?.same_codes(&data.encoder) {
+            let reason = "was trained on other data (its vocabularies or statistics have changed since); give another \
+                          --out, or remove the folder to train this cell anew";
+            return Err(Error::Folder { folder: run.root().to_owned(), reason: reason.to_owned() });
+        }
+        // One of each variant will do: vocabularies may be large.
+        return Ok(());
+    }
+    Ok(())
+}
+
+/// That each label of `--only` is one of the configuration's.
+pub(super) fn check_only(comparison: &Comparison, only: &[String]) -> Result<(), Error> {
+    let labels: Vec<&str> = comparison.variants.iter().map(|variant| variant.label.as_str()).collect();
+    for label in only {
+        if labels.contains(&label.as_str()) {
+            continue;
+        }
+        let near = nearest(label, &labels).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        let expected = format!("one of the labels {}{near}", labels.join(", "));
+        return Err(ConfigError::value("the command line", "--only", &expected, &format!("\"{label}\"")).into());
+    }
+    Ok(())
+}
