@@ -10,7 +10,7 @@ use common::graphs::{embedding, finish, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
 use polyscene::graph::{Cross, Graph, Init, Role};
 use polyscene::layers::{Field, Layer};
-use polyscene::models::{Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput};
+use polyscene::models::{Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput, Transfer};
 use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, Epilogue, ModelState, Repeat, WeightedLinear};
 use polyscene::plan::{
     Chunk, CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, StepLosses, TrainingOptions,
@@ -180,7 +180,7 @@ fn a_table_in_shards_gives_the_same_bits() {
 /// exactly where its value is dropped.
 fn dropout_graph(p: f64) -> (Graph, ModelState<f32>) {
     const WIDTH: usize = 1024;
-    let epilogue = |salt| Epilogue { activation: Activation::Relu, dropout: p, salt };
+    let epilogue = |salt| Epilogue { activation: Activation::Relu, dropout: p, salt, ..Epilogue::default() };
     let mut graph = Graph::new();
     let x = embedding(&mut graph, "embedding", &[3], 2, false);
     let h = Layer { epilogue: epilogue(0), ..Layer::new(WIDTH, Activation::None) }.add(&mut graph, "first", x);
@@ -243,7 +243,7 @@ fn dropout_drops_the_same_on_both_devices() {
 }
 
 /// Models with numeric fields and dropout, sequences, and parts for each scenario: every operation is in their plans.
-fn models() -> [(&'static str, Graph); 3] {
+fn models() -> [(&'static str, Graph); 4] {
     let field = |(source, (name, rows, value)): (usize, (&str, usize, Option<usize>))| Field {
         name: name.to_owned(),
         source,
@@ -267,11 +267,14 @@ fn models() -> [(&'static str, Graph); 3] {
         ..MiDpg::default()
     };
     let optmsm = OptMsm { width: 4, hidden: vec![12, 8], tower_hidden: vec![6], dropout, ..OptMsm::default() };
+    // Items that are neither whole nor begin at a multiple of four, and drop as others do.
+    let shared = OptMsm { transfer: Transfer::Moe, hidden: vec![13, 7], ..optmsm.clone() };
     // The paper's α divides by sums of cosines that may be small, and would tell roundings apart.
     let saml = Saml { width: 8, hidden: vec![12, 8], alpha: Alpha::Cosine, ..Saml::default() };
     [
         ("mi-dpg", mi_dpg.build(&inputs).unwrap()),
         ("optmsm", optmsm.build(&inputs).unwrap()),
+        ("optmsm with shared experts", shared.build(&inputs).unwrap()),
         ("saml", saml.build(&inputs).unwrap()),
     ]
 }

@@ -168,6 +168,33 @@ fn a_sample_leaves_other_scenarios_parts_untouched() {
 }
 
 #[test]
+fn shared_experts_drop_the_same_for_every_scenario() {
+    // The constraint computes all scenarios' representations; without it a sample's own is all there is.
+    let own_loss = |transfer: Transfer, orthogonality: bool| {
+        let options = OptMsm {
+            width: 4,
+            hidden: vec![9, 6],
+            tower_hidden: vec![5],
+            dropout: 0.4,
+            transfer,
+            orthogonality,
+            ..OptMsm::default()
+        };
+        let graph = options.build(&inputs(6)).unwrap();
+        let (train, predict) = plans(&graph, &options.build_prediction(&inputs(6)).unwrap());
+        let data = Data::new(BATCH, |row| (row % SCENARIOS) as u32);
+        let rows: Vec<u32> = (0..BATCH as u32).collect();
+        let chunk = data.chunk(&graph, &train.schedule, &rows);
+        let mut executor = CpuExecutor::<f64>::new(train, predict, convert(&initial_state(&graph, 3)));
+        executor.train(&chunk).unwrap();
+        executor.losses(true).unwrap()[0].terms[0]
+    };
+    assert_eq!(own_loss(Transfer::Moe, true), own_loss(Transfer::Moe, false));
+    // Masks matter to this loss: networks of each scenario's own have others where all are computed.
+    assert_ne!(own_loss(Transfer::Fcn, true), own_loss(Transfer::Fcn, false));
+}
+
+#[test]
 fn a_grouped_batch_gives_what_a_mixed_one_gives() {
     for (name, graph, prediction) in models() {
         let data = Data::new(BATCH, |row| (row % SCENARIOS) as u32);

@@ -21,12 +21,12 @@ const HEAD: u32 = 5u;
 struct Item {
     // Where the next item's description begins.
     next: u32,
-    // Address of the first value, from row to row, columns, and the first of them in the output.
+    // Address of the first value, from row to row, columns, and the first of them among those that dropout tells apart.
     y: u32,
     stride: u32,
     width: u32,
     begin: u32,
-    // Columns of the output.
+    // Columns of the output that dropout tells apart.
     across: u32,
     // Place of the bias, or NONE, and from one scenario's to the next.
     bias: u32,

@@ -123,7 +123,11 @@ impl Experts<'_> {
                     }
                 })
                 .collect();
-            h = stacked(graph, &format!("experts.{l}"), &uses, hidden_epilogue(self.dropout, l));
+            // Where all experts are shared, scenarios begin alike. What dropout made of that would differ by chance alone,
+            // and a constraint on the difference would teach every unit to be 0 (docs/orthogonality.md).
+            let alike = if own == 0 { scope.count() } else { 1 };
+            let epilogue = Epilogue { alike, ..hidden_epilogue(self.dropout, l) };
+            h = stacked(graph, &format!("experts.{l}"), &uses, epilogue);
         }
         h
     }

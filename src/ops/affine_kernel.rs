@@ -93,9 +93,12 @@ impl Addresses<'_> {
             Some((view, Gate::LeakyRelu)) => (3, bits(LEAK), self.view(view)),
         };
         let epilogue = item.epilogue;
+        let masked = epilogue.masked(across);
+        let begin = item.to % masked;
+        assert!(epilogue.alike == 1 || begin + item.width <= masked, "affine: an item is of one network");
         let mut quads = vec![
-            [self.note(y.at(0, item.to)), y.stride, item.width as u32, item.to as u32],
-            [across as u32, epilogue.activation.code() as u32, bits(epilogue.dropout), epilogue.salt],
+            [self.note(y.at(0, item.to)), y.stride, item.width as u32, begin as u32],
+            [masked as u32, epilogue.activation.code() as u32, bits(epilogue.dropout), epilogue.salt],
             [gate, scale, gate_at, gate_stride],
             [bias, item.terms.len() as u32, item.adds.len() as u32, bias_route],
         ];

@@ -34,7 +34,7 @@ impl Activation {
 }
 
 /// Activation followed by dropout.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Epilogue {
     /// The activation.
     pub activation: Activation,
@@ -43,12 +43,27 @@ pub struct Epilogue {
     pub dropout: f64,
     /// Makes this layer's masks differ from other layers'.
     pub salt: u32,
+    /// How many networks stand side by side in the tensor's columns that drop the same; 1 if every column has a mask of its
+    /// own.
+    pub alike: usize,
+}
+
+impl Default for Epilogue {
+    fn default() -> Self {
+        Self::new(Activation::None)
+    }
 }
 
 impl Epilogue {
     /// An activation without dropout.
     pub fn new(activation: Activation) -> Self {
-        Self { activation, dropout: 0.0, salt: 0 }
+        Self { activation, dropout: 0.0, salt: 0, alike: 1 }
+    }
+
+    /// The columns of each of the networks that drop the same, in a tensor so many columns wide.
+    pub(super) fn masked(self, width: usize) -> usize {
+        assert!(width.is_multiple_of(self.alike), "epilogue: networks of one width");
+        width / self.alike
     }
 
     /// The same without dropout.
@@ -91,9 +106,10 @@ impl Epilogue {
 
     fn drop<T: Real>(self, values: &mut [Lanes<T>], first_row: usize, width: usize, column: usize, clock: &Clock) {
         let kept = T::of(1.0 / (1.0 - self.dropout));
-        for (i, value) in values.iter_mut().enumerate() {
+        let width = self.masked(width);
+        for (column, value) in (column..).zip(values) {
             for (lane, value) in value.0.iter_mut().enumerate() {
-                let index = ((first_row + lane) * width + column + i) as u32;
+                let index = ((first_row + lane) * width + column % width) as u32;
                 let dropped = uniform(clock.seed, clock.step, self.salt, index) < self.dropout as f32;
                 *value = if dropped { T::zero() } else { *value * kept };
             }

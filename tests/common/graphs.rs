@@ -76,7 +76,7 @@ pub fn aside(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -
 const ACTIVATIONS: [Activation; 3] = [Activation::None, Activation::Relu, Activation::Sigmoid];
 
 fn dropout(salt: u32) -> Epilogue {
-    Epilogue { activation: Activation::Relu, dropout: 0.3, salt }
+    Epilogue { activation: Activation::Relu, dropout: 0.3, salt, ..Epilogue::default() }
 }
 
 fn embeds() -> Vec<SmallGraph> {

@@ -295,6 +295,7 @@ pub const CASES: &[&str] = &[
     "mi-dpg-r-options",
     "mi-dpg-rc-dk2",
     "mi-dpg-c-last",
+    "mi-dpg-r-warmup",
     "mi-dpg-r-scenario",
     "mi-dpg-rc-stop",
     "mi-dpg-c-gate",

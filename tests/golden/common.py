@@ -110,10 +110,15 @@ def random_batch(case, rng):
 
 def subset(batch, rows):
     """The samples `rows` of a batch."""
-    taken = {name: t[rows] for name, t in batch.items() if name not in ("histories", "state")}
+    taken = {name: t[rows] for name, t in batch.items() if name not in ("histories", "state", "step")}
     if "histories" in batch:
         taken["histories"] = [batch["histories"][i] for i in rows.tolist()]
-    return taken | {"state": batch["state"]}
+    return taken | {"state": batch["state"], "step": batch["step"]}
+
+
+def grown(coefficient, warmup, batch):
+    """What a coefficient is that grows evenly to its whole over so many steps, in the step that trains on this batch."""
+    return coefficient * min(1.0, (batch["step"] + 1) / warmup) if warmup > 0 else coefficient
 
 
 def samples_of_scenarios(case, batch):

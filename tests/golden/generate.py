@@ -32,7 +32,10 @@ def batches_of(case, rng):
         batches = [random_batch(case, rng) for _ in range(STEPS)]
     else:
         batches = [random_batch(case, rng)] * STEPS
-    return [batch | {"shuffle": torch.tensor(rng.permutation(BATCH)), "state": initial_state(case)} for batch in batches]
+    return [
+        batch | {"step": step, "shuffle": torch.tensor(rng.permutation(BATCH)), "state": initial_state(case)}
+        for step, batch in enumerate(batches)
+    ]
 
 
 def input_tensors(case, batches):

@@ -12,6 +12,7 @@ from common import (
     cross_entropy,
     embed_fields,
     fields_of,
+    grown,
     linear,
     lookups_of_fields,
     relu,
@@ -58,7 +59,8 @@ CASES = {
     "mi-dpg-rc-dk2": dict(MI_DPG, decomposition="rc", d_k=2, row_div=2, col_div=4),
     "mi-dpg-r-options": dict(MI_DPG, weight_last=False, weight_scale=2.0, mir_reduce="sum", **{"lambda": 0.3}),
     "mi-dpg-c-last": dict(MI_DPG, decomposition="c", mir_reduce="last"),
-    # The default of polyscene: T is told the scenario alone, which is the first field.
+    # The default of polyscene: λ grows, and T is told the scenario alone, which is the first field.
+    "mi-dpg-r-warmup": dict(MI_DPG, mir_warmup=4),
     "mi-dpg-r-scenario": dict(MI_DPG, weight_scale=2.0, mir_input="scenario"),
     "mi-dpg-rc-stop": dict(MI_DPG, decomposition="rc", mir_stop=True),
     "dpg-r": dict(MI_DPG, mir=False),
@@ -251,7 +253,7 @@ def outputs(case, params, batch):
     bce = cross_entropy(logits, batch["labels"])
     if mi is None:
         return {"logits": logits, "loss": bce, "bce": bce}
-    return {"logits": logits, "loss": bce + case["lambda"] * mi, "bce": bce, "mi": mi}
+    return {"logits": logits, "loss": bce + grown(case["lambda"], case["mir_warmup"], batch) * mi, "bce": bce, "mi": mi}
 
 
 def lookups(case, batch):
