@@ -9,9 +9,9 @@ use common::data::{ADAM, Data, bits, fault, named, random_state, training};
 use common::graphs::{embedding, finish, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
 use polyscene::graph::{Cross, Graph, Init, Role};
-use polyscene::layers::{Field, Layer};
+use polyscene::layers::{Field, Layer, hidden_epilogue};
 use polyscene::models::{Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput, Transfer};
-use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, Epilogue, ModelState, Repeat, WeightedLinear};
+use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, ModelState, Repeat, WeightedLinear};
 use polyscene::plan::{
     Chunk, CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, StepLosses, TrainingOptions,
     initial_state,
@@ -180,17 +180,17 @@ fn a_table_in_shards_gives_the_same_bits() {
 /// exactly where its value is dropped.
 fn dropout_graph(p: f64) -> (Graph, ModelState<f32>) {
     const WIDTH: usize = 1024;
-    let epilogue = |salt| Epilogue { activation: Activation::Relu, dropout: p, salt, ..Epilogue::default() };
     let mut graph = Graph::new();
     let x = embedding(&mut graph, "embedding", &[3], 2, false);
-    let h = Layer { epilogue: epilogue(0), ..Layer::new(WIDTH, Activation::None) }.add(&mut graph, "first", x);
+    let h =
+        Layer { epilogue: hidden_epilogue(p, 0), ..Layer::new(WIDTH, Activation::None) }.add(&mut graph, "first", x);
     let s = Layer::new(1, Activation::Sigmoid).add(&mut graph, "weighting", x);
     let narrow = Layer::new(1, Activation::None).add(&mut graph, "narrow", h);
     let weight = graph.parameter("second.weight", WIDTH, 1, Init::Zeros);
     let bias = graph.parameter("second.bias", 1, WIDTH, Init::Zeros);
     let blocks =
         Blocks { outputs: WIDTH, inputs: 1, row_groups: 1, col_groups: 1, repeat: Repeat::Tile, transposed: false };
-    let op = WeightedLinear { blocks, scale: 1.0, epilogue: epilogue(1) };
+    let op = WeightedLinear { blocks, scale: 1.0, epilogue: hidden_epilogue(p, 1) };
     let y = graph.add_one("second", op, &[narrow, s, weight, bias]);
     finish(&mut graph, y);
     let mut state = random_state::<f32>(&graph, 5);

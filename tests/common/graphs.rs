@@ -2,7 +2,7 @@
 //! and passes one on.
 
 use polyscene::graph::{Cross, Graph, Init, LossTerm, Ramp, TensorId};
-use polyscene::layers::{EmbeddingSet, Field, Layer, cross_entropy};
+use polyscene::layers::{EmbeddingSet, Field, Layer, cross_entropy, hidden_epilogue};
 use polyscene::ops::{
     Activation, Affine, Blocks, Discriminate, Epilogue, Factor, LowRank, Pairing, Part, Repeat, RowMap, WeightedLinear,
 };
@@ -75,8 +75,8 @@ pub fn aside(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -
 
 const ACTIVATIONS: [Activation; 3] = [Activation::None, Activation::Relu, Activation::Sigmoid];
 
-fn dropout(salt: u32) -> Epilogue {
-    Epilogue { activation: Activation::Relu, dropout: 0.3, salt, ..Epilogue::default() }
+fn dropout(salt: usize) -> Epilogue {
+    hidden_epilogue(0.3, salt)
 }
 
 fn embeds() -> Vec<SmallGraph> {

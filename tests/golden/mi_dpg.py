@@ -59,7 +59,7 @@ CASES = {
     "mi-dpg-rc-dk2": dict(MI_DPG, decomposition="rc", d_k=2, row_div=2, col_div=4),
     "mi-dpg-r-options": dict(MI_DPG, weight_last=False, weight_scale=2.0, mir_reduce="sum", **{"lambda": 0.3}),
     "mi-dpg-c-last": dict(MI_DPG, decomposition="c", mir_reduce="last"),
-    # The default of polyscene: λ grows, and T is told the scenario alone, which is the first field.
+    # As it is by default in polyscene: λ grows; T is told the scenario alone, which is the first field.
     "mi-dpg-r-warmup": dict(MI_DPG, mir_warmup=4),
     "mi-dpg-r-scenario": dict(MI_DPG, weight_scale=2.0, mir_input="scenario"),
     "mi-dpg-rc-stop": dict(MI_DPG, decomposition="rc", mir_stop=True),
