@@ -255,7 +255,7 @@ fn models() -> [(&'static str, Graph); 4] {
         [("scenario", 4, None), ("price", 2, Some(0)), ("user", 50, None), ("age", 2, Some(1)), ("item", 31, None)];
     let fields = fields.into_iter().enumerate().map(field).collect();
     let sequences = vec![SequenceInput { field: 4, longest: 6 }];
-    let inputs = Inputs { fields, aware: 2, scenarios: 3, scenario: Some(0), sequences };
+    let inputs = Inputs { fields, aware: 2, scenarios: 3, has_scenarios: true, scenario: Some(0), sequences };
     let dropout = 0.2;
     let mi_dpg = MiDpg {
         width: 4,

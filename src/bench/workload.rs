@@ -54,6 +54,7 @@ impl Visitor for Build {
             fields: (0..FIELDS).map(field).collect(),
             aware: AWARE,
             scenarios: SCENARIOS,
+            has_scenarios: true,
             scenario: Some(0),
             sequences: if M::NEEDS_SEQUENCES { vec![SEQUENCE] } else { Vec::new() },
         })

@@ -13,7 +13,8 @@ use crate::report::table::{TableStyle, scenario_table};
 use crate::train::Error;
 use crate::train::config::ConfigError;
 use crate::train::metrics::{Metrics, best_reachable, evaluate};
-use crate::train::model::{check_sequences, source};
+use crate::train::model::check_sequences;
+use crate::train::predict::{predict, scenario_names};
 
 #[derive(Args)]
 pub(super) struct EvalArgs {
@@ -111,16 +112,16 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Done> {
         for chunk in scan.by_ref() {
             let chunk = chunk.map_err(Error::from)?;
             check_sequences(&trained.model, &chunk.rows, encoder)?;
-            let logits = trained.executor.predict(&source(&chunk.rows, encoder)).map_err(Error::from)?;
+            let logits = predict(trained.executor.as_mut(), &trained.model, &chunk.rows, encoder)?;
             gathered.add(&chunk.rows, &logits);
         }
         report_skipped(scan.skipped());
     } else {
         let rows = split_rows(&schema, encoder, args.split)?;
-        let logits = trained.executor.predict(&source(&rows, encoder)).map_err(Error::from)?;
+        let logits = predict(trained.executor.as_mut(), &trained.model, &rows, encoder)?;
         gathered.add(&rows, &logits);
     }
-    let evaluation = gathered.evaluate(encoder.scenarios());
+    let evaluation = gathered.evaluate(&scenario_names(encoder, &gathered.scenarios));
     if args.json {
         print_json(&evaluation)?;
     } else {

@@ -16,7 +16,8 @@ use super::{Device, Sets};
 use crate::data::{self, EncodedChunk, Schema};
 use crate::train::Error;
 use crate::train::folder::write_whole;
-use crate::train::model::{check_sequences, source};
+use crate::train::model::check_sequences;
+use crate::train::predict::predict;
 
 #[derive(Args)]
 pub(super) struct PredictArgs {
@@ -53,7 +54,7 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Done> {
         let mut next = || -> Result<Option<RecordBatch>, Error> {
             let Some(chunk) = scan.next().transpose()? else { return Ok(None) };
             check_sequences(&trained.model, &chunk.rows, encoder)?;
-            let logits = trained.executor.predict(&source(&chunk.rows, encoder))?;
+            let logits = predict(trained.executor.as_mut(), &trained.model, &chunk.rows, encoder)?;
             bar.set_position(scan.bytes().0);
             with_predictions(&chunk, &logits).map(Some)
         };

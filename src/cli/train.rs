@@ -24,6 +24,7 @@ use crate::train::folder::{RunFolder, write_json, write_text};
 use crate::train::memory::peak_memory_bytes;
 use crate::train::metrics::best_reachable;
 use crate::train::model::open_executor;
+use crate::train::predict::scenario_names;
 use crate::train::result::{RunResult, TrainingTime};
 use crate::train::{Ending, Error, Event, Trainer, check_validation, score, score_closely, tensorboard};
 
@@ -96,12 +97,13 @@ fn finish(opened: &Opened, folder: &RunFolder, executor: &mut dyn Executor, posi
     let best = load_model(&folder.model(), &model.graph, config.model_name())?;
     executor.set_state(&best).map_err(Error::from)?;
     let started = std::time::Instant::now();
-    let (test, reliability) = score_closely(executor, &data.test, &data.encoder)?;
+    let (test, reliability) = score_closely(executor, model, &data.test, &data.encoder)?;
     let seconds = started.elapsed().as_secs_f64();
-    let valid = (!data.valid.is_empty()).then(|| score(executor, &data.valid, &data.encoder)).transpose()?;
+    let valid = (!data.valid.is_empty()).then(|| score(executor, model, &data.valid, &data.encoder)).transpose()?;
     let reachable = data.test.probabilities().map(|probabilities| {
-        let (scenarios, names) = (data.test.scenarios(), data.encoder.scenarios());
-        best_reachable(probabilities, data.test.labels(), scenarios, names, data.test.users())
+        let scenarios = data.test.scenarios();
+        let names = scenario_names(&data.encoder, scenarios);
+        best_reachable(probabilities, data.test.labels(), scenarios, &names, data.test.users())
     });
     let table = scenario_table(&test, reachable.as_ref(), TableStyle::for_stdout());
     let time = TrainingTime::of(folder)?;

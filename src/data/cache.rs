@@ -8,19 +8,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use super::checks::Skipped;
 use super::encoder::Encoder;
 use super::encoder_files::{ENCODER, VOCABULARIES};
 use super::error::{Error, Result};
 use super::fit::Fitted;
 use super::inputs::Inputs;
-use super::open::{Phase, Progress};
+use super::open::{Notes, Phase, Progress};
 use super::rows::Rows;
 use super::schema::{Schema, SplitName};
 use super::tensors::{Shape, map};
 
 /// Changes with everything that changes what is written for the same data and schema.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const INDEX: &str = "cache.json";
 
@@ -51,7 +50,7 @@ impl fmt::Display for Cache {
 #[derive(Serialize, Deserialize)]
 struct Index {
     format: u32,
-    skipped: Skipped,
+    notes: Notes,
     splits: Vec<SplitIndex>,
     encoder: u64,
     vocabularies: u64,
@@ -105,7 +104,7 @@ pub(super) fn key(inputs: &Inputs, schema: &Schema, progress: &mut dyn FnMut(Pro
 pub(super) struct Cached {
     pub(super) encoder: Encoder,
     pub(super) rows: [Rows; 3],
-    pub(super) skipped: Skipped,
+    pub(super) notes: Notes,
 }
 
 /// Reads a cache.
@@ -133,7 +132,7 @@ pub(super) fn load(folder: &Path, schema: &Schema) -> Result<Cached, String> {
         items: index.splits[k].items.clone(),
     };
     let rows = map_splits(folder, shape, |k| Some(&index.splits[k].hashes))?;
-    Ok(Cached { encoder, rows, skipped: index.skipped })
+    Ok(Cached { encoder, rows, notes: index.notes })
 }
 
 /// Maps the three splits' files; with hashes, only if their tensors have these.
@@ -162,6 +161,7 @@ pub(super) fn write(
     root: &Path,
     key: &str,
     fitted: &Fitted,
+    notes: &Notes,
     progress: &mut dyn FnMut(u64),
 ) -> Result<io::Result<[Rows; 3]>> {
     let mut files = Vec::new();
@@ -193,7 +193,7 @@ pub(super) fn write(
         fitted.encoder.save(folder).map_err(io::Error::other)?;
         let hash = |name: &str| fs::read(folder.join(name)).map(|bytes| xxh3_64(&bytes));
         let (encoder, vocabularies) = (hash(ENCODER)?, hash(VOCABULARIES)?);
-        let index = Index { format: FORMAT, skipped: fitted.skipped.clone(), splits, encoder, vocabularies };
+        let index = Index { format: FORMAT, notes: notes.clone(), splits, encoder, vocabularies };
         fs::write(folder.join(INDEX), serde_json::to_vec_pretty(&index)?)?;
         let target = root.join(key);
         // What stands there was found damaged, or is another process's, with the same content.

@@ -35,7 +35,7 @@ pub(super) struct Wanted {
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) wanted: Vec<Wanted>,
-    pub(super) scenario: usize,
+    pub(super) scenario: Option<usize>,
     pub(super) label: Option<usize>,
     pub(super) split: Option<usize>,
     pub(super) user: Option<usize>,
@@ -66,7 +66,7 @@ impl Plan {
     fn of(schema: &Schema, label: bool, metrics: bool) -> Plan {
         let mut plan = Plan {
             wanted: Vec::new(),
-            scenario: 0,
+            scenario: None,
             label: None,
             split: None,
             user: None,
@@ -76,7 +76,8 @@ impl Plan {
         };
         // Faults of one row are reported in this order.
         plan.label = label.then(|| plan.want(&schema.label, "data.label", Use::Number, true));
-        plan.scenario = plan.want(&schema.scenario, "data.scenario", Use::Text, true);
+        let scenario = schema.scenario.as_ref();
+        plan.scenario = scenario.map(|s| plan.want(s, "data.scenario", Use::Text, true));
         let user = schema.user.as_ref();
         plan.user = user.map(|u| plan.want(u, "data.user", Use::Text, metrics));
         let probability = schema.probability.as_ref();
@@ -167,7 +168,7 @@ pub(super) fn check_type(wanted: &Wanted, found: &DataType, path: &Path) -> Resu
 fn is_string(found: &DataType) -> bool {
     match found {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => true,
         DataType::Dictionary(_, value) => is_string(value),
         _ => false,
     }

@@ -1,11 +1,14 @@
 //! The fitted schema: what turns a row's cells into numbers, the same way in training and in prediction.
 
-use super::checks::Checked;
+use super::checks::{Checked, Known};
 use super::columns::Plan;
 use super::error::Result;
+use super::nulls::Nulls;
 use super::reader::Chunk;
 use super::rows::{RowColumns, Rows};
 use super::schema::Schema;
+use super::unknown::{Tally, UnknownValues, near_miss};
+use super::value_type::ValueType;
 use super::vocabulary::{Interner, Vocabulary};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -61,6 +64,10 @@ pub(super) enum Coding {
 }
 
 impl Coding {
+    pub(super) fn is_category(&self) -> bool {
+        matches!(self, Coding::Category(_) | Coding::Hash(_))
+    }
+
     pub(super) fn rows(&self) -> usize {
         match self {
             Coding::Category(vocabulary) => 1 + vocabulary.len(),
@@ -92,6 +99,37 @@ impl Coding {
     }
 }
 
+/// How a column's cells are looked up, and what was found so far.
+pub(super) struct Lookup<'e> {
+    coding: &'e Coding,
+    value_type: ValueType,
+    nulls: &'e Nulls,
+    room: String,
+    pub(super) tally: Tally,
+}
+
+impl Lookup<'_> {
+    /// The embedding row of a cell.
+    #[inline]
+    pub(super) fn row(&mut self, cell: Option<&[u8]>) -> u32 {
+        let Some(text) = cell.and_then(|text| self.value_type.canonical(text, self.nulls, &mut self.room)) else {
+            self.tally.missing();
+            return 0;
+        };
+        let row = self.coding.category(Some(text));
+        let is_known = match self.coding {
+            Coding::Hash(_) => self.value_type == ValueType::Text || self.value_type.holds(text),
+            _ => row > 0,
+        };
+        if is_known {
+            self.tally.known();
+        } else {
+            self.tally.unknown(text);
+        }
+        row
+    }
+}
+
 /// The row that hashing gives to a text: one of `rows` after row 0.
 #[inline]
 pub(super) fn hashed(text: &[u8], rows: u32) -> u32 {
@@ -107,14 +145,32 @@ pub struct Encoder {
     fields: Vec<FieldInfo>,
     sequences: Vec<SequenceInfo>,
     codings: Vec<Coding>,
+    /// Per field what its values are; text for fields of numbers.
+    types: Vec<ValueType>,
     scenarios: Vec<String>,
     scenario_numbers: Interner,
+    scenario_type: ValueType,
+    nulls: Nulls,
     value_count: usize,
 }
 
+/// What fitting decides of the columns, besides the schema.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fit {
+    /// One entry per field of the schema, aware first.
+    pub(super) codings: Vec<Coding>,
+    /// Likewise.
+    pub(super) types: Vec<ValueType>,
+    pub(super) scenarios: Vec<String>,
+    pub(super) scenario_type: ValueType,
+}
+
+/// The name of the one scenario of data without scenarios.
+pub(super) const ONLY_SCENARIO: &str = "all rows";
+
 impl Encoder {
-    /// `codings` has one entry per field of the schema, aware first.
-    pub(super) fn new(schema: Schema, codings: Vec<Coding>, scenarios: Vec<String>) -> Encoder {
+    pub(super) fn new(schema: Schema, fit: Fit) -> Encoder {
+        let Fit { codings, types, scenarios, scenario_type } = fit;
         let mut value_count = 0;
         let fields: Vec<FieldInfo> = schema
             .field_names()
@@ -139,7 +195,19 @@ impl Encoder {
         for name in &scenarios {
             scenario_numbers.intern(name.as_bytes());
         }
-        Encoder { schema, fields, sequences, codings, scenarios, scenario_numbers, value_count }
+        let nulls = Nulls::new(schema.null_values.as_deref());
+        Encoder {
+            schema,
+            fields,
+            sequences,
+            codings,
+            types,
+            scenarios,
+            scenario_numbers,
+            scenario_type,
+            nulls,
+            value_count,
+        }
     }
 
     /// The schema that was fitted.
@@ -175,6 +243,16 @@ impl Encoder {
         }
     }
 
+    /// What a field's values are; text where it is numeric or not there.
+    pub fn value_type(&self, field: usize) -> ValueType {
+        self.types.get(field).copied().unwrap_or_default()
+    }
+
+    /// What the scenarios' names are.
+    pub(super) fn scenario_type(&self) -> ValueType {
+        self.scenario_type
+    }
+
     /// Whether the other gives every row the same scenario, ids and values, so that one's model is the other's.
     pub fn same_codes(&self, other: &Encoder) -> bool {
         let values = |vocabulary: &Vocabulary| vocabulary.len() as u32;
@@ -189,6 +267,7 @@ impl Encoder {
         };
         self.scenarios == other.scenarios
             && self.fields == other.fields
+            && self.types == other.types
             && self.codings.iter().zip(&other.codings).all(same)
     }
 
@@ -196,8 +275,64 @@ impl Encoder {
         &self.codings
     }
 
-    pub(super) fn scenario_numbers(&self) -> &Interner {
-        &self.scenario_numbers
+    pub(super) fn nulls(&self) -> &Nulls {
+        &self.nulls
+    }
+
+    /// What checks of other files' cells need to know.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known {
+            scenarios: &self.scenario_numbers,
+            scenario_type: self.scenario_type,
+            types: &self.types,
+            unknown_scenario: self.schema.unknown_scenario,
+        }
+    }
+
+    /// A new lookup of a field's categories.
+    pub(super) fn lookup(&self, field: usize) -> Lookup<'_> {
+        let (coding, value_type) = (&self.codings[field], self.types[field]);
+        Lookup { coding, value_type, nulls: &self.nulls, room: String::new(), tally: Tally::default() }
+    }
+
+    /// The columns whose values are counted: the fields', then the sequences'.
+    fn counted_columns(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| field.name.as_str()).chain(self.sequences.iter().map(|s| s.name.as_str()))
+    }
+
+    /// What [`Encoder::encode`] counted, by column.
+    pub(super) fn unknown_values(&self, tallies: &[Tally]) -> Vec<UnknownValues> {
+        self.counted_columns().zip(tallies).map(|(column, tally)| tally.finish(column)).collect()
+    }
+
+    /// The number of rows whose scenario the train split does not have: one more than its scenarios' numbers. Such rows
+    /// are there with `data.unknown_scenario = "shared"` only.
+    pub fn new_scenario(&self) -> u32 {
+        self.scenarios.len() as u32
+    }
+
+    /// What a column of another file has that this encoder does not know, in words: what is likely to be wrong.
+    pub fn explain(&self, unknown: &UnknownValues) -> String {
+        let of_field = self.fields.iter().position(|field| field.name == unknown.column);
+        let of_sequence = self.sequences.iter().find(|sequence| sequence.name == unknown.column);
+        let Some(field) = of_field.or(of_sequence.map(|sequence| sequence.field)) else { return String::new() };
+        let (texts, value_type) = (unknown.commonest.iter().map(|(text, _)| text.as_str()), self.types[field]);
+        if value_type != ValueType::Text && texts.clone().any(|text| !value_type.holds(text.as_bytes())) {
+            return format!(
+                "the run knows {}: is this the same column, written in the same way?",
+                value_type.in_words()
+            );
+        }
+        let misses = self.vocabulary(field).and_then(|known| texts.clone().find_map(|text| near_miss(text, known)));
+        match misses {
+            Some(what) => format!("known values are there with {what}: write them as the training data has them"),
+            None if unknown.unknown == unknown.values - unknown.missing => {
+                let known = self.vocabulary(field).and_then(|known| known.value(1));
+                let known = known.map_or_else(String::new, |value| format!(" (such as {value:?})"));
+                format!("none of the values is one that the run knows{known}: is this the same column?")
+            }
+            None => "they are new since training: train on newer data, or hash the field".to_owned(),
+        }
     }
 
     /// The same vocabularies under a schema that differs only in what does not touch them.
@@ -206,16 +341,34 @@ impl Encoder {
         self
     }
 
-    /// Encodes a chunk's good rows.
-    pub(super) fn encode(&self, plan: &Plan, chunk: &Chunk, checked: Checked) -> Result<Rows> {
+    /// Encodes a chunk's good rows, and adds what was missing or unknown to `tallies`: one for each field, then for each
+    /// sequence.
+    pub(super) fn encode(
+        &self,
+        plan: &Plan,
+        chunk: &Chunk,
+        checked: Checked,
+        tallies: &mut Vec<Tally>,
+    ) -> Result<Rows> {
         let (rows, width) = (checked.keep.len(), self.fields.len());
-        let columns: Vec<Vec<u32>> = (0..width)
-            .into_par_iter()
-            .map(|f| match &self.codings[f] {
-                coding @ (Coding::Category(_) | Coding::Hash(_)) => {
-                    checked.codes(plan, chunk, plan.fields[f], |cell| coding.category(cell))
+        tallies.resize_with(width + self.sequences.len(), Tally::default);
+        let (of_fields, of_sequences) = tallies.split_at_mut(width);
+        let columns: Vec<Vec<u32>> = of_fields
+            .par_iter_mut()
+            .enumerate()
+            .map(|(f, tally)| match &self.codings[f] {
+                Coding::Category(_) | Coding::Hash(_) => {
+                    let mut lookup = self.lookup(f);
+                    let codes = checked.codes(plan, chunk, plan.fields[f], |cell| lookup.row(cell))?;
+                    tally.merge(lookup.tally);
+                    Ok(codes)
                 }
-                coding => Ok(checked.numbers[f].iter().map(|x| coding.number(*x).0).collect()),
+                coding => {
+                    for x in &checked.numbers[f] {
+                        if x.is_nan() { tally.missing() } else { tally.known() }
+                    }
+                    Ok(checked.numbers[f].iter().map(|x| coding.number(*x).0).collect())
+                }
             })
             .collect::<Result<_>>()?;
         let mut ids = vec![0; rows * width];
@@ -231,10 +384,11 @@ impl Encoder {
             }
         }
         let mut sequences = Vec::new();
-        for ((info, options), column) in self.sequences.iter().zip(&self.schema.sequence).zip(&plan.sequences) {
-            let coding = &self.codings[info.field];
-            let (lengths, ids) =
-                checked.sequences(plan, chunk, *column, options, |item| coding.category(Some(item)))?;
+        let sequence_columns = self.sequences.iter().zip(&self.schema.sequence).zip(&plan.sequences);
+        for (((info, options), column), tally) in sequence_columns.zip(of_sequences) {
+            let mut lookup = self.lookup(info.field);
+            let (lengths, ids) = checked.sequences(plan, chunk, *column, options, |item| lookup.row(Some(item)))?;
+            tally.merge(lookup.tally);
             let mut offsets = vec![0u64];
             offsets.extend(lengths.iter().scan(0, |end, n| {
                 *end += u64::from(*n);

@@ -7,9 +7,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::encoder::{Coding, Encoder};
+use super::encoder::{Coding, Encoder, Fit};
 use super::error::{Error, Result};
+use super::evidence::Evidence;
+use super::nulls::Nulls;
 use super::schema::{Kind, Schema};
+use super::value_type::ValueType;
 use super::vocabulary::Vocabulary;
 
 /// The name of the file of everything but vocabularies.
@@ -17,12 +20,15 @@ pub(super) const ENCODER: &str = "encoder.toml";
 /// The name of the file of vocabularies: field, row, value, and how often the train split has it.
 pub(super) const VOCABULARIES: &str = "vocabularies.csv";
 
-const VERSION: u32 = 1;
+/// Version 1 knew no types: values were looked up by their text alone.
+const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
     version: u32,
     scenarios: Vec<String>,
+    #[serde(default)]
+    scenario_type: ValueType,
     fields: Vec<SavedField>,
     schema: Schema,
 }
@@ -30,6 +36,8 @@ struct Saved {
 #[derive(Serialize, Deserialize)]
 struct SavedField {
     name: String,
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    value_type: Option<ValueType>,
     #[serde(flatten)]
     coding: SavedCoding,
 }
@@ -56,11 +64,16 @@ impl Encoder {
             Coding::Numeric { mean, std } => SavedCoding::Numeric { mean: *mean, std: *std },
             Coding::Bucket { edges, buckets } => SavedCoding::Bucket { buckets: *buckets, edges: edges.clone() },
         };
-        let fields = self.fields().iter().zip(self.codings());
+        let field = |(k, c): (usize, &Coding)| SavedField {
+            name: self.fields()[k].name.clone(),
+            value_type: c.is_category().then(|| self.value_type(k)),
+            coding: coding(c),
+        };
         let saved = Saved {
             version: VERSION,
             scenarios: self.scenarios().to_vec(),
-            fields: fields.map(|(f, c)| SavedField { name: f.name.clone(), coding: coding(c) }).collect(),
+            scenario_type: self.scenario_type(),
+            fields: self.codings().iter().enumerate().map(field).collect(),
             schema: self.schema().clone(),
         };
         let path = dir.join(ENCODER);
@@ -92,9 +105,9 @@ impl Encoder {
         let damaged = |what: String| Error::Encoder { path: path.clone(), what };
         let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
         let saved: Saved = toml::from_str(&text).map_err(|e| damaged(e.to_string()))?;
-        if saved.version != VERSION {
+        if saved.version == 0 || saved.version > VERSION {
             return Err(damaged(format!(
-                "version {} is not {VERSION}: it was written by another polyscene",
+                "version {} is newer than {VERSION}: it was written by another polyscene",
                 saved.version
             )));
         }
@@ -108,10 +121,15 @@ impl Encoder {
             return Err(damaged("the scenarios are none, or one is there twice".to_owned()));
         }
         let mut vocabularies = load_vocabularies(&dir.join(VOCABULARIES), &names)?;
-        let mut codings = Vec::new();
+        let mut fit = Fit { scenario_type: saved.scenario_type, ..Fit::default() };
+        if saved.version == 1 {
+            let names: Vec<&str> = saved.scenarios.iter().map(String::as_str).collect();
+            // Results name them, so they stay as they are.
+            fit.scenario_type = of_old_values(&names).filter(|(_, forms)| *forms == names).unwrap_or_default().0;
+        }
         for (k, field) in saved.fields.iter().enumerate() {
             let options = saved.schema.field_options(&field.name);
-            let (coding, kind) = match &field.coding {
+            let (coding, value_type, kind) = match &field.coding {
                 SavedCoding::Category { values } => {
                     let vocabulary = std::mem::take(&mut vocabularies[k]);
                     if vocabulary.len() != *values {
@@ -119,22 +137,65 @@ impl Encoder {
                         let what = format!("field \"{}\" has {values} values, but {VOCABULARIES} {found}", field.name);
                         return Err(damaged(what));
                     }
-                    (Coding::Category(vocabulary), Kind::Category)
+                    let (vocabulary, value_type) = match field.value_type {
+                        Some(value_type) => (vocabulary, value_type),
+                        None => typed(vocabulary),
+                    };
+                    (Coding::Category(vocabulary), value_type, Kind::Category)
                 }
-                SavedCoding::Hash { rows } => (Coding::Hash(*rows), Kind::Category),
-                SavedCoding::Numeric { mean, std } => (Coding::Numeric { mean: *mean, std: *std }, Kind::Numeric),
+                SavedCoding::Hash { rows } => {
+                    (Coding::Hash(*rows), field.value_type.unwrap_or_default(), Kind::Category)
+                }
+                SavedCoding::Numeric { mean, std } => {
+                    (Coding::Numeric { mean: *mean, std: *std }, ValueType::default(), Kind::Numeric)
+                }
                 SavedCoding::Bucket { buckets, edges } => {
-                    (Coding::Bucket { edges: edges.clone(), buckets: *buckets }, Kind::Bucket)
+                    (Coding::Bucket { edges: edges.clone(), buckets: *buckets }, ValueType::default(), Kind::Bucket)
                 }
             };
             let edges_fit = !matches!(&coding, Coding::Bucket { edges, buckets } if edges.len() >= *buckets as usize);
             if kind != options.kind || !edges_fit || matches!(coding, Coding::Hash(0)) {
                 return Err(damaged(format!("field \"{}\" is not coded as the schema says", field.name)));
             }
-            codings.push(coding);
+            fit.codings.push(coding);
+            fit.types.push(value_type);
         }
-        Ok(Encoder::new(saved.schema, codings, saved.scenarios))
+        fit.scenarios = saved.scenarios;
+        Ok(Encoder::new(saved.schema, fit))
     }
+}
+
+/// The type of values that a run of version 1 has kept, and their one form; `None` where two would become one.
+fn of_old_values(values: &[&str]) -> Option<(ValueType, Vec<String>)> {
+    let nulls = Nulls::default();
+    let mut evidence = Evidence::default();
+    evidence.hold_as(ValueType::Text);
+    values.iter().for_each(|value| evidence.add(value.as_bytes(), &nulls));
+    let (value_type, mut room) = (evidence.decide(), String::new());
+    let forms: Option<Vec<String>> = values
+        .iter()
+        .map(|value| {
+            let form = value_type.canonical(value.as_bytes(), &nulls, &mut room)?;
+            Some(String::from_utf8_lossy(form).into_owned())
+        })
+        .collect();
+    let forms = forms?;
+    let different: HashSet<&String> = forms.iter().collect();
+    (different.len() == values.len()).then_some((value_type, forms))
+}
+
+/// An old run's vocabulary with the type that its values have.
+fn typed(vocabulary: Vocabulary) -> (Vocabulary, ValueType) {
+    let rows = 1..=vocabulary.len() as u32;
+    let values: Vec<&str> = rows.clone().filter_map(|row| vocabulary.value(row)).collect();
+    let Some((value_type, forms)) = of_old_values(&values).filter(|(_, forms)| forms.len() == vocabulary.len()) else {
+        return (vocabulary, ValueType::Text);
+    };
+    let mut typed = Vocabulary::default();
+    for (form, row) in forms.iter().zip(rows) {
+        typed.push(form.as_bytes(), vocabulary.count(row));
+    }
+    (typed, value_type)
 }
 
 /// Per field its vocabulary, empty where the file has none.

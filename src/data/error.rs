@@ -103,6 +103,10 @@ pub enum Error {
     #[error("{0}; fix the row or set data.on_bad_row = \"skip\"")]
     BadRow(Box<BadRow>),
 
+    /// A row of a scenario that the train split does not have, under `unknown_scenario = "fail"`.
+    #[error("{0}; fix the row, or set data.unknown_scenario to \"shared\" or \"skip\"")]
+    UnknownScenario(Box<BadRow>),
+
     /// The raw files of a public data set are not there, or are not what the owner publishes; the text lists what is
     /// expected and what was found.
     #[error("{0}")]
@@ -151,7 +155,7 @@ pub enum Error {
     /// A scenario that validation or test rows have and train rows don't.
     #[error(
         "scenario \"{scenario}\" has {rows} rows in the {split} split and none in the train split, so no model can learn it; \
-        split otherwise, drop the rows, or set data.on_bad_row = \"skip\""
+        split otherwise, drop the rows, or set data.unknown_scenario to \"shared\" or \"skip\""
     )]
     UntrainedScenario {
         /// The scenario's name.

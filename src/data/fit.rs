@@ -1,17 +1,22 @@
 //! Fitting a schema: one pass over the files with provisional ids, then counting over the train rows.
 
+use std::collections::{HashMap, HashSet};
+
 use rayon::prelude::*;
 
 use super::checks::{Checked, Skipped, check};
 use super::columns::Plan;
-use super::encoder::{Coding, Encoder, hashed};
+use super::encoder::{Coding, Encoder, Fit, ONLY_SCENARIO, hashed};
 use super::error::{Error, Result};
+use super::evidence::Evidence;
+use super::nulls::Nulls;
 use super::open::{Phase, Progress};
 use super::reader::{Chunk, Reader, TOLD};
-use super::schema::{Kind, OnBadRow, Schema, Split, SplitName};
+use super::schema::{Kind, OnBadRow, Schema, Split, SplitName, UnknownScenario};
 use super::split::{Assignment, by_seed, check_rows};
 use super::spool::{Block, Spool};
 use super::tally::{Counts, Moments, Sample};
+use super::value_type::ValueType;
 use super::vocabulary::{Interner, Vocabulary};
 
 /// How many buckets a field has whose options don't say.
@@ -26,30 +31,57 @@ pub(super) struct Gathered {
     pub(super) skipped: Skipped,
     values: Vec<Values>,
     scenarios: Interner,
+    scenario_evidence: Evidence,
+    nulls: Nulls,
     times: Vec<f64>,
 }
 
 /// What is known of a field's values before they are counted.
 enum Values {
-    Category(Interner),
-    Hash(u32),
+    Category { values: Interner, evidence: Evidence },
+    Hash(Hashing),
     Number,
 }
 
-/// Reads all rows and gives them provisional ids.
+/// A field whose values are hashed as they are read, so that their type must be known by then.
+struct Hashing {
+    rows: u32,
+    /// The type asked for, or the one that all values so far allow.
+    value_type: ValueType,
+    /// None where a type was asked for.
+    evidence: Option<Evidence>,
+    /// Whether a value was hashed.
+    began: bool,
+    /// Whether one was hashed as of a type that a later one does not allow.
+    was_wrong: bool,
+}
+
+/// What is known of hashed fields' types from an earlier reading that had to be begun anew. One entry per field.
+pub(super) type HashedTypes = Vec<Evidence>;
+
+/// Reads all rows and gives them provisional ids. `None` when the files must be read again, as a hashed field's values
+/// turned out to be of another type than the first ones; `known` then says what was learned.
 pub(super) fn gather(
     schema: &Schema,
     plan: &Plan,
     mut reader: Reader,
     spool: Spool,
     total: u64,
+    known: &mut HashedTypes,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Gathered> {
-    let values = schema.field_names().map(|name| {
+) -> Result<Option<Gathered>> {
+    known.resize_with(plan.fields.len(), Evidence::default);
+    let values = schema.field_names().zip(known.iter()).map(|(name, known)| {
         let options = schema.field_options(name);
         match (options.kind, options.hash) {
-            (Kind::Category, Some(rows)) => Values::Hash(rows),
-            (Kind::Category, None) => Values::Category(Interner::default()),
+            (Kind::Category, Some(rows)) => Values::Hash(Hashing {
+                rows,
+                value_type: options.value_type.unwrap_or_else(|| known.decide()),
+                evidence: options.value_type.is_none().then(|| known.clone()),
+                began: false,
+                was_wrong: false,
+            }),
+            (Kind::Category, None) => Values::Category { values: Interner::default(), evidence: Evidence::default() },
             _ => Values::Number,
         }
     });
@@ -58,6 +90,8 @@ pub(super) fn gather(
         skipped: Skipped::default(),
         values: values.collect(),
         scenarios: Interner::default(),
+        scenario_evidence: Evidence::default(),
+        nulls: Nulls::new(schema.null_values.as_deref()),
         times: Vec::new(),
     };
     let mut chunk = reader.next()?;
@@ -65,22 +99,38 @@ pub(super) fn gather(
         // The next chunk is decoded while this one is encoded.
         let (next, block) = rayon::join(|| reader.next(), || gathered.encode(schema, plan, &current));
         gathered.spool.push(block?);
+        if gathered.must_begin_anew(known) {
+            return Ok(None);
+        }
         chunk = next?;
         progress(Progress { phase: Phase::Reading, done: reader.bytes_done(), total, rows: gathered.spool.rows() });
     }
-    Ok(gathered)
+    Ok(Some(gathered))
 }
 
 impl Gathered {
+    /// Whether a hashed field was misunderstood; what is known of such fields by now goes to `known`.
+    fn must_begin_anew(&mut self, known: &mut HashedTypes) -> bool {
+        let mut was_wrong = false;
+        for (values, known) in self.values.iter_mut().zip(known) {
+            if let Values::Hash(Hashing { evidence: Some(evidence), was_wrong: wrong, .. }) = values {
+                was_wrong |= *wrong;
+                known.clone_from(evidence);
+            }
+        }
+        was_wrong
+    }
+
     fn encode(&mut self, schema: &Schema, plan: &Plan, chunk: &Chunk) -> Result<Block> {
-        let checked = check(schema, plan, None, chunk)?;
+        let checked = check(schema, plan, None, &self.nulls, chunk)?;
         self.skipped.settle(schema.on_bad_row, chunk, &checked.faults)?;
         let names: Vec<&str> = schema.field_names().collect();
+        let nulls = &self.nulls;
         let columns: Vec<FieldBlock> = self
             .values
             .par_iter_mut()
             .enumerate()
-            .map(|(f, values)| values.encode(schema, plan, chunk, &checked, f, names[f]))
+            .map(|(f, values)| values.encode(schema, plan, chunk, &checked, (f, names[f]), nulls))
             .collect::<Result<_>>()?;
         let mut block = Block { sequences: vec![Default::default(); plan.sequences.len()], ..Block::default() };
         for FieldBlock { ids, sequences } in columns {
@@ -90,8 +140,13 @@ impl Gathered {
             }
         }
         let scenarios = &mut self.scenarios;
-        let scenario = |cell: Option<&[u8]>| scenarios.intern(cell.unwrap_or_default());
-        block.scenarios = checked.codes(plan, chunk, plan.scenario, scenario)?;
+        block.scenarios = match plan.scenario {
+            Some(column) => {
+                self.scenario_evidence.hold_as(checked.value_type(plan, chunk, column)?);
+                checked.codes(plan, chunk, column, |cell| scenarios.intern(cell.unwrap_or_default()))?
+            }
+            None => vec![scenarios.intern(ONLY_SCENARIO.as_bytes()); checked.keep.len()],
+        };
         block.users = checked.users(plan, chunk)?;
         let Checked { keep, labels, probabilities, splits, times, numbers, .. } = checked;
         block.splits = match &schema.split {
@@ -112,8 +167,8 @@ impl Gathered {
             .field_names()
             .zip(&self.values)
             .map(|(name, values)| match values {
-                Values::Category(values) => Tally::Counts(Counts::new(values.len() + 1)),
-                Values::Hash(_) => Tally::None,
+                Values::Category { values, .. } => Tally::Counts(Counts::new(values.len() + 1)),
+                Values::Hash(_) => Tally::Hashed(0),
                 Values::Number if schema.field_options(name).kind == Kind::Bucket => Tally::Sample(Sample::default()),
                 Values::Number => Tally::Moments(Moments::default()),
             })
@@ -131,16 +186,32 @@ impl Gathered {
         })?;
         sizes.check(schema)?;
 
-        let (scenarios, scenario_map) = sizes.scenarios(schema, &self.scenarios, &mut self.skipped)?;
-        let mut maps = Vec::new();
-        let mut codings = Vec::new();
+        let names = ScenarioNames::new(&self.scenarios, &sizes.rows[0], self.scenario_evidence);
+        let (scenarios, scenario_map) = sizes.scenarios(schema, &names, &mut self.skipped)?;
+        let mut fit = Fit { scenarios, scenario_type: names.value_type, ..Fit::default() };
+        let (mut maps, mut missing, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+        let train_rows = sizes.rows[0].iter().sum();
         for ((name, values), tally) in schema.field_names().zip(self.values).zip(tallies) {
-            let (coding, map) = finish(schema, name, values, tally);
-            codings.push(coding);
+            warnings.extend(warning(name, &tally, train_rows));
+            let Finished { coding, value_type, map, missing: nulls } =
+                finish(schema, name, values, tally, &self.nulls, &mut warnings);
+            fit.codings.push(coding);
+            fit.types.push(value_type);
             maps.push(map);
+            missing.push(nulls);
         }
-        let encoder = Encoder::new(schema.clone(), codings, scenarios);
-        Ok(Fitted { encoder, spool: self.spool, skipped: self.skipped, assignment, maps, scenario_map, sizes })
+        let encoder = Encoder::new(schema.clone(), fit);
+        Ok(Fitted {
+            encoder,
+            spool: self.spool,
+            skipped: self.skipped,
+            assignment,
+            maps,
+            missing,
+            scenario_map,
+            sizes,
+            warnings,
+        })
     }
 }
 
@@ -158,33 +229,66 @@ impl Values {
         plan: &Plan,
         chunk: &Chunk,
         checked: &Checked,
-        field: usize,
-        name: &str,
+        (field, name): (usize, &str),
+        nulls: &Nulls,
     ) -> Result<FieldBlock> {
-        let mut id = |text: &[u8]| match self {
-            Values::Category(values) => values.intern(text) + 1,
-            Values::Hash(rows) => hashed(text, *rows),
-            Values::Number => 0,
-        };
         if schema.field_options(name).kind != Kind::Category {
             return Ok(FieldBlock { ids: Vec::new(), sequences: Vec::new() });
         }
-        let ids = checked.codes(plan, chunk, plan.fields[field], |cell| cell.map_or(0, &mut id))?;
+        let column = plan.fields[field];
+        let container = checked.value_type(plan, chunk, column)?;
+        match self {
+            Values::Category { evidence, .. } => evidence.hold_as(container),
+            Values::Hash(hashing) => hashing.learn(container, plan, chunk, checked, column, nulls)?,
+            Values::Number => {}
+        }
+        let mut room = String::new();
+        let mut id = |text: &[u8]| match self {
+            Values::Category { values, .. } => values.intern(text) + 1,
+            Values::Hash(hashing) => {
+                hashing.began = true;
+                hashing.value_type.canonical(text, nulls, &mut room).map_or(0, |text| hashed(text, hashing.rows))
+            }
+            Values::Number => 0,
+        };
+        let ids = checked.codes(plan, chunk, column, |cell| cell.map_or(0, &mut id))?;
         let mut sequences = Vec::new();
         for (k, sequence) in schema.sequence.iter().enumerate().filter(|(_, s)| s.vocabulary == name) {
             let (lengths, ids) = checked.sequences(plan, chunk, plan.sequences[k], sequence, &mut id)?;
             sequences.push((k, lengths, ids));
         }
-        if matches!(self, Values::Category(values) if values.len() > MOST_VALUES) {
+        if matches!(self, Values::Category { values, .. } if values.len() > MOST_VALUES) {
             return Err(Error::TooManyValues { column: name.to_owned() });
         }
         Ok(FieldBlock { ids, sequences })
     }
 }
 
+impl Hashing {
+    /// Learns the type of the values from a chunk, before these are hashed.
+    fn learn(
+        &mut self,
+        container: ValueType,
+        plan: &Plan,
+        chunk: &Chunk,
+        checked: &Checked,
+        column: usize,
+        nulls: &Nulls,
+    ) -> Result<()> {
+        let Some(evidence) = &mut self.evidence else { return Ok(()) };
+        evidence.hold_as(container);
+        checked.codes(plan, chunk, column, |cell| evidence.add(cell.unwrap_or_default(), nulls))?;
+        let value_type = evidence.decide();
+        self.was_wrong = self.began && value_type != self.value_type;
+        self.value_type = value_type;
+        Ok(())
+    }
+}
+
 /// What is counted of a field over the train rows.
 enum Tally {
-    None,
+    /// How many are not missing.
+    Hashed(u64),
     Counts(Counts),
     Moments(Moments),
     Sample(Sample),
@@ -194,7 +298,9 @@ impl Tally {
     fn add(&mut self, block: &Block, field: usize, train: &[u32]) {
         let numbers = || train.iter().map(|row| block.numbers[field][*row as usize]).filter(|x| !x.is_nan());
         match self {
-            Tally::None => {}
+            Tally::Hashed(count) => {
+                *count += train.iter().filter(|row| block.ids[field][**row as usize] > 0).count() as u64;
+            }
             Tally::Counts(counts) => train.iter().for_each(|row| counts.add(block.ids[field][*row as usize])),
             Tally::Moments(moments) => numbers().for_each(|x| moments.add(x)),
             Tally::Sample(sample) => numbers().for_each(|x| sample.add(x)),
@@ -202,28 +308,145 @@ impl Tally {
     }
 }
 
-/// A field's final coding, and the final ids of its provisional ones (empty where they are final).
-fn finish(schema: &Schema, name: &str, values: Values, tally: Tally) -> (Coding, Vec<u32>) {
-    let options = schema.field_options(name);
-    match (values, tally) {
-        (Values::Category(values), Tally::Counts(counts)) => {
-            let min_count = options.min_count.unwrap_or(schema.min_count);
-            let mut vocabulary = Vocabulary::default();
-            let mut map = vec![0; values.len() + 1];
-            for (id, count) in counts.in_order() {
-                if id > 0 && count >= min_count {
-                    vocabulary.push(values.get(id - 1), count);
-                    map[id as usize] = vocabulary.len() as u32;
-                }
+/// What a column of the train split has that a user should know of, if anything.
+fn warning(name: &str, tally: &Tally, rows: u64) -> Option<String> {
+    let nothing = || Some(format!("column \"{name}\" has no value in the train split: it teaches the model nothing"));
+    let one = || Some(format!("column \"{name}\" has one value only in the train split: it teaches the model nothing"));
+    match tally {
+        Tally::Hashed(0) => nothing(),
+        Tally::Hashed(_) => None,
+        Tally::Counts(counts) => {
+            let (mut different, mut values) = (0, 0);
+            for (_, count) in counts.in_order().filter(|(id, _)| *id > 0) {
+                different += 1;
+                values += count;
             }
-            (Coding::Category(vocabulary), map)
+            match different {
+                0 => nothing(),
+                1 if values == rows && rows > 1 => one(),
+                _ if rows >= MANY_ROWS && different * 10 >= rows * 9 => Some(format!(
+                    "column \"{name}\" has {different} different values in {rows} train rows: what is learned of one is \
+                     of no use for others; is it a feature, or the rows' own number?"
+                )),
+                _ => None,
+            }
         }
-        (_, Tally::Moments(moments)) => (Coding::Numeric { mean: moments.mean(), std: moments.std() }, Vec::new()),
+        Tally::Moments(moments) if moments.count() == 0 => nothing(),
+        Tally::Moments(moments) if moments.count() == rows && rows > 1 && moments.is_constant() => one(),
+        Tally::Sample(sample) if sample.is_empty() => nothing(),
+        _ => None,
+    }
+}
+
+/// With fewer rows than this, nearly all values of a column may differ by chance.
+const MANY_ROWS: u64 = 1000;
+
+/// What a field becomes.
+struct Finished {
+    coding: Coding,
+    value_type: ValueType,
+    /// The final ids of provisional ones; empty where they are final.
+    map: Vec<u32>,
+    /// The provisional ids, ascending, of texts that stand for a missing value.
+    missing: Vec<u32>,
+}
+
+fn finish(
+    schema: &Schema,
+    name: &str,
+    values: Values,
+    tally: Tally,
+    nulls: &Nulls,
+    warnings: &mut Vec<String>,
+) -> Finished {
+    let options = schema.field_options(name);
+    let number =
+        |coding: Coding| Finished { coding, value_type: ValueType::Text, map: Vec::new(), missing: Vec::new() };
+    match (values, tally) {
+        (Values::Category { values, evidence }, Tally::Counts(counts)) => {
+            let min_count = options.min_count.unwrap_or(schema.min_count);
+            let value_type = options.value_type.unwrap_or_else(|| {
+                let mut evidence = evidence;
+                counts.in_order().filter(|(id, _)| *id > 0).for_each(|(id, _)| evidence.add(values.get(id - 1), nulls));
+                if evidence.is_rounded() {
+                    warnings.push(format!(
+                        "column \"{name}\" has whole numbers beyond 9007199254740992 that are written as floats, which \
+                         cannot tell neighbours apart: write them as integers or text"
+                    ));
+                }
+                evidence.decide()
+            });
+            categories(&values, &counts, value_type, min_count, nulls)
+        }
+        (_, Tally::Moments(moments)) => number(Coding::Numeric { mean: moments.mean(), std: moments.std() }),
         (_, Tally::Sample(sample)) => {
             let buckets = options.buckets.unwrap_or(DEFAULT_BUCKETS);
-            (Coding::Bucket { edges: sample.edges(buckets), buckets }, Vec::new())
+            number(Coding::Bucket { edges: sample.edges(buckets), buckets })
         }
-        (values, _) => (Coding::Hash(if let Values::Hash(rows) = values { rows } else { 1 }), Vec::new()),
+        (Values::Hash(Hashing { rows, value_type, .. }), _) => Finished { value_type, ..number(Coding::Hash(rows)) },
+        (Values::Category { .. } | Values::Number, Tally::Counts(_) | Tally::Hashed(_)) => {
+            unreachable!("categories are counted, and numbers have moments or a sample")
+        }
+    }
+}
+
+/// The vocabulary of a column: its train values in their one form, the first seen first.
+fn categories(values: &Interner, counts: &Counts, value_type: ValueType, min_count: u64, nulls: &Nulls) -> Finished {
+    let mut room = String::new();
+    let mut vocabulary = Vocabulary::default();
+    let (mut map, mut missing) = (vec![0; values.len() + 1], Vec::new());
+    let ids = 1..=values.len() as u32;
+    // Mostly each text is its form, and a large vocabulary need not be there twice.
+    if ids.clone().all(|id| value_type.canonical(values.get(id - 1), nulls, &mut room) == Some(values.get(id - 1))) {
+        for (id, count) in counts.in_order().filter(|(id, count)| *id > 0 && *count >= min_count) {
+            vocabulary.push(values.get(id - 1), count);
+            map[id as usize] = vocabulary.len() as u32;
+        }
+        return Finished { coding: Coding::Category(vocabulary), value_type, map, missing };
+    }
+    // Each form once, with the counts of all texts that are written so.
+    let mut forms = Interner::default();
+    let mut form_counts: Vec<u64> = Vec::new();
+    for (id, count) in counts.in_order().filter(|(id, _)| *id > 0) {
+        let Some(form) = value_type.canonical(values.get(id - 1), nulls, &mut room) else { continue };
+        let form = forms.intern(form) as usize;
+        form_counts.resize(forms.len(), 0);
+        form_counts[form] += count;
+    }
+    for (form, count) in form_counts.iter().enumerate().filter(|(_, count)| **count >= min_count) {
+        vocabulary.push(forms.get(form as u32), *count);
+    }
+    drop(forms);
+    for id in ids {
+        match value_type.canonical(values.get(id - 1), nulls, &mut room) {
+            Some(form) => map[id as usize] = vocabulary.row(form),
+            None => missing.push(id),
+        }
+    }
+    Finished { coding: Coding::Category(vocabulary), value_type, map, missing }
+}
+
+/// The scenarios that rows have, in the one form of their type.
+struct ScenarioNames {
+    value_type: ValueType,
+    /// Of each provisional number.
+    names: Vec<String>,
+}
+
+impl ScenarioNames {
+    /// `train_rows` says how many train rows each provisional scenario has: they decide the type.
+    fn new(seen: &Interner, train_rows: &[u64], mut evidence: Evidence) -> ScenarioNames {
+        // Here a text that stands for a missing number is a name.
+        let nulls = Nulls::new(Some(&[]));
+        let ids = 0..seen.len() as u32;
+        ids.clone().filter(|id| train_rows[*id as usize] > 0).for_each(|id| evidence.add(seen.get(id), &nulls));
+        let (value_type, mut room) = (evidence.decide(), String::new());
+        let name = |id: u32| {
+            let text = seen.get(id);
+            let form = value_type.canonical(text, &nulls, &mut room).unwrap_or(text);
+            String::from_utf8_lossy(form).into_owned()
+        };
+        ScenarioNames { value_type, names: ids.map(name).collect() }
     }
 }
 
@@ -269,48 +492,54 @@ impl Sizes {
         }
     }
 
-    /// The train split's scenarios, sorted, and the final numbers of the provisional ones. Rows of other scenarios
-    /// are an error or skipped; their number is then none.
+    /// The train split's scenarios, sorted, and the final numbers of the provisional ones. What becomes of rows of other
+    /// scenarios the schema says; where they are left out, their number is none.
     fn scenarios(
         &mut self,
         schema: &Schema,
-        seen: &Interner,
+        names: &ScenarioNames,
         skipped: &mut Skipped,
     ) -> Result<(Vec<String>, Vec<Option<u32>>)> {
-        let name = |id: usize| String::from_utf8_lossy(seen.get(id as u32)).into_owned();
-        let mut trained: Vec<(String, usize)> = Vec::new();
-        for id in 0..seen.len() {
-            if self.rows[0][id] > 0 {
-                trained.push((name(id), id));
-                continue;
-            }
-            for (s, split) in SplitName::ALL.into_iter().enumerate() {
-                let rows = std::mem::take(&mut self.rows[s][id]);
-                self.items[s].iter_mut().for_each(|items| items[id] = 0);
-                if rows == 0 {
-                    continue;
-                }
-                let error = Error::UntrainedScenario { scenario: name(id), split, rows };
-                if schema.on_bad_row == OnBadRow::Fail {
-                    return Err(error);
-                }
-                skipped.count += rows;
-                if skipped.messages.len() < TOLD {
-                    skipped.messages.push(format!("{rows} rows of {split}: scenario \"{}\" is not in train", name(id)));
-                }
+        let names = &names.names;
+        let trained: HashSet<&str> =
+            names.iter().zip(&self.rows[0]).filter(|(_, rows)| **rows > 0).map(|(name, _)| name.as_str()).collect();
+        let mut sorted: Vec<&str> = trained.iter().copied().collect();
+        if sorted.iter().all(|name| name.parse::<i64>().is_ok()) {
+            sorted.sort_by_key(|name| name.parse::<i64>().unwrap_or_default());
+        } else {
+            sorted.sort_unstable();
+        }
+        let numbers: HashMap<&str, u32> = sorted.iter().zip(0..).map(|(name, number)| (*name, number)).collect();
+        let mut map = Vec::new();
+        for (id, name) in names.iter().enumerate() {
+            let number = numbers.get(name.as_str()).copied();
+            let is_shared = schema.unknown_scenario == UnknownScenario::Shared;
+            map.push(number.or(is_shared.then_some(sorted.len() as u32)));
+            if number.is_none() && !is_shared {
+                self.leave_out(schema, id, name, skipped)?;
             }
         }
         check_rows(schema, std::array::from_fn(|s| self.rows[s].iter().sum()))?;
-        if trained.iter().all(|(name, _)| name.parse::<i64>().is_ok()) {
-            trained.sort_by_key(|(name, _)| name.parse::<i64>().unwrap_or_default());
-        } else {
-            trained.sort();
+        Ok((sorted.into_iter().map(str::to_owned).collect(), map))
+    }
+
+    /// Counts the rows of a scenario without train rows as left out, where the schema allows it.
+    fn leave_out(&mut self, schema: &Schema, id: usize, name: &str, skipped: &mut Skipped) -> Result<()> {
+        for (s, split) in SplitName::ALL.into_iter().enumerate() {
+            let rows = std::mem::take(&mut self.rows[s][id]);
+            self.items[s].iter_mut().for_each(|items| items[id] = 0);
+            if rows == 0 {
+                continue;
+            }
+            if schema.unknown_scenario != UnknownScenario::Skip && schema.on_bad_row == OnBadRow::Fail {
+                return Err(Error::UntrainedScenario { scenario: name.to_owned(), split, rows });
+            }
+            skipped.count += rows;
+            if skipped.messages.len() < TOLD {
+                skipped.messages.push(format!("{rows} rows of {split}: scenario \"{name}\" is not in train"));
+            }
         }
-        let mut map = vec![None; seen.len()];
-        for (number, (_, id)) in trained.iter().enumerate() {
-            map[*id] = Some(number as u32);
-        }
-        Ok((trained.into_iter().map(|(name, _)| name).collect(), map))
+        Ok(())
     }
 
     /// A split's rows, and the items of each of its sequence columns.
@@ -327,7 +556,11 @@ pub(super) struct Fitted {
     pub(super) assignment: Assignment,
     /// Per field the final ids of provisional ones; empty where they are final.
     pub(super) maps: Vec<Vec<u32>>,
+    /// Per field the provisional ids, ascending, of texts that stand for a missing value.
+    pub(super) missing: Vec<Vec<u32>>,
     /// The final numbers of provisional scenarios; none for scenarios whose rows are left out.
     pub(super) scenario_map: Vec<Option<u32>>,
     pub(super) sizes: Sizes,
+    /// What a user should know of the train rows' columns.
+    pub(super) warnings: Vec<String>,
 }

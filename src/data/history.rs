@@ -10,6 +10,7 @@ use super::checks::Skipped;
 use super::columns::{Use, Wanted};
 use super::error::{Error, Result};
 use super::inputs::Inputs;
+use super::nulls::Nulls;
 use super::reader::{Chunk, Fault, Faults, Reader};
 use super::schema::OnBadRow;
 use super::vocabulary::Interner;
@@ -106,7 +107,7 @@ fn gather(
     let mut faults = vec![chunk.faults.clone()];
     let mut read = |number: usize, name: &str| -> Result<Vec<f64>> {
         let mut wrong = Faults::default();
-        let found = numbers(column(number), number == 2, |row| {
+        let found = numbers(column(number), number == 2, &Nulls::default(), |row| {
             wrong.add(row, || Fault {
                 row,
                 column: Some(name.to_owned()),

@@ -14,9 +14,11 @@ mod csv_file;
 mod encoder;
 mod encoder_files;
 mod error;
+mod evidence;
 mod fit;
 mod history;
 mod inputs;
+mod nulls;
 mod open;
 mod parquet_file;
 mod prepare;
@@ -31,6 +33,8 @@ mod spool;
 pub mod synthetic;
 mod tally;
 mod tensors;
+mod unknown;
+mod value_type;
 mod vocabulary;
 
 pub use cache::Cache;
@@ -43,7 +47,9 @@ pub use open::{Dataset, Phase, Progress, open};
 pub use prepare::{Group, Groups, PrepareOptions, Prepared, PublicData, prepare};
 pub use rows::{Column, RowColumns, Rows, Sequence};
 pub use scan::{EncodedChunk, Scan, scan};
-pub use schema::{FieldOptions, Format, Kind, OnBadRow, Schema, SequenceColumn, Split, SplitName};
+pub use schema::{FieldOptions, Format, Kind, OnBadRow, Schema, SequenceColumn, Split, SplitName, UnknownScenario};
+pub use unknown::UnknownValues;
+pub use value_type::ValueType;
 pub use vocabulary::Vocabulary;
 
 #[cfg(test)]

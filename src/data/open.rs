@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::cache::{self, Cache, Cached};
 use super::checks::Skipped;
 use super::columns::Plan;
@@ -15,6 +17,7 @@ use super::rows::Rows;
 use super::schema::Schema;
 use super::spool::Spool;
 use super::tensors::map;
+use super::unknown::UnknownValues;
 
 /// What [`open`] is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,10 @@ pub struct Dataset {
     pub test: Rows,
     /// The bad rows that were left out.
     pub skipped: Skipped,
+    /// What is missing or unknown in the validation rows, by column: fields, then sequences.
+    pub valid_values: Vec<UnknownValues>,
+    /// What a user should know of the train rows' columns: those that can teach nothing.
+    pub warnings: Vec<String>,
     /// Whether the rows come from the cache, or why they are not kept.
     pub cache: Cache,
 }
@@ -97,25 +104,26 @@ pub(super) fn open_inputs(
     limits: &Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset> {
-    let mut notes = Vec::new();
+    let mut refusals = Vec::new();
     let key = if schema.cache { Some(cache::key(inputs, schema, progress)?) } else { None };
     if let Some(key) = &key {
         for folder in roots.iter().map(|root| root.join(key)).filter(|folder| folder.is_dir()) {
             // A damaged cache is written anew, by the way of any first run.
-            if let Ok(Cached { encoder, rows: [train, valid, test], skipped }) = cache::load(&folder, schema) {
-                return Ok(Dataset { encoder, train, valid, test, skipped, cache: Cache::Read(folder) });
+            if let Ok(Cached { encoder, rows, notes }) = cache::load(&folder, schema) {
+                return Ok(dataset(encoder, rows, notes, Cache::Read(folder)));
             }
         }
     }
 
     let fitted = fit(schema, inputs, limits, progress)?;
+    let notes = Notes::of(&fitted)?;
     let total = fitted.spool.rows();
     let mut encoding = |rows| progress(Progress { phase: Phase::Encoding, done: rows, total, rows });
     if let Some(key) = &key {
         for root in roots {
-            match cache::write(root, key, &fitted, &mut encoding)? {
-                Ok(rows) => return Ok(dataset(fitted, rows, Cache::Written(root.join(key)))),
-                Err(e) => notes.push(format!("{}: {e}", root.display())),
+            match cache::write(root, key, &fitted, &notes, &mut encoding)? {
+                Ok(rows) => return Ok(dataset(fitted.encoder, rows, notes, Cache::Written(root.join(key)))),
+                Err(e) => refusals.push(format!("{}: {e}", root.display())),
             }
         }
     }
@@ -123,20 +131,42 @@ pub(super) fn open_inputs(
         Some(rows) => rows,
         None => fitted.in_memory(&mut encoding)?,
     };
-    let cache = if key.is_some() { Cache::Failed(notes.join("; ")) } else { Cache::Off };
-    Ok(dataset(fitted, rows, cache))
+    let cache = if key.is_some() { Cache::Failed(refusals.join("; ")) } else { Cache::Off };
+    Ok(dataset(fitted.encoder, rows, notes, cache))
 }
 
-fn dataset(fitted: Fitted, rows: [Rows; 3], cache: Cache) -> Dataset {
+/// What is told of the data besides its rows.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Notes {
+    skipped: Skipped,
+    valid_values: Vec<UnknownValues>,
+    warnings: Vec<String>,
+}
+
+impl Notes {
+    fn of(fitted: &Fitted) -> Result<Notes> {
+        let (skipped, warnings) = (fitted.skipped.clone(), fitted.warnings.clone());
+        Ok(Notes { skipped, valid_values: fitted.valid_values()?, warnings })
+    }
+}
+
+fn dataset(encoder: Encoder, rows: [Rows; 3], notes: Notes, cache: Cache) -> Dataset {
     let [train, valid, test] = rows;
-    Dataset { encoder: fitted.encoder, train, valid, test, skipped: fitted.skipped, cache }
+    let Notes { skipped, valid_values, warnings } = notes;
+    Dataset { encoder, train, valid, test, skipped, valid_values, warnings, cache }
 }
 
 fn fit(schema: &Schema, inputs: &Inputs, limits: &Limits, progress: &mut dyn FnMut(Progress)) -> Result<Fitted> {
     let plan = Plan::to_fit(schema);
-    let reader = Reader::new(inputs, &plan.wanted, false, limits.chunk_rows);
-    let spool = Spool::new(limits.spool_bytes, temporary_folders(inputs));
-    let gathered = gather(schema, &plan, reader, spool, inputs.bytes(), progress)?;
+    let mut hashed = Vec::new();
+    let gathered = loop {
+        let reader = Reader::new(inputs, &plan.wanted, false, limits.chunk_rows);
+        let spool = Spool::new(limits.spool_bytes, temporary_folders(inputs));
+        // Each reading rules types out, so few are needed: as a rule one.
+        if let Some(gathered) = gather(schema, &plan, reader, spool, inputs.bytes(), &mut hashed, progress)? {
+            break gathered;
+        }
+    };
     if gathered.spool.rows() == 0 {
         let paths = inputs.paths().map(PathBuf::from).collect();
         return Err(Error::NoRows { paths, skipped: gathered.skipped.count });

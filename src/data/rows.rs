@@ -158,6 +158,44 @@ impl Rows {
         Ok(Rows { len, ids, values, labels, scenarios, users, probabilities, sequences })
     }
 
+    /// The rows at `chosen`, in that order.
+    ///
+    /// # Errors
+    /// None that these rows' own columns do not already have.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn select(&self, chosen: &[usize]) -> Result<Rows> {
+        fn pick<T: Pod>(column: &Column<T>, width: usize, chosen: &[usize]) -> Column<T> {
+            chosen
+                .iter()
+                .flat_map(|row| column[row * width..(row + 1) * width].iter().copied())
+                .collect::<Vec<T>>()
+                .into()
+        }
+        let width = |length: usize| if self.len == 0 { 0 } else { length / self.len };
+        let (fields, values) = (width(self.ids.len()), width(self.values.len()));
+        let sequence = |sequence: &Sequence| {
+            let mut offsets = vec![0u64];
+            let mut ids = Vec::new();
+            for row in chosen {
+                ids.extend_from_slice(sequence.row(*row));
+                offsets.push(ids.len() as u64);
+            }
+            (offsets.into(), ids.into())
+        };
+        let columns = RowColumns {
+            ids: pick(&self.ids, fields, chosen),
+            values: pick(&self.values, values, chosen),
+            labels: if self.labels.is_empty() { Column::default() } else { pick(&self.labels, 1, chosen) },
+            scenarios: pick(&self.scenarios, 1, chosen),
+            users: self.users.as_ref().map(|users| pick(users, 1, chosen)),
+            probabilities: self.probabilities.as_ref().map(|p| pick(p, 1, chosen)),
+            sequences: self.sequences.iter().map(sequence).collect(),
+        };
+        Rows::from_columns(fields, values, columns)
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.len
@@ -184,7 +222,8 @@ impl Rows {
         &self.labels
     }
 
-    /// Scenario numbers, positions in [`Encoder::scenarios`](super::Encoder::scenarios), `[len]`.
+    /// Scenario numbers, positions in [`Encoder::scenarios`](super::Encoder::scenarios), `[len]`;
+    /// [`Encoder::new_scenario`](super::Encoder::new_scenario) for scenarios that the train split does not have.
     pub fn scenarios(&self) -> &[u32] {
         &self.scenarios
     }

@@ -18,7 +18,8 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`] names the first key that is wrong and the fix.
     pub fn validate(&self) -> Result<()> {
-        for (key, value) in [("path", &self.path), ("label", &self.label), ("scenario", &self.scenario)] {
+        let scenario = self.scenario.as_ref().map(|column| ("scenario", column));
+        for (key, value) in [("path", &self.path), ("label", &self.label)].into_iter().chain(scenario) {
             if value.is_empty() {
                 return wrong(format!(
                     "data.{key} is empty; name {}",
@@ -26,7 +27,7 @@ impl Schema {
                 ));
             }
         }
-        if self.label == self.scenario {
+        if self.scenario.as_ref() == Some(&self.label) {
             return wrong(format!("data.label and data.scenario both name \"{}\"", self.label));
         }
         if let Some(d) = self.delimiter
@@ -52,8 +53,8 @@ impl Schema {
     }
 
     fn check_fields(&self) -> Result<()> {
-        if self.aware.is_empty() {
-            return wrong("data.aware is empty; name at least one scenario-aware column, such as data.scenario's");
+        if self.field_names().next().is_none() {
+            return wrong("data.aware is empty, and so is data.agnostic; name at least one feature column");
         }
         let mut seen = HashSet::new();
         for (key, names) in [("aware", &self.aware), ("agnostic", &self.agnostic)] {
@@ -105,6 +106,9 @@ impl Schema {
             FieldOptions { hash: Some(_), .. } if !category => wrong(format!("{key}.hash is for categories only")),
             FieldOptions { hash: Some(n), .. } if !(1..MAX_ROWS).contains(n) => {
                 wrong(format!("{key}.hash is {n}; it is a number of rows from 1 to {}", MAX_ROWS - 1))
+            }
+            FieldOptions { value_type: Some(_), .. } if !category => {
+                wrong(format!("{key}.type is for categories only"))
             }
             FieldOptions { min_count: Some(_), .. } if !category => {
                 wrong(format!("{key}.min_count is for categories only"))

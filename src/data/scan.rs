@@ -10,6 +10,7 @@ use super::inputs::Inputs;
 use super::reader::{Chunk, Reader};
 use super::rows::Rows;
 use super::schema::OnBadRow;
+use super::unknown::{Tally, UnknownValues};
 
 /// Some consecutive rows of one file, encoded.
 #[derive(Debug, Clone)]
@@ -31,6 +32,7 @@ pub struct Scan<'e> {
     on_bad_row: OnBadRow,
     next: Option<Result<Chunk>>,
     skipped: Skipped,
+    tallies: Vec<Tally>,
     total: u64,
 }
 
@@ -38,8 +40,8 @@ pub struct Scan<'e> {
 ///
 /// Every file must have the feature columns and the scenario, and with `need_label` the label; without it, the
 /// chunks' labels are empty. Columns for the user and the true probability are taken where a file has them. Unknown
-/// categories get row 0; a row of an unknown scenario is a bad row. What happens to bad rows is the schema's
-/// `on_bad_row`, or [`Scan::on_bad_row`].
+/// categories get row 0, and are counted ([`Scan::unknown_values`]); what happens to a row of an unknown scenario is the
+/// schema's `unknown_scenario` ([`Encoder::new_scenario`]), what to bad rows its `on_bad_row`, or [`Scan::on_bad_row`].
 ///
 /// # Errors
 /// When the first file cannot be read; errors of later rows come from the iterator, which then ends.
@@ -48,7 +50,8 @@ pub fn scan<'e>(encoder: &'e Encoder, inputs: &Inputs, need_label: bool, batch_r
     let mut reader = Reader::new(inputs, &plan.wanted, true, batch_rows);
     let next = reader.next()?.map(Ok);
     let (on_bad_row, total) = (encoder.schema().on_bad_row, inputs.bytes());
-    Ok(Scan { encoder, plan, reader, on_bad_row, next, skipped: Skipped::default(), total })
+    let (skipped, tallies) = (Skipped::default(), Vec::new());
+    Ok(Scan { encoder, plan, reader, on_bad_row, next, skipped, tallies, total })
 }
 
 impl Scan<'_> {
@@ -63,21 +66,26 @@ impl Scan<'_> {
         &self.skipped
     }
 
+    /// What was missing or unknown so far, by column: fields, then sequences.
+    pub fn unknown_values(&self) -> Vec<UnknownValues> {
+        self.encoder.unknown_values(&self.tallies)
+    }
+
     /// Bytes read so far, and of all files.
     pub fn bytes(&self) -> (u64, u64) {
         (self.reader.bytes_done(), self.total)
     }
 
     fn encode(&mut self, chunk: Chunk) -> Result<EncodedChunk> {
-        let Scan { encoder, plan, reader, on_bad_row, skipped, next, .. } = self;
+        let Scan { encoder, plan, reader, on_bad_row, skipped, tallies, next, .. } = self;
         // The next chunk is decoded while this one is encoded.
         let (following, encoded) = rayon::join(
             || reader.next(),
             || {
-                let checked = check(encoder.schema(), plan, Some(encoder.scenario_numbers()), &chunk)?;
-                skipped.settle(*on_bad_row, &chunk, &checked.faults)?;
+                let checked = check(encoder.schema(), plan, Some(encoder.known()), encoder.nulls(), &chunk)?;
+                skipped.settle_checked(*on_bad_row, encoder.schema().unknown_scenario, &chunk, &checked)?;
                 let kept = checked.keep.clone();
-                Ok((encoder.encode(plan, &chunk, checked)?, kept))
+                Ok((encoder.encode(plan, &chunk, checked, tallies)?, kept))
             },
         );
         let (rows, kept) = encoded?;

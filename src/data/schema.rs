@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::value_type::ValueType;
+
 /// The `[data]` table of a run's TOML file.
 ///
 /// ```
@@ -34,9 +36,12 @@ pub struct Schema {
     pub delimiter: Option<char>,
     /// The column of labels, 0 or 1.
     pub label: String,
-    /// The column of scenario names. To be a feature too, it must be named in `aware` or `agnostic`.
-    pub scenario: String,
+    /// The column of scenario names; without it all rows are of one scenario. To be a feature too, it must be named in
+    /// `aware` or `agnostic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
     /// Scenario-aware feature columns, each one embedding field.
+    #[serde(default)]
     pub aware: Vec<String>,
     /// Scenario-agnostic feature columns, each one embedding field.
     #[serde(default)]
@@ -53,9 +58,16 @@ pub struct Schema {
     /// How often a category must be seen in the train split to get a row of its own.
     #[serde(default = "one")]
     pub min_count: u64,
+    /// Texts that stand for a missing value, in every column. Empty cells always do; where this is not given, so do the
+    /// usual ones (`NULL`, `NA`, `nan`...) in columns of numbers, dates and booleans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub null_values: Option<Vec<String>>,
     /// What to do with a row that cannot be used.
     #[serde(default)]
     pub on_bad_row: OnBadRow,
+    /// What to do with a row of a scenario that the train split does not have.
+    #[serde(default, skip_serializing_if = "UnknownScenario::is_default")]
+    pub unknown_scenario: UnknownScenario,
     /// Whether encoded columns are kept on disk for the next run.
     #[serde(default = "yes")]
     pub cache: bool,
@@ -75,14 +87,16 @@ impl Default for Schema {
             format: Format::Auto,
             delimiter: None,
             label: "label".to_owned(),
-            scenario: "scenario".to_owned(),
+            scenario: Some("scenario".to_owned()),
             aware: Vec::new(),
             agnostic: Vec::new(),
             sequence: Vec::new(),
             user: None,
             probability: None,
             min_count: 1,
+            null_values: None,
             on_bad_row: OnBadRow::Fail,
+            unknown_scenario: UnknownScenario::Fail,
             cache: true,
             split: Split::default(),
             fields: BTreeMap::new(),
@@ -114,6 +128,25 @@ pub enum OnBadRow {
     Skip,
 }
 
+/// What to do with a row of a scenario that the train split does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownScenario {
+    /// It is a bad row.
+    #[default]
+    Fail,
+    /// Its probability is the mean of what the model predicts for it as a row of each trained scenario.
+    Shared,
+    /// Leave it out and count it.
+    Skip,
+}
+
+impl UnknownScenario {
+    fn is_default(&self) -> bool {
+        *self == UnknownScenario::Fail
+    }
+}
+
 /// Options of one field; what is absent takes its default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +154,9 @@ pub struct FieldOptions {
     /// How a value becomes an embedding row.
     #[serde(default)]
     pub kind: Kind,
+    /// For categories: what the values are, where the files do not tell or would be understood wrongly.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub value_type: Option<ValueType>,
     /// For `kind = "bucket"`: how many quantile buckets (20).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buckets: Option<u32>,

@@ -11,6 +11,7 @@ use super::fit::Fitted;
 use super::rows::Rows;
 use super::spool::Block;
 use super::tensors::{Part, Shape, TensorFile, collect};
+use super::unknown::{Tally, UnknownValues};
 
 impl Fitted {
     /// The shape of split 0, 1 or 2.
@@ -27,21 +28,53 @@ impl Fitted {
         }
     }
 
+    /// The rows of a block that are in a split.
+    fn rows_of(&self, block: &Block, splits: &[u8], split: usize) -> Vec<usize> {
+        let is_here =
+            |row: &usize| splits[*row] as usize == split && self.scenario_map[block.scenarios[*row] as usize].is_some();
+        (0..block.len()).filter(is_here).collect()
+    }
+
     /// Visits all rows with their final ids: split, rows.
     fn for_each_part(&self, mut each: impl FnMut(usize, Part) -> Result<()>) -> Result<()> {
         self.spool.for_each(|block| {
             let splits = self.assignment.splits(block);
             for split in 0..3 {
-                let is_here = |row: &usize| {
-                    splits[*row] as usize == split && self.scenario_map[block.scenarios[*row] as usize].is_some()
-                };
-                let rows: Vec<usize> = (0..block.len()).filter(is_here).collect();
+                let rows = self.rows_of(block, &splits, split);
                 if !rows.is_empty() {
                     each(split, self.part(block, &rows))?;
                 }
             }
             Ok(())
         })
+    }
+
+    /// Counts what is missing or unknown in the given rows of a block: by field, then by sequence.
+    fn count(&self, block: &Block, rows: &[usize], tallies: &mut Vec<Tally>) {
+        let width = self.encoder.fields().len();
+        tallies.resize_with(width + self.encoder.sequences().len(), Tally::default);
+        let (of_fields, of_sequences) = tallies.split_at_mut(width);
+        let count = |field: usize, id: u32, tally: &mut Tally| match self.encoder.codings()[field] {
+            _ if id == 0 || self.missing[field].binary_search(&id).is_ok() => tally.missing(),
+            Coding::Category(_) if self.maps[field][id as usize] == 0 => tally.unnamed(),
+            _ => tally.known(),
+        };
+        of_fields.par_iter_mut().enumerate().for_each(|(f, tally)| match self.encoder.codings()[f].is_category() {
+            true => rows.iter().for_each(|row| count(f, block.ids[f][*row], tally)),
+            false => rows.iter().for_each(|row| match block.numbers[f][*row].is_nan() {
+                true => tally.missing(),
+                false => tally.known(),
+            }),
+        });
+        for (k, tally) in of_sequences.iter_mut().enumerate() {
+            let (lengths, items) = &block.sequences[k];
+            let starts = starts(lengths);
+            let field = self.encoder.sequences()[k].field;
+            for row in rows {
+                let own = &items[starts[*row]..starts[*row] + lengths[*row] as usize];
+                own.iter().for_each(|id| count(field, *id, tally));
+            }
+        }
     }
 
     /// The given rows of a block with their final ids.
@@ -84,12 +117,7 @@ impl Fitted {
 
     fn sequence(&self, block: &Block, sequence: usize, rows: &[usize]) -> (Vec<u32>, Vec<u32>) {
         let (lengths, items) = &block.sequences[sequence];
-        let mut starts = Vec::with_capacity(lengths.len());
-        let mut end = 0;
-        for length in lengths {
-            starts.push(end);
-            end += *length as usize;
-        }
+        let starts = starts(lengths);
         let field = self.encoder.sequences()[sequence].field;
         let map = &self.maps[field];
         let mut ids = Vec::new();
@@ -115,6 +143,17 @@ impl Fitted {
         })?;
         let [train, valid, test] = parts;
         Ok([collect(&self.shape(0), train)?, collect(&self.shape(1), valid)?, collect(&self.shape(2), test)?])
+    }
+
+    /// What is missing or unknown in the validation rows, by column.
+    pub(super) fn valid_values(&self) -> Result<Vec<UnknownValues>> {
+        let mut tallies = Vec::new();
+        self.spool.for_each(|block| {
+            let splits = self.assignment.splits(block);
+            self.count(block, &self.rows_of(block, &splits, 1), &mut tallies);
+            Ok(())
+        })?;
+        Ok(self.encoder.unknown_values(&tallies))
     }
 
     /// Writes all three splits to the given files; gives them back with each tensor's name and hash.
@@ -143,6 +182,19 @@ impl Fitted {
             None => written.into_iter().map(TensorFile::finish).collect(),
         })
     }
+}
+
+/// Where each row's items begin.
+fn starts(lengths: &[u32]) -> Vec<usize> {
+    let mut end = 0;
+    lengths
+        .iter()
+        .map(|length| {
+            let start = end;
+            end += *length as usize;
+            start
+        })
+        .collect()
 }
 
 /// Per split its file, and each tensor's name and hash.

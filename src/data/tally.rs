@@ -44,6 +44,16 @@ impl Moments {
         self.squares += before * (x - self.mean);
     }
 
+    /// How many numbers were added.
+    pub(super) fn count(&self) -> u64 {
+        self.n
+    }
+
+    /// Whether all numbers that were added are the same.
+    pub(super) fn is_constant(&self) -> bool {
+        self.squares == 0.0
+    }
+
     /// 0 when nothing was added.
     pub(super) fn mean(&self) -> f64 {
         self.mean
@@ -90,6 +100,11 @@ impl Sample {
             }
         }
         self.seen += 1;
+    }
+
+    /// Whether nothing was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_empty()
     }
 
     /// The values at which a new one of at most `buckets` quantile buckets begins; fewer where values repeat.

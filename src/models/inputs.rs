@@ -15,8 +15,10 @@ pub struct Inputs {
     pub fields: Vec<Field>,
     /// How many of them, the first, are scenario-aware.
     pub aware: usize,
-    /// How many scenarios there are.
+    /// How many scenarios there are; 1 where the data has none.
     pub scenarios: usize,
+    /// Whether the data has a column of scenarios.
+    pub has_scenarios: bool,
     /// Which field is the scenario itself, if one is.
     pub scenario: Option<usize>,
     /// Sequences of items.
@@ -73,6 +75,20 @@ impl Inputs {
             )));
         }
         Ok(EmbeddingSet::new(graph, name, &fields, width, EMBEDDING_DEVIATION))
+    }
+
+    /// The embeddings of the scenario-aware fields, side by side.
+    ///
+    /// # Errors
+    /// When there are none: `who` needs them.
+    pub fn aware(&self, graph: &mut Graph, embeddings: &EmbeddingSet, who: &str) -> Result<TensorId, Error> {
+        if self.aware == 0 {
+            return Err(Error(format!(
+                "{who} is made of scenario-aware fields, but data.aware is empty; name the columns there that tell \
+                 scenarios apart"
+            )));
+        }
+        Ok(embeddings.slice(graph, "aware", 0, self.aware))
     }
 
     fn crossed(&self, field: &Field, rows: Rows) -> Field {

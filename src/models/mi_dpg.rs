@@ -118,7 +118,7 @@ impl Model for MiDpg {
         let mut graph = Graph::new();
         let g = &mut graph;
         let embeddings = inputs.embed(g, self.width)?;
-        let aware = embeddings.slice(g, "aware", 0, inputs.aware);
+        let aware = inputs.aware(g, &embeddings, Self::NAME)?;
         let options = WeightingOptions {
             decomposition: self.decomposition,
             row_div: self.row_div,

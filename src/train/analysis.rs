@@ -57,7 +57,13 @@ pub fn analyze(
     }
     let widths: usize = probes.iter().map(|probe| model.prediction.width(probe.tensor)).sum();
     let most = MOST_ROWS.min(MOST_VALUES / widths).max(1);
-    let chosen = (0..rows.len() as u32).step_by(rows.len().div_ceil(most)).collect();
+    // What a model does of a scenario that it was not trained on belongs to none of its parts.
+    let known = (0..rows.len() as u32).filter(|row| rows.scenarios()[*row as usize] != encoder.new_scenario());
+    let known: Vec<u32> = known.collect();
+    if known.is_empty() {
+        return Ok(Vec::new());
+    }
+    let chosen = known.iter().copied().step_by(known.len().div_ceil(most)).collect();
     let source = source(rows, encoder);
     let (rows, found) = probe(&model.prediction, options.eval_batch_size as usize, state, &source, chosen)?;
     let groups = Groups::new(&rows, source.scenarios, encoder.scenarios());

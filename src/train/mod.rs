@@ -10,6 +10,7 @@ pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod order;
+pub mod predict;
 pub mod result;
 pub mod statistics;
 pub mod tensorboard;

@@ -55,6 +55,13 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
             let left_out = leave_out_foreign(config);
             let model: M = config.model_options()?;
             let (graph, prediction) = (model.build(&inputs)?, model.build_prediction(&inputs)?);
+            if graph.scenarios > 0 && !inputs.has_scenarios {
+                return Err(models::Error(format!(
+                    "{} has parts for each scenario, but the data has none; name the column of scenarios in data.scenario",
+                    M::NAME
+                ))
+                .into());
+            }
             config.set_model_options(&model)?;
             Ok(BuiltModel { graph, prediction, negatives: model.negatives(), left_out })
         }
@@ -102,7 +109,8 @@ fn inputs(encoder: &Encoder) -> Inputs {
     Inputs {
         aware: fields.iter().filter(|field| field.role == Role::Aware).count(),
         scenarios: encoder.scenarios().len(),
-        scenario: fields.iter().position(|field| field.name == encoder.schema().scenario),
+        has_scenarios: encoder.schema().scenario.is_some(),
+        scenario: fields.iter().position(|field| Some(&field.name) == encoder.schema().scenario.as_ref()),
         sequences: encoder
             .sequences()
             .iter()

@@ -15,6 +15,7 @@ use super::folder::{RunFolder, write_text};
 use super::metrics::{Metrics, Reliability, evaluate, reliability};
 use super::model::{BuiltModel, source};
 use super::order::{batch_shuffle, epoch_order};
+use super::predict::{predict, scenario_names};
 use super::tensorboard;
 use crate::data::{Dataset, Encoder, Rows};
 use crate::graph::Schedule;
@@ -100,9 +101,15 @@ pub struct Trainer<'a> {
 ///
 /// # Errors
 /// When the device fails.
-pub fn score(executor: &mut dyn Executor, rows: &Rows, encoder: &Encoder) -> Result<Metrics, Error> {
-    let logits = executor.predict(&source(rows, encoder))?;
-    Ok(evaluate(&logits, rows.labels(), rows.scenarios(), encoder.scenarios(), rows.users()))
+pub fn score(
+    executor: &mut dyn Executor,
+    model: &BuiltModel,
+    rows: &Rows,
+    encoder: &Encoder,
+) -> Result<Metrics, Error> {
+    let logits = predict(executor, model, rows, encoder)?;
+    let names = scenario_names(encoder, rows.scenarios());
+    Ok(evaluate(&logits, rows.labels(), rows.scenarios(), &names, rows.users()))
 }
 
 /// [`score`], and how often what the model predicted came true.
@@ -111,13 +118,14 @@ pub fn score(executor: &mut dyn Executor, rows: &Rows, encoder: &Encoder) -> Res
 /// As [`score`].
 pub fn score_closely(
     executor: &mut dyn Executor,
+    model: &BuiltModel,
     rows: &Rows,
     encoder: &Encoder,
 ) -> Result<(Metrics, Reliability), Error> {
-    let logits = executor.predict(&source(rows, encoder))?;
-    let (labels, scenarios, names) = (rows.labels(), rows.scenarios(), encoder.scenarios());
-    let metrics = evaluate(&logits, labels, scenarios, names, rows.users());
-    Ok((metrics, reliability(&logits, labels, scenarios, names)))
+    let logits = predict(executor, model, rows, encoder)?;
+    let (labels, scenarios, names) = (rows.labels(), rows.scenarios(), scenario_names(encoder, rows.scenarios()));
+    let metrics = evaluate(&logits, labels, scenarios, &names, rows.users());
+    Ok((metrics, reliability(&logits, labels, scenarios, &names)))
 }
 
 /// That the metric to stop on can be had from the validation rows: an AUC needs both classes.
@@ -236,7 +244,7 @@ impl Trainer<'_> {
         let valid = if self.data.valid.is_empty() {
             None
         } else {
-            Some(score(self.executor, &self.data.valid, &self.data.encoder)?)
+            Some(score(self.executor, self.model, &self.data.valid, &self.data.encoder)?)
         };
         let valid_seconds = validated.elapsed().as_secs_f64();
         if let Some(logloss) = valid.as_ref().and_then(|metrics| metrics.logloss).filter(|value| !value.is_finite()) {

@@ -101,7 +101,7 @@ impl Golden {
             let lengths = sequence.offsets().windows(2).map(|pair| (pair[1] - pair[0]) as usize);
             SequenceInput { field: SEQUENCE_FIELD, longest: lengths.max().unwrap_or(0) }
         });
-        Inputs { fields, aware, scenarios, scenario: Some(0), sequences: items.collect() }
+        Inputs { fields, aware, scenarios, has_scenarios: true, scenario: Some(0), sequences: items.collect() }
     }
 
     /// The model's options: those keys of the case that the model knows.

@@ -25,7 +25,7 @@ pub fn inputs(rows: &[usize], aware: usize, numeric: bool) -> Inputs {
             value: (numeric && source % 3 == 1).then_some(source / 3),
         })
         .collect();
-    Inputs { fields, aware, scenarios: 3, scenario: Some(0), sequences: Vec::new() }
+    Inputs { fields, aware, scenarios: 3, has_scenarios: true, scenario: Some(0), sequences: Vec::new() }
 }
 
 /// All models over their options: name and graph.

@@ -101,7 +101,7 @@ fn of_table(mut job: Job, path: &Path) -> Result<Prepared> {
                 in MI-DPG;\nthe split is that of the file."
                 .to_owned(),
         schema: Schema {
-            scenario: "category".to_owned(),
+            scenario: Some("category".to_owned()),
             user: Some("user_id".to_owned()),
             split: own_split(),
             ..schema(&["category"], &["user_id", "item_id", "brand", "year", "model_attr", "user_attr"])
@@ -225,7 +225,7 @@ fn of_reviews(mut job: Job, path: &Path, products: &Dimension) -> Result<Prepare
                 scenarios;\nthe latest tenth of the reviews is test, the tenth before it valid."
             .to_owned(),
         schema: Schema {
-            scenario: "category".to_owned(),
+            scenario: Some("category".to_owned()),
             user: Some("user_id".to_owned()),
             split: Split::Time { column: "timestamp".to_owned(), valid: 0.1, test: 0.1 },
             ..schema(&["category"], &["user_id", "item_id", "subcategory", "brand"])

@@ -274,9 +274,17 @@ fn schema_error(change: &str) -> String {
 }
 
 #[test]
+fn a_schema_without_features_is_refused() {
+    let schema = Schema { path: "x.csv".to_owned(), ..Schema::default() };
+    assert!(schema.validate().unwrap_err().to_string().starts_with("data.aware is empty, and so is data.agnostic"));
+}
+
+#[test]
 fn a_schema_that_contradicts_itself_is_refused_with_the_key_and_the_fix() {
     for (change, said) in [
-        ("aware = []", "data.aware is empty"),
+        ("aware = [\"\"]", "data.aware has an empty column name"),
+        ("fields = { item = { kind = \"numeric\", type = \"text\" } }", "data.fields.item.type is for categories only"),
+        ("fields = { item = { type = \"string\" } }", "expected \"text\", \"boolean\", \"integer\""),
         ("aware = [\"item\"]", "data.agnostic names \"item\", which is a field already"),
         ("aware = [\"item\", \"item\"]", "data.aware names \"item\", which is a field already"),
         ("agnostic = [\"label\"]", "leaks it to the model"),

@@ -97,7 +97,7 @@ fn an_unknown_scenario_is_named_or_skipped() {
     let inputs = find(&fixture, "new.csv", "item,scenario\nx,a\nx,mars\nx\ny,b\n");
     let message = scan(&encoder, &inputs, false, 10).unwrap().next().unwrap().unwrap_err().to_string();
     let said = "new.csv, line 3, column \"scenario\": expected a scenario that the model was trained on (a, b), \
-                found \"mars\"; fix the row or set data.on_bad_row = \"skip\"";
+                found \"mars\"; fix the row, or set data.unknown_scenario to \"shared\" or \"skip\"";
     assert!(message.ends_with(said), "{message}");
     let mut scan = scan(&encoder, &inputs, false, 10).unwrap().on_bad_row(OnBadRow::Skip);
     let chunk = scan.next().unwrap().unwrap();
@@ -149,7 +149,7 @@ fn a_damaged_encoder_is_refused_with_its_file() {
     let (encoder, fixture) = encoder();
     let folder = fixture.path().join("saved");
     for (file, from, to, said) in [
-        ("encoder.toml", "version = 1", "version = 9", "version 9 is not 1"),
+        ("encoder.toml", "version = 2", "version = 9", "version 9 is newer than 2"),
         ("encoder.toml", "values = 2", "values = 3", "has 3 values, but vocabularies.csv 2"),
         (
             "encoder.toml",

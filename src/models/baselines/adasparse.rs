@@ -31,7 +31,7 @@ impl Model for AdaSparse {
         let mut graph = Graph::new();
         let g = &mut graph;
         let embeddings = inputs.embed(g, self.width)?;
-        let aware = embeddings.slice(g, "aware", 0, inputs.aware);
+        let aware = inputs.aware(g, &embeddings, Self::NAME)?;
         let alpha = g.state("anneal.alpha", [1, 1], Init::Constant(self.alpha));
         let mut h = embeddings.all;
         let mut factors = Vec::new();

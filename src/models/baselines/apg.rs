@@ -42,7 +42,11 @@ impl Model for Apg {
         let mut graph = Graph::new();
         let g = &mut graph;
         let embeddings = inputs.embed(g, self.width)?;
-        let aware = embeddings.slice(g, "aware", 0, inputs.aware);
+        let aware = match self.condition {
+            // It is not read.
+            Condition::Own if inputs.aware == 0 => embeddings.all,
+            _ => inputs.aware(g, &embeddings, Self::NAME)?,
+        };
         let mut h = embeddings.all;
         for (l, &size) in self.hidden.iter().enumerate() {
             h = g.scoped(format!("apg.{l}"), |g| self.layer(g, aware, h, (l, size)));

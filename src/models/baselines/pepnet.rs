@@ -24,7 +24,7 @@ impl Model for PepNet {
         let mut graph = Graph::new();
         let g = &mut graph;
         let embeddings = inputs.embed(g, self.width)?;
-        let (x, aware) = (embeddings.all, embeddings.slice(g, "aware", 0, inputs.aware));
+        let (x, aware) = (embeddings.all, inputs.aware(g, &embeddings, Self::NAME)?);
         // What is gated learns through the product alone: the gates see sg(x) and sg(o).
         let seen = |g: &mut Graph, name: &str, x| {
             let held = stop_gradient(g, &format!("{name}.held"), x);

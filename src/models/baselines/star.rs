@@ -34,7 +34,7 @@ impl Star {
         let mut graph = scenario_graph(inputs);
         let g = &mut graph;
         let embeddings = inputs.embed(g, self.width)?;
-        let (x, aware) = (embeddings.all, embeddings.slice(g, "aware", 0, inputs.aware));
+        let (x, aware) = (embeddings.all, inputs.aware(g, &embeddings, Self::NAME)?);
         let mut h = partitioned_norm(g, "norm", x, predicting);
         for (l, (size, epilogue)) in layers_to_logit(&self.hidden, self.dropout, 0).enumerate() {
             let (name, width) = (format!("fcn.{l}"), g.width(h));
