@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::exit::Done;
 use super::opened::{find_inputs, open, print_json, print_line, reopen, report_skipped};
+use super::unknown::{self, MaxUnknown};
 use super::{Device, Sets};
-use crate::data::{self, Encoder, Rows, Schema, SplitName};
+use crate::data::{self, Encoder, Rows, Schema, SplitName, UnknownValues};
 use crate::report::table::{TableStyle, scenario_table};
 use crate::train::Error;
 use crate::train::config::ConfigError;
@@ -29,6 +30,8 @@ pub(super) struct EvalArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    unknown: MaxUnknown,
     #[command(flatten)]
     sets: Sets,
     #[command(flatten)]
@@ -65,6 +68,9 @@ pub(super) fn parse_split(text: &str) -> Result<SplitName, String> {
 struct Evaluation {
     #[serde(flatten)]
     metrics: Metrics,
+    /// What of another file is missing or unknown to the model, by column.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    values: Vec<UnknownValues>,
     #[serde(skip_serializing_if = "Option::is_none")]
     best_reachable: Option<Metrics>,
 }
@@ -80,6 +86,7 @@ struct Gathered {
     scenarios: Vec<u32>,
     users: Vec<u64>,
     probabilities: Vec<f32>,
+    values: Vec<UnknownValues>,
 }
 
 impl Gathered {
@@ -97,7 +104,7 @@ impl Gathered {
         let reachable = (every > 0 && self.probabilities.len() == every)
             .then(|| best_reachable(&self.probabilities, &self.labels, &self.scenarios, names, users));
         let metrics = evaluate(&self.logits, &self.labels, &self.scenarios, names, users);
-        Evaluation { metrics, best_reachable: reachable }
+        Evaluation { metrics, values: self.values.clone(), best_reachable: reachable }
     }
 }
 
@@ -116,6 +123,9 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Done> {
             gathered.add(&chunk.rows, &logits);
         }
         report_skipped(scan.skipped());
+        gathered.values = scan.unknown_values();
+        args.unknown.check(encoder, &gathered.values)?;
+        unknown::report(encoder, &gathered.values, &unknown::of_validation(&trained.folder));
     } else {
         let rows = split_rows(&schema, encoder, args.split)?;
         let logits = predict(trained.executor.as_mut(), &trained.model, &rows, encoder)?;

@@ -29,6 +29,7 @@ mod sweep;
 mod synth;
 mod table_file;
 mod train;
+mod unknown;
 
 use std::process::ExitCode;
 

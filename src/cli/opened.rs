@@ -64,6 +64,13 @@ pub(super) fn open(schema: &Schema, bases: &[PathBuf]) -> Result<Dataset, Error>
     Ok(data)
 }
 
+/// Says which columns can teach a model nothing.
+pub(super) fn report_warnings(data: &Dataset) {
+    for warning in &data.warnings {
+        note!("warning: {warning}");
+    }
+}
+
 /// Says which bad rows were left out.
 pub(super) fn report_skipped(skipped: &data::Skipped) {
     if skipped.count > 0 {
@@ -121,6 +128,7 @@ pub(super) fn find_inputs(path: &str, schema: &Schema) -> Result<Inputs, Error> 
 
 /// A trained model on a device.
 pub(super) struct Trained {
+    pub(super) folder: RunFolder,
     pub(super) config: Config,
     pub(super) encoder: Encoder,
     pub(super) model: BuiltModel,
@@ -135,7 +143,7 @@ pub(super) fn reopen(run: &Path, sets: &[String], device: &DeviceChoice) -> Resu
     let model = build(&mut config, &encoder)?;
     let state = load_model(&folder.model(), &model.graph, config.model_name())?;
     let executor = open_executor(device, &model, &config.train, state)?;
-    Ok(Trained { config, encoder, model, executor })
+    Ok(Trained { folder, config, encoder, model, executor })
 }
 
 /// The vocabularies and statistics of a run.

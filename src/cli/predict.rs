@@ -7,13 +7,15 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use clap::Args;
+use serde::Serialize;
 
 use super::exit::Done;
-use super::opened::{find_inputs, reopen, report_skipped};
+use super::opened::{find_inputs, print_json, reopen, report_skipped};
 use super::progress::counted;
 use super::table_file::{Out, Writer, parse_out};
+use super::unknown::{self, MaxUnknown};
 use super::{Device, Sets};
-use crate::data::{self, EncodedChunk, Schema};
+use crate::data::{self, EncodedChunk, Schema, Skipped, UnknownValues};
 use crate::train::Error;
 use crate::train::folder::write_whole;
 use crate::train::model::check_sequences;
@@ -29,6 +31,11 @@ pub(super) struct PredictArgs {
     /// Where to write the rows with a `prediction` column: .csv (lists are left out) or .parquet
     #[arg(long, value_name = "FILE", value_parser = parse_out)]
     out: Out,
+    /// Print as JSON how many rows there were, and what of them is missing or unknown to the model
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    unknown: MaxUnknown,
     #[command(flatten)]
     sets: Sets,
     #[command(flatten)]
@@ -49,13 +56,17 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Done> {
     let mut scan = data::scan(encoder, &inputs, false, ROWS).map_err(Error::from)?.on_bad_row(schema.on_bad_row);
     let bar = counted(scan.bytes().1, "predicting");
     let mut failure = None;
+    let mut rows = 0;
     let written = write_whole(path, |file| {
         let mut writer = Writer::new(*kind, file.try_clone()?);
         let mut next = || -> Result<Option<RecordBatch>, Error> {
-            let Some(chunk) = scan.next().transpose()? else { return Ok(None) };
+            let Some(chunk) = scan.next().transpose()? else {
+                return args.unknown.check(encoder, &scan.unknown_values()).map(|()| None);
+            };
             check_sequences(&trained.model, &chunk.rows, encoder)?;
             let logits = predict(trained.executor.as_mut(), &trained.model, &chunk.rows, encoder)?;
             bar.set_position(scan.bytes().0);
+            rows += logits.len() as u64;
             with_predictions(&chunk, &logits).map(Some)
         };
         // What is wrong with the data must not be told as a fault of the output, nor the other way round.
@@ -76,7 +87,22 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Done> {
         None => written?,
     }
     report_skipped(scan.skipped());
+    let values = scan.unknown_values();
+    unknown::report(encoder, &values, &unknown::of_validation(&trained.folder));
+    if args.json {
+        print_json(&Predicted { rows, skipped: scan.skipped(), values: &values })?;
+    }
     Ok(Done::All)
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Predicted<'a> {
+    /// Rows with a prediction.
+    rows: u64,
+    skipped: &'a Skipped,
+    /// By column.
+    values: &'a [UnknownValues],
 }
 
 /// The chunk's rows as they were read, with their predictions; none where a bad row was skipped.

@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::exit::Done;
-use super::opened::{Opened, load_vocabularies, open_config, print_line};
+use super::opened::{Opened, load_vocabularies, open_config, print_line, report_warnings};
 use super::progress::counted;
 use super::shell::quote;
 use super::signals::on_interrupt;
@@ -47,6 +47,7 @@ pub(super) struct TrainArgs {
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     let opened = open_config(&args.config, &args.sets.sets)?;
     let Opened { config, data, model } = &opened;
+    report_warnings(data);
     // What keeps a run from starting must not leave a folder in the next one's way.
     check_validation(&config.train, &data.valid)?;
     let folder = choose_folder(args, config)?;
@@ -124,6 +125,7 @@ fn finish(opened: &Opened, folder: &RunFolder, executor: &mut dyn Executor, posi
         test_rows_per_second: data.test.len() as f64 / seconds,
         test,
         valid,
+        valid_values: data.valid_values.clone(),
         best_reachable: reachable,
     };
     write(folder.root(), &[calibration(&reliability)])?;

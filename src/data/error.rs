@@ -107,6 +107,10 @@ pub enum Error {
     #[error("{0}; fix the row, or set data.unknown_scenario to \"shared\" or \"skip\"")]
     UnknownScenario(Box<BadRow>),
 
+    /// More values of a column are unknown to a model than was allowed; the text names the column and the likely cause.
+    #[error("{0}")]
+    TooManyUnknown(String),
+
     /// The raw files of a public data set are not there, or are not what the owner publishes; the text lists what is
     /// expected and what was found.
     #[error("{0}")]

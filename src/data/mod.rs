@@ -39,6 +39,7 @@ mod vocabulary;
 
 pub use cache::Cache;
 pub use checks::Skipped;
+pub use csv_file::quoted;
 pub use encoder::{Encoder, FieldInfo, Role, SequenceInfo};
 pub use error::{BadRow, Error, MissingColumn, Place, Result};
 pub use history::{Histories, HistoryOptions, histories};

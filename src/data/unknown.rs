@@ -35,6 +35,31 @@ impl UnknownValues {
     pub fn missing_share(&self) -> f64 {
         share(self.missing, self.values)
     }
+
+    /// Whether a share of unknown values is well above that of `other`, by more than chance; of nothing known to compare
+    /// with, above none.
+    pub fn is_less_known_than(&self, other: Option<&UnknownValues>) -> bool {
+        is_well_above(self.unknown, self.values, other.map(|other| (other.unknown, other.values)))
+    }
+
+    /// The same of the share of missing values. Without anything to compare with, missing values are no surprise.
+    pub fn is_more_missing_than(&self, other: Option<&UnknownValues>) -> bool {
+        other.is_some_and(|other| is_well_above(self.missing, self.values, Some((other.missing, other.values))))
+    }
+}
+
+/// Whether a share is above another by half and by a hundredth of all values, and by more than four deviations of what
+/// chance would do.
+fn is_well_above(part: u64, all: u64, other: Option<(u64, u64)>) -> bool {
+    let (other_part, other_all) = other.unwrap_or((0, 0));
+    let before = share(other_part, other_all);
+    let now = share(part, all);
+    // One more of each kind: few rows without an unknown value do not say that there are none.
+    let likely = (other_part + 1) as f64 / (other_all + 2) as f64;
+    let likely = if other_all == 0 { 0.0 } else { likely };
+    let n = all as f64;
+    let bound = n * likely + 4.0 * (n * likely * (1.0 - likely)).sqrt();
+    now > before * 1.5 && now > before + 0.01 && part as f64 > bound
 }
 
 fn share(part: u64, all: u64) -> f64 {
@@ -133,4 +158,68 @@ pub(super) fn near_miss(text: &str, vocabulary: &Vocabulary) -> Option<&'static 
     let number = text.trim_start_matches('0');
     let padded = (1..=12).any(|width| known(&format!("{number:0>width$}")));
     (text.bytes().all(|b| b.is_ascii_digit()) && padded).then_some("other zeros in front of them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: u64, unknown: u64) -> UnknownValues {
+        UnknownValues { values, unknown, missing: unknown, ..UnknownValues::default() }
+    }
+
+    #[test]
+    fn a_share_is_told_where_chance_does_not_explain_it() {
+        for (now, before, told) in [
+            (of(500, 500), Some(of(1000, 0)), true),
+            (of(500, 500), Some(of(0, 0)), true),
+            (of(500, 500), None, true),
+            (of(500, 1), Some(of(1000, 0)), false),
+            (of(1_000_000, 3_000), Some(of(100_000, 100)), false),
+            (of(1_000_000, 30_000), Some(of(100_000, 100)), true),
+            (of(100, 40), Some(of(1000, 300)), false),
+            (of(10_000, 6_000), Some(of(1000, 300)), true),
+            (of(2, 1), Some(of(1000, 300)), false),
+            (of(1, 1), Some(of(1000, 0)), true),
+            (of(0, 0), Some(of(1000, 0)), false),
+        ] {
+            assert_eq!(now.is_less_known_than(before.as_ref()), told, "{now:?} after {before:?}");
+            assert_eq!(now.is_more_missing_than(before.as_ref()), told && before.is_some(), "{now:?} after {before:?}");
+        }
+    }
+
+    #[test]
+    fn the_commonest_unknown_values_are_named_and_the_rest_is_counted() {
+        let mut tally = Tally::default();
+        let texts: Vec<String> = (0..3 * DIFFERENT).map(|k| k.to_string()).collect();
+        texts.iter().chain([&texts[7], &texts[7], &texts[3]]).for_each(|text| tally.unknown(text.as_bytes()));
+        (tally.known(), tally.missing());
+        let mut all = Tally::default();
+        all.unknown(b"x");
+        all.merge(tally);
+        let found = all.finish("c");
+        let n = 3 * DIFFERENT as u64 + 4;
+        assert_eq!((found.values, found.missing, found.unknown), (n + 2, 1, n));
+        assert_eq!(found.commonest[..2], [("7".to_owned(), 3), ("3".to_owned(), 2)]);
+        assert_eq!(found.commonest.len(), COMMONEST);
+    }
+
+    #[test]
+    fn what_is_nearly_known_is_explained() {
+        let mut vocabulary = Vocabulary::default();
+        for value in ["Paris", "007", "a", "x y"] {
+            vocabulary.push(value.as_bytes(), 1);
+        }
+        for (text, why) in [
+            (" Paris", Some("blanks around them")),
+            ("'Paris'", Some("quotes around them")),
+            ("A", Some("other capitals")),
+            ("7", Some("other zeros in front of them")),
+            ("a.0", Some("\".0\" behind them")),
+            ("London", None),
+            ("", None),
+        ] {
+            assert_eq!(near_miss(text, &vocabulary), why, "{text:?}");
+        }
+    }
 }

@@ -174,7 +174,8 @@ pub(super) fn whole(x: f64) -> Option<i64> {
 
 fn write_integer(text: &[u8], out: &mut String) -> Option<()> {
     let Some((negative, digits)) = sign_and_digits(text) else {
-        out.push_str(itoa::Buffer::new().format(whole(float(text)?)?));
+        let number = float(text).or_else(|| truth(text).map(|truth| f64::from(u8::from(truth))))?;
+        out.push_str(itoa::Buffer::new().format(whole(number)?));
         return Some(());
     };
     let zeros = digits.iter().take_while(|d| **d == b'0').count();
@@ -202,7 +203,7 @@ fn write_digits(text: &[u8], width: usize, out: &mut String) -> Option<()> {
 }
 
 fn write_number(text: &[u8], out: &mut String) -> Option<()> {
-    if sign_and_digits(text).is_some() {
+    if sign_and_digits(text).is_some() || truth(text).is_some() {
         return write_integer(text, out);
     }
     write_float(float(text).filter(|x| x.is_finite())?, out);
@@ -267,6 +268,8 @@ mod tests {
         all_are(ValueType::Boolean, "true", &["true", "True", "TRUE", "t", "1", " 1 ", "1.0"]);
         all_are(ValueType::Boolean, "false", &["false", "False", "F", "0", "0.0"]);
         all_are(ValueType::Integer, "7", &["7", " 7", "7.0", "007", "+7", "7e0", "0.7e1"]);
+        all_are(ValueType::Integer, "1", &["1", "True", "t"]);
+        all_are(ValueType::Float, "0", &["0", "-0", "false"]);
         all_are(ValueType::Integer, "0", &["0", "-0", "0.0", "-0.0", "000"]);
         all_are(ValueType::Integer, "-12", &["-12", "-12.0", "-012"]);
         all_are(ValueType::Integer, "123456789012345678901234567890", &["123456789012345678901234567890"]);

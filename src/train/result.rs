@@ -9,6 +9,7 @@ use super::folder::RunFolder;
 use super::metrics::Metrics;
 use super::statistics::median;
 use super::trainer::EpochRecord;
+use crate::data::UnknownValues;
 
 /// `result.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub struct RunResult {
     /// And on the validation rows, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid: Option<Metrics>,
+    /// What of the validation rows is missing or unknown to the model, by column: what later files are compared with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub valid_values: Vec<UnknownValues>,
     /// Metrics of the true probabilities on the test rows, where these are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best_reachable: Option<Metrics>,

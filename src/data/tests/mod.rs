@@ -14,6 +14,7 @@ use super::*;
 mod bad;
 mod caching;
 mod encoding;
+mod guises;
 mod scanning;
 
 /// A folder with files, and a schema over them.
