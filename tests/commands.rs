@@ -433,3 +433,84 @@ fn sequences_of_different_lengths_are_told_apart_from_one() {
     run("--set model.heads=5", "d").fails(2, &["heads = 5", "width = 12"]);
     run("--set model.name=optmsm --set model.hidden=[]", "e").fails(2, &["hidden is empty"]);
 }
+
+/// Rows of a log: each line the values of one, as a file of that kind writes them.
+fn log(kind: &str, rows: std::ops::Range<u32>) -> String {
+    let mut text = "label,page,flag,day,code,city,user\n".to_owned();
+    for k in rows {
+        let x = k.wrapping_mul(2_654_435_761) >> 16;
+        let (label, page, flag, day, code, city) = (x % 5 == 0, x % 3, x % 2 == 0, x % 28 + 1, x % 40, x % 7);
+        let line = match kind {
+            "pandas" => {
+                let truth = |b: bool| if b { "True" } else { "False" };
+                format!("{},{page},{},2024-01-{day:02},{code:03},city {city},{}.0", truth(label), truth(flag), x % 90)
+            }
+            "polars" => format!(
+                "{},{page}.0,{flag},2024-01-{day:02}T00:00:00.000000,{code}, city {city},{}",
+                u8::from(label),
+                x % 90
+            ),
+            _ => format!(
+                "{},{page},{},2024-01-{day:02} 01:00:00+01:00,{code:03},CITY {city},{}",
+                u8::from(label),
+                u8::from(flag),
+                x % 90
+            ),
+        };
+        text += &format!("{line}\n");
+    }
+    text
+}
+
+/// Values that a run has never seen are scored like missing ones, so a file in another guise must be understood, and what
+/// is not understood must be told.
+#[test]
+fn the_same_rows_predict_the_same_in_another_guise_and_unknown_values_are_told() {
+    let place = Place::empty();
+    place.write("data/data.csv", log("pandas", 0..3000));
+    place.write(
+        "data/config.toml",
+        "[data]\npath = \"data.csv\"\nlabel = \"label\"\nscenario = \"page\"\naware = [\"page\"]\n\
+         agnostic = [\"flag\", \"day\", \"code\", \"city\", \"user\"]\n[model]\nname = \"dnn\"\n",
+    );
+    place.train("run", "train.epochs=1").succeeds();
+    let kept = place.json("run/result.json")["valid_values"].as_array().unwrap().clone();
+    let names: Vec<&str> = kept.iter().map(|column| column["column"].as_str().unwrap()).collect();
+    assert_eq!(names, ["page", "flag", "day", "code", "city", "user"]);
+
+    for kind in ["pandas", "polars", "other"] {
+        // City names are text, which stays what it is: here they are as the run has them.
+        let text = log(kind, 0..500).replace(", city", ",city").replace("CITY", "city");
+        place.write(format!("{kind}.csv"), text);
+        let line = format!("predict run --device cpu --data {kind}.csv --out {kind}-out.csv --json");
+        let outcome = place.run(&line).succeeds();
+        assert!(!outcome.err.contains("warning"), "{}", outcome.err);
+        assert_eq!((&outcome.json()["rows"], &outcome.json()["values"][3]["unknown"]), (&500.into(), &0.into()));
+    }
+    let predicted = |name: &str| -> Vec<String> {
+        place.text(name).lines().map(|line| line.rsplit_once(',').unwrap().1.to_owned()).collect()
+    };
+    assert_eq!(predicted("polars-out.csv"), predicted("pandas-out.csv"));
+    assert_eq!(predicted("other-out.csv"), predicted("pandas-out.csv"));
+
+    for (kind, why) in [("polars", "known values are there with blanks around them"), ("other", "other capitals")] {
+        place.write("told.csv", log(kind, 0..500));
+        let outcome = place.run("predict run --device cpu --data told.csv --out told-out.csv").succeeds();
+        let warnings: Vec<&str> = outcome.err.lines().filter(|line| line.starts_with("warning: ")).collect();
+        assert_eq!(warnings.len(), 1, "{}", outcome.err);
+        assert!(
+            warnings[0].contains("column \"city\": 500 of 500 values (100.0 %) are unknown to the model"),
+            "{warnings:?}"
+        );
+        assert!(warnings[0].contains(why) && warnings[0].contains("0.0 % in validation rows"), "{warnings:?}");
+        let evaluated = place.run("eval run --device cpu --data told.csv --json").succeeds();
+        assert!(evaluated.err.contains("column \"city\": 500 of 500"), "{}", evaluated.err);
+        assert_eq!(evaluated.json()["values"][4]["unknown"], 500);
+    }
+    let says = ["column \"city\": 500 of 500 values", "more than --max-unknown 0.5 allows"];
+    place.run("predict run --device cpu --data told.csv --out never.csv --max-unknown 0.5").fails(3, &says);
+    assert!(!place.path("never.csv").exists());
+    place.run("eval run --device cpu --data told.csv --max-unknown 0.5").fails(3, &says);
+    place.run("eval run --device cpu --max-unknown 0.5").fails(2, &["--data"]);
+    place.run("predict run --device cpu --data pandas.csv --out fine.csv --max-unknown 0").succeeds();
+}

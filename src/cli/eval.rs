@@ -115,7 +115,10 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Done> {
     let mut gathered = Gathered::default();
     if let Some(path) = &args.data {
         let inputs = find_inputs(path, &schema)?;
-        let mut scan = data::scan(encoder, &inputs, true, ROWS).map_err(Error::from)?.on_bad_row(schema.on_bad_row);
+        let mut scan = data::scan(encoder, &inputs, true, ROWS)
+            .map_err(Error::from)?
+            .on_bad_row(schema.on_bad_row)
+            .unknown_scenario(schema.unknown_scenario);
         for chunk in scan.by_ref() {
             let chunk = chunk.map_err(Error::from)?;
             check_sequences(&trained.model, &chunk.rows, encoder)?;

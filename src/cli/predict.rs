@@ -53,7 +53,10 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Done> {
     let encoder = &trained.encoder;
     let schema: Schema = trained.config.data().map_err(Error::from)?;
     let inputs = find_inputs(&args.data, &schema)?;
-    let mut scan = data::scan(encoder, &inputs, false, ROWS).map_err(Error::from)?.on_bad_row(schema.on_bad_row);
+    let mut scan = data::scan(encoder, &inputs, false, ROWS)
+        .map_err(Error::from)?
+        .on_bad_row(schema.on_bad_row)
+        .unknown_scenario(schema.unknown_scenario);
     let bar = counted(scan.bytes().1, "predicting");
     let mut failure = None;
     let mut rows = 0;

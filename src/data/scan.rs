@@ -2,14 +2,14 @@
 
 use arrow::array::RecordBatch;
 
-use super::checks::{Skipped, check};
+use super::checks::{Known, Skipped, check};
 use super::columns::Plan;
 use super::encoder::Encoder;
 use super::error::Result;
 use super::inputs::Inputs;
 use super::reader::{Chunk, Reader};
 use super::rows::Rows;
-use super::schema::OnBadRow;
+use super::schema::{OnBadRow, UnknownScenario};
 use super::unknown::{Tally, UnknownValues};
 
 /// Some consecutive rows of one file, encoded.
@@ -30,6 +30,7 @@ pub struct Scan<'e> {
     plan: Plan,
     reader: Reader,
     on_bad_row: OnBadRow,
+    unknown_scenario: UnknownScenario,
     next: Option<Result<Chunk>>,
     skipped: Skipped,
     tallies: Vec<Tally>,
@@ -41,7 +42,8 @@ pub struct Scan<'e> {
 /// Every file must have the feature columns and the scenario, and with `need_label` the label; without it, the
 /// chunks' labels are empty. Columns for the user and the true probability are taken where a file has them. Unknown
 /// categories get row 0, and are counted ([`Scan::unknown_values`]); what happens to a row of an unknown scenario is the
-/// schema's `unknown_scenario` ([`Encoder::new_scenario`]), what to bad rows its `on_bad_row`, or [`Scan::on_bad_row`].
+/// schema's `unknown_scenario`, what to bad rows its `on_bad_row`; [`Scan::unknown_scenario`] and [`Scan::on_bad_row`]
+/// override them.
 ///
 /// # Errors
 /// When the first file cannot be read; errors of later rows come from the iterator, which then ends.
@@ -50,14 +52,21 @@ pub fn scan<'e>(encoder: &'e Encoder, inputs: &Inputs, need_label: bool, batch_r
     let mut reader = Reader::new(inputs, &plan.wanted, true, batch_rows);
     let next = reader.next()?.map(Ok);
     let (on_bad_row, total) = (encoder.schema().on_bad_row, inputs.bytes());
+    let unknown_scenario = encoder.schema().unknown_scenario;
     let (skipped, tallies) = (Skipped::default(), Vec::new());
-    Ok(Scan { encoder, plan, reader, on_bad_row, next, skipped, tallies, total })
+    Ok(Scan { encoder, plan, reader, on_bad_row, unknown_scenario, next, skipped, tallies, total })
 }
 
 impl Scan<'_> {
     /// Overrides the schema's `on_bad_row`.
     pub fn on_bad_row(mut self, on_bad_row: OnBadRow) -> Self {
         self.on_bad_row = on_bad_row;
+        self
+    }
+
+    /// Overrides the schema's `unknown_scenario`.
+    pub fn unknown_scenario(mut self, unknown_scenario: UnknownScenario) -> Self {
+        self.unknown_scenario = unknown_scenario;
         self
     }
 
@@ -77,13 +86,14 @@ impl Scan<'_> {
     }
 
     fn encode(&mut self, chunk: Chunk) -> Result<EncodedChunk> {
-        let Scan { encoder, plan, reader, on_bad_row, skipped, tallies, next, .. } = self;
+        let Scan { encoder, plan, reader, on_bad_row, unknown_scenario, skipped, tallies, next, .. } = self;
         // The next chunk is decoded while this one is encoded.
         let (following, encoded) = rayon::join(
             || reader.next(),
             || {
-                let checked = check(encoder.schema(), plan, Some(encoder.known()), encoder.nulls(), &chunk)?;
-                skipped.settle_checked(*on_bad_row, encoder.schema().unknown_scenario, &chunk, &checked)?;
+                let known = Known { unknown_scenario: *unknown_scenario, ..encoder.known() };
+                let checked = check(encoder.schema(), plan, Some(known), encoder.nulls(), &chunk)?;
+                skipped.settle_checked(*on_bad_row, *unknown_scenario, &chunk, &checked)?;
                 let kept = checked.keep.clone();
                 Ok((encoder.encode(plan, &chunk, checked, tallies)?, kept))
             },
