@@ -244,7 +244,7 @@ fn a_scenario_that_the_model_does_not_know() {
     for command in ["predict run --data new.csv --out out.csv --device cpu", "eval run --data new.csv --device cpu"] {
         place
             .run(command)
-            .fails(3, &["new.csv, line 3, column \"page\"", "checkout", "home, search", "data.on_bad_row = \"skip\""]);
+            .fails(3, &["new.csv, line 3, column \"page\"", "checkout", "home, search", "data.unknown_scenario to \"shared\" or \"skip\""]);
         let said = place.run(&format!("{command} --set data.on_bad_row=skip")).succeeds();
         assert!(said.err.contains("1 bad row skipped") && said.err.contains("new.csv, line 3"), "{}", said.err);
     }
@@ -288,7 +288,7 @@ fn schemas_that_contradict_themselves() {
     for (set, says) in [
         ("data.aware=[\"label\"]", ["data.aware", "\"label\"", "leaks"]),
         ("data.agnostic=[\"user\",\"price\",\"user\"]", ["data.agnostic", "\"user\"", "remove one"]),
-        ("data.aware=[]", ["data.aware", "empty", "name at least one"]),
+        ("data.aware=[] --set data.agnostic=[]", ["data.aware", "empty", "name at least one"]),
         ("data.fields.prize.kind=numeric", ["data.fields.prize", "no field of that name", "did you mean \"price\"?"]),
     ] {
         train(&place, &format!("--set {set}")).fails(3, &says);

@@ -29,6 +29,7 @@ fn inputs(longest: usize) -> Inputs {
         fields: ROWS.iter().enumerate().map(field).collect(),
         aware: 1,
         scenarios: SCENARIOS,
+        has_scenarios: true,
         scenario: Some(0),
         sequences: vec![SequenceInput { field: 2, longest }],
     }

@@ -121,6 +121,7 @@ impl Visitor for Build {
             fields: (0..task.fields).map(field).collect(),
             aware: task.aware,
             scenarios: task.scenarios,
+            has_scenarios: true,
             scenario: Some(0),
             sequences: Vec::new(),
         };

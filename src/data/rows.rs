@@ -173,7 +173,7 @@ impl Rows {
                 .collect::<Vec<T>>()
                 .into()
         }
-        let width = |length: usize| if self.len == 0 { 0 } else { length / self.len };
+        let width = |length: usize| length.checked_div(self.len).unwrap_or(0);
         let (fields, values) = (width(self.ids.len()), width(self.values.len()));
         let sequence = |sequence: &Sequence| {
             let mut offsets = vec![0u64];

@@ -193,7 +193,8 @@ mod tests {
         let mut tally = Tally::default();
         let texts: Vec<String> = (0..3 * DIFFERENT).map(|k| k.to_string()).collect();
         texts.iter().chain([&texts[7], &texts[7], &texts[3]]).for_each(|text| tally.unknown(text.as_bytes()));
-        (tally.known(), tally.missing());
+        tally.known();
+        tally.missing();
         let mut all = Tally::default();
         all.unknown(b"x");
         all.merge(tally);

@@ -227,15 +227,26 @@ fn guises(rows: &[Row]) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Everything that a model gets of the rows.
-fn encoded(rows: &Rows) -> (Vec<u32>, Vec<f32>, Vec<u32>, Vec<f32>, Vec<u32>) {
-    let sequence = &rows.sequences()[0];
-    (
-        rows.ids().to_vec(),
-        rows.values().to_vec(),
-        rows.scenarios().to_vec(),
-        rows.labels().to_vec(),
-        sequence.ids().iter().copied().chain(sequence.offsets().iter().map(|n| *n as u32)).collect(),
-    )
+#[derive(Debug, Clone, PartialEq)]
+struct Encoded {
+    ids: Vec<u32>,
+    values: Vec<f32>,
+    scenarios: Vec<u32>,
+    labels: Vec<f32>,
+    history: (Vec<u64>, Vec<u32>),
+}
+
+impl Encoded {
+    fn of(rows: &Rows) -> Encoded {
+        let history = &rows.sequences()[0];
+        Encoded {
+            ids: rows.ids().to_vec(),
+            values: rows.values().to_vec(),
+            scenarios: rows.scenarios().to_vec(),
+            labels: rows.labels().to_vec(),
+            history: (history.offsets().to_vec(), history.ids().to_vec()),
+        }
+    }
 }
 
 proptest! {
@@ -251,7 +262,7 @@ proptest! {
         for (name, bytes) in &guises {
             let fixture = Fixture::new(name, bytes, SCHEMA);
             let data = fixture.open().unwrap_or_else(|error| panic!("{name}: {error}"));
-            let expected = encoded(&data.train);
+            let expected = Encoded::of(&data.train);
             prop_assert_eq!(first.get_or_insert_with(|| expected.clone()), &expected, "{}: fitted", name);
             let folder = fixture.path().join("saved");
             data.encoder.save(&folder).unwrap();
@@ -262,7 +273,7 @@ proptest! {
                 let inputs = Inputs::find(other, Format::Auto, None, &[fixture.path().to_owned()]).unwrap();
                 let mut scan = scan(&encoder, &inputs, true, 1000).unwrap();
                 let chunk = scan.next().unwrap().unwrap_or_else(|error| panic!("{other} after {name}: {error}"));
-                prop_assert_eq!(&encoded(&chunk.rows), &expected, "{} after {}", other, name);
+                prop_assert_eq!(&Encoded::of(&chunk.rows), &expected, "{} after {}", other, name);
                 let unknown: Vec<_> = scan.unknown_values().into_iter().filter(|column| column.unknown > 0 && column.column != "history").collect();
                 prop_assert_eq!(unknown, vec![], "{} after {}", other, name);
             }
