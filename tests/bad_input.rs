@@ -242,9 +242,15 @@ fn a_scenario_that_the_model_does_not_know() {
     let place = trained();
     place.write("new.csv", "label,page,user,price\n1,home,u1,1.5\n0,checkout,u2,2.5\n1,search,u3,2.5\n");
     for command in ["predict run --data new.csv --out out.csv --device cpu", "eval run --data new.csv --device cpu"] {
-        place
-            .run(command)
-            .fails(3, &["new.csv, line 3, column \"page\"", "checkout", "home, search", "data.unknown_scenario to \"shared\" or \"skip\""]);
+        place.run(command).fails(
+            3,
+            &[
+                "new.csv, line 3, column \"page\"",
+                "checkout",
+                "home, search",
+                "data.unknown_scenario to \"shared\" or \"skip\"",
+            ],
+        );
         let said = place.run(&format!("{command} --set data.on_bad_row=skip")).succeeds();
         assert!(said.err.contains("1 bad row skipped") && said.err.contains("new.csv, line 3"), "{}", said.err);
     }

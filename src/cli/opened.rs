@@ -1,6 +1,6 @@
 //! What several commands begin with: reading a configuration, opening its data, reopening a run.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
 
@@ -90,7 +90,7 @@ pub(super) fn generate_missing(config: &Config, schema: &Schema, bases: &[PathBu
     if !matches!(missing, Err(data::Error::NoFiles { .. })) {
         return Ok(());
     }
-    let path = bases[0].join(&schema.path);
+    let path = plain(&bases[0].join(&schema.path));
     let is_parquet = path.extension().is_some_and(|extension| extension == "parquet" || extension == "pq");
     if !is_parquet || path.exists() || schema.path.contains(['*', '?', '[']) {
         let expected = "a file that is there, or the name of one that [synth] can write, such as \"data.parquet\"";
@@ -105,12 +105,30 @@ pub(super) fn generate_missing(config: &Config, schema: &Schema, bases: &[PathBu
     Ok(())
 }
 
+/// The path without `.` and without steps into a folder and out of it again: `examples/../runs` is `runs`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            // Out of a link's folder the way may lead elsewhere.
+            Component::ParentDir
+                if matches!(plain.components().next_back(), Some(Component::Normal(_))) && !plain.is_symlink() =>
+            {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
 /// `path` as a path that means the same from any folder. Globs and folders too: the first base that has a match.
 pub(super) fn absolute(path: &str, bases: &[PathBuf]) -> String {
     let found =
         bases.iter().find(|base| Inputs::find(path, data::Format::Parquet, None, std::slice::from_ref(base)).is_ok());
     let joined = found.unwrap_or(&bases[0]).join(path);
-    std::path::absolute(&joined).unwrap_or(joined).to_string_lossy().into_owned()
+    plain(&std::path::absolute(&joined).unwrap_or(joined)).to_string_lossy().into_owned()
 }
 
 /// The files a command was given beside a run: their names tell how they are written, else the run's schema does.

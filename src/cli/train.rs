@@ -14,6 +14,7 @@ use super::shell::quote;
 use super::signals::on_interrupt;
 use super::{Device, Sets};
 use crate::data::{self, Dataset, Encoder};
+use crate::models::CROSS_ENTROPY;
 use crate::plan::{Executor, initial_state};
 use crate::report::html::write_report;
 use crate::report::table::{TableStyle, scenario_table};
@@ -296,6 +297,18 @@ fn resume_command(args: &TrainArgs, folder: &RunFolder) -> String {
     words.join(" ")
 }
 
+/// The means of an epoch's losses: the cross entropy, and beside it what else was minimised, as it is before its
+/// coefficient, which may grow during training.
+fn losses(means: &serde_json::Map<String, serde_json::Value>) -> String {
+    let number = |value: &serde_json::Value| value.as_f64().map_or_else(|| "n/a".to_owned(), |x| format!("{x:.4}"));
+    let terms = means.iter().filter(|(name, _)| *name != "loss");
+    let words = terms.map(|(name, mean)| {
+        let name = if name == CROSS_ENTROPY { "LogLoss" } else { name };
+        format!("{name} {}", number(mean))
+    });
+    words.collect::<Vec<_>>().join("  ")
+}
+
 /// A bar per epoch, and a line for each that has ended.
 struct TrainingBars {
     epochs: u32,
@@ -318,14 +331,13 @@ impl TrainingBars {
             Event::Steps { done, loss } => {
                 if let Some(bar) = &self.bar {
                     bar.set_position(done);
-                    bar.set_message(loss.map_or_else(String::new, |loss| format!("loss {loss:.4}")));
+                    bar.set_message(loss.map_or_else(String::new, |loss| format!("LogLoss {loss:.4}")));
                 }
             }
             Event::EpochEnd(record) => {
                 self.end();
                 let number = |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |value| format!("{value:.4}"));
-                let loss = record.train.get("loss").and_then(serde_json::Value::as_f64);
-                let mut line = format!("epoch {:<3} train loss {}", record.epoch, number(loss));
+                let mut line = format!("epoch {:<3} train {}", record.epoch, losses(&record.train));
                 if let Some(valid) = &record.valid {
                     line += &format!("  valid AUC {}  LogLoss {}", number(valid.auc), number(valid.logloss));
                 }

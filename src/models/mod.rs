@@ -116,10 +116,13 @@ fn is_number(value: f64) -> bool {
     (value as f32).is_finite()
 }
 
+/// The name of the loss by which a model's predictions learn, among its losses.
+pub const CROSS_ENTROPY: &str = "bce";
+
 /// The model's prediction, and the cross entropy by which it learns.
 fn predict_by(graph: &mut Graph, logits: TensorId) {
     graph.logits = Some(logits);
-    cross_entropy(graph, "bce", logits);
+    cross_entropy(graph, CROSS_ENTROPY, logits);
 }
 
 /// A graph with parts for each scenario of the data.

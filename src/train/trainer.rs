@@ -19,6 +19,7 @@ use super::predict::{predict, scenario_names};
 use super::tensorboard;
 use crate::data::{Dataset, Encoder, Rows};
 use crate::graph::Schedule;
+use crate::models::CROSS_ENTROPY;
 use crate::ops::{Clock, ModelState};
 use crate::plan::{Chunk, Executor, Feeder, Step};
 
@@ -38,7 +39,7 @@ pub enum Event<'a> {
     Steps {
         /// Steps of the epoch that are done.
         done: u64,
-        /// The mean total loss of the epoch so far, where it is known.
+        /// The mean cross entropy of the epoch so far, where it is known.
         loss: Option<f64>,
     },
     /// An epoch ended and was validated.
@@ -220,7 +221,7 @@ impl Trainer<'_> {
                 self.position.step += count;
                 self.position.total_steps += count;
                 self.note_losses(false)?;
-                observer(Event::Steps { done: self.position.step, loss: self.mean_loss() });
+                observer(Event::Steps { done: self.position.step, loss: self.mean_cross_entropy() });
                 if stop.load(Ordering::Relaxed) && self.position.step < steps {
                     self.note_losses(true)?;
                     return Ok(true);
@@ -319,10 +320,10 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    fn mean_loss(&self) -> Option<f64> {
-        let sums = &self.position.loss_sums;
-        let [.., total, count] = sums[..] else { return None };
-        (count > 0.0).then(|| total / count)
+    fn mean_cross_entropy(&self) -> Option<f64> {
+        let term = self.model.graph.losses.iter().position(|term| term.name == CROSS_ENTROPY)?;
+        let (sum, count) = (self.position.loss_sums.get(term)?, self.position.loss_sums.last()?);
+        (*count > 0.0).then(|| sum / count)
     }
 
     fn train_means(&self) -> serde_json::Map<String, serde_json::Value> {
