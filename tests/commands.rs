@@ -514,3 +514,30 @@ fn the_same_rows_predict_the_same_in_another_guise_and_unknown_values_are_told()
     place.run("eval run --device cpu --max-unknown 0.5").fails(2, &["--data"]);
     place.run("predict run --device cpu --data pandas.csv --out fine.csv --max-unknown 0").succeeds();
 }
+
+#[test]
+fn files_without_rows_give_files_without_rows() {
+    let place = trained();
+    let input = read_parquet(&place, "data/data.parquet");
+    let file = File::create(place.path("none.parquet")).unwrap();
+    parquet::arrow::ArrowWriter::try_new(file, input.schema(), None).unwrap().close().unwrap();
+    let heads: Vec<String> = input.schema().fields().iter().map(|field| field.name().clone()).collect();
+    place.write("none.csv", format!("{}\n", heads.join(",")));
+    for data in ["none.parquet", "none.csv"] {
+        let predict = |out: &str| {
+            place.run(&format!("predict run --device cpu --data {data} --out {out} --json")).succeeds().json()
+        };
+        assert_eq!(predict("out.csv")["rows"], 0);
+        assert_eq!(place.text("out.csv"), format!("{},prediction\n", heads.join(",")));
+        predict("out.parquet");
+        let file = File::open(place.path("out.parquet")).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        assert_eq!(reader.metadata().file_metadata().num_rows(), 0);
+        let fields = reader.schema().fields();
+        assert_eq!(fields.last().unwrap().data_type(), &DataType::Float32);
+        assert_eq!(fields.len(), heads.len() + 1);
+        if data == "none.parquet" {
+            assert_eq!(fields[..heads.len()], input.schema().fields()[..]);
+        }
+    }
+}

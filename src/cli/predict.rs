@@ -15,7 +15,7 @@ use super::progress::counted;
 use super::table_file::{Out, Writer, parse_out};
 use super::unknown::{self, MaxUnknown};
 use super::{Device, Sets};
-use crate::data::{self, EncodedChunk, Schema, Skipped, UnknownValues};
+use crate::data::{self, Schema, Skipped, UnknownValues};
 use crate::train::Error;
 use crate::train::folder::write_whole;
 use crate::train::model::check_sequences;
@@ -60,17 +60,21 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Done> {
     let bar = counted(scan.bytes().1, "predicting");
     let mut failure = None;
     let mut rows = 0;
+    let mut is_first = true;
     let written = write_whole(path, |file| {
         let mut writer = Writer::new(*kind, file.try_clone()?);
         let mut next = || -> Result<Option<RecordBatch>, Error> {
+            let is_first = std::mem::take(&mut is_first);
             let Some(chunk) = scan.next().transpose()? else {
-                return args.unknown.check(encoder, &scan.unknown_values()).map(|()| None);
+                args.unknown.check(encoder, &scan.unknown_values())?;
+                // Files without rows give a file without rows, which has its columns all the same.
+                return is_first.then(|| with_predictions(scan.no_rows(), &[], &[])).transpose();
             };
             check_sequences(&trained.model, &chunk.rows, encoder)?;
             let logits = predict(trained.executor.as_mut(), &trained.model, &chunk.rows, encoder)?;
             bar.set_position(scan.bytes().0);
             rows += logits.len() as u64;
-            with_predictions(&chunk, &logits).map(Some)
+            with_predictions(chunk.batch, &chunk.kept, &logits).map(Some)
         };
         // What is wrong with the data must not be told as a fault of the output, nor the other way round.
         loop {
@@ -108,13 +112,13 @@ struct Predicted<'a> {
     values: &'a [UnknownValues],
 }
 
-/// The chunk's rows as they were read, with their predictions; none where a bad row was skipped.
-fn with_predictions(chunk: &EncodedChunk, logits: &[f32]) -> Result<RecordBatch, Error> {
-    let mut predictions = vec![None; chunk.batch.num_rows()];
-    for (&row, &logit) in chunk.kept.iter().zip(logits) {
+/// Rows as they were read, with the predictions of those that were kept; none where a bad row was skipped.
+fn with_predictions(batch: RecordBatch, kept: &[u32], logits: &[f32]) -> Result<RecordBatch, Error> {
+    let mut predictions = vec![None; batch.num_rows()];
+    for (&row, &logit) in kept.iter().zip(logits) {
         predictions[row as usize] = Some(crate::cpu::sigmoid(f64::from(logit)) as f32);
     }
-    let schema = chunk.batch.schema();
+    let schema = batch.schema();
     if schema.column_with_name(COLUMN).is_some() {
         let reason = format!("the data has a column called \"{COLUMN}\" already; rename it");
         return Err(data::Error::Schema(reason).into());
@@ -122,7 +126,7 @@ fn with_predictions(chunk: &EncodedChunk, logits: &[f32]) -> Result<RecordBatch,
     let added = Arc::new(Field::new(COLUMN, DataType::Float32, true));
     let fields: Vec<_> = schema.fields().iter().cloned().chain([added]).collect();
     let column: ArrayRef = Arc::new(Float32Array::from(predictions));
-    let columns = chunk.batch.columns().iter().cloned().chain([column]).collect();
+    let columns = batch.columns().iter().cloned().chain([column]).collect();
     let batch = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns);
     Ok(batch.map_err(|error| data::Error::Shape(error.to_string()))?)
 }

@@ -1,6 +1,5 @@
 //! Reading a CSV file in chunks of rows, every cell as text.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use csv::{ByteRecord, Reader};
 
+use super::compressed;
 use super::error::{Error, Place, Result};
 use super::reader::{Fault, Faults};
 
@@ -35,7 +35,7 @@ pub(super) struct CsvRows {
 impl CsvFile {
     /// Opens a file and reads its header.
     pub(super) fn open(path: &Path, delimiter: u8) -> Result<CsvFile> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let file = compressed::open(path)?;
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -46,6 +46,7 @@ impl CsvFile {
         if !reader.read_byte_record(&mut record).map_err(|e| Error::io(path, e.into()))? {
             return Err(Error::EmptyFile { path: path.to_owned() });
         }
+        check_text(path, record.as_slice())?;
         let names: Vec<String> = record.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
         Ok(CsvFile { reader, record, names, columns: Vec::new(), schema: Arc::new(ArrowSchema::empty()) })
     }
@@ -60,6 +61,11 @@ impl CsvFile {
         let fields: Vec<Field> = columns.iter().map(|k| Field::new(&self.names[*k], DataType::Utf8, true)).collect();
         self.schema = Arc::new(ArrowSchema::new(fields));
         self.columns = columns;
+    }
+
+    /// The chosen columns, all of text.
+    pub(super) fn schema(&self) -> SchemaRef {
+        self.schema.clone()
     }
 
     /// How many bytes have been read.
@@ -132,13 +138,26 @@ impl CsvFile {
     }
 }
 
+/// That a header is text in UTF-8, not in UTF-16 and no other kind of file.
+fn check_text(path: &Path, header: &[u8]) -> Result<()> {
+    let mark = matches!(header, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+    let zeros = header.iter().filter(|byte| **byte == 0).count();
+    // Text of Latin letters in UTF-16 has a zero in every second byte.
+    let (is_utf16, path) = (mark || zeros * 3 > header.len(), path.to_owned());
+    match zeros {
+        _ if is_utf16 => Err(Error::Utf16 { path }),
+        0 => Ok(()),
+        _ => Err(Error::NotText { path }),
+    }
+}
+
 /// The most bytes of one row. A quote that is never closed makes the rest of a file one row, which must not fill the
 /// memory.
 const LONGEST_ROW: usize = 1 << 26;
 
 /// A file that may be read for so many bytes more.
 struct Bounded {
-    file: File,
+    file: Box<dyn Read + Send>,
     left: usize,
 }
 
@@ -210,7 +229,7 @@ pub fn quoted(text: &str) -> String {
 /// The csv crate's own line numbers are behind in files with CRLF line ends or blank lines, and faults are rare: so
 /// lines are counted only when a fault is shown, by reading the file up to it again.
 pub(super) fn line_at(path: &Path, offset: u64) -> Result<Place> {
-    let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let mut file = compressed::open(path)?;
     let mut buffer = vec![0; 1 << 18];
     let (mut at, mut line, mut after_return) = (0, 1, false);
     loop {

@@ -50,6 +50,29 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// Text in UTF-16.
+    #[error("{}: the text is in UTF-16, and UTF-8 is needed; convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW", .path.display())]
+    Utf16 {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A file that is read as CSV and has zero bytes in its header.
+    #[error("{}: the header has zero bytes, so this is no text; if it is a Parquet file, set data.format = \"parquet\"", .path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A Parquet file compressed in a way that cannot be read.
+    #[error("{}: its columns are compressed in a way that is not supported ({cause}); write it again with zstd or snappy", .path.display())]
+    Codec {
+        /// The file.
+        path: PathBuf,
+        /// The decoder's reason.
+        cause: String,
+    },
+
     /// No input file has a single (good) row.
     #[error("{}: there are no rows to learn from{}", list(.paths.iter().map(|p| p.display())),
         if *.skipped > 0 { format!(" ({skipped} bad rows were skipped)") } else { String::new() })]
@@ -282,10 +305,19 @@ pub(super) fn suggestion(near: &Option<String>) -> String {
     near.as_ref().map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default()
 }
 
+/// A name as people read it: cut where it is very long.
+pub fn shortened(name: &str) -> String {
+    const SHOWN: usize = 40;
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
 /// At most twelve items, comma separated, then how many were left out.
 pub(super) fn list<T: fmt::Display>(items: impl Iterator<Item = T>) -> String {
     const SHOWN: usize = 12;
-    let items: Vec<String> = items.map(|i| i.to_string()).collect();
+    let items: Vec<String> = items.map(|i| shortened(&i.to_string())).collect();
     let mut text = items[..items.len().min(SHOWN)].join(", ");
     if items.len() > SHOWN {
         text.push_str(&format!(" and {} more", items.len() - SHOWN));

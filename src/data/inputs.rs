@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::compressed::plain_name;
 use super::error::{Error, Result, nearest};
 use super::schema::{Format, Schema};
 
@@ -30,8 +31,8 @@ pub(super) enum Encoding {
 }
 
 impl Inputs {
-    /// Finds the files that `path` names: a file, a glob, or a folder, whose `.parquet`, `.csv` and `.tsv` files are
-    /// taken in order of name. A relative path is looked for in each folder of `base`, in order, and the first that
+    /// Finds the files that `path` names: a file, a glob, or a folder, whose `.parquet`, `.csv` and `.tsv` files,
+    /// compressed ones (`.csv.gz`, `.csv.zst`) among them, are taken in order of name. A relative path is looked for in each folder of `base`, in order, and the first that
     /// has it wins; with no `base`, in the current folder.
     ///
     /// # Errors
@@ -92,7 +93,7 @@ impl Input {
         if bytes == 0 {
             return Err(Error::EmptyFile { path });
         }
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase).unwrap_or_default();
+        let extension = extension(&path);
         let tabs = matches!(extension.as_str(), "tsv" | "inter" | "user" | "item");
         let format = match format {
             Format::Auto if matches!(extension.as_str(), "parquet" | "pq") => Format::Parquet,
@@ -118,9 +119,13 @@ fn starts_as_parquet(path: &Path) -> Result<bool> {
     Ok(file.read_exact(&mut magic).is_ok() && magic == *b"PAR1")
 }
 
+/// The ending of a file's name, in small letters; of a compressed file, the one before `.gz` or `.zst`.
+fn extension(path: &Path) -> String {
+    plain_name(path).extension().and_then(|e| e.to_str()).map(str::to_lowercase).unwrap_or_default()
+}
+
 fn is_data_file(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
-    matches!(extension.as_deref(), Some("parquet" | "csv" | "tsv")) && path.is_file()
+    matches!(extension(path).as_str(), "parquet" | "csv" | "tsv") && path.is_file()
 }
 
 fn folder_files(folder: &Path) -> Result<Vec<PathBuf>> {

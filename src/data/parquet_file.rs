@@ -5,7 +5,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -35,7 +35,11 @@ fn decode<T, E: Display>(path: &Path, run: impl FnOnce() -> Result<T, E>) -> Res
 }
 
 fn unreadable(path: &Path, cause: impl Display) -> Error {
-    Error::Parquet { path: path.to_owned(), cause: cause.to_string() }
+    let (path, cause) = (path.to_owned(), cause.to_string());
+    match cause.contains("Disabled feature") || cause.contains("codec type") {
+        true => Error::Codec { path, cause },
+        false => Error::Parquet { path, cause },
+    }
 }
 
 impl ParquetFile {
@@ -72,6 +76,11 @@ impl ParquetRows {
             self.done += batch.num_rows() as u64;
             (batch, before)
         }))
+    }
+
+    /// The columns that are read.
+    pub(super) fn schema(&self) -> SchemaRef {
+        self.reader.schema()
     }
 
     /// The share of rows read, from 0 to 1.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
 
 use super::columns::{Wanted, check_type, locate};
 use super::csv_file::{CsvFile, line_at};
@@ -117,6 +118,7 @@ pub(super) struct Reader {
     open: Option<Open>,
     rows: u64,
     bytes_before: u64,
+    schema: Option<SchemaRef>,
 }
 
 struct Open {
@@ -143,16 +145,23 @@ impl Reader {
             open: None,
             rows: 0,
             bytes_before: 0,
+            schema: None,
         }
     }
 
     /// Bytes read of all files, as well as it can be told.
     pub(super) fn bytes_done(&self) -> u64 {
         let inside = self.open.as_ref().map_or(0, |open| match &open.rows {
-            OpenRows::Csv(csv) => csv.bytes_done(),
+            // Of a compressed file more bytes come out than it has.
+            OpenRows::Csv(csv) => csv.bytes_done().min(open.bytes),
             OpenRows::Parquet(rows) => (rows.done() * open.bytes as f64) as u64,
         });
         self.bytes_before + inside
+    }
+
+    /// The columns of the first file's chunks; `None` before that is opened.
+    pub(super) fn schema(&self) -> Option<&SchemaRef> {
+        self.schema.as_ref()
     }
 
     /// The next chunk; `None` after the last file's end.
@@ -161,7 +170,9 @@ impl Reader {
             let Some(open) = &mut self.open else {
                 let Some(file) = self.files.get(self.next_file) else { return Ok(None) };
                 self.next_file += 1;
-                self.open = Some(Open::new(file, &self.wanted, self.all_columns, self.limit)?);
+                let open = Open::new(file, &self.wanted, self.all_columns, self.limit)?;
+                self.schema.get_or_insert_with(|| open.schema());
+                self.open = Some(open);
                 continue;
             };
             let Some((batch, faults, places)) = open.next(self.limit)? else {
@@ -203,6 +214,14 @@ impl Open {
             }
         };
         Ok(Open { path: path.as_path().into(), bytes: file.bytes, columns: columns.into(), rows })
+    }
+
+    /// The columns of its chunks.
+    fn schema(&self) -> SchemaRef {
+        match &self.rows {
+            OpenRows::Csv(csv) => csv.schema(),
+            OpenRows::Parquet(rows) => rows.schema(),
+        }
     }
 
     fn next(&mut self, limit: usize) -> Result<Option<(RecordBatch, Faults, Places)>> {

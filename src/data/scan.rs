@@ -1,6 +1,9 @@
 //! Encoding other files with saved vocabularies, for evaluation and prediction.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema as ArrowSchema;
 
 use super::checks::{Known, Skipped, check};
 use super::columns::Plan;
@@ -68,6 +71,11 @@ impl Scan<'_> {
     pub fn unknown_scenario(mut self, unknown_scenario: UnknownScenario) -> Self {
         self.unknown_scenario = unknown_scenario;
         self
+    }
+
+    /// A batch of all columns without a row, as the first file has them: what there is of files without rows.
+    pub fn no_rows(&self) -> RecordBatch {
+        RecordBatch::new_empty(self.reader.schema().cloned().unwrap_or_else(|| Arc::new(ArrowSchema::empty())))
     }
 
     /// The bad rows left out so far.

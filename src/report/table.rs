@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 
+use crate::data::shortened;
 use crate::train::metrics::Metrics;
 
 /// How a table is drawn.
@@ -48,7 +49,7 @@ pub fn scenario_table(metrics: &Metrics, best: Option<&Metrics>, style: TableSty
 /// The cells of one group. The outer option says whether there are columns of best numbers, the inner one whether
 /// this group has them.
 fn line(name: &str, own: &Metrics, best: Option<Option<&Metrics>>) -> Vec<String> {
-    let mut cells = vec![name.to_owned(), decimal(own.auc)];
+    let mut cells = vec![shortened(name), decimal(own.auc)];
     cells.extend(best.map(|best| decimal(best.and_then(|best| best.auc))));
     cells.push(decimal(own.logloss));
     cells.extend(best.map(|best| decimal(best.and_then(|best| best.logloss))));

@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 
+use super::super::compressed::Compression;
 use super::super::csv_file::quoted;
 use super::super::error::{BadRow, Error, Place, Result};
 
@@ -67,14 +68,6 @@ pub(super) enum Encoding {
     Latin1,
 }
 
-/// Whether a file is compressed with gzip, by its first bytes. It is then at its beginning again.
-pub(super) fn is_gzip(file: &mut File) -> io::Result<bool> {
-    let mut magic = [0; 2];
-    let zipped = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
-    file.seek(SeekFrom::Start(0))?;
-    Ok(zipped)
-}
-
 /// The lines of a text file, plain or gzip by its first bytes.
 pub(super) struct Lines<'a> {
     path: PathBuf,
@@ -90,7 +83,7 @@ impl<'a> Lines<'a> {
     pub(super) fn open(path: &Path, encoding: Encoding, meter: &Rc<Meter<'a>>) -> Result<Self> {
         let io = |error| Error::io(path, error);
         let mut file = File::open(path).map_err(io)?;
-        let zipped = is_gzip(&mut file).map_err(io)?;
+        let zipped = Compression::of(&mut file).map_err(io)? == Compression::Gzip;
         let metered = Metered { file, meter: meter.clone() };
         let reader: Box<dyn BufRead + 'a> = match zipped {
             true => {

@@ -8,6 +8,7 @@ mod behaviors;
 use std::fs::File;
 use std::path::Path;
 
+use super::super::compressed::Compression;
 use super::super::error::{Error, Result};
 use super::super::schema::{FieldOptions, Kind as FieldKind, Schema, SequenceColumn};
 use super::cells::{Layout, Table};
@@ -15,7 +16,6 @@ use super::config::RunConfig;
 use super::dimension::Dimension;
 use super::raw::{Publication, folders, locate};
 use super::rows::{Kind, Rows};
-use super::source::is_gzip;
 use super::{Job, Prepared, own_split, schema};
 use behaviors::{Behavior, Partitions};
 
@@ -255,7 +255,9 @@ fn cells<const N: usize>(row: Option<super::dimension::Cells<'_>>) -> [&str; N] 
 /// for memory: both are first divided by users into temporary files, and then joined part by part.
 fn with_histories(job: &mut Job, rows: &mut Rows, tables: &mut Tables, samples: &Path, log: &Path) -> Result<()> {
     let bytes = job.meter.expect(log, 0)?;
-    let zipped = File::open(log).and_then(|mut file| is_gzip(&mut file)).map_err(|error| Error::io(log, error))?;
+    let found =
+        File::open(log).and_then(|mut file| Compression::of(&mut file)).map_err(|error| Error::io(log, error))?;
+    let zipped = found == Compression::Gzip;
     let mut parts = Partitions::new(job.scratch, if zipped { GZIP * bytes } else { bytes }, &job.meter)?;
     let wanted = ["user", "time_stamp", "cate", "brand"];
     let mut table = Table::with_header(log, Layout::plain(","), &wanted, &job.meter)?;

@@ -227,3 +227,49 @@ fn data_may_have_no_scenarios() {
     let fields: Vec<_> = data.encoder.fields().iter().map(|field| (field.name.as_str(), field.role)).collect();
     assert_eq!(fields, [("item", Role::Agnostic)]);
 }
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn compressed_text_is_read_whatever_it_is_called() {
+    let (first, rest) = SIX.split_at(60);
+    let (gzip_parts, zstd_parts) = (
+        [gzip(first.as_bytes()), gzip(rest.as_bytes())].concat(),
+        [first, rest].map(|part| zstd::encode_all(part.as_bytes(), 1).unwrap()).concat(),
+    );
+    let plain = Fixture::new("six.csv", SIX, BY_COLUMN).open().unwrap();
+    for (name, bytes) in
+        [("six.csv.gz", &gzip_parts), ("six.csv.zst", &zstd_parts), ("six.csv", &gzip_parts), ("six.csv", &zstd_parts)]
+    {
+        let mut fixture = Fixture::new(name, bytes, BY_COLUMN);
+        assert_eq!(fixture.open().unwrap().train.ids(), plain.train.ids(), "{name}");
+        // What is cut off is no shorter file.
+        for length in 30..bytes.len() - 1 {
+            fs::write(fixture.path().join(name), &bytes[..length]).unwrap();
+            let message = fixture.error();
+            let is_whole_part = length == gzip(first.as_bytes()).len() || message.contains("split has no rows");
+            assert!(is_whole_part || message.contains("cut off or damaged"), "{name}, {length} bytes: {message}");
+        }
+        fs::write(fixture.path().join(name), bytes).unwrap();
+        fixture.schema.path = ".".to_owned();
+        assert_eq!(fixture.open().unwrap().train.ids(), plain.train.ids(), "{name} in a folder");
+    }
+    let wrong = SIX.replace("0,a,z,valid", "2,a,z,valid");
+    let message = Fixture::new("six.tsv.gz", gzip(wrong.replace(',', "\t").as_bytes()), BY_COLUMN).error();
+    assert!(message.starts_with("six.tsv.gz, line 5, column \"label\": expected 0 or 1"), "{message}");
+}
+
+#[test]
+fn text_in_utf_16_and_files_that_are_no_text_are_named() {
+    let wide = |mark: &str| -> Vec<u8> { format!("{mark}{SIX}").encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    for bytes in [wide(""), wide("\u{feff}")] {
+        let message = Fixture::new("six.csv", bytes, BY_COLUMN).error();
+        assert!(message.contains("UTF-16") && message.contains("iconv -f UTF-16 -t UTF-8"), "{message}");
+    }
+    let message = Fixture::new("six.csv", b"label,scenario,it\0em,split\n0,a,b,train\n", BY_COLUMN).error();
+    assert!(message.contains("the header has zero bytes"), "{message}");
+}
