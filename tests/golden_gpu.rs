@@ -16,7 +16,7 @@ fn executor(golden: &Golden, gpu: Gpu) -> (GpuExecutor, polyscene::graph::Graph,
     let schedule = train.schedule.clone();
     let state: ModelState<f32> = convert(&golden.state(&graph, "param"));
     // All ten steps in one submit.
-    let options = GpuOptions { steps_per_submit: Some(10), ..GpuOptions::default() };
+    let options = GpuOptions { steps_per_chunk: Some(10), ..GpuOptions::default() };
     let executor = GpuExecutor::new(gpu, train, predict, &state, options).unwrap();
     (executor, graph, schedule)
 }

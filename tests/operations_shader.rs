@@ -38,7 +38,7 @@ fn on_gpu_of(
     state: &ModelState<f32>,
 ) -> GpuExecutor {
     let (train, predict) = (Plan::training(graph, options), Plan::inference(graph, options.capacity));
-    let options = GpuOptions { steps_per_submit: Some(10), class: Some(class), ..GpuOptions::default() };
+    let options = GpuOptions { steps_per_chunk: Some(10), class: Some(class), ..GpuOptions::default() };
     GpuExecutor::new(gpu, train, predict, state, options).unwrap()
 }
 

@@ -20,6 +20,7 @@ use crate::report::html::write_report;
 use crate::report::table::{TableStyle, draw_marked};
 use crate::train::Error;
 use crate::train::comparison::{Cell, Comparison, Invalid, Kind, State, Summaries, Variant};
+use crate::train::lock::FolderLock;
 
 #[derive(Args)]
 pub(super) struct CellsArgs {
@@ -70,12 +71,14 @@ pub(super) fn run_cells(kind: Kind, args: &CellsArgs) -> anyhow::Result<Done> {
         return list(&comparison, args, &root);
     }
     comparison.settle(Vec::new())?;
+    // A folder that is there may have another process in it; one that is not is made once it is known to be needed.
+    let lock = root.is_dir().then(|| FolderLock::take(&root)).transpose()?;
     let states = states(&comparison, &root)?;
     let unfinished =
         |variant: &Variant| states.iter().any(|(label, _, state)| *label == variant.label && *state != State::Finished);
     let invalid = check_variants(&comparison, &bases, &root, &unfinished)?;
     comparison.settle(invalid)?;
-    begin(&comparison, &root)?;
+    let _lock = begin(&comparison, &root, lock)?;
     announce(&comparison, &root);
 
     let mut training = Training::new(args, &root)?;

@@ -55,7 +55,14 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn number(error: &anyhow::Error) -> u8 {
+    use crate::{gpu, plan};
     match error.downcast_ref::<Error>() {
+        // Not a fault of the device: it is asked for too much.
+        Some(Error::Plan(
+            plan::Error::TooLarge { .. }
+            | plan::Error::MainMemory { .. }
+            | plan::Error::Gpu(gpu::Error::TooLarge { .. }),
+        )) => 2,
         Some(Error::Config(_) | Error::Model(_) | Error::Synthetic(SyntheticError::Option { .. })) => 2,
         Some(Error::Data(_) | Error::Synthetic(_)) => 3,
         Some(Error::Device(_) | Error::Plan(_)) => 4,

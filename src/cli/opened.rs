@@ -8,12 +8,13 @@ use super::progress::{OpeningBars, counted};
 use crate::data::synthetic::generate_rows;
 use crate::data::{self, Dataset, Encoder, Inputs, Schema};
 use crate::gpu::DeviceChoice;
+use crate::ops::ModelState;
 use crate::plan::Executor;
 use crate::train::Error;
 use crate::train::checkpoint::load_model;
-use crate::train::config::{Config, ConfigError};
+use crate::train::config::{Config, ConfigError, TrainOptions};
 use crate::train::folder::RunFolder;
-use crate::train::model::{BuiltModel, build, check_sequences, open_executor};
+use crate::train::model::{BuiltModel, OpenedExecutor, build, check_memory, check_sequences, open_executor};
 
 /// A configuration with its data and model.
 pub(super) struct Opened {
@@ -48,6 +49,7 @@ pub(super) fn open_config(path: &Path, sets: &[String]) -> Result<Opened, Error>
 /// Builds the model of a configuration, one that can read the data's rows.
 pub(super) fn build_on(config: &mut Config, data: &Dataset) -> Result<BuiltModel, Error> {
     let model = build(config, &data.encoder)?;
+    check_memory(&model, &config.train).map_err(Error::from)?;
     for rows in [&data.train, &data.valid, &data.test] {
         check_sequences(&model, rows, &data.encoder)?;
     }
@@ -153,6 +155,24 @@ pub(super) struct Trained {
     pub(super) executor: Box<dyn Executor>,
 }
 
+/// Opens a device and puts a model there; says where evaluations need smaller batches than they were to have.
+pub(super) fn open_device(
+    choice: &DeviceChoice,
+    model: &BuiltModel,
+    options: &TrainOptions,
+    state: impl FnOnce() -> ModelState<f32>,
+) -> Result<Box<dyn Executor>, Error> {
+    let OpenedExecutor { executor, eval_batch_size } = open_executor(choice, model, options, state)?;
+    if eval_batch_size < options.eval_batch_size as usize {
+        note!(
+            "rows are scored {eval_batch_size} at a time: {} has no room for train.eval_batch_size = {}",
+            executor.device(),
+            options.eval_batch_size
+        );
+    }
+    Ok(executor)
+}
+
 /// Reopens a run's best model.
 pub(super) fn reopen(run: &Path, sets: &[String], device: &DeviceChoice) -> Result<Trained, Error> {
     let folder = RunFolder::open(run)?;
@@ -160,7 +180,9 @@ pub(super) fn reopen(run: &Path, sets: &[String], device: &DeviceChoice) -> Resu
     let encoder = load_vocabularies(&folder)?;
     let model = build(&mut config, &encoder)?;
     let state = load_model(&folder.model(), &model.graph, config.model_name())?;
-    let executor = open_executor(device, &model, &config.train, state)?;
+    // Nothing will be trained: what a step takes must not keep a small device from predicting.
+    let options = TrainOptions { batch_size: 1, ..config.train.clone() };
+    let executor = open_device(device, &model, &options, || state)?;
     Ok(Trained { folder, config, encoder, model, executor })
 }
 

@@ -8,23 +8,24 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::exit::Done;
-use super::opened::{Opened, load_vocabularies, open_config, print_line, report_warnings};
+use super::opened::{Opened, load_vocabularies, open_config, open_device, print_line, report_warnings};
 use super::progress::counted;
 use super::shell::quote;
 use super::signals::on_interrupt;
 use super::{Device, Sets};
 use crate::data::{self, Dataset, Encoder};
+use crate::gpu;
 use crate::models::CROSS_ENTROPY;
-use crate::plan::{Executor, initial_state};
+use crate::plan::{self, Executor, initial_state};
 use crate::report::html::write_report;
 use crate::report::table::{TableStyle, scenario_table};
 use crate::train::analysis::{analyze, calibration, write};
 use crate::train::checkpoint::{Position, load_checkpoint, load_model};
 use crate::train::config::Config;
 use crate::train::folder::{RunFolder, write_json, write_text};
+use crate::train::lock::FolderLock;
 use crate::train::memory::peak_memory_bytes;
 use crate::train::metrics::best_reachable;
-use crate::train::model::open_executor;
 use crate::train::predict::scenario_names;
 use crate::train::result::{RunResult, TrainingTime};
 use crate::train::{Ending, Error, Event, Trainer, check_validation, score, score_closely, tensorboard};
@@ -54,6 +55,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     let folder = choose_folder(args, config)?;
     let name = config.model_name();
     let resumed = args.resume && folder.holds_run();
+    let lock = resumed.then(|| FolderLock::take(folder.root())).transpose()?;
     if resumed {
         compare(&folder, config)?;
     }
@@ -61,14 +63,15 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     let resumed = resumed && folder.checkpoint().is_file();
     let (state, position) = if resumed {
         compare_data(&folder, data)?;
-        let found = load_checkpoint(&folder.checkpoint(), &model.graph, name)?;
-        note!("resuming after epoch {}, step {}", found.1.epoch, found.1.step);
-        found
+        let (state, position) = load_checkpoint(&folder.checkpoint(), &model.graph, name)?;
+        note!("resuming after epoch {}, step {}", position.epoch, position.step);
+        (Some(state), position)
     } else {
-        (initial_state(&model.graph, config.train.seed), Position::default())
+        (None, Position::default())
     };
-    let mut executor = open_executor(&args.device.device, model, &config.train, state)?;
-    let folder = make_folder(args, config, folder)?;
+    let first_state = || state.unwrap_or_else(|| initial_state(&model.graph, config.train.seed));
+    let mut executor = open_device(&args.device.device, model, &config.train, first_state)?;
+    let (folder, _lock) = make_folder(args, config, folder, lock)?;
     write_text(&folder.config(), &config.to_toml().map_err(Error::from)?)?;
     if !resumed {
         save_vocabularies(&folder, &data.encoder)?;
@@ -81,6 +84,10 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     let mut bars = TrainingBars::new(config.train.epochs);
     let ending = trainer.run(&stop, &mut |event| bars.show(event));
     bars.end();
+    if let Err(Error::Plan(plan::Error::Gpu(gpu::Error::DeviceLost { .. }))) = &ending {
+        note!("the device was lost; go on from the last checkpoint with:");
+        note!("  {}", resume_command(args, &folder));
+    }
     let ending = ending?;
     let position = trainer.position;
     if ending == Ending::Interrupted {
@@ -197,18 +204,34 @@ fn base_name(args: &TrainArgs, config: &Config) -> String {
     format!("{stem}-{}", config.model_name())
 }
 
-/// Makes the chosen folder. Of several runs that begin together each takes a default name of its own.
-fn make_folder(args: &TrainArgs, config: &Config, chosen: RunFolder) -> Result<RunFolder, Error> {
-    if args.out.is_some() || args.resume {
-        chosen.create()?;
-        return Ok(chosen);
-    }
-    for folder in numbered(args, config) {
-        if folder.claim()? {
-            return Ok(folder);
+/// Makes the chosen folder and locks it, if it is not locked yet. Of several runs that begin together each takes a
+/// default name of its own, and only one takes a name that was asked for.
+fn make_folder(
+    args: &TrainArgs,
+    config: &Config,
+    chosen: RunFolder,
+    lock: Option<FolderLock>,
+) -> Result<(RunFolder, FolderLock), Error> {
+    if args.out.is_none() && !args.resume {
+        for folder in numbered(args, config) {
+            if folder.claim()? {
+                let lock = FolderLock::take(folder.root())?;
+                return Ok((folder, lock));
+            }
         }
     }
-    unreachable!("numbers do not end")
+    chosen.make()?;
+    let lock = match lock {
+        Some(lock) => lock,
+        None => {
+            let lock = FolderLock::take(chosen.root())?;
+            // Another run may have begun and ended since the folder was chosen.
+            choose_folder(args, config)?;
+            lock
+        }
+    };
+    chosen.clear();
+    Ok((chosen, lock))
 }
 
 /// A resumed run must be the same run: only how long it goes on may change.

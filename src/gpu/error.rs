@@ -42,8 +42,10 @@ pub enum Error {
     /// The device stopped: driver reset, unplugged, or a dispatch that ran past the system's watchdog.
     #[error(
         "{adapter} was lost: {reason}\n\
-         What it held is gone; resume from the last checkpoint. On Windows a dispatch longer than two seconds causes \
-         this: use a smaller batch, or raise TdrDelay."
+         What it held is gone; a training run goes on from its last checkpoint with --resume. Most often the driver was \
+         reset: because one dispatch ran for longer than the system's watchdog allows (two seconds on Windows: use a \
+         smaller train.batch_size, or raise TdrDelay), because another program crashed it, or because the device has no \
+         memory left."
     )]
     DeviceLost {
         /// The adapter's name.

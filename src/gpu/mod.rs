@@ -25,6 +25,7 @@ pub mod upload;
 
 pub use adapters::{AdapterKind, AdapterLimits, AdapterSummary};
 pub use device::{DeviceClass, Gpu, OpenOptions};
+pub(crate) use error::human;
 pub use error::{Error, Result};
 pub use pipeline::{Pipeline, PipelineCache};
 pub use readback::{Readback, Reading};

@@ -15,7 +15,7 @@ pub use baselines::*;
 pub use dnn::Dnn;
 pub use inputs::{Inputs, SequenceInput};
 pub use mi_dpg::{MiDpg, MirInput, MirNegatives, MirReduce};
-pub use options::Options;
+pub use options::{Options, check_sizes};
 pub use optmsm::{OptMsm, Transfer};
 pub use saml::{Saml, Specific, Without};
 
@@ -136,6 +136,18 @@ fn scenario_graph(inputs: &Inputs) -> Graph {
 fn require_positive(options: &[(&str, usize)]) -> Result<(), Error> {
     options.iter().try_for_each(|&(name, value)| {
         require(value > 0, || format!("{name} is 0; expected a whole number of at least 1"))
+    })
+}
+
+/// Parts of a kind at most: each is a node of the graph, or several.
+const MOST_PARTS: usize = 1000;
+
+/// Fails where one of these options, each how many parts of a kind there are, is 0 or absurd.
+fn require_counts(options: &[(&str, usize)]) -> Result<(), Error> {
+    options.iter().try_for_each(|&(name, value)| {
+        require((1..=MOST_PARTS).contains(&value), || {
+            format!("{name} is {value}; expected a whole number from 1 to {MOST_PARTS}")
+        })
     })
 }
 

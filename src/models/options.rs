@@ -3,10 +3,37 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Error;
+
 /// What `[model]` may say of a model; [`Default`] holds the defaults.
 pub trait Options: Default + Serialize + DeserializeOwned + 'static {
     /// Each option's name and meaning, in the order of the fields.
     const OPTIONS: &'static [(&'static str, &'static str)];
+}
+
+/// What a whole number among a model's options is at most: products of two such sizes and a number of fields are then far
+/// below what 64 bits hold.
+const LARGEST: u64 = 1 << 27;
+/// Layers at most.
+const MOST_LAYERS: usize = 256;
+
+/// Fails where an option is too large for a graph to be built at all. Whether memory holds the model is another question:
+/// [`crate::plan::check_graph`].
+///
+/// # Errors
+/// Names the option.
+pub fn check_sizes<O: Options>(options: &O) -> Result<(), Error> {
+    let value = serde_json::to_value(options).map_err(|error| Error(error.to_string()))?;
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let layers = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        if layers.len() > MOST_LAYERS {
+            return Err(Error(format!("{name} has {} layers; expected at most {MOST_LAYERS}", layers.len())));
+        }
+        if let Some(size) = layers.iter().filter_map(serde_json::Value::as_u64).find(|size| *size > LARGEST) {
+            return Err(Error(format!("{name} has {size}; expected a whole number of at most {LARGEST}")));
+        }
+    }
+    Ok(())
 }
 
 /// Declares a model's options: `NAME: TYPE = DEFAULT, MEANING;`. What begins with `network;` has the options of every

@@ -12,18 +12,31 @@ pub enum Error {
     #[error(transparent)]
     Gpu(#[from] crate::gpu::Error),
     /// The model does not fit the device.
-    #[error("{what} needs {needed} bytes in one binding, and {device} allows {allowed}: {fix}")]
+    #[error("{what} {needed}, and {device} allows {allowed}: {fix}")]
     TooLarge {
         /// What is too large.
         what: String,
-        /// Bytes it needs.
-        needed: u64,
-        /// Bytes the device allows.
-        allowed: u64,
+        /// How much it needs, with its unit.
+        needed: String,
+        /// How much the device allows, with its unit.
+        allowed: String,
         /// The device.
         device: String,
         /// What to change.
         fix: String,
+    },
+    /// The model does not fit the main memory.
+    #[error(
+        "{what} need {needed}, and this machine has {available} of main memory: use smaller layers, a smaller width or a \
+         smaller train.batch_size, or hash fields with many values (data.fields.NAME.hash)"
+    )]
+    MainMemory {
+        /// What is too large.
+        what: String,
+        /// How much it needs, and the largest part.
+        needed: String,
+        /// How much there is.
+        available: String,
     },
 }
 

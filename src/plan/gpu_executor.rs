@@ -1,14 +1,18 @@
-//! Replays plans on a GPU: every pipeline and bind group is made beforehand; a chunk of steps is one submit.
+//! Replays plans on a GPU: every pipeline and bind group is made beforehand; a chunk of steps is one submit, or several
+//! where that would take long.
 
 mod profile;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::chunk::{in_row_order, predict_in_chunks};
 use super::executor::mean_losses;
 use super::gpu_memory::GpuMemory;
+use super::pacing::{Pacer, SUBMIT_LIMIT, Submit};
 use super::{Chunk, DispatchLimits, Error, Executor, Feeder, Plan, Resource, Source, StepLosses};
 use crate::gpu::{DeviceClass, Gpu, Piece, Pipeline, Readback, Upload, buffer};
 use crate::graph::Graph;
@@ -19,15 +23,25 @@ use crate::ops::{Clock, LOSS_LANES, ModelState, import_text};
 pub struct GpuOptions {
     /// Bytes of training data kept on the device; larger data is streamed.
     pub resident_bytes: u64,
-    /// Steps per submit; `None` lets the kind of device decide.
-    pub steps_per_submit: Option<usize>,
+    /// Steps that are sent to the device together; `None` lets the kind of device decide.
+    pub steps_per_chunk: Option<usize>,
+    /// What a submit should take at most. A chunk of steps that would take longer is cut into several, between any two
+    /// dispatches; results do not depend on it.
+    pub submit_limit: Duration,
     /// Which family of kernels is used; `None` takes the one made for the kind of device.
     pub class: Option<DeviceClass>,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { resident_bytes: 1 << 30, steps_per_submit: None, class: None }
+        Self { resident_bytes: 1 << 30, steps_per_chunk: None, submit_limit: SUBMIT_LIMIT, class: None }
+    }
+}
+
+impl GpuOptions {
+    /// What a model that is run with these options has to fit.
+    pub fn limits(&self, gpu: &Gpu) -> DispatchLimits {
+        DispatchLimits::new(gpu.max_binding_bytes(), self.class.unwrap_or(gpu.class()))
     }
 }
 
@@ -83,6 +97,7 @@ struct Program {
     log: wgpu::Buffer,
     source: GpuSource,
     upload: Upload,
+    pacer: Pacer,
 }
 
 impl Program {
@@ -92,34 +107,18 @@ impl Program {
         limits: &DispatchLimits,
         memory: &GpuMemory,
         results: &wgpu::Buffer,
-        wanted_steps: usize,
+        (wanted_steps, submit_limit): (usize, Duration),
     ) -> Result<Self, Error> {
         let step_bytes = 4 * (plan.schedule.stride + plan.capacity * (plan.lookups() + plan.value_count() + 1));
         let most = CHUNK_BYTES.min(limits.binding_bytes as usize);
         let steps = wanted_steps.min(most / step_bytes).max(1);
-        let check = |what: &str, bytes: u64| {
-            if bytes <= limits.binding_bytes {
-                return Ok(());
-            }
-            Err(Error::TooLarge {
-                what: what.to_owned(),
-                needed: bytes,
-                allowed: limits.binding_bytes,
-                device: gpu.name().to_owned(),
-                fix: "lower train.batch_size (or train.eval_batch_size)".to_owned(),
-            })
-        };
         let arenas = plan
             .memory(limits)
             .arenas
             .iter()
             .enumerate()
-            .map(|(i, &values)| {
-                check("a batch's activations", 4 * values as u64)?;
-                Ok(buffer::storage(gpu, &format!("arena {i}"), 4 * values as u64)?)
-            })
-            .collect::<Result<Vec<_>, Error>>()?;
-        check("a step's schedule", 4 * plan.schedule.stride as u64)?;
+            .map(|(i, &values)| buffer::storage(gpu, &format!("arena {i}"), 4 * values as u64))
+            .collect::<Result<Vec<_>, crate::gpu::Error>>()?;
         let dispatches = plan.dispatches(limits);
         let tables: Vec<u32> = dispatches.iter().flat_map(|dispatch| dispatch.table.iter().copied()).collect();
         let descriptors = buffer::storage_of(gpu, "descriptors", &tables)?;
@@ -134,9 +133,9 @@ impl Program {
             .map(|(dispatch, pipeline)| {
                 let workgroups = dispatch.workgroups() as u64;
                 let folded = gpu.fold(workgroups).ok_or_else(|| Error::TooLarge {
-                    what: format!("dispatch {} ({workgroups} workgroups)", dispatch.name),
-                    needed: workgroups,
-                    allowed: u64::from(u32::MAX),
+                    what: format!("dispatch {} needs", dispatch.name),
+                    needed: format!("{workgroups} workgroups"),
+                    allowed: u32::MAX.to_string(),
                     device: gpu.name().to_owned(),
                     fix: "lower train.batch_size".to_owned(),
                 })?;
@@ -161,6 +160,7 @@ impl Program {
             schedule: storage("schedule", steps * plan.schedule.stride)?,
             log: buffer::storage(gpu, "loss log", log_bytes as u64)?,
             upload: Upload::new(gpu, "step uploads", upload_bytes as u64, UPLOADS)?,
+            pacer: Pacer::new(pipelines.len(), submit_limit),
             plan,
             steps,
             pipelines,
@@ -239,17 +239,55 @@ impl Program {
         Ok(())
     }
 
-    /// Records the upload and the steps of a chunk.
-    fn record(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, chunk: &Chunk) -> Result<(), Error> {
-        self.stage(gpu, encoder, chunk)?;
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for slot in 0..chunk.clocks.len() {
-            self.set_slot(&mut pass, slot);
-            for part in 0..self.pipelines.len() {
-                self.dispatch(&mut pass, part);
+    /// Sends a chunk to the device and has its steps run, in as many submits as that should take. What `finish` records
+    /// comes last.
+    fn run(
+        &mut self,
+        gpu: &Gpu,
+        chunk: &Chunk,
+        mut finish: impl FnMut(&mut wgpu::CommandEncoder) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let parts = self.pipelines.len();
+        let total = chunk.clocks.len() * parts;
+        let mut first = 0;
+        while first < total {
+            let Submit { count, timed } = self.pacer.next(first, total - first);
+            let mut encoder = gpu.encoder("steps");
+            if first == 0 {
+                self.stage(gpu, &mut encoder, chunk)?;
             }
+            self.record(&mut encoder, first..first + count);
+            if first + count == total {
+                finish(&mut encoder)?;
+            }
+            if timed {
+                // What was submitted before is not this one's time.
+                gpu.wait()?;
+            }
+            let started = Instant::now();
+            let submission = gpu.submit(encoder);
+            if first == 0 {
+                self.upload.submitted(&submission);
+            }
+            if timed {
+                gpu.wait()?;
+                self.pacer.record(first, count, started.elapsed());
+            }
+            first += count;
         }
         Ok(())
+    }
+
+    /// Records some dispatches of a chunk, numbered from its first step on.
+    fn record(&self, encoder: &mut wgpu::CommandEncoder, numbers: Range<usize>) {
+        let parts = self.pipelines.len();
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for number in numbers.clone() {
+            if number == numbers.start || number % parts == 0 {
+                self.set_slot(&mut pass, number / parts);
+            }
+            self.dispatch(&mut pass, number % parts);
+        }
     }
 
     /// Makes the dispatches that follow those of the step in a slot.
@@ -292,8 +330,10 @@ impl GpuExecutor {
         state: &ModelState<f32>,
         options: GpuOptions,
     ) -> Result<Self, Error> {
-        let limits = DispatchLimits::new(gpu.max_binding_bytes(), options.class.unwrap_or(gpu.class()));
-        let steps = options.steps_per_submit.unwrap_or(match gpu.class() {
+        let limits = options.limits(&gpu);
+        train.check_on_device(&limits, gpu.name())?;
+        predict.check_on_device(&limits, gpu.name())?;
+        let steps = options.steps_per_chunk.unwrap_or(match gpu.class() {
             // A renderer on the CPU computes for milliseconds per step: Ctrl-C should not have to wait for many.
             DeviceClass::Software => 4,
             DeviceClass::Hardware => 16,
@@ -301,8 +341,9 @@ impl GpuExecutor {
         let memory = GpuMemory::new(&gpu, &train.graph, &limits, train.gradient_copies(&limits))?;
         memory.write(&gpu, state)?;
         let results = buffer::storage(&gpu, "predictions", 4 * RESULT_ROWS as u64)?;
-        let train = Program::new(&gpu, train, &limits, &memory, &results, steps)?;
-        let predict = Program::new(&gpu, predict, &limits, &memory, &results, steps)?;
+        let pace = (steps, options.submit_limit);
+        let train = Program::new(&gpu, train, &limits, &memory, &results, pace)?;
+        let predict = Program::new(&gpu, predict, &limits, &memory, &results, pace)?;
         let readback = Readback::new(&gpu, "losses", train.log.size(), UPLOADS)?;
         Ok(Self { gpu, options, memory, train, predict, results, readback, pending: VecDeque::new(), chunks: 0 })
     }
@@ -362,12 +403,10 @@ impl Executor for GpuExecutor {
     }
 
     fn train(&mut self, chunk: &Chunk) -> Result<(), Error> {
-        let mut encoder = self.gpu.encoder("training steps");
-        self.train.record(&self.gpu, &mut encoder, chunk)?;
         let bytes = 4 * (chunk.clocks.len() * LOSS_LANES * self.graph().loss_columns) as u64;
-        self.readback.record(&self.gpu, &mut encoder, self.chunks, &[(&self.train.log, 0..bytes)])?;
-        let submission = self.gpu.submit(encoder);
-        self.train.upload.submitted(&submission);
+        let Self { gpu, train, readback, chunks, .. } = self;
+        let log = train.log.clone();
+        train.run(gpu, chunk, |encoder| Ok(readback.record(gpu, encoder, *chunks, &[(&log, 0..bytes)])?))?;
         self.pending.push_back(chunk.clocks.clone());
         self.chunks += 1;
         Ok(())
@@ -399,11 +438,7 @@ impl Executor for GpuExecutor {
             let part = source.rows_from(first, RESULT_ROWS);
             let order =
                 predict_in_chunks(&mut feeder, &part, (0..part.rows as u32).collect(), capacity, steps, |chunk| {
-                    let mut encoder = gpu.encoder("prediction");
-                    predict.record(gpu, &mut encoder, chunk)?;
-                    let submission = gpu.submit(encoder);
-                    predict.upload.submitted(&submission);
-                    Ok::<_, Error>(())
+                    predict.run(gpu, chunk, |_| Ok(()))
                 })?;
             logits.extend(in_row_order(&order, &buffer::download_as::<f32>(gpu, results, 0, part.rows)?));
         }

@@ -39,15 +39,6 @@ impl GpuMemory {
     pub(super) fn new(gpu: &Gpu, graph: &Graph, limits: &DispatchLimits, copies: usize) -> Result<Self, Error> {
         let ParameterPlaces { places, total, .. } = parameter_places(graph);
         let bytes = 4 * total as u64;
-        if bytes > limits.binding_bytes {
-            return Err(Error::TooLarge {
-                what: "the dense parameters".to_owned(),
-                needed: bytes,
-                allowed: limits.binding_bytes,
-                device: gpu.name().to_owned(),
-                fix: "use smaller layers, or another device".to_owned(),
-            });
-        }
         let dense = |what: &str, copies: usize| buffer::storage(gpu, what, bytes * copies as u64);
         let tables = graph
             .tables

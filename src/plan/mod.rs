@@ -10,20 +10,22 @@ mod cpu_executor;
 mod cpu_layout;
 mod differentiate;
 mod executor;
+mod footprint;
 mod fuse;
 mod gpu_executor;
 mod gpu_memory;
-
 mod initial;
 mod listing;
 mod lower;
 mod order;
+mod pacing;
 mod profile;
 
 pub use buffers::{ARENAS, Memory, Place};
 pub use chunk::{Chunk, Feeder, Source, Step};
 pub use cpu_executor::{CpuExecutor, convert, probe};
 pub use executor::{Error, Executor, StepLosses};
+pub use footprint::check_graph;
 pub use gpu_executor::{GpuExecutor, GpuOptions};
 pub use initial::initial_state;
 pub use listing::{DispatchListing, Listing, MemoryListing};

@@ -63,9 +63,10 @@ pub fn analyze(
     if known.is_empty() {
         return Ok(Vec::new());
     }
-    let chosen = known.iter().copied().step_by(known.len().div_ceil(most)).collect();
+    let chosen: Vec<u32> = known.iter().copied().step_by(known.len().div_ceil(most)).collect();
+    let capacity = chosen.len().min(options.eval_batch_size as usize);
     let source = source(rows, encoder);
-    let (rows, found) = probe(&model.prediction, options.eval_batch_size as usize, state, &source, chosen)?;
+    let (rows, found) = probe(&model.prediction, capacity, state, &source, chosen)?;
     let groups = Groups::new(&rows, source.scenarios, encoder.scenarios());
     Ok(probes.iter().zip(&found).flat_map(|(probe, values)| tables(probe, values, &groups)).collect())
 }

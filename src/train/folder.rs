@@ -52,12 +52,16 @@ impl RunFolder {
         self.config().is_file() || self.model().is_file()
     }
 
-    /// Makes the folder, or takes the one that is there and rids it of what a killed run was writing.
+    /// Makes the folder, if it is not there.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn create(&self) -> Result<(), Error> {
-        fs::create_dir_all(&self.root).map_err(Error::file(&self.root, "making the run's folder"))?;
+    pub fn make(&self) -> Result<(), Error> {
+        fs::create_dir_all(&self.root).map_err(Error::file(&self.root, "making the run's folder"))
+    }
+
+    /// Rids the folder of what a killed run was writing.
+    pub fn clear(&self) {
         let files = [
             self.config(),
             self.model(),
@@ -69,7 +73,6 @@ impl RunFolder {
             self.report(),
         ];
         remove_unfinished(&self.root, &files);
-        Ok(())
     }
 
     /// Makes the folder if nothing has its name yet; says whether it did.
@@ -212,7 +215,7 @@ mod tests {
         for name in [".writing-checkpoint.safetensors-1a2B", ".writing-predictions.csv-1a2B", "notes.md"] {
             fs::write(folder.root().join(name), "").unwrap();
         }
-        folder.create().unwrap();
+        folder.clear();
         let mut names: Vec<_> = fs::read_dir(folder.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, [".writing-predictions.csv-1a2B", "notes.md"]);

@@ -1,4 +1,14 @@
-//! How much memory this process has taken.
+//! How much memory there is, and how much this process has taken.
+
+use sysinfo::{MemoryRefreshKind, System};
+
+/// Bytes of main memory that a process may use: the machine's, or its container's; `None` where the system does not say.
+pub fn main_memory_bytes() -> Option<u64> {
+    let mut system = System::new();
+    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+    let container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
+    Some(system.total_memory().min(container)).filter(|bytes| *bytes > 0)
+}
 
 /// The most main memory that the process has held at once, in bytes; `None` where the system does not say.
 #[cfg(target_os = "linux")]
@@ -44,6 +54,12 @@ pub fn peak_memory_bytes() -> Option<u64> {
 #[cfg(any(unix, windows))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_process_has_taken_less_than_there_is() {
+        let all = main_memory_bytes().unwrap();
+        assert!(all > peak_memory_bytes().unwrap() && all < 1 << 50, "{all}");
+    }
 
     #[test]
     fn the_peak_grows_with_what_is_touched() {

@@ -6,6 +6,7 @@ pub mod comparison;
 pub mod config;
 mod error;
 pub mod folder;
+pub mod lock;
 pub mod memory;
 pub mod metrics;
 pub mod model;

@@ -2,13 +2,14 @@
 
 use super::Error;
 use super::config::{Config, ConfigError, EmbeddingAdam, TrainOptions, nearest};
+use super::memory::main_memory_bytes;
 use crate::data::{Encoder, Role, Rows};
 use crate::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use crate::graph::{Cross, Graph};
 use crate::layers::Field;
 use crate::models::{self, Inputs, MirNegatives, Model, SequenceInput, Visitor};
 use crate::ops::{AdamOptions, ModelState};
-use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, TrainingOptions};
+use crate::plan::{self, CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, TrainingOptions, check_graph};
 
 /// A model as the configuration asks for it.
 #[derive(Clone, Debug)]
@@ -54,6 +55,7 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
             let Self(config, inputs) = self;
             let left_out = leave_out_foreign(config);
             let model: M = config.model_options()?;
+            models::check_sizes(&model)?;
             let (graph, prediction) = (model.build(&inputs)?, model.build_prediction(&inputs)?);
             if graph.scenarios > 0 && !inputs.has_scenarios {
                 return Err(models::Error(format!(
@@ -183,7 +185,29 @@ pub fn training_options(options: &TrainOptions) -> TrainingOptions {
     }
 }
 
-/// Opens the chosen device and puts the model there.
+/// Fails where this machine has not the memory for the model, before anything of it is made.
+///
+/// # Errors
+/// [`plan::Error::MainMemory`].
+pub fn check_memory(model: &BuiltModel, options: &TrainOptions) -> Result<(), plan::Error> {
+    let available = main_memory();
+    check_graph(&model.graph, options.batch_size as usize, available)?;
+    check_graph(&model.prediction, 1, available)
+}
+
+fn main_memory() -> u64 {
+    main_memory_bytes().unwrap_or(u64::MAX)
+}
+
+/// A model on a device.
+pub struct OpenedExecutor {
+    /// The model there.
+    pub executor: Box<dyn Executor>,
+    /// Rows per step of an evaluation or prediction: `eval_batch_size`, or fewer where so many do not fit.
+    pub eval_batch_size: usize,
+}
+
+/// Opens the chosen device and puts the model there. `state` is asked for once it is known to fit.
 ///
 /// # Errors
 /// When there is no such device, it fails, or the model does not fit it.
@@ -191,16 +215,32 @@ pub fn open_executor(
     choice: &DeviceChoice,
     model: &BuiltModel,
     options: &TrainOptions,
-    state: ModelState<f32>,
-) -> Result<Box<dyn Executor>, Error> {
+    state: impl FnOnce() -> ModelState<f32>,
+) -> Result<OpenedExecutor, Error> {
+    check_memory(model, options)?;
     let train = Plan::training(&model.graph, &training_options(options));
-    let predict = Plan::inference(&model.prediction, options.eval_batch_size as usize);
+    let inference = |fits: &dyn Fn(&Plan) -> _| {
+        Plan::inference_that_fits(&model.prediction, options.eval_batch_size as usize, fits)
+    };
     Ok(match select(choice)? {
-        Selection::Cpu => Box::new(CpuExecutor::<f32>::new(train, predict, state)),
+        Selection::Cpu => {
+            train.check_on_cpu(main_memory())?;
+            let left = u64::try_from(u128::from(main_memory()) - train.cpu_bytes()).unwrap_or(0);
+            let predict = inference(&|plan| plan.check_on_cpu(left))?;
+            let eval_batch_size = predict.capacity;
+            let executor = Box::new(CpuExecutor::<f32>::new(train, predict, state()));
+            OpenedExecutor { executor, eval_batch_size }
+        }
         Selection::Adapter(adapter, summary) => {
             let gpu = Gpu::open(&adapter, *summary, OpenOptions::default())?;
-            let gpu_options = GpuOptions { resident_bytes: options.resident_mb << 20, ..GpuOptions::default() };
-            Box::new(GpuExecutor::new(gpu, train, predict, &state, gpu_options)?)
+            let resident_bytes = options.resident_mb.saturating_mul(1 << 20);
+            let gpu_options = GpuOptions { resident_bytes, ..GpuOptions::default() };
+            let limits = gpu_options.limits(&gpu);
+            train.check_on_device(&limits, gpu.name())?;
+            let predict = inference(&|plan| plan.check_on_device(&limits, gpu.name()))?;
+            let eval_batch_size = predict.capacity;
+            let executor = Box::new(GpuExecutor::new(gpu, train, predict, &state(), gpu_options)?);
+            OpenedExecutor { executor, eval_batch_size }
         }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::opened::{build_on, generate_missing, load_vocabularies, open};
+use super::super::opened::{build_on, generate_missing, load_vocabularies, open, report_warnings};
 use crate::data::{Dataset, Schema};
 use crate::train::comparison::{Comparison, Invalid, Kind, State, Variant};
 use crate::train::config::{ConfigError, nearest};
@@ -28,6 +28,7 @@ pub(super) fn check_variants(
         let own = waiting.iter().copied().filter(of_table);
         match open(&schema, bases) {
             Ok(data) => {
+                report_warnings(&data);
                 invalid.extend(own.filter_map(|variant| {
                     check_variant(comparison.kind, variant, &data).err().map(|error| refused(variant, &error))
                 }));

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::train::Error;
 use crate::train::comparison::{Comparison, Kind};
 use crate::train::folder::{RunFolder, write_text};
+use crate::train::lock::FolderLock;
 
 /// The first line of a resolved configuration, by which it is told from one that somebody wrote.
 const RESOLVED: &str = "# Written by polyscene: the configuration of this folder's runs, as it was understood.";
@@ -29,8 +30,13 @@ pub(super) fn check_root(kind: Kind, root: &Path) -> Result<(), Error> {
     Err(Error::Folder { folder: root.to_owned(), reason: format!("{what}; give another --out") })
 }
 
-/// Makes the folder, and writes the configuration into it as it was understood.
-pub(super) fn begin(comparison: &Comparison, root: &Path) -> Result<(), Error> {
+/// Makes the folder and locks it, if it is not locked yet, and writes the configuration into it as it was understood.
+pub(super) fn begin(comparison: &Comparison, root: &Path, lock: Option<FolderLock>) -> Result<FolderLock, Error> {
     std::fs::create_dir_all(root).map_err(Error::file(root, "making the folder"))?;
-    write_text(&root.join(comparison.kind.file()), &format!("{RESOLVED}\n\n{}", comparison.to_toml()?))
+    let lock = match lock {
+        Some(lock) => lock,
+        None => FolderLock::take(root)?,
+    };
+    write_text(&root.join(comparison.kind.file()), &format!("{RESOLVED}\n\n{}", comparison.to_toml()?))?;
+    Ok(lock)
 }

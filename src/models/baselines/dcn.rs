@@ -1,6 +1,6 @@
 //! `dcn` and `dcn-v2`: layers that cross the embeddings with themselves, beside a network (Wang et al. 2017 and 2021).
 
-use super::{Error, Inputs, Model, check_network, finish, options, require_positive};
+use super::{Error, Inputs, Model, check_network, finish, options, require_counts};
 use crate::graph::{Graph, Init, TensorId};
 use crate::layers::{Layer, hidden_layers};
 use crate::ops::{Activation, Affine, BiasPart, Draft, Multiply, Part, RowMap};
@@ -50,7 +50,7 @@ fn build(
     cross: Cross,
 ) -> Result<Graph, Error> {
     check_network(width, hidden, dropout)?;
-    require_positive(&[("cross_layers", layers)])?;
+    require_counts(&[("cross_layers", layers)])?;
     let mut graph = Graph::new();
     let g = &mut graph;
     let x_0 = inputs.embed(g, width)?.all;

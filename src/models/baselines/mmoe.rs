@@ -1,7 +1,7 @@
 //! `mmoe`: experts that all scenarios share, mixed by a gate of each (Ma et al. 2018).
 
 use super::{
-    Error, Inputs, Model, TOWER_SALT, check_network, finish, options, require, require_positive, require_sizes,
+    Error, Inputs, Model, TOWER_SALT, check_network, finish, options, require, require_counts, require_sizes,
     scenario_graph,
 };
 use crate::graph::{Graph, Probed};
@@ -20,7 +20,7 @@ options! {
 pub(super) fn check_experts(hidden: &[usize], tower_hidden: &[usize], experts: usize) -> Result<(), Error> {
     require(!hidden.is_empty(), || "hidden is empty; experts need a layer, such as [32]".to_owned())?;
     require_sizes("tower_hidden", tower_hidden)?;
-    require_positive(&[("experts_per_scenario", experts)])
+    require_counts(&[("experts_per_scenario", experts)])
 }
 
 impl Model for Mmoe {

@@ -30,7 +30,7 @@ pub use star::Star;
 pub use wide_deep::WideDeep;
 
 use super::{
-    Error, Inputs, Model, check_network, is_number, options, predict_by, require, require_not_negative,
+    Error, Inputs, Model, check_network, is_number, options, predict_by, require, require_counts, require_not_negative,
     require_positive, require_sizes, scenario_graph,
 };
 use crate::graph::{Graph, TensorId};

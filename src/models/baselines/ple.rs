@@ -1,7 +1,7 @@
 //! `ple`: experts of each scenario's own beside shared ones (Tang et al. 2020), in one level.
 
 use super::mmoe::check_experts;
-use super::{Error, Inputs, Model, TOWER_SALT, check_network, finish, options, require_positive, scenario_graph};
+use super::{Error, Inputs, Model, TOWER_SALT, check_network, finish, options, require_counts, scenario_graph};
 use crate::graph::{Graph, Probed};
 use crate::layers::{Experts, Scope};
 
@@ -23,7 +23,7 @@ impl Model for Ple {
     fn build(&self, inputs: &Inputs) -> Result<Graph, Error> {
         check_network(self.width, &self.hidden, self.dropout)?;
         check_experts(&self.hidden, &self.tower_hidden, self.experts_per_scenario)?;
-        require_positive(&[("shared_experts", self.shared_experts)])?;
+        require_counts(&[("shared_experts", self.shared_experts)])?;
         let mut graph = scenario_graph(inputs);
         let g = &mut graph;
         let x = inputs.embed(g, self.width)?.all;

@@ -1,0 +1,141 @@
+//! What a model needs of memory, before anything of it is made: sizes that a configuration asks for may be absurd.
+//!
+//! Sums are made in 128 bits, in which no product of a model's sizes overflows.
+
+use super::cpu_layout::Layout;
+use super::{DispatchLimits, Error, Plan, parameter_places};
+use crate::cpu::LANES;
+use crate::gpu::human;
+use crate::graph::{Graph, Rows, Shape, token_places};
+
+/// Bytes of a value.
+const VALUE: u128 = size_of::<f32>() as u128;
+/// A parameter, or a row of a table, with the two moments that Adam keeps of it.
+const COPIES: u128 = 3;
+
+/// Fails where a graph's state, or one of its tensors for a batch of `capacity` samples, is larger than the main memory.
+/// All else about the graph's size can then be computed in 64 bits.
+///
+/// # Errors
+/// [`Error::MainMemory`].
+pub fn check_graph(graph: &Graph, capacity: usize, available: u64) -> Result<(), Error> {
+    let dense = graph.parameters.iter().map(|parameter| {
+        let shape = format!("the parameter {} of {}×{} values", parameter.name, parameter.rows, parameter.cols);
+        (COPIES * VALUE * parameter.rows as u128 * parameter.cols as u128, shape)
+    });
+    let tables = graph.tables.iter().map(|table| {
+        let shape = format!("the embedding table {} of {}×{} values", table.name, table.rows(), table.width);
+        (COPIES * VALUE * table.rows() as u128 * table.width as u128, shape)
+    });
+    let state: Vec<(u128, String)> = dense.chain(tables).collect();
+    let needed = state.iter().map(|(bytes, _)| bytes).sum();
+    let largest = state.into_iter().max_by_key(|(bytes, _)| *bytes);
+    compare("the model's parameters with Adam's moments", needed, available, largest)?;
+    for tensor in &graph.tensors {
+        let bytes = VALUE * tensor_rows(tensor.shape, capacity) * tensor.shape.cols as u128;
+        let what = format!("the tensor {} ({}) of a batch of {capacity}", tensor.name, tensor.shape);
+        compare(&what, bytes, available, None)?;
+    }
+    Ok(())
+}
+
+fn tensor_rows(shape: Shape, capacity: usize) -> u128 {
+    match shape.rows {
+        Rows::Batch => capacity as u128,
+        Rows::Tokens(longest) => token_places(capacity, longest) as u128,
+        Rows::Fixed(rows) => rows as u128,
+    }
+}
+
+fn compare(what: &str, needed: u128, available: u64, largest: Option<(u128, String)>) -> Result<(), Error> {
+    if needed <= u128::from(available) {
+        return Ok(());
+    }
+    let shortened = |bytes: u128| human(u64::try_from(bytes).unwrap_or(u64::MAX));
+    let most = largest.map_or_else(String::new, |(bytes, name)| format!(", of these {} {name}", shortened(bytes)));
+    Err(Error::MainMemory {
+        what: what.to_owned(),
+        needed: format!("{}{most}", shortened(needed)),
+        available: human(available),
+    })
+}
+
+impl Plan {
+    /// Bytes of main memory that a step takes on the CPU beside the model's state.
+    pub fn cpu_bytes(&self) -> u128 {
+        let layout = Layout::new(self);
+        let block = VALUE * LANES as u128;
+        let blocks = self.capacity.div_ceil(LANES) as u128;
+        let token_blocks = (self.schedule.token_capacity() / LANES) as u128;
+        let threads = rayon::current_num_threads() as u128 + 1;
+        let values = |shape: Shape| VALUE * tensor_rows(shape, self.capacity) * shape.cols as u128;
+        let gradients = self.gradients.iter().flatten().map(|tensor| values(self.graph.shape(*tensor)));
+        let rows = layout.row_tensors.iter().map(|tensor| values(self.graph.shape(*tensor)));
+        blocks * block * (layout.shared_columns + self.graph.loss_columns) as u128
+            + token_blocks * block * layout.token_columns as u128
+            + threads * block * layout.local_columns as u128
+            + gradients.chain(rows).sum::<u128>()
+            + VALUE * self.schedule.stride as u128
+    }
+
+    /// Fails where the main memory does not hold what a step takes on the CPU and the model's state.
+    ///
+    /// # Errors
+    /// [`Error::MainMemory`].
+    pub fn check_on_cpu(&self, available: u64) -> Result<(), Error> {
+        let dense = self.graph.parameters.iter().map(|parameter| parameter.rows * parameter.cols);
+        let tables = self.graph.tables.iter().map(|table| table.len());
+        let state = COPIES * VALUE * dense.chain(tables).sum::<usize>() as u128;
+        let what = format!("the model and its activations for a batch of {}", self.capacity);
+        compare(&what, state + self.cpu_bytes(), available, None)
+    }
+
+    /// Fails where a device with these limits cannot bind what the plan needs; `device` is its name.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`].
+    pub fn check_on_device(&self, limits: &DispatchLimits, device: &str) -> Result<(), Error> {
+        let check = |what: &str, values: usize, fix: &str| {
+            let needed = 4 * values as u64;
+            if needed <= limits.binding_bytes {
+                return Ok(());
+            }
+            Err(Error::TooLarge {
+                what: what.to_owned(),
+                needed: format!("{} in one binding", human(needed)),
+                allowed: human(limits.binding_bytes),
+                device: device.to_owned(),
+                fix: fix.to_owned(),
+            })
+        };
+        let smaller = "use smaller layers, or another device";
+        check("the dense parameters need", parameter_places(&self.graph).total, smaller)?;
+        for table in &self.graph.tables {
+            check(&format!("a row of the embedding table {} needs", table.name), table.width, smaller)?;
+        }
+        let batch = format!("a batch of {}", self.capacity);
+        let fix = "use a smaller train.batch_size or smaller layers, or another device";
+        for values in self.memory(limits).arenas {
+            check(&format!("activations of {batch} need"), values, fix)?;
+        }
+        check(&format!("the step uniforms and sorted keys of {batch} need"), self.schedule.stride, fix)
+    }
+
+    /// The plan of predicting batches of `capacity` samples, or of half as many, and so on, where `fits` refuses a plan.
+    ///
+    /// # Errors
+    /// That of `fits` where a single sample is too much.
+    pub fn inference_that_fits(
+        graph: &Graph,
+        mut capacity: usize,
+        fits: impl Fn(&Self) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        loop {
+            let plan = Self::inference(graph, capacity);
+            match fits(&plan) {
+                Err(_) if capacity > 1 => capacity = capacity.div_ceil(2),
+                outcome => return outcome.map(|()| plan),
+            }
+        }
+    }
+}
