@@ -91,7 +91,7 @@ fn models_are_trained_as_train_does_and_set_against_each_other() {
     assert!(!place.path("many").exists());
     let done = compare(&place, "").succeeds();
     assert!(done.out.contains("RelaImpr") && done.out.contains("dpg, ours"), "{}", done.out);
-    assert!(done.err.contains("left out for dnn, as dnn has no such option: model.lambda"), "{}", done.err);
+    assert!(done.err.contains("left out for dnn, which has no such option: model.lambda"), "{}", done.err);
     // Seed by seed, with each run's epochs.
     let order: Vec<&str> = done.err.lines().filter_map(|line| line.strip_prefix("run ")).collect();
     let heads = ["1 of 5: dnn, seed 0", "2 of 5: mi-dpg, seed 0", "3 of 5: dpg, ours, seed 0", "4 of 5: dnn, seed 1"];

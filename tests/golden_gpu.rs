@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{CASES, Golden, difference, only_step, plans};
 use polyscene::gpu::{Gpu, OpenOptions, testing};
 use polyscene::graph::Role;
@@ -11,12 +13,16 @@ use polyscene::plan::{Executor, GpuExecutor, GpuOptions, convert};
 
 const TOLERANCE: f64 = 2e-5;
 
-fn executor(golden: &Golden, gpu: Gpu) -> (GpuExecutor, polyscene::graph::Graph, polyscene::graph::Schedule) {
+fn executor(
+    golden: &Golden,
+    gpu: Gpu,
+    submit_limit: Duration,
+) -> (GpuExecutor, polyscene::graph::Graph, polyscene::graph::Schedule) {
     let (graph, train, predict) = plans(golden);
     let schedule = train.schedule.clone();
     let state: ModelState<f32> = convert(&golden.state(&graph, "param"));
-    // All ten steps in one submit.
-    let options = GpuOptions { steps_per_chunk: Some(10), ..GpuOptions::default() };
+    // All ten steps are sent together.
+    let options = GpuOptions { steps_per_chunk: Some(10), submit_limit, ..GpuOptions::default() };
     let executor = GpuExecutor::new(gpu, train, predict, &state, options).unwrap();
     (executor, graph, schedule)
 }
@@ -34,7 +40,7 @@ fn shaders_give_pytorchs_numbers() {
         let mut ends: Vec<ModelState<f32>> = Vec::new();
         for gpu in [&plain, &checked] {
             let checked = gpu.checked;
-            let (mut executor, graph, schedule) = executor(&golden, gpu.clone());
+            let (mut executor, graph, schedule) = executor(&golden, gpu.clone(), GpuOptions::default().submit_limit);
             let check = |what: &str, found: &[f64], expected: &[f64], tolerance: f64| {
                 let off = difference(found, expected);
                 assert!(off < tolerance, "{name}, checked {checked}: {what} differs by {off:e} of its largest value");
@@ -74,6 +80,27 @@ fn shaders_give_pytorchs_numbers() {
             ends.push(found);
         }
         assert_eq!(bits(&ends[0]), bits(&ends[1]), "{name}: checked and unchecked shaders differ");
+    }
+}
+
+#[test]
+fn where_steps_are_cut_into_submits_changes_no_bit() {
+    let Some(gpu) = testing::software() else { return };
+    for name in ["mi-dpg-r", "saml"] {
+        let golden = Golden::open(name);
+        // Each dispatch alone; and all ten steps at once, as soon as it is known how long they take.
+        let ends = [Duration::ZERO, Duration::from_secs(3600)].map(|limit| {
+            let (mut executor, graph, schedule) = executor(&golden, gpu.clone(), limit);
+            let steps = golden.steps(&graph, &schedule);
+            let mut losses = Vec::new();
+            for _ in 0..6 {
+                executor.train(&steps).unwrap();
+                losses.extend(executor.losses(true).unwrap());
+            }
+            let logits = golden.predict(&mut executor);
+            (bits(&executor.state().unwrap()), losses, logits)
+        });
+        assert!(ends[0] == ends[1], "{name}");
     }
 }
 

@@ -12,7 +12,7 @@ use self::checks::{check_only, check_variants};
 use self::folder::{begin, check_root, is_ours};
 use self::training::Training;
 use super::exit::Done;
-use super::opened::{absolute, bases, print_line};
+use super::opened::{absolute, bases, print_line, report_left_out};
 use super::shell::quote;
 use super::{Device, Sets};
 use crate::report::comparison::{text, write_files};
@@ -64,6 +64,7 @@ impl CellsArgs {
 pub(super) fn run_cells(kind: Kind, args: &CellsArgs) -> anyhow::Result<Done> {
     let bases = bases(&args.config);
     let mut comparison = Comparison::load(kind, &args.config, &args.sets.sets, &|path| absolute(path, &bases))?;
+    report_left_out(&comparison.left_out);
     check_only(&comparison, &args.only)?;
     let root = args.root(kind);
     check_root(kind, &root)?;
@@ -155,8 +156,7 @@ fn announce(comparison: &Comparison, root: &Path) {
     };
     note!("{} {what}, {} runs, in {}", comparison.variants.len(), cells.len(), root.display());
     for variant in comparison.variants.iter().filter(|variant| !variant.left_out.is_empty()) {
-        let options = variant.left_out.join(", model.");
-        note!("left out for {}, as {} has no such option: model.{options}", variant.label, variant.config.model_name());
+        note!("left out for {}, which has no such option: {}", variant.label, variant.left_out.join(", "));
     }
     for Invalid { label, reason } in &comparison.skipped {
         note!("skipped, as it cannot be trained: {label}: {reason}");

@@ -33,6 +33,7 @@ pub(super) fn bases(config: &Path) -> Vec<PathBuf> {
 /// Reads a configuration, opens its data (generating it first where `[synth]` says how) and builds its model.
 pub(super) fn open_config(path: &Path, sets: &[String]) -> Result<Opened, Error> {
     let mut config = Config::load(path, sets)?;
+    report_left_out(config.left_out());
     let mut schema: Schema = config.data()?;
     let bases = bases(path);
     generate_missing(&config, &schema, &bases)?;
@@ -64,6 +65,13 @@ pub(super) fn open(schema: &Schema, bases: &[PathBuf]) -> Result<Dataset, Error>
     let data = opened?;
     report_skipped(&data.skipped);
     Ok(data)
+}
+
+/// Says which keys of the file an override made meaningless.
+pub(super) fn report_left_out(keys: &[String]) {
+    if !keys.is_empty() {
+        note!("left out, as what was chosen instead has no such option: {}", keys.join(", "));
+    }
 }
 
 /// Says which columns can teach a model nothing.

@@ -13,7 +13,7 @@ use super::nulls::Nulls;
 use super::open::{Phase, Progress};
 use super::reader::{Chunk, Reader, TOLD};
 use super::schema::{Kind, OnBadRow, Schema, Split, SplitName, UnknownScenario};
-use super::split::{Assignment, by_seed, check_rows};
+use super::split::{Assignment, Times, by_seed, check_rows};
 use super::spool::{Block, Spool};
 use super::tally::{Counts, Moments, Sample};
 use super::value_type::ValueType;
@@ -173,7 +173,7 @@ impl Gathered {
                 Values::Number => Tally::Moments(Moments::default()),
             })
             .collect();
-        let mut sizes = Sizes::new(self.scenarios.len(), schema.sequence.len());
+        let mut sizes = Sizes::new(self.scenarios.len(), schema.sequence.len(), assignment.times());
         let (mut done, total) = (0, self.spool.rows());
         self.spool.for_each(|block| {
             let splits = assignment.splits(block);
@@ -458,15 +458,18 @@ pub(super) struct Sizes {
     items: [Vec<Vec<u64>>; 3],
     /// Train rows of label 0 and 1.
     classes: [u64; 2],
+    /// What the rows' times allow, where the schema splits by time.
+    times: Times,
 }
 
 impl Sizes {
-    fn new(scenarios: usize, sequences: usize) -> Sizes {
+    fn new(scenarios: usize, sequences: usize, times: Times) -> Sizes {
         let zeros = || vec![0; scenarios];
         Sizes {
             rows: std::array::from_fn(|_| zeros()),
             items: std::array::from_fn(|_| (0..sequences).map(|_| zeros()).collect()),
             classes: [0; 2],
+            times,
         }
     }
 
@@ -484,7 +487,7 @@ impl Sizes {
     }
 
     fn check(&self, schema: &Schema) -> Result<()> {
-        check_rows(schema, std::array::from_fn(|s| self.rows[s].iter().sum()))?;
+        check_rows(schema, &self.times, std::array::from_fn(|s| self.rows[s].iter().sum()))?;
         match self.classes {
             [0, rows] => Err(Error::OneClass { label: 1, rows }),
             [rows, 0] => Err(Error::OneClass { label: 0, rows }),
@@ -519,7 +522,7 @@ impl Sizes {
                 self.leave_out(schema, id, name, skipped)?;
             }
         }
-        check_rows(schema, std::array::from_fn(|s| self.rows[s].iter().sum()))?;
+        check_rows(schema, &self.times, std::array::from_fn(|s| self.rows[s].iter().sum()))?;
         Ok((sorted.into_iter().map(str::to_owned).collect(), map))
     }
 

@@ -28,7 +28,47 @@ pub(super) enum Assignment {
     /// Each block says.
     Given,
     /// By time: rows from these times on are valid and test.
-    Cuts { valid: f64, test: f64 },
+    Cuts { valid: f64, test: f64, times: Times },
+}
+
+/// What a split by time can do at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Times {
+    /// How many different times there are.
+    different: usize,
+    /// The shares of rows from the last of them on, from the last two on, and so on.
+    shares: Vec<f64>,
+}
+
+impl Times {
+    /// Shares that messages name.
+    const SHOWN: usize = 3;
+
+    fn new(sorted: &[f64]) -> Self {
+        let mut times = Self { different: sorted.chunk_by(|a, b| a == b).count(), shares: Vec::new() };
+        let mut end = sorted.len();
+        while end > 0 && times.shares.len() < Self::SHOWN && times.shares.len() + 1 < times.different {
+            end = sorted.partition_point(|time| *time < sorted[end - 1]);
+            times.shares.push((sorted.len() - end) as f64 / sorted.len() as f64);
+        }
+        times
+    }
+
+    /// What there is, and what can be done.
+    fn advice(&self) -> String {
+        if self.different < 2 {
+            return "has the same time in all rows, so time cannot split them; set data.split.by = \"seed\"".to_owned();
+        }
+        let shares: Vec<String> = self.shares.iter().map(|share| format!("{share:.3}")).collect();
+        format!(
+            "has {} different times, and rows of one time stay together: shares that can be cut off the end are {}{}; set \
+             data.split.test to one of them and data.split.valid to the difference of two (or one of them to 0), or \
+             data.split.by = \"seed\"",
+            self.different,
+            shares.join(", "),
+            if self.different > self.shares.len() + 1 { ", …" } else { "" }
+        )
+    }
 }
 
 impl Assignment {
@@ -36,16 +76,25 @@ impl Assignment {
     pub(super) fn new(schema: &Schema, times: &mut [f64]) -> Assignment {
         let Split::Time { valid, test, .. } = &schema.split else { return Assignment::Given };
         times.sort_unstable_by(f64::total_cmp);
+        let summary = Times::new(times);
         let (before_test, test) = cut(times, *test * times.len() as f64);
         let (_, valid) = cut(&times[..before_test], *valid * times.len() as f64);
-        Assignment::Cuts { valid: valid.min(test), test }
+        Assignment::Cuts { valid: valid.min(test), test, times: summary }
+    }
+
+    /// What the rows' times allow, where they decide.
+    pub(super) fn times(&self) -> Times {
+        match self {
+            Assignment::Given => Times::default(),
+            Assignment::Cuts { times, .. } => times.clone(),
+        }
     }
 
     /// The split of each of a block's rows.
     pub(super) fn splits<'a>(&self, block: &'a Block) -> Cow<'a, [u8]> {
         match self {
             Assignment::Given => Cow::Borrowed(&block.splits),
-            Assignment::Cuts { valid, test } => {
+            Assignment::Cuts { valid, test, .. } => {
                 let split = |t: &f64| u8::from(t >= valid) + u8::from(t >= test);
                 Cow::Owned(block.times.iter().map(split).collect())
             }
@@ -70,7 +119,7 @@ fn cut(times: &[f64], wanted: f64) -> (usize, f64) {
 }
 
 /// Checks that no split that the schema asks for lacks rows.
-pub(super) fn check_rows(schema: &Schema, rows: [u64; 3]) -> Result<()> {
+pub(super) fn check_rows(schema: &Schema, times: &Times, rows: [u64; 3]) -> Result<()> {
     let total: u64 = rows.iter().sum();
     for (k, split) in SplitName::ALL.into_iter().enumerate() {
         let (wanted, why) = match &schema.split {
@@ -86,10 +135,7 @@ pub(super) fn check_rows(schema: &Schema, rows: [u64; 3]) -> Result<()> {
             }
             Split::Time { column, valid, test } => {
                 let share = [1.0, *valid, *test][k];
-                let why = format!(
-                    "column \"{column}\" has too few different times in {total} rows for a share of {share}; \
-                     change data.split's shares or split by seed"
-                );
+                let why = format!("column \"{column}\" {}", times.advice());
                 (share > 0.0, why)
             }
             Split::Seed { valid, test, .. } => {
@@ -150,6 +196,23 @@ mod tests {
     }
 
     #[test]
+    fn too_few_times_say_which_shares_there_are() {
+        let message = |times: &[f64], rows| {
+            let split = Split::Time { column: "t".to_owned(), valid: 0.1, test: 0.1 };
+            let schema = Schema { split, ..Schema::default() };
+            let times = Assignment::new(&schema, &mut times.to_vec()).times();
+            check_rows(&schema, &times, rows).unwrap_err().to_string()
+        };
+        let one = message(&[7.0; 20], [20, 0, 0]);
+        assert!(one.contains("column \"t\" has the same time in all rows"), "{one}");
+        let two = message(&[1.0, 1.0, 1.0, 2.0], [3, 0, 1]);
+        assert!(two.contains("has 2 different times") && two.contains("the end are 0.250;"), "{two}");
+        let many: Vec<f64> = (0..10).map(f64::from).collect();
+        let many = message(&many, [10, 0, 0]);
+        assert!(many.contains("has 10 different times") && many.contains("are 0.100, 0.200, 0.300, …;"), "{many}");
+    }
+
+    #[test]
     fn a_split_without_rows_is_an_error_that_names_it() {
         let split = Split::Column {
             column: "s".to_owned(),
@@ -158,14 +221,14 @@ mod tests {
             test: "holdout".to_owned(),
         };
         let mut schema = Schema { split, ..Schema::default() };
-        let message = check_rows(&schema, [5, 5, 0]).unwrap_err().to_string();
+        let message = check_rows(&schema, &Times::default(), [5, 5, 0]).unwrap_err().to_string();
         assert!(message.starts_with("the test split has no rows: column \"s\" is never \"holdout\""), "{message}");
         if let Split::Column { test, .. } = &mut schema.split {
             test.clear();
         }
-        assert!(check_rows(&schema, [5, 5, 0]).is_ok());
+        assert!(check_rows(&schema, &Times::default(), [5, 5, 0]).is_ok());
         schema.split = Split::Seed { seed: 0, valid: 0.1, test: 0.0 };
-        assert!(check_rows(&schema, [5, 1, 0]).is_ok());
-        assert!(check_rows(&schema, [5, 0, 0]).is_err());
+        assert!(check_rows(&schema, &Times::default(), [5, 1, 0]).is_ok());
+        assert!(check_rows(&schema, &Times::default(), [5, 0, 0]).is_err());
     }
 }

@@ -8,6 +8,7 @@ pub use files::{cells_csv, cells_jsonl, models_csv, write_files};
 pub use html::html;
 
 use super::table::{MISSING, Mark, Marked, TableStyle, draw_marked, escaped_markdown, grouped};
+use crate::data::shortened;
 use crate::train::comparison::{Kind, Score, Scores, Standing, Summaries};
 use crate::train::statistics::PairedTest;
 
@@ -104,8 +105,9 @@ pub fn parts(summaries: &Summaries, scenarios: usize) -> Vec<Part> {
                 if number == 0 {
                     columns.push(scores("all", &|standing| pick(&standing.test), larger));
                 }
-                let own =
-                    |&(i, name): &(usize, &String)| scores(name, &|standing| pick(&standing.scenarios[i]), larger);
+                let own = |&(i, name): &(usize, &String)| {
+                    scores(&shortened(name), &|standing| pick(&standing.scenarios[i]), larger)
+                };
                 columns.extend(chunk.iter().map(own));
                 let title = match number {
                     0 => format!("Test {metric} by scenario"),

@@ -28,7 +28,7 @@ use crate::data::synthetic::SyntheticOptions;
 
 pub use error::{ConfigError, nearest};
 pub use section::{describe, parse_section, parse_table};
-pub use set::{apply_set, set_argument, set_value, split_path, target};
+pub use set::{apply_set, apply_sets, leave_out_replaced, set_argument, set_value, split_path, target};
 
 /// The most rows of one step: memory for a step's activations is taken before the first one.
 const MOST_ROWS: u32 = 1 << 20;
@@ -55,6 +55,7 @@ pub struct Config {
     sets: Vec<String>,
     /// `model.name` in the file, before the overrides.
     file_model: Option<String>,
+    left_out: Vec<String>,
 }
 
 /// `[train]`: how long, how fast and in what order a model is trained.
@@ -179,17 +180,16 @@ fn parse(text: &str, file: &str) -> Result<Table, ConfigError> {
         .map_err(|error: toml::de::Error| ConfigError::Syntax { file: file.to_owned(), message: error.to_string() })
 }
 
-/// Reads the file at `path`, whatever its sections, and applies each of `sets`, the later ones last.
+/// Reads the file at `path`, whatever its sections, and applies each of `sets`, the later ones last; also what they made
+/// meaningless ([`leave_out_replaced`]).
 ///
 /// # Errors
 /// When the file cannot be read or is not TOML, or a `--set` cannot be applied.
-pub fn load_document(path: &Path, sets: &[String]) -> Result<Table, ConfigError> {
+pub fn load_document(path: &Path, sets: &[String]) -> Result<(Table, Vec<String>), ConfigError> {
     let (text, file) = read(path)?;
     let mut document = parse(&text, &file)?;
-    for set in sets {
-        apply_set(&mut document, set)?;
-    }
-    Ok(document)
+    let left_out = apply_sets(&mut document, sets)?;
+    Ok((document, left_out))
 }
 
 impl Config {
@@ -211,11 +211,9 @@ impl Config {
         let mut document = parse(text, file)?;
         let file_model = document.get("model").and_then(|model| model.get("name")).and_then(Value::as_str);
         let file_model = file_model.map(str::to_owned);
-        for set in sets {
-            apply_set(&mut document, set)?;
-        }
+        let left_out = apply_sets(&mut document, sets)?;
         let config = Config::from_sections(&document, file, sets).map_err(|error| error.blame(sets))?;
-        Ok(Config { file_model, ..config })
+        Ok(Config { file_model, left_out, ..config })
     }
 
     /// As [`Config::from_toml`], from a document to which every override was applied.
@@ -244,6 +242,7 @@ impl Config {
             file: file.to_owned(),
             sets: sets.to_vec(),
             file_model: None,
+            left_out: Vec::new(),
         };
         config.train.check(file)?;
         match config.model.get("name") {
@@ -261,6 +260,11 @@ impl Config {
     /// The model's name.
     pub fn model_name(&self) -> &str {
         self.model.get("name").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Keys of the file that an override made meaningless by another choice, such as `data.split.by`, and that were left out.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// The model that the file names, where an override has replaced it by another.

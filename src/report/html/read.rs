@@ -5,6 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::data::shortened;
 
 /// Metrics of a group of rows.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,7 +24,7 @@ pub(super) struct Scores {
 impl Scores {
     pub(super) fn of(value: &Value) -> Self {
         let scenarios = value.get("scenarios").and_then(Value::as_object);
-        let scenarios = scenarios.into_iter().flatten().map(|(name, own)| (name.clone(), Self::of(own)));
+        let scenarios = scenarios.into_iter().flatten().map(|(name, own)| (readable(name), Self::of(own)));
         Self {
             auc: number(value, "auc"),
             logloss: number(value, "logloss"),
@@ -36,6 +39,13 @@ impl Scores {
     pub(super) fn scenario(&self, name: &str) -> Option<&Self> {
         self.scenarios.iter().find(|(known, _)| known == name).map(|(_, own)| own)
     }
+}
+
+/// A name as a page shows it: cut where it is very long, and still another one than others that begin alike.
+fn readable(name: impl AsRef<str>) -> String {
+    let name = name.as_ref();
+    let shown = shortened(name);
+    if shown == name { shown } else { format!("{shown}{:04x}", xxh3_64(name.as_bytes()) & 0xffff) }
 }
 
 /// A finite number of an object.
@@ -157,8 +167,8 @@ fn epoch(line: &Value) -> Option<Epoch> {
 
 fn table(path: &Path) -> Option<Table> {
     let mut reader = csv::Reader::from_path(path).ok()?;
-    let heads = reader.headers().ok()?.iter().map(str::to_owned).collect();
-    let lines = reader.records().filter_map(Result::ok).map(|line| line.iter().map(str::to_owned).collect());
+    let heads = reader.headers().ok()?.iter().map(readable).collect();
+    let lines = reader.records().filter_map(Result::ok).map(|line| line.iter().map(readable).collect());
     Some(Table { heads, lines: lines.collect() })
 }
 
@@ -223,9 +233,21 @@ fn samples(path: &Path) -> Samples {
         let Some(scenario) = line.get(0) else { continue };
         let numbers = line.iter().skip(2).map(str::parse);
         if let Ok(vector) = numbers.collect::<Result<Vec<f32>, _>>() {
-            found.scenarios.push(scenario.to_owned());
+            found.scenarios.push(readable(scenario));
             found.vectors.push(vector);
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_cut_and_stay_apart() {
+        assert_eq!(readable("DE"), "DE");
+        let [one, two] = ["x", "y"].map(|end| readable("n".repeat(10_000_000) + end));
+        assert!(one != two && one.chars().count() < 50, "{one} {two}");
+    }
 }

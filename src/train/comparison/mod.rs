@@ -39,6 +39,8 @@ pub struct Comparison {
     pub skip_invalid: bool,
     /// Variants that were left out for that reason.
     pub skipped: Vec<Invalid>,
+    /// Keys of the file that an override made meaningless by another choice.
+    pub left_out: Vec<String>,
     /// The file that it was read from, for messages.
     pub file: String,
     /// The file as it was resolved.
@@ -67,7 +69,7 @@ impl Comparison {
         locate: &dyn Fn(&str) -> String,
     ) -> Result<Comparison, Error> {
         let file = path.display().to_string();
-        let document = load_document(path, sets)?;
+        let (document, left_out) = load_document(path, sets)?;
         let read = sections::read(kind, document, &file).map_err(|error| error.blame(sets))?;
         sections::check_sets(&read, sets)?;
         let mut comparison = Comparison {
@@ -77,6 +79,7 @@ impl Comparison {
             invalid: Vec::new(),
             skip_invalid: read.skip_invalid,
             skipped: Vec::new(),
+            left_out,
             resolved: Table::new(),
             file,
         };

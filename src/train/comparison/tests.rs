@@ -65,7 +65,7 @@ fn models_share_a_file_and_set_what_is_their_own() {
     let [dnn, mi_dpg, dpg] = &comparison.variants[..] else { panic!("three models") };
     assert_eq!((dnn.label.as_str(), mi_dpg.label.as_str(), dpg.folder.as_str()), ("dnn", "mi-dpg", "DPG-without-MIR"));
     // What is shared, but for what a model does not have; defaults written out.
-    assert_eq!(dnn.left_out, ["lambda"]);
+    assert_eq!(dnn.left_out, ["model.lambda"]);
     assert_eq!(mi_dpg.left_out, [""; 0]);
     assert_eq!(dnn.config.model["width"], Value::from(8));
     assert!(!dnn.config.model.contains_key("lambda"));

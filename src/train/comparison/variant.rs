@@ -6,7 +6,9 @@ use super::sections::Entry;
 use crate::data::Schema;
 use crate::models;
 use crate::train::Error;
-use crate::train::config::{Config, ConfigError, apply_set, set_argument, set_value, split_path, target};
+use crate::train::config::{
+    Config, ConfigError, apply_set, leave_out_replaced, set_argument, set_value, split_path, target,
+};
 use crate::train::model::{has_option, write_defaults};
 
 /// A model with options of its own.
@@ -22,7 +24,7 @@ pub struct Variant {
     pub seeds: Vec<u64>,
     /// Its configuration, defaults written out, `data.path` absolute; the seed is the first.
     pub config: Config,
-    /// Shared options of `[model]` that the model does not have.
+    /// Shared options that the model, or what it chooses of the data's, does not have: dotted keys.
     pub left_out: Vec<String>,
     /// Whether it is tested against the best baseline.
     pub ours: bool,
@@ -92,7 +94,11 @@ impl Shared<'_> {
         for set in &sets {
             apply_set(&mut document, set)?;
         }
-        let left_out = leave_out_foreign(&mut document, entry);
+        let own = entry.settings.iter().map(|(key, _)| key.as_str());
+        let set = own.chain(sets.iter().filter_map(|set| Some(set.split_once('=')?.0)));
+        let paths: Vec<Vec<String>> = set.filter_map(split_path).collect();
+        let mut left_out = leave_out_replaced(self.document, &mut document, &paths);
+        left_out.extend(leave_out_foreign(&mut document, entry).into_iter().map(|key| format!("model.{key}")));
         let mut config = Config::from_document(&document, &origin).map_err(|error| error.blame(&sets))?;
         write_defaults(&mut config).map_err(|error| error.blame(&sets))?;
         let mut schema: Schema = config.data().map_err(|error| error.blame(&sets))?;

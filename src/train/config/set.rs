@@ -24,6 +24,95 @@ pub fn apply_set(document: &mut Table, argument: &str) -> Result<(), ConfigError
     set_value(document, &path, value).map_err(fault)
 }
 
+/// Applies overrides in order, as [`apply_set`]; then leaves out what choices that they replaced have of their own
+/// ([`leave_out_replaced`]), and returns what that was.
+///
+/// # Errors
+/// Those of [`apply_set`].
+pub fn apply_sets(document: &mut Table, sets: &[String]) -> Result<Vec<String>, ConfigError> {
+    let before = document.clone();
+    for set in sets {
+        apply_set(document, set)?;
+    }
+    let paths: Vec<Vec<String>> = sets.iter().filter_map(|set| split_path(set.split_once('=')?.0)).collect();
+    Ok(leave_out_replaced(&before, document, &paths))
+}
+
+/// Keys of tables whose other keys depend on its value.
+const CHOICES: [(&[&str], &str); 2] = [(&["data", "split"], "by"), (&["data", "fields", "*"], "kind")];
+
+/// What a choice has beside itself.
+fn keys_of(choice: &str) -> &'static [&'static str] {
+    match choice {
+        "column" => &["column", "train", "valid", "test"],
+        "time" => &["column", "valid", "test"],
+        "seed" => &["seed", "valid", "test"],
+        "category" => &["type", "min_count", "hash"],
+        "bucket" => &["buckets"],
+        _ => &[],
+    }
+}
+
+/// Whether a key of one choice means the same in another: a split by a column's values has names where others have
+/// shares.
+fn is_kept(key: &str, before: &str, now: &str) -> bool {
+    let names = |choice: &str| choice == "column";
+    keys_of(now).contains(&key) && (names(before) == names(now))
+}
+
+/// Where a document makes another choice than `before` did, removes the keys that came with the old one and that none of
+/// the paths `set` gives; returns their dotted names. A choice that there is not is left as it is, for its own error.
+pub fn leave_out_replaced(before: &Table, document: &mut Table, set: &[Vec<String>]) -> Vec<String> {
+    let mut left_out = Vec::new();
+    for (pattern, chooser) in CHOICES {
+        for path in matching(before, pattern) {
+            let default = if chooser == "kind" { "category" } else { "" };
+            let choice = |table: &Table| {
+                table.get(chooser).map_or(Some(default.to_owned()), |value| value.as_str().map(str::to_owned))
+            };
+            let (Some(old), Some(new)) = (table_at(before, &path), table_at_mut(document, &path)) else { continue };
+            let (Some(was), Some(is)) = (choice(old), choice(new)) else { continue };
+            if was == is || (keys_of(&is).is_empty() && is != "numeric") {
+                continue;
+            }
+            // Alone, or with a whole table.
+            let is_set = |key: &str| {
+                let is_key =
+                    |set: &[String]| set.split_last().is_some_and(|(last, above)| last == key && above == path);
+                set.iter().any(|set| is_key(set) || path.starts_with(set))
+            };
+            let foreign = |key: &&String| {
+                *key != chooser && keys_of(&was).contains(&key.as_str()) && !is_kept(key, &was, &is) && !is_set(key)
+            };
+            let keys: Vec<String> = old.keys().filter(foreign).cloned().collect();
+            for key in keys.into_iter().filter(|key| new.remove(key).is_some()) {
+                left_out.push(format!("{}.{key}", path.join(".")));
+            }
+        }
+    }
+    left_out
+}
+
+/// Paths of the tables that a pattern, in which `*` stands for any key, finds.
+fn matching(document: &Table, pattern: &[&str]) -> Vec<Vec<String>> {
+    let Some((first, rest)) = pattern.split_first() else { return vec![Vec::new()] };
+    let under = |(key, value): (&String, &Value)| {
+        let table = value.as_table().filter(|_| *first == "*" || first == key)?;
+        let mut paths = matching(table, rest);
+        paths.iter_mut().for_each(|path| path.insert(0, key.clone()));
+        Some(paths)
+    };
+    document.iter().filter_map(under).flatten().collect()
+}
+
+fn table_at<'a>(document: &'a Table, path: &[String]) -> Option<&'a Table> {
+    path.iter().try_fold(document, |table, key| table.get(key)?.as_table())
+}
+
+fn table_at_mut<'a>(document: &'a mut Table, path: &[String]) -> Option<&'a mut Table> {
+    path.iter().try_fold(document, |table, key| table.get_mut(key)?.as_table_mut())
+}
+
 /// Puts `value` at `path` in a document, creating tables on the way.
 ///
 /// # Errors
@@ -165,6 +254,32 @@ mod tests {
         .parse()
         .unwrap();
         assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn another_choice_leaves_out_what_only_the_old_one_has() {
+        let before =
+            "[data.split]\nby = 'time'\ncolumn = 't'\nvalid = 0.2\n[data.fields.age]\nkind = 'bucket'\nbuckets = 9";
+        let after = |sets: &[&str]| {
+            let mut table: Table = before.parse().unwrap();
+            let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+            let left_out = apply_sets(&mut table, &sets).unwrap();
+            (table["data"].as_table().unwrap().clone(), left_out)
+        };
+        let (data, left_out) = after(&["data.split.by=seed"]);
+        assert_eq!(left_out, ["data.split.column"]);
+        assert_eq!(data["split"], "by = 'seed'\nvalid = 0.2".parse::<Table>().unwrap().into());
+        // What an override sets stays, for the error that it deserves; shares are no names.
+        let (data, left_out) = after(&["data.split.column=s", "data.split.by=column"]);
+        assert_eq!(left_out, ["data.split.valid"]);
+        assert_eq!(data["split"], "by = 'column'\ncolumn = 's'".parse::<Table>().unwrap().into());
+        let (data, left_out) = after(&["data.fields.age.kind=numeric"]);
+        assert_eq!(left_out, ["data.fields.age.buckets"]);
+        assert_eq!(data["fields"]["age"], "kind = 'numeric'".parse::<Table>().unwrap().into());
+        assert_eq!(after(&["data.split.by=sede", "data.split.valid=0.1"]).1, [""; 0]);
+        let (data, left_out) = after(&["data.split={by='column', column='s', valid='v'}"]);
+        assert_eq!(left_out, [""; 0]);
+        assert_eq!(data["split"]["valid"].as_str(), Some("v"));
     }
 
     #[test]
