@@ -54,7 +54,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     check_validation(&config.train, &data.valid)?;
     let folder = choose_folder(args, config)?;
     let name = config.model_name();
-    let resumed = args.resume && folder.holds_run();
+    let resumed = args.resume && (folder.holds_run() || folder.is_begun());
     let lock = resumed.then(|| FolderLock::take(folder.root())).transpose()?;
     if resumed {
         compare(&folder, config)?;
@@ -167,12 +167,17 @@ fn choose_folder(args: &TrainArgs, config: &Config) -> Result<RunFolder, Error> 
             let reason = "already holds a run; go on with --resume, or give another --out".to_owned();
             return Err(Error::Folder { folder: out.clone(), reason });
         }
-        if folder.is_taken() && !folder.holds_run() {
+        if folder.is_begun() && !args.resume {
+            let reason = "holds a run that was stopped before its first checkpoint; start it again with --resume, or give \
+                          another --out";
+            return Err(Error::Folder { folder: out.clone(), reason: reason.to_owned() });
+        }
+        if folder.is_taken() && !folder.holds_run() && !folder.is_begun() {
             let reason =
                 "holds files that are not a run's (a config.toml without a model); give another --out".to_owned();
             return Err(Error::Folder { folder: out.clone(), reason });
         }
-        if !folder.holds_run() && args.resume {
+        if !folder.is_taken() && args.resume {
             let reason = "holds no run to resume; leave --resume out to start one".to_owned();
             return Err(Error::Folder { folder: out.clone(), reason });
         }
@@ -183,7 +188,8 @@ fn choose_folder(args: &TrainArgs, config: &Config) -> Result<RunFolder, Error> 
         let free = numbered.find(|folder| !folder.is_taken());
         return Ok(free.unwrap_or_else(|| unreachable!("numbers do not end")));
     }
-    let newest = numbered.take_while(RunFolder::is_taken).filter(RunFolder::holds_run).last();
+    let newest =
+        numbered.take_while(RunFolder::is_taken).filter(|folder| folder.holds_run() || folder.is_begun()).last();
     newest.ok_or_else(|| Error::Folder {
         folder: Path::new("runs").join(base_name(args, config)),
         reason: "holds no run to resume; name its folder with --out, or leave --resume out to start one".to_owned(),

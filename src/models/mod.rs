@@ -140,7 +140,7 @@ fn require_positive(options: &[(&str, usize)]) -> Result<(), Error> {
 }
 
 /// Parts of a kind at most: each is a node of the graph, or several.
-const MOST_PARTS: usize = 1000;
+const MOST_PARTS: usize = 100;
 
 /// Fails where one of these options, each how many parts of a kind there are, is 0 or absurd.
 fn require_counts(options: &[(&str, usize)]) -> Result<(), Error> {

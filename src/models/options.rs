@@ -15,7 +15,7 @@ pub trait Options: Default + Serialize + DeserializeOwned + 'static {
 /// below what 64 bits hold.
 const LARGEST: u64 = 1 << 27;
 /// Layers at most.
-const MOST_LAYERS: usize = 256;
+const MOST_LAYERS: usize = 100;
 
 /// Fails where an option is too large for a graph to be built at all. Whether memory holds the model is another question:
 /// [`crate::plan::check_graph`].

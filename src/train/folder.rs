@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use serde::Serialize;
 
+/// The file of a folder that a process locks while it writes there.
+pub(super) const LOCK: &str = ".lock";
+
 /// A run's folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -45,6 +48,12 @@ impl RunFolder {
     /// Whether there is a run in it, with a model.
     pub fn holds_run(&self) -> bool {
         self.config().is_file() && self.model().is_file()
+    }
+
+    /// Whether a run has begun in it that was stopped before it had a model.
+    pub fn is_begun(&self) -> bool {
+        // Only runs leave a lock behind: a configuration alone may be somebody's own.
+        self.config().is_file() && !self.model().is_file() && self.lock().is_file()
     }
 
     /// Whether a run would overwrite something: another run, or a configuration of the user's.
@@ -87,6 +96,11 @@ impl RunFolder {
             Err(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
             Err(fault) => Err(error()(fault)),
         }
+    }
+
+    /// What a process locks that writes here.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join(LOCK)
     }
 
     /// The resolved configuration.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::folder::write_text;
+use super::folder::{LOCK, write_text};
 
 /// How long a lock is waited for: a run whose comparison was killed may still write its checkpoint.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ impl FolderLock {
     /// # Errors
     /// When another process has it, naming that; when the system refuses.
     pub fn take(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(".lock");
+        let path = folder.join(LOCK);
         let owner = folder.join(".lock-owner.toml");
         let error = || Error::file(&path, "locking");
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(error())?;

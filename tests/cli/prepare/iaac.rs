@@ -1,7 +1,7 @@
 //! IJCAI-18's clicks (IAAC).
 
-use super::cli::Place;
 use super::{Rows, mixed, prepare, refuses, trains};
+use crate::place::Place;
 
 const IAAC: &str = "instance_id item_id item_category_list item_property_list item_brand_id item_city_id item_price_level \
     item_sales_level item_collected_level item_pv_level user_id user_gender_id user_age_level user_occupation_id \

@@ -1,14 +1,11 @@
 //! Every model from the command line to its metrics, and what baselines keep beside their parameters.
 
-#[path = "common/cli.rs"]
-mod cli;
-
 use std::fs::File;
 use std::sync::Arc;
 
+use crate::place::Place;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Float32Type;
-use cli::Place;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use polyscene::models::NAMES;

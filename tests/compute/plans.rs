@@ -1,16 +1,16 @@
 //! What must hold of any plan, whatever runs it.
 
-mod common;
-
 use std::collections::HashMap;
 
-use common::variants::{all_plans, inputs, models};
+use crate::common::data::training;
+use crate::common::variants::{all_plans, inputs, models as all_models};
 use polyscene::gpu::{BindingKind, DeviceClass};
 use polyscene::graph::{Graph, Role, Rows, TensorId, token_places};
 use polyscene::layers::Decomposition;
-use polyscene::models::{Dnn, MiDpg, MirInput, Model};
+use polyscene::models::{self, Dnn, MiDpg, MirInput, Model, SequenceInput, check_sizes};
 use polyscene::ops::{AdamOptions, Op, import_text};
-use polyscene::plan::{DispatchLimits, Listing, Place, Plan, Resource, TrainingOptions};
+use polyscene::plan::{DispatchLimits, Listing, Place, Plan, Resource, TrainingOptions, check_graph};
+use serde_json::Value;
 
 const LIMITS: DispatchLimits = DispatchLimits { binding_bytes: 1 << 30, workgroup: 64, class: DeviceClass::Hardware };
 /// Bindings in which tables need shards and activations need several arenas.
@@ -217,11 +217,77 @@ fn a_step_costs_the_same_whatever_the_vocabulary() {
 
 #[test]
 fn models_have_names_for_their_parameters() {
-    for (name, graph) in models() {
+    for (name, graph) in all_models() {
         let mut names: Vec<&str> = graph.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();
         assert_eq!(names.len(), count, "{name}: two parameters of one name");
     }
+}
+
+/// Asks for each whole number and each list of sizes among a model's options, one at a time, to be this large.
+struct Oversized(u64);
+
+/// What makes nothing larger: how long something takes, into how many parts something is cut, or what does not apply to
+/// the defaults.
+const NO_SIZE: &[&str] = &["mir_warmup", "row_div", "col_div", "rank_div", "specific_rows"];
+
+impl models::Visitor for Oversized {
+    type Output = ();
+
+    fn visit<M: Model>(self) {
+        const MEMORY: u64 = 16 << 30;
+        let mut inputs = inputs(&[40, 2, 9, 300, 50], 2, false);
+        inputs.sequences = vec![SequenceInput { field: 3, longest: 6 }];
+        let defaults = serde_json::to_value(M::default()).unwrap();
+        for (name, value) in defaults.as_object().unwrap() {
+            let size: Value = match value {
+                Value::Number(number) if number.is_u64() => self.0.into(),
+                Value::Array(_) => vec![self.0; 2].into(),
+                _ => continue,
+            };
+            let options = serde_json::to_value(HashMap::from([(name, size)])).unwrap();
+            let Ok(model) = serde_json::from_value::<M>(options) else { continue };
+            let fits = || {
+                check_sizes(&model).map_err(|error| error.to_string())?;
+                let graph = model.build(&inputs).map_err(|error| error.to_string())?;
+                let prediction = model.build_prediction(&inputs).map_err(|error| error.to_string())?;
+                check_graph(&graph, 512, MEMORY).map_err(|error| error.to_string())?;
+                check_graph(&prediction, 1, MEMORY).map_err(|error| error.to_string())?;
+                let plan = Plan::training(&graph, &training(512));
+                plan.check_on_cpu(MEMORY).map_err(|error| error.to_string())?;
+                plan.check_on_device(&DispatchLimits::portable(), "a device").map_err(|error| error.to_string())
+            };
+            let outcome = fits();
+            let is_refused = outcome.is_err() || NO_SIZE.contains(&name.as_str());
+            assert!(is_refused || self.0 <= 1_000_000, "{}.{name} = {} is not refused", M::NAME, self.0);
+        }
+    }
+}
+
+#[test]
+fn sizes_that_no_memory_holds_are_refused_before_anything_is_made() {
+    for size in [100, 1000, 1_000_000, 100_000_000, 1 << 27, (1 << 27) + 1, 1 << 31, 1 << 40, i64::MAX as u64, u64::MAX] {
+        for name in models::NAMES {
+            models::visit(name, Oversized(size)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn predictions_get_smaller_batches_where_large_ones_do_not_fit() {
+    let options = MiDpg { decomposition: Decomposition::Non, hidden: vec![64, 32], ..MiDpg::default() };
+    let graph = options.build(&inputs(&[40, 2, 9, 300, 50], 2, false)).unwrap();
+    let check = |limit: u64| {
+        let limits = DispatchLimits { binding_bytes: limit, ..LIMITS };
+        Plan::inference_that_fits(&graph, 4096, |plan| plan.check_on_device(&limits, "a device"))
+    };
+    assert_eq!(check(1 << 30).unwrap().capacity, 4096);
+    let small = check(16 << 20).unwrap();
+    assert!(small.capacity < 4096 && small.capacity.is_power_of_two(), "{}", small.capacity);
+    let largest = small.memory(&DispatchLimits { binding_bytes: 16 << 20, ..LIMITS }).arenas.into_iter().max().unwrap();
+    assert!(4 * largest <= 16 << 20 && 4 * largest > 4 << 20, "{largest}");
+    let refused = check(1 << 12).unwrap_err().to_string();
+    assert!(refused.contains("need") && refused.contains("a device allows 4 KiB"), "{refused}");
 }

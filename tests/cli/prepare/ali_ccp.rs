@@ -1,7 +1,7 @@
 //! Ali-CCP: samples and the features they have in common.
 
-use super::cli::Place;
 use super::{Rows, mixed, prepare, refuses, trains};
+use crate::place::Place;
 
 /// Features of Ali-CCP: field and value pairs, with a weight.
 fn features(pairs: &[(&str, u64)]) -> String {

@@ -1,7 +1,7 @@
 //! AliExpress: a country's training and test rows.
 
-use super::cli::Place;
 use super::{Rows, mixed, prepare, refuses, trains};
+use crate::place::Place;
 
 /// Cells of a row of AliExpress by the column's number, from 0.
 fn cells(width: usize, cell: impl Fn(usize) -> String) -> String {

@@ -1,14 +1,11 @@
 //! The commands beside `train`, and what they print: eval, predict, analyze, history, plan, devices, models, synth.
 
-#[path = "common/cli.rs"]
-mod cli;
-
 use std::fs::File;
 use std::process::Stdio;
 
+use crate::place::{Outcome, Place};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type};
-use cli::{Outcome, Place};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 

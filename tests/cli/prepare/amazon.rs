@@ -1,7 +1,7 @@
 //! Amazon's reviews of electronics.
 
-use super::cli::Place;
 use super::{Rows, gzip, mixed, prepare, refuses, trains};
+use crate::place::Place;
 
 const CATEGORIES: [&str; 4] = ["Headphones", "Camera & Photo", "Home Audio", "Computers & Accessories"];
 

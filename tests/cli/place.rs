@@ -1,8 +1,4 @@
 //! Runs the real binary, each test in a folder of its own.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
-
-#[path = "events.rs"]
-pub mod events;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,8 +8,10 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::events;
+
 /// A model and batches small enough that a run takes a fraction of a second.
-pub const SMALL: &[&str] = &[
+pub(crate) const SMALL: &[&str] = &[
     "model.width=4",
     "model.hidden=[16,8]",
     "train.batch_size=128",
@@ -23,46 +21,46 @@ pub const SMALL: &[&str] = &[
 ];
 
 /// A test's folder.
-pub struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 impl Place {
     /// An empty one.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
     /// One with `data/config.toml` and `data/data.parquet`: 2,000 rows of four scenarios.
-    pub fn with_data() -> Self {
+    pub(crate) fn with_data() -> Self {
         let place = Self::empty();
         place.run("synth --out data --rows 2000 --vocab 100 --seed 3").succeeds();
         place
     }
 
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn read(&self, name: impl AsRef<Path>) -> Vec<u8> {
+    pub(crate) fn read(&self, name: impl AsRef<Path>) -> Vec<u8> {
         let path = self.path(name);
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    pub fn text(&self, name: impl AsRef<Path>) -> String {
+    pub(crate) fn text(&self, name: impl AsRef<Path>) -> String {
         String::from_utf8(self.read(name)).unwrap()
     }
 
-    pub fn json(&self, name: impl AsRef<Path>) -> Value {
+    pub(crate) fn json(&self, name: impl AsRef<Path>) -> Value {
         serde_json::from_slice(&self.read(name)).unwrap()
     }
 
-    pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
 
     /// The binary in this folder, with caches of its own.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("polyscene"));
         command
             .current_dir(self.0.path())
@@ -76,12 +74,12 @@ impl Place {
     }
 
     /// Runs a command line without spaces in its words.
-    pub fn run(&self, line: &str) -> Outcome {
+    pub(crate) fn run(&self, line: &str) -> Outcome {
         Outcome::of(self.command().args(line.split_whitespace()))
     }
 
     /// The command that trains on the generated data, small, on the CPU if `line` names no device.
-    pub fn train_command(&self, out: &str, line: &str) -> Command {
+    pub(crate) fn train_command(&self, out: &str, line: &str) -> Command {
         let mut command = self.command();
         command.args(["train", "data/config.toml", "--out", out]);
         if !line.contains("--device") {
@@ -95,16 +93,16 @@ impl Place {
     }
 
     /// Runs [`Place::train_command`].
-    pub fn train(&self, out: &str, line: &str) -> Outcome {
+    pub(crate) fn train(&self, out: &str, line: &str) -> Outcome {
         Outcome::of(&mut self.train_command(out, line))
     }
 
     /// Trains as `line` says by the plain network, to the end.
-    pub fn trained_dnn(&self, out: &str, line: &str) {
+    pub(crate) fn trained_dnn(&self, out: &str, line: &str) {
         self.train(out, &format!("model.name=dnn {line}")).succeeds();
     }
 
-    pub fn tensors(&self, name: impl AsRef<Path>) -> BTreeMap<String, Vec<f32>> {
+    pub(crate) fn tensors(&self, name: impl AsRef<Path>) -> BTreeMap<String, Vec<f32>> {
         let bytes = self.read(name);
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let values = |data: &[u8]| data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
@@ -112,25 +110,25 @@ impl Place {
     }
 
     /// Where a checkpoint stands.
-    pub fn position(&self, run: &str) -> Value {
+    pub(crate) fn position(&self, run: &str) -> Value {
         let bytes = self.read(Path::new(run).join("checkpoint.safetensors"));
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         serde_json::from_str(&header.metadata().as_ref().unwrap()["position"]).unwrap()
     }
 
     /// The lines of `metrics.jsonl`.
-    pub fn epochs(&self, run: &str) -> Vec<Value> {
+    pub(crate) fn epochs(&self, run: &str) -> Vec<Value> {
         let text = self.text(Path::new(run).join("metrics.jsonl"));
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// What TensorBoard is told: steps and values by tag, without speeds.
-    pub fn scalars(&self, run: &str) -> BTreeMap<String, Vec<(i64, f32)>> {
+    pub(crate) fn scalars(&self, run: &str) -> BTreeMap<String, Vec<(i64, f32)>> {
         events::scalars(&self.read(Path::new(run).join(events::FILE)))
     }
 
     /// That two runs came to the same bits: weights, moments, position, metrics, events.
-    pub fn assert_same_runs(&self, one: &str, other: &str) {
+    pub(crate) fn assert_same_runs(&self, one: &str, other: &str) {
         for name in ["model.safetensors", "checkpoint.safetensors"] {
             let same = self.read(Path::new(one).join(name)) == self.read(Path::new(other).join(name));
             assert!(same, "{name} of {one} and {other} differ");
@@ -162,28 +160,28 @@ fn without_times(mut record: Value) -> Value {
 }
 
 /// How a command ended.
-pub struct Outcome {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Outcome {
-    pub fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.stdin(Stdio::null()).output().unwrap();
         Self::from(output)
     }
 
     /// That it did what it was to do.
     #[track_caller]
-    pub fn succeeds(self) -> Self {
+    pub(crate) fn succeeds(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.err);
         self
     }
 
     /// That it failed with this exit code and said each of these, without panicking.
     #[track_caller]
-    pub fn fails(self, code: i32, says: &[&str]) -> Self {
+    pub(crate) fn fails(self, code: i32, says: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.err);
         assert!(!self.err.contains("panicked"), "{}", self.err);
         for said in says {
@@ -192,7 +190,7 @@ impl Outcome {
         self
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
 }

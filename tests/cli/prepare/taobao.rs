@@ -1,7 +1,7 @@
 //! Alimama's display advertisements on Taobao.
 
-use super::cli::Place;
 use super::{Rows, mixed, prepare, trains};
+use crate::place::Place;
 
 const LAST_DAY: u64 = 1_494_604_800;
 

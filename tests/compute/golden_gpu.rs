@@ -1,11 +1,9 @@
 //! Models against PyTorch's values (`tests/golden/`), on the software renderer, with and without bounds checks:
 //! logits, losses, every named gradient, ten Adam steps. And the two modes against each other, to the bit.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{CASES, Golden, difference, only_step, plans};
+use crate::common::{CASES, Golden, difference, only_step, plans};
 use polyscene::gpu::{Gpu, OpenOptions, testing};
 use polyscene::graph::Role;
 use polyscene::ops::ModelState;

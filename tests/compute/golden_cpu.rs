@@ -1,9 +1,7 @@
 //! Models against PyTorch's values (`tests/golden/`), on the CPU executor in f64: logits, losses, every named
 //! gradient, ten Adam steps.
 
-mod common;
-
-use common::{CASES, Golden, difference, only_step, plans};
+use crate::common::{CASES, Golden, difference, only_step, plans};
 use polyscene::graph::{Node, Role};
 use polyscene::ops::Op;
 use polyscene::plan::{CpuExecutor, Executor};

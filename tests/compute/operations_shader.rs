@@ -1,12 +1,10 @@
 //! Every shader against the CPU code of its operation: whole training steps of small graphs on both devices, and what
 //! must hold on one device to the bit.
 
-mod common;
-
 use std::sync::LazyLock;
 
-use common::data::{ADAM, Data, bits, fault, named, random_state, training};
-use common::graphs::{embedding, finish, small_graphs};
+use crate::common::data::{ADAM, Data, bits, fault, named, random_state, training};
+use crate::common::graphs::{embedding, finish, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
 use polyscene::graph::{Cross, Graph, Init, Role};
 use polyscene::layers::{Field, Layer, hidden_epilogue};
@@ -362,7 +360,7 @@ fn small_bindings() -> OpenOptions {
 #[test]
 fn weighted_layers_agree_at_the_papers_sizes() {
     let Some(gpu) = software() else { return };
-    let inputs = common::variants::inputs(&[40, 2, 9, 300, 50, 7, 30, 11], 4, false);
+    let inputs = crate::common::variants::inputs(&[40, 2, 9, 300, 50, 7, 30, 11], 4, false);
     let options = MiDpg { hidden: vec![64, 32], mir_warmup: 0, ..MiDpg::default() };
     for (row_div, col_div) in [(4, 4), (1, 1), (8, 2), (2, 8)] {
         let graph = MiDpg { row_div, col_div, ..options.clone() }.build(&inputs).unwrap();

@@ -1,9 +1,6 @@
 //! `polyscene bench`: what it prints is complete and agrees with itself. How fast anything is, is not tested.
 
-#[path = "common/cli.rs"]
-mod cli;
-
-use cli::Place;
+use crate::place::Place;
 use serde_json::Value;
 
 fn positive(value: &Value) -> f64 {

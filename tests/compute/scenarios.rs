@@ -1,9 +1,7 @@
 //! What models with parts for each scenario promise: a sample trains its own scenario's parts and no others, and neither
 //! the order of a batch nor the company of longer sequences changes what comes of a sample.
 
-mod common;
-
-use common::Golden;
+use crate::common::Golden;
 use polyscene::gpu::{OpenOptions, testing};
 use polyscene::graph::{Cross, Graph, Role, Schedule};
 use polyscene::layers::Field;

@@ -4,8 +4,6 @@
 mod ali_ccp;
 mod aliexpress;
 mod amazon;
-#[path = "../common/cli.rs"]
-mod cli;
 mod iaac;
 mod movielens;
 mod taobao;
@@ -14,9 +12,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 
+use crate::place::{Outcome, Place};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
-use cli::{Outcome, Place};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

@@ -1,10 +1,8 @@
 //! Every gradient rule against finite differences of the loss, in f64 on the CPU, with the operation in the midst of a
 //! graph.
 
-mod common;
-
-use common::data::{Data, fault, named, random_state, training};
-use common::graphs::{SmallGraph, small_graphs};
+use crate::common::data::{Data, fault, named, random_state, training};
+use crate::common::graphs::{SmallGraph, small_graphs};
 use polyscene::graph::Role;
 use polyscene::ops::ModelState;
 use polyscene::plan::{Chunk, CpuExecutor, Executor, Plan};

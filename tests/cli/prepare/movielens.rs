@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::cli::Place;
 use super::{Rows, mixed, prepare, refuses, trains};
+use crate::place::Place;
 
 const AGES: [u32; 7] = [1, 18, 25, 35, 45, 50, 56];
 

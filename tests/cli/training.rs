@@ -1,12 +1,9 @@
 //! Training through the real binary: the same seed gives the same bits, devices agree, runs end as they should.
 
-#[path = "common/cli.rs"]
-mod cli;
-
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use cli::Place;
+use crate::place::{Outcome, Place};
 
 const MIR: &str = "model.name=mi-dpg model.dropout=0.2";
 
@@ -30,7 +27,7 @@ fn threads_change_no_bit() {
     let place = Place::with_data();
     for (out, threads) in [("one", "1"), ("two", "2"), ("five", "5")] {
         let mut command = place.train_command(out, &format!("{MIR} train.batch_size=300"));
-        cli::Outcome::of(command.env("RAYON_NUM_THREADS", threads)).succeeds();
+        Outcome::of(command.env("RAYON_NUM_THREADS", threads)).succeeds();
     }
     place.assert_same_runs("one", "two");
     place.assert_same_runs("one", "five");
@@ -153,7 +150,7 @@ fn runs_are_named_after_configuration_and_model_and_numbered() {
     let train = |more: &str| {
         let mut command = place.command();
         command.args("train data/config.toml --device cpu --set train.epochs=0".split_whitespace());
-        cli::Outcome::of(command.args(more.split_whitespace()))
+        Outcome::of(command.args(more.split_whitespace()))
     };
     train("").succeeds();
     train("").succeeds();

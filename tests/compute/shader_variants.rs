@@ -1,8 +1,6 @@
 //! Every shader that a plan can ask for, with every set of constants: valid, within the limits that all devices have,
 //! and expressible for Vulkan, Metal and Direct3D.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
 
@@ -18,7 +16,7 @@ const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
 /// in several.
 fn variants() -> BTreeMap<String, Shader> {
     let mut variants = BTreeMap::new();
-    for (_, plan) in common::variants::all_plans() {
+    for (_, plan) in crate::common::variants::all_plans() {
         for class in [DeviceClass::Software, DeviceClass::Hardware] {
             for binding_bytes in [1 << 10, 1 << 15, 1 << 27] {
                 for dispatch in plan.dispatches(&DispatchLimits::new(binding_bytes, class)) {

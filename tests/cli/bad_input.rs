@@ -1,13 +1,10 @@
 //! What is wrong with data, configurations and files is named: the place, the fault, the fix, an exit code of its own.
 
-#[path = "common/cli.rs"]
-mod cli;
-
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::place::{Outcome, Place};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use cli::{Outcome, Place};
 use parquet::arrow::ArrowWriter;
 
 const CONFIG: &str = r#"

@@ -1,13 +1,10 @@
 //! `compare` and `sweep`: many runs, their tables, and going on after a stop, a failure or a change.
 
-#[path = "common/cli.rs"]
-mod cli;
-
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use cli::{Outcome, Place};
+use crate::place::{Outcome, Place};
 use serde_json::Value;
 
 const SHARED: &str = r#"

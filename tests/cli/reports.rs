@@ -1,12 +1,10 @@
 //! What runs leave for people to look at: `report.html`, and event files for TensorBoard.
 
-#[path = "common/cli.rs"]
-mod cli;
-
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
-use cli::{Place, events};
+use crate::events;
+use crate::place::Place;
 
 /// The titles of a page's pictures.
 fn figures(page: &str) -> Vec<&str> {

@@ -1,15 +1,14 @@
 //! Event files, read by the format's description: not by the code that writes them.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
 use std::collections::BTreeMap;
 
 use prost::Message;
 
 /// The file's name in a run's folder.
-pub const FILE: &str = "events.out.tfevents.polyscene";
+pub(crate) const FILE: &str = "events.out.tfevents.polyscene";
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Event {
+pub(crate) struct Event {
     #[prost(double, tag = "1")]
     pub wall_time: f64,
     #[prost(int64, tag = "2")]
@@ -21,13 +20,13 @@ pub struct Event {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Summary {
+pub(crate) struct Summary {
     #[prost(message, repeated, tag = "1")]
     pub value: Vec<Value>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Value {
+pub(crate) struct Value {
     #[prost(string, tag = "1")]
     pub tag: String,
     #[prost(float, optional, tag = "2")]
@@ -35,7 +34,7 @@ pub struct Value {
 }
 
 /// The events of a file, all of them whole.
-pub fn events(mut bytes: &[u8]) -> Vec<Event> {
+pub(crate) fn events(mut bytes: &[u8]) -> Vec<Event> {
     let masked = |bytes: &[u8]| crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes();
     let mut found = Vec::new();
     while !bytes.is_empty() {
@@ -52,7 +51,7 @@ pub fn events(mut bytes: &[u8]) -> Vec<Event> {
 }
 
 /// Steps and values by tag, without what is measured anew in each run.
-pub fn scalars(bytes: &[u8]) -> BTreeMap<String, Vec<(i64, f32)>> {
+pub(crate) fn scalars(bytes: &[u8]) -> BTreeMap<String, Vec<(i64, f32)>> {
     let mut found = BTreeMap::<String, Vec<(i64, f32)>>::new();
     for event in events(bytes) {
         for Value { tag, simple_value } in event.summary.unwrap_or_default().value {

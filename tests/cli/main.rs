@@ -1,0 +1,17 @@
+//! The program as its users run it: the real binary, each test in a folder of its own.
+//!
+//! All of these tests are one binary: it is linked once, and what one test waits for, another computes.
+
+mod events;
+mod place;
+
+mod bad_input;
+mod baselines;
+mod bench;
+mod commands;
+mod compare;
+mod prepare;
+mod reports;
+#[cfg(unix)]
+mod resume;
+mod training;

@@ -1,0 +1,14 @@
+//! What models compute: operations, plans and whole models, on the CPU and on the software renderer.
+//!
+//! All of these tests are one binary: it is linked once, and what one test waits for, another computes.
+
+mod common;
+
+mod golden_cpu;
+mod golden_gpu;
+mod operations_gradient;
+mod operations_shader;
+mod plans;
+mod profile;
+mod scenarios;
+mod shader_variants;
