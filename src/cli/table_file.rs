@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use arrow::array::RecordBatch;
-use arrow::error::ArrowError;
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
@@ -39,7 +39,7 @@ pub(super) fn parse_out(text: &str) -> Result<Out, String> {
 pub(super) struct Writer {
     kind: Kind,
     file: Option<File>,
-    csv: Option<arrow::csv::Writer<BufWriter<File>>>,
+    csv: Option<arrow_csv::Writer<BufWriter<File>>>,
     parquet: Option<ArrowWriter<File>>,
 }
 
@@ -51,7 +51,7 @@ impl Writer {
     pub(super) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         if let Some(file) = self.file.take() {
             match self.kind {
-                Kind::Csv => self.csv = Some(arrow::csv::Writer::new(BufWriter::new(file))),
+                Kind::Csv => self.csv = Some(arrow_csv::Writer::new(BufWriter::new(file))),
                 Kind::Parquet => {
                     let properties = WriterProperties::builder()
                         .set_compression(Compression::SNAPPY)

@@ -1,11 +1,11 @@
 //! Cells of a column, whatever its Arrow type: as bytes of text, as numbers, as lists.
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, UInt64Array,
-};
-use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, UInt64Type};
-use arrow::error::ArrowError;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, UInt64Array};
+use arrow_cast::{CastOptions, cast, cast_with_options};
+use arrow_schema::ArrowError;
+use arrow_schema::{DataType, TimeUnit};
 use chrono::{DateTime, Utc};
 
 use super::nulls::Nulls;
@@ -296,7 +296,7 @@ impl Lists {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Date32Array, Time64MicrosecondArray, TimestampMillisecondArray, TimestampSecondArray};
+    use arrow_array::{Date32Array, Time64MicrosecondArray, TimestampMillisecondArray, TimestampSecondArray};
     use std::sync::Arc;
 
     fn times(array: impl Array + 'static) -> Vec<f64> {

@@ -1,8 +1,8 @@
 //! Checking a chunk's cells before any of them enters a vocabulary, and reading those of the good rows.
 
-use arrow::array::{Array, ArrayRef};
-use arrow::error::ArrowError;
-use arrow::util::display::array_value_to_string;
+use arrow_array::{Array, ArrayRef};
+use arrow_cast::display::array_value_to_string;
+use arrow_schema::ArrowError;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;

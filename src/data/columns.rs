@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use arrow::datatypes::DataType;
+use arrow_schema::DataType;
 
 use super::error::{Error, MissingColumn, Result, nearest};
 use super::schema::{Kind, Schema, Split};

@@ -23,7 +23,7 @@ mod taobao;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use arrow::array::RecordBatch;
+use arrow_array::RecordBatch;
 
 use super::error::{Error, Result};
 use super::schema::{Schema, Split, SplitName};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::Schema as ArrowSchema;
+use arrow_array::RecordBatch;
+use arrow_schema::Schema as ArrowSchema;
 
 use super::checks::{Known, Skipped, check};
 use super::columns::Plan;

@@ -16,7 +16,7 @@ mod teacher;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -105,7 +105,7 @@ pub enum SyntheticError {
     },
     /// The rows cannot be laid out as columns.
     #[error("cannot lay out rows: {0}")]
-    Arrow(#[from] arrow::error::ArrowError),
+    Arrow(#[from] arrow_schema::ArrowError),
 }
 
 /// Rows that one thread generates at a time.

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
-use arrow::compute::kernels::cast_utils::string_to_datetime;
+use arrow_cast::parse::string_to_datetime;
 use chrono::{DateTime, Timelike, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::sync::Arc;
 
 use crate::place::Place;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::Float32Type;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float32Type;
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use polyscene::models::NAMES;
@@ -64,7 +65,7 @@ fn read(place: &Place, name: &str) -> RecordBatch {
     let file = File::open(place.path(name)).unwrap();
     let batches: Vec<_> =
         ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().collect::<Result<_, _>>().unwrap();
-    arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap()
+    arrow_select::concat::concat_batches(&batches[0].schema(), &batches).unwrap()
 }
 
 /// Writes rows with another column, `place`: the scenario as no field.
@@ -89,8 +90,7 @@ fn predictions(place: &Place, run: &str, data: &str) -> Vec<f32> {
 fn every_model_scores_rows_of_a_new_scenario() {
     let place = with_histories();
     let rows = read(&place, "data/data.parquet");
-    let own =
-        arrow::compute::cast(rows.column_by_name("scenario").unwrap(), &arrow::datatypes::DataType::Utf8).unwrap();
+    let own = arrow_cast::cast(rows.column_by_name("scenario").unwrap(), &arrow_schema::DataType::Utf8).unwrap();
     let mut known: Vec<String> = own.as_string::<i32>().iter().map(|name| name.unwrap().to_owned()).collect();
     write_with_places(&place, "places.parquet", &rows, own);
     known.sort();

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::process::Stdio;
 
 use crate::place::{Outcome, Place};
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float32Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float32Type;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
@@ -20,7 +22,7 @@ fn read_parquet(place: &Place, name: &str) -> RecordBatch {
     let file = File::open(place.path(name)).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>().unwrap();
-    arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap()
+    arrow_select::concat::concat_batches(&batches[0].schema(), &batches).unwrap()
 }
 
 fn read_csv(place: &Place, name: &str) -> (Vec<String>, Vec<Vec<String>>) {
@@ -64,7 +66,7 @@ fn predictions_stand_beside_all_columns_in_the_order_of_the_rows_whatever_the_fo
         |lines: &[Vec<String>]| lines.iter().map(|line| line.last().unwrap().parse().unwrap()).collect::<Vec<f32>>();
     assert_eq!(of_csv(&lines), predictions);
     let items = input.column_by_name("scenario").unwrap();
-    let items = arrow::compute::cast(items, &DataType::Utf8).unwrap();
+    let items = arrow_cast::cast(items, &DataType::Utf8).unwrap();
     let place_of = heads.iter().position(|head| head == "scenario").unwrap();
     assert!(lines.iter().map(|line| line[place_of].as_str()).eq(items.as_string::<i32>().iter().map(Option::unwrap)));
 
@@ -95,11 +97,11 @@ fn predictions_are_those_that_eval_scores() {
     place.run("predict run --device cpu --data data/data.parquet --out out.parquet").succeeds();
     let rows = read_parquet(&place, "out.parquet");
     let numbers = |name: &str| {
-        let column = arrow::compute::cast(rows.column_by_name(name).unwrap(), &DataType::Float32).unwrap();
+        let column = arrow_cast::cast(rows.column_by_name(name).unwrap(), &DataType::Float32).unwrap();
         column.as_primitive::<Float32Type>().values().to_vec()
     };
     let (labels, predictions) = (numbers("label"), numbers("prediction"));
-    let scenarios = arrow::compute::cast(rows.column_by_name("scenario").unwrap(), &DataType::Utf8).unwrap();
+    let scenarios = arrow_cast::cast(rows.column_by_name("scenario").unwrap(), &DataType::Utf8).unwrap();
     let scenarios: Vec<&str> = scenarios.as_string::<i32>().iter().map(Option::unwrap).collect();
     let evaluated = place.run("eval run --device cpu --data data/data.parquet --json").succeeds().json();
     assert_eq!(evaluated["rows"], 2000);

@@ -61,7 +61,7 @@ impl Place {
 
     /// The binary in this folder, with caches of its own.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("polyscene"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_polyscene"));
         command
             .current_dir(self.0.path())
             .env("XDG_CACHE_HOME", self.path("user-cache"))

@@ -33,52 +33,60 @@ fn wide(values: &[f32]) -> Vec<f64> {
 fn shaders_give_pytorchs_numbers() {
     let open = |checked| testing::software_with(OpenOptions { checked, ..OpenOptions::default() });
     let [Some(plain), Some(checked)] = [false, true].map(open) else { return };
-    for name in CASES {
-        let golden = Golden::open(name);
-        let mut ends: Vec<ModelState<f32>> = Vec::new();
-        for gpu in [&plain, &checked] {
-            let checked = gpu.checked;
-            let (mut executor, graph, schedule) = executor(&golden, gpu.clone(), GpuOptions::default().submit_limit);
-            let check = |what: &str, found: &[f64], expected: &[f64], tolerance: f64| {
-                let off = difference(found, expected);
-                assert!(off < tolerance, "{name}, checked {checked}: {what} differs by {off:e} of its largest value");
-            };
-            let (state, expected) = golden.prediction(&graph);
-            executor.set_state(&convert(&state)).unwrap();
-            check("logits", &wide(&golden.predict(&mut executor)), &expected, TOLERANCE);
-            executor.set_state(&convert(&golden.state(&graph, "param"))).unwrap();
-
-            let steps = golden.steps(&graph, &schedule);
-            executor.train(&only_step(&steps, 0)).unwrap();
-            let losses = executor.losses(true).unwrap();
-            check("loss", &[losses[0].total], &golden.values("output.loss"), TOLERANCE);
-            let gradients = graph.parameters.iter().zip(executor.gradients().unwrap());
-            for (parameter, gradient) in gradients.filter(|(parameter, _)| parameter.role == Role::Trained) {
-                let expected = golden.values(&format!("grad.{}", parameter.name));
-                check(&parameter.name, &wide(&gradient), &expected, TOLERANCE);
-            }
-
-            executor.set_state(&convert(&golden.state(&graph, "param"))).unwrap();
-            executor.train(&steps).unwrap();
-            let losses: Vec<f64> = executor.losses(true).unwrap().iter().map(|losses| losses.total).collect();
-            check("ten losses", &losses, &golden.values("adam.losses"), 1e-4);
-            let expected = golden.state(&graph, "adam.param");
-            let found = executor.state().unwrap();
-            for (i, parameter) in
-                graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role != Role::Derived)
-            {
-                // Where a gradient is near 0, Adam's first steps turn its rounding into a step: compared by norm.
-                let off = relative_norm(&found.dense.weights[i], &expected.dense.weights[i]);
-                assert!(off < 1e-3, "{name}, checked {checked}: {} is off by {off:e} after ten steps", parameter.name);
-            }
-            for (table, (found, expected)) in graph.tables.iter().zip(found.tables.iter().zip(&expected.tables)) {
-                let off = relative_norm(&found.weights, &expected.weights);
-                assert!(off < 1e-3, "{name}, checked {checked}: {} is off by {off:e} after ten steps", table.name);
-            }
-            ends.push(found);
-        }
-        assert_eq!(bits(&ends[0]), bits(&ends[1]), "{name}: checked and unchecked shaders differ");
+    // The renderer compiles shaders where it runs them, one after another: each device's are compiled on a core of its own.
+    let ends = std::thread::scope(|scope| {
+        [&plain, &checked]
+            .map(|gpu| scope.spawn(|| CASES.iter().map(|name| check_case(name, gpu)).collect::<Vec<_>>()))
+            .map(|thread| match thread.join() {
+                Ok(ends) => ends,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+    });
+    for (name, (plain, checked)) in CASES.iter().zip(ends[0].iter().zip(&ends[1])) {
+        assert_eq!(plain, checked, "{name}: checked and unchecked shaders differ");
     }
+}
+
+/// Compares a case with PyTorch's values; the bits of the model's state after ten steps.
+fn check_case(name: &str, gpu: &Gpu) -> Vec<u32> {
+    let golden = Golden::open(name);
+    let checked = gpu.checked;
+    let (mut executor, graph, schedule) = executor(&golden, gpu.clone(), GpuOptions::default().submit_limit);
+    let check = |what: &str, found: &[f64], expected: &[f64], tolerance: f64| {
+        let off = difference(found, expected);
+        assert!(off < tolerance, "{name}, checked {checked}: {what} differs by {off:e} of its largest value");
+    };
+    let (state, expected) = golden.prediction(&graph);
+    executor.set_state(&convert(&state)).unwrap();
+    check("logits", &wide(&golden.predict(&mut executor)), &expected, TOLERANCE);
+    executor.set_state(&convert(&golden.state(&graph, "param"))).unwrap();
+
+    let steps = golden.steps(&graph, &schedule);
+    executor.train(&only_step(&steps, 0)).unwrap();
+    let losses = executor.losses(true).unwrap();
+    check("loss", &[losses[0].total], &golden.values("output.loss"), TOLERANCE);
+    let gradients = graph.parameters.iter().zip(executor.gradients().unwrap());
+    for (parameter, gradient) in gradients.filter(|(parameter, _)| parameter.role == Role::Trained) {
+        let expected = golden.values(&format!("grad.{}", parameter.name));
+        check(&parameter.name, &wide(&gradient), &expected, TOLERANCE);
+    }
+
+    executor.set_state(&convert(&golden.state(&graph, "param"))).unwrap();
+    executor.train(&steps).unwrap();
+    let losses: Vec<f64> = executor.losses(true).unwrap().iter().map(|losses| losses.total).collect();
+    check("ten losses", &losses, &golden.values("adam.losses"), 1e-4);
+    let expected = golden.state(&graph, "adam.param");
+    let found = executor.state().unwrap();
+    for (i, parameter) in graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role != Role::Derived) {
+        // Where a gradient is near 0, Adam's first steps turn its rounding into a step: compared by norm.
+        let off = relative_norm(&found.dense.weights[i], &expected.dense.weights[i]);
+        assert!(off < 1e-3, "{name}, checked {checked}: {} is off by {off:e} after ten steps", parameter.name);
+    }
+    for (table, (found, expected)) in graph.tables.iter().zip(found.tables.iter().zip(&expected.tables)) {
+        let off = relative_norm(&found.weights, &expected.weights);
+        assert!(off < 1e-3, "{name}, checked {checked}: {} is off by {off:e} after ten steps", table.name);
+    }
+    bits(&found)
 }
 
 #[test]

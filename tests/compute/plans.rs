@@ -268,7 +268,8 @@ impl models::Visitor for Oversized {
 
 #[test]
 fn sizes_that_no_memory_holds_are_refused_before_anything_is_made() {
-    for size in [100, 1000, 1_000_000, 100_000_000, 1 << 27, (1 << 27) + 1, 1 << 31, 1 << 40, i64::MAX as u64, u64::MAX] {
+    for size in [100, 1000, 1_000_000, 100_000_000, 1 << 27, (1 << 27) + 1, 1 << 31, 1 << 40, i64::MAX as u64, u64::MAX]
+    {
         for name in models::NAMES {
             models::visit(name, Oversized(size)).unwrap();
         }

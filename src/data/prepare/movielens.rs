@@ -296,7 +296,7 @@ fn with_histories(mut job: Job, edition: &Edition, tables: &Tables, path: &Path)
     let mut rows = Rows::new(&COLUMNS);
     let mut writer: Option<ArrowWriter<&std::fs::File>> = None;
     let failed = |error: parquet::errors::ParquetError| Error::io(joined.path(), std::io::Error::other(error));
-    let mut write = |batch: &arrow::array::RecordBatch| {
+    let mut write = |batch: &arrow_array::RecordBatch| {
         let writer = match &mut writer {
             Some(writer) => writer,
             None => writer.insert(ArrowWriter::try_new(joined.as_file(), batch.schema(), None).map_err(failed)?),

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Int32Array, Int64Array, ListBuilder, PrimitiveBuilder, StringArray};
-use arrow::datatypes::{DataType, Field as Column, Int64Type, Schema, SchemaRef};
-use arrow::error::ArrowError;
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_array::builder::{ListBuilder, PrimitiveBuilder};
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Float32Array, Int32Array, Int64Array, StringArray};
+use arrow_schema::ArrowError;
+use arrow_schema::{DataType, Field as Column, Schema, SchemaRef};
 
 use super::fields::{Description, FIELDS, Field, scenario_name};
 use super::teacher::Row;

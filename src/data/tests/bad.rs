@@ -1,7 +1,7 @@
 //! Bad schemas, files and rows: each is survived with a message that names the place and the fix.
 
-use arrow::array::{Float64Array, Int64Array, ListArray, StringArray};
-use arrow::datatypes::Int64Type;
+use arrow_array::types::Int64Type;
+use arrow_array::{Float64Array, Int64Array, ListArray, StringArray};
 
 use super::*;
 

@@ -1,10 +1,10 @@
 //! What good files become.
 
-use arrow::array::{
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{
     BooleanArray, DictionaryArray, Float32Array, Float64Array, Int8Array, Int64Array, LargeStringArray, ListArray,
     StringArray, StringViewArray, TimestampMicrosecondArray, UInt32Array,
 };
-use arrow::datatypes::{Int32Type, Int64Type};
 
 use super::*;
 
@@ -164,8 +164,8 @@ fn types_of_columns_do_not_change_the_rows() {
         ("item", array(LargeStringArray::from(vec![Some("3"), Some("4"), Some("3"), Some("")]))),
         ("flag", array(StringArray::from(vec!["true", "false", "true", "false"]))),
         ("price", array(StringArray::from(vec![Some("0.5"), Some(" 1.5"), None, Some("2.5")]))),
-        ("user", array(arrow::array::BinaryArray::from(vec![&b"10"[..], b"11", b"10", b"12"]))),
-        ("t", array(arrow::array::Date32Array::from(vec![1, 2, 3, 4]))),
+        ("user", array(arrow_array::BinaryArray::from(vec![&b"10"[..], b"11", b"10", b"12"]))),
+        ("t", array(arrow_array::Date32Array::from(vec![1, 2, 3, 4]))),
     ]);
     for (name, bytes) in [("integers", integers), ("floats", floats), ("texts", texts)] {
         let data = Fixture::new("d.parquet", bytes, schema).open().unwrap_or_else(|e| panic!("{name}: {e}"));

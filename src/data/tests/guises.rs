@@ -1,12 +1,12 @@
 //! One table written in many ways: as table programs write CSV, and as Parquet with any types that hold its values. Fitted
 //! to one of them, an encoder must give the rows of all the others the same ids and numbers.
 
-use arrow::array::{
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{
     BooleanArray, Date32Array, DictionaryArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int8Array,
     Int32Array, Int64Array, LargeStringArray, ListArray, StringArray, TimestampMicrosecondArray,
     TimestampMillisecondArray, TimestampNanosecondArray,
 };
-use arrow::datatypes::{Int32Type, Int64Type};
 use proptest::prelude::*;
 
 use super::*;

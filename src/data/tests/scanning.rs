@@ -1,6 +1,7 @@
 //! Other files with saved vocabularies.
 
-use arrow::array::{Array, AsArray, Int64Array, StringArray};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, Int64Array, StringArray};
 
 use super::*;
 
@@ -88,7 +89,7 @@ fn parquet_columns_keep_their_types() {
     let inputs = find(&fixture, "new.parquet", bytes);
     let chunk = scan(&encoder, &inputs, false, 10).unwrap().next().unwrap().unwrap();
     assert_eq!((chunk.rows.ids(), chunk.rows.scenarios()), (&[1, 0, 2, 2][..], &[1, 0][..]));
-    assert_eq!(chunk.batch.column(0).as_primitive::<arrow::datatypes::Int64Type>().values(), &[5, 6]);
+    assert_eq!(chunk.batch.column(0).as_primitive::<arrow_array::types::Int64Type>().values(), &[5, 6]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Types of columns, missing values, and what is told of both.
 
-use arrow::array::{Float32Array, Float64Array, Int64Array, StringArray};
+use arrow_array::{Float32Array, Float64Array, Int64Array, StringArray};
 
 use super::*;
 

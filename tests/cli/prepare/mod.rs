@@ -13,8 +13,9 @@ use std::fs::File;
 use std::io::Write;
 
 use crate::place::{Outcome, Place};
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::DataType;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -36,7 +37,7 @@ impl Rows {
                     let joined = |row| items(row).as_string::<i32>().iter().flatten().collect::<Vec<_>>().join(" ");
                     cells.extend((0..array.len()).map(joined));
                 } else {
-                    let texts = arrow::compute::cast(array, &DataType::Utf8).unwrap();
+                    let texts = arrow_cast::cast(array, &DataType::Utf8).unwrap();
                     cells.extend(texts.as_string::<i32>().iter().map(|cell| cell.unwrap_or("-").to_owned()));
                 }
             }
