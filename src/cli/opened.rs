@@ -50,7 +50,7 @@ pub(super) fn open_config(path: &Path, sets: &[String]) -> Result<Opened, Error>
 /// Builds the model of a configuration, one that can read the data's rows.
 pub(super) fn build_on(config: &mut Config, data: &Dataset) -> Result<BuiltModel, Error> {
     let model = build(config, &data.encoder)?;
-    check_memory(&model, &config.train).map_err(Error::from)?;
+    check_memory(&model).map_err(Error::from)?;
     for rows in [&data.train, &data.valid, &data.test] {
         check_sequences(&model, rows, &data.encoder)?;
     }

@@ -25,6 +25,9 @@ pub(super) struct PlanArgs {
 pub(super) fn run(args: &PlanArgs) -> anyhow::Result<Done> {
     let opened = open_config(&args.config, &args.sets.sets)?;
     let plan = Plan::training(&opened.model.graph, &training_options(&opened.config.train));
+    if let Err(error) = plan.check_on_device(&DispatchLimits::portable(), "the least of devices") {
+        note!("warning: not every device can train this: {error}");
+    }
     let listing = plan.listing(&DispatchLimits::portable());
     if args.json {
         print_json(&listing)?

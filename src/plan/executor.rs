@@ -27,8 +27,8 @@ pub enum Error {
     },
     /// The model does not fit the main memory.
     #[error(
-        "{what} need {needed}, and this machine has {available} of main memory: use smaller layers, a smaller width or a \
-         smaller train.batch_size, or hash fields with many values (data.fields.NAME.hash)"
+        "{what} would take {needed}, and this machine has {available}: use smaller layers, a smaller width or a smaller \
+         train.batch_size, or hash fields with many values (data.fields.NAME.hash)"
     )]
     MainMemory {
         /// What is too large.

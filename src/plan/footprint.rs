@@ -13,12 +13,12 @@ const VALUE: u128 = size_of::<f32>() as u128;
 /// A parameter, or a row of a table, with the two moments that Adam keeps of it.
 const COPIES: u128 = 3;
 
-/// Fails where a graph's state, or one of its tensors for a batch of `capacity` samples, is larger than the main memory.
-/// All else about the graph's size can then be computed in 64 bits.
+/// Fails where a graph's state, or what one of its tensors takes for a few samples, is larger than the main memory. All
+/// else about the graph's size can then be computed in 64 bits.
 ///
 /// # Errors
 /// [`Error::MainMemory`].
-pub fn check_graph(graph: &Graph, capacity: usize, available: u64) -> Result<(), Error> {
+pub fn check_graph(graph: &Graph, available: u64) -> Result<(), Error> {
     let dense = graph.parameters.iter().map(|parameter| {
         let shape = format!("the parameter {} of {}×{} values", parameter.name, parameter.rows, parameter.cols);
         (COPIES * VALUE * parameter.rows as u128 * parameter.cols as u128, shape)
@@ -32,8 +32,9 @@ pub fn check_graph(graph: &Graph, capacity: usize, available: u64) -> Result<(),
     let largest = state.into_iter().max_by_key(|(bytes, _)| *bytes);
     compare("the model's parameters with Adam's moments", needed, available, largest)?;
     for tensor in &graph.tensors {
-        let bytes = VALUE * tensor_rows(tensor.shape, capacity) * tensor.shape.cols as u128;
-        let what = format!("the tensor {} ({}) of a batch of {capacity}", tensor.name, tensor.shape);
+        // On the CPU many tensors are never there for the whole batch.
+        let bytes = VALUE * tensor_rows(tensor.shape, LANES) * tensor.shape.cols as u128;
+        let what = format!("{LANES} samples of the tensor {} ({})", tensor.name, tensor.shape);
         compare(&what, bytes, available, None)?;
     }
     Ok(())
@@ -52,10 +53,10 @@ fn compare(what: &str, needed: u128, available: u64, largest: Option<(u128, Stri
         return Ok(());
     }
     let shortened = |bytes: u128| human(u64::try_from(bytes).unwrap_or(u64::MAX));
-    let most = largest.map_or_else(String::new, |(bytes, name)| format!(", of these {} {name}", shortened(bytes)));
+    let most = largest.map_or_else(String::new, |(bytes, name)| format!(" ({} of it {name})", shortened(bytes)));
     Err(Error::MainMemory {
         what: what.to_owned(),
-        needed: format!("{}{most}", shortened(needed)),
+        needed: format!("{} of main memory{most}", shortened(needed)),
         available: human(available),
     })
 }

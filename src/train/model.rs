@@ -189,10 +189,10 @@ pub fn training_options(options: &TrainOptions) -> TrainingOptions {
 ///
 /// # Errors
 /// [`plan::Error::MainMemory`].
-pub fn check_memory(model: &BuiltModel, options: &TrainOptions) -> Result<(), plan::Error> {
+pub fn check_memory(model: &BuiltModel) -> Result<(), plan::Error> {
     let available = main_memory();
-    check_graph(&model.graph, options.batch_size as usize, available)?;
-    check_graph(&model.prediction, 1, available)
+    check_graph(&model.graph, available)?;
+    check_graph(&model.prediction, available)
 }
 
 fn main_memory() -> u64 {
@@ -217,7 +217,7 @@ pub fn open_executor(
     options: &TrainOptions,
     state: impl FnOnce() -> ModelState<f32>,
 ) -> Result<OpenedExecutor, Error> {
-    check_memory(model, options)?;
+    check_memory(model)?;
     let train = Plan::training(&model.graph, &training_options(options));
     let inference = |fits: &dyn Fn(&Plan) -> _| {
         Plan::inference_that_fits(&model.prediction, options.eval_batch_size as usize, fits)

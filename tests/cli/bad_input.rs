@@ -424,7 +424,7 @@ fn a_full_disk_under_the_run() {
     let said = place.train("disk/run", &format!("{line} model.width=16"));
     said.fails(6, &["disk/run/", "writing", "No space left", "free some space", "--resume"]);
     let left: Vec<_> = path.join("run").read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with('.')), "{left:?}");
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".writing")), "{left:?}");
     std::fs::remove_dir_all(path.join("run")).unwrap();
     // What was there before is whole.
     place.trained_dnn("disk/small", "train.epochs=1");
@@ -510,4 +510,47 @@ fn adapters_that_there_are_not() {
     train(&place, "--device 99").fails(4, &["there is no adapter number 99"]);
     train(&place, "--device nosuchname").fails(4, &["there is no adapter", "\"nosuchname\""]);
     train(&place, "--device 99999999999999999999999").fails(2, &["is not a device", "auto, cpu, software"]);
+}
+
+#[test]
+fn sizes_that_no_memory_holds_end_with_what_they_would_take() {
+    let place = good();
+    for set in ["model.hidden=[1000000,1000000]", "model.width=100000000 --set model.hidden=[10000]"] {
+        for command in
+            ["train config.toml --out run --device cpu", "plan config.toml", "train config.toml --device software"]
+        {
+            let outcome = place.run(&format!("{command} --set {set}"));
+            outcome
+                .fails(2, &["would take", "TiB of main memory", "the parameter mlp.", "this machine has", "smaller"]);
+        }
+    }
+    place.run("plan config.toml --set model.width=200000000").fails(2, &["[model] width has 200000000", "134217728"]);
+    assert!(!place.path("run").exists() && !place.path("runs").exists());
+}
+
+#[test]
+fn what_a_device_cannot_bind_ends_with_what_it_can() {
+    if std::env::var("POLYSCENE_TEST_NO_ADAPTER").as_deref() == Ok("1") {
+        return;
+    }
+    let place = good();
+    let outcome = train(&place, "--device software --set model.hidden=[8192,8192]");
+    outcome.fails(2, &["the dense parameters need 256", "MiB in one binding", "allows 128 MiB", "smaller layers"]);
+    place.run("plan config.toml --set model.hidden=[8192,8192]").succeeds();
+}
+
+#[test]
+fn a_time_split_says_which_shares_there_are() {
+    let place = good();
+    let config = CONFIG
+        .replace("split.by = \"column\"\nsplit.column = \"split\"", "split.by = \"time\"\nsplit.column = \"price\"");
+    place.write("config.toml", &config);
+    let said = train(&place, "--set data.split.column=label");
+    said.fails(3, &["column \"label\" has 2 different times", "cut off the end are 0.500"]);
+    let said = train(&place, "--set data.split.by=seed").succeeds();
+    assert!(
+        said.err.contains("left out, as what was chosen instead has no such option: data.split.column"),
+        "{}",
+        said.err
+    );
 }

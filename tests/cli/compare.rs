@@ -238,6 +238,37 @@ fn stopped_between_and_within_runs_it_goes_on() {
 }
 
 #[test]
+#[cfg(unix)]
+fn two_comparisons_do_not_share_a_folder() {
+    let place = place(THREE);
+    let mut command = place.command();
+    command.args("compare c.toml --device cpu --out many --set train.epochs=1000000".split(' '));
+    let mut first = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&place, "many/dnn/seed-0/config.toml", &mut first);
+    let held = format!("is being written by process {} on ", first.id());
+    compare(&place, "--set train.epochs=1000000").fails(6, &["many: ", &held]);
+    assert!(first.try_wait().unwrap().is_none());
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // The lock of a process that is gone is nobody's; the run that it had begun writes its checkpoint and ends.
+    let mut command = place.command();
+    command.args("compare c.toml --device cpu --out many --set train.epochs=1000000".split(' '));
+    let mut second = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    let owner = || std::fs::read_to_string(place.path("many/dnn/seed-0/.lock-owner.toml")).unwrap_or_default();
+    let before = owner();
+    while owner() == before || owner().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(60), "the run does not go on");
+        assert!(second.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(place.text("many/.lock-owner.toml").contains(&format!("pid = {}", second.id())));
+    let pid = second.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    Outcome::from(second.wait_with_output().unwrap()).fails(130, &["stopped in run 1 of 5: dnn, seed 0"]);
+}
+
+#[test]
 fn a_run_that_fails_does_not_stop_the_others() {
     // Steps so large that no loss stays a number.
     let place = place(&format!(

@@ -10,6 +10,7 @@ mod baselines;
 mod bench;
 mod commands;
 mod compare;
+mod fuzz;
 mod prepare;
 mod reports;
 #[cfg(unix)]

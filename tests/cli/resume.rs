@@ -4,6 +4,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rand::{RngExt, SeedableRng};
+
 use crate::place::{Outcome, Place};
 
 /// Everything random in training at once: dropout, the order of rows, π.
@@ -93,6 +95,73 @@ fn killed() {
         let names = place.path("stopped").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
         assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with(".writing")));
     }
+}
+
+/// As long as a machine can take to start a process, read the data and train a few epochs.
+const LONGEST_LIFE: u64 = 400;
+const KILLS: usize = 25;
+
+#[test]
+fn killed_again_and_again() {
+    let place = Place::with_data();
+    let line = "model.name=mi-dpg model.dropout=0.3 train.embedding_l2=0.01 train.epochs=25 train.checkpoint_steps=2";
+    let mut random = rand_pcg::Pcg64::seed_from_u64(5);
+    let mut kills = 0;
+    while kills < KILLS {
+        let resume = if place.path("run/config.toml").exists() { "--resume" } else { "" };
+        let mut command = place.train_command("run", &format!("{line} {resume}"));
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // At any moment, from the first read of the configuration on.
+        std::thread::sleep(Duration::from_millis(random.random_range(0..LONGEST_LIFE)));
+        child.kill().unwrap();
+        let outcome = Outcome::from(child.wait_with_output().unwrap());
+        if outcome.code == Some(0) {
+            break;
+        }
+        assert_eq!(outcome.code, None, "{}", outcome.err);
+        kills += 1;
+    }
+    let resume = if place.path("run/config.toml").exists() { "--resume" } else { "" };
+    place.train("run", &format!("{line} {resume}")).succeeds();
+    place.train("whole", line).succeeds();
+    place.assert_same_runs("run", "whole");
+    assert_eq!(place.epochs("run").len(), 25);
+    assert!(kills > 3, "{kills} kills");
+}
+
+#[test]
+fn a_second_process_is_told_who_writes() {
+    let place = Place::with_data();
+    let mut child = endless(&place, MODELS[0]);
+    wait_for_checkpoints(&place, &mut child);
+    let checkpoint = || place.path("stopped/checkpoint.safetensors").exists();
+    let held = format!("is being written by process {} on ", child.id());
+    place
+        .train("stopped", &format!("{} --resume", MODELS[0]))
+        .fails(6, &["stopped: ", &held, " since 20", "UTC", "--out"]);
+    assert!(checkpoint() && child.try_wait().unwrap().is_none());
+    // The lock of a process that is gone is nobody's.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(place.path("stopped/.lock-owner.toml").exists());
+    goes_on_to_the_same_bits(&place, MODELS[0]);
+    assert!(!place.path("stopped/.lock-owner.toml").exists());
+}
+
+#[test]
+fn of_two_that_begin_together_one_gets_the_folder() {
+    let place = Place::with_data();
+    let start = || {
+        let mut command = place.train_command("run", "model.name=dnn train.epochs=1");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start(), start(), start()].map(|child| Outcome::from(child.wait_with_output().unwrap()));
+    let codes = both.each_ref().map(|outcome| outcome.code.unwrap());
+    let mut sorted = codes;
+    sorted.sort_unstable();
+    assert_eq!(sorted, [0, 6, 6], "{}", both.each_ref().map(|outcome| outcome.err.clone()).join("\n"));
+    place.train("alone", "model.name=dnn train.epochs=1").succeeds();
+    place.assert_same_runs("run", "alone");
 }
 
 #[test]

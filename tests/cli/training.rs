@@ -249,6 +249,6 @@ fn files_of_a_run_are_as_readable_as_the_user_asks() {
         .path("run")
         .read_dir()
         .unwrap()
-        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with(".writing"));
     assert_eq!(litter.count(), 0);
 }

@@ -253,8 +253,8 @@ impl models::Visitor for Oversized {
                 check_sizes(&model).map_err(|error| error.to_string())?;
                 let graph = model.build(&inputs).map_err(|error| error.to_string())?;
                 let prediction = model.build_prediction(&inputs).map_err(|error| error.to_string())?;
-                check_graph(&graph, 512, MEMORY).map_err(|error| error.to_string())?;
-                check_graph(&prediction, 1, MEMORY).map_err(|error| error.to_string())?;
+                check_graph(&graph, MEMORY).map_err(|error| error.to_string())?;
+                check_graph(&prediction, MEMORY).map_err(|error| error.to_string())?;
                 let plan = Plan::training(&graph, &training(512));
                 plan.check_on_cpu(MEMORY).map_err(|error| error.to_string())?;
                 plan.check_on_device(&DispatchLimits::portable(), "a device").map_err(|error| error.to_string())
