@@ -65,8 +65,14 @@ pub(super) fn run(args: &HistoryArgs) -> anyhow::Result<Done> {
     let mut failure = None;
     let written = write_whole(path, |file| {
         let mut writer = Writer::new(*kind, file.try_clone()?);
+        let mut is_first = true;
         loop {
-            let batch = rows.next_batch().and_then(|batch| match (batch, kind) {
+            let mut batch = rows.next_batch();
+            if std::mem::take(&mut is_first) && matches!(batch, Ok(None)) {
+                // A log without rows gives a file without rows, which has its columns all the same.
+                batch = rows.no_rows().map(Some);
+            }
+            let batch = batch.and_then(|batch| match (batch, kind) {
                 (Some(batch), Kind::Csv) => separated(&batch).map(Some),
                 (batch, _) => Ok(batch),
             });

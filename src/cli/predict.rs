@@ -74,7 +74,8 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Done> {
             let logits = predict(trained.executor.as_mut(), &trained.model, &chunk.rows, encoder)?;
             bar.set_position(scan.bytes().0);
             rows += logits.len() as u64;
-            with_predictions(chunk.batch, &chunk.kept, &logits).map(Some)
+            let batch = scan.like_first(&chunk.path, chunk.batch)?;
+            with_predictions(batch, &chunk.kept, &logits).map(Some)
         };
         // What is wrong with the data must not be told as a fault of the output, nor the other way round.
         loop {

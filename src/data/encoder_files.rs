@@ -111,7 +111,7 @@ impl Encoder {
                 saved.version
             )));
         }
-        saved.schema.validate()?;
+        saved.schema.validate().map_err(|error| damaged(error.to_string()))?;
         let names: Vec<&str> = saved.schema.field_names().collect();
         if names != saved.fields.iter().map(|f| f.name.as_str()).collect::<Vec<_>>() {
             return Err(damaged("the fields are not those of the schema".to_owned()));

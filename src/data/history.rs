@@ -179,16 +179,30 @@ impl Histories {
     /// When a file cannot be read, or has a column of the new one's name.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let Some(chunk) = self.reader.next()? else { return Ok(None) };
+        let spans = &self.spans[chunk.first as usize..][..chunk.len()];
+        let batch = self.reader.like_first(&chunk.path, chunk.batch)?;
+        self.with_histories(&batch, spans).map(Some)
+    }
+
+    /// A batch of all columns without a row, as the first file has them: what there is of a log without rows.
+    ///
+    /// # Errors
+    /// As [`next_batch`](Self::next_batch).
+    pub fn no_rows(&self) -> Result<RecordBatch> {
+        let schema = self.reader.schema().cloned().unwrap_or_else(|| Arc::new(Schema::empty()));
+        self.with_histories(&RecordBatch::new_empty(schema), &[])
+    }
+
+    fn with_histories(&self, batch: &RecordBatch, spans: &[Span]) -> Result<RecordBatch> {
         let name = &self.options.column;
-        let schema = chunk.batch.schema();
+        let schema = batch.schema();
         if schema.column_with_name(name).is_some() {
             return Err(Error::Schema(format!(
                 "the log has a column called \"{name}\" already; choose another (--name)"
             )));
         }
         let mut lists = ListBuilder::new(StringBuilder::new());
-        let first = chunk.first as usize;
-        for &Span { end, count } in &self.spans[first..first + chunk.len()] {
+        for &Span { end, count } in spans {
             for &item in &self.behaviours[(end - count) as usize..end as usize] {
                 lists.values().append_value(String::from_utf8_lossy(self.items.get(item)));
             }
@@ -198,9 +212,9 @@ impl Histories {
         let item = Arc::new(Field::new_list_field(DataType::Utf8, true));
         let added = Arc::new(Field::new(name, DataType::List(item), false));
         let fields: Vec<_> = schema.fields().iter().cloned().chain([added]).collect();
-        let columns = chunk.batch.columns().iter().cloned().chain([column]).collect();
+        let columns = batch.columns().iter().cloned().chain([column]).collect();
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
-        Ok(Some(batch.map_err(|error| Error::Shape(error.to_string()))?))
+        batch.map_err(|error| Error::Shape(error.to_string()))
     }
 }
 

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::SchemaRef;
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{Schema, SchemaRef};
 
 use super::columns::{Wanted, check_type, locate};
 use super::csv_file::{CsvFile, line_at};
-use super::error::{BadRow, Place, Result};
+use super::error::{BadRow, Error, Place, Result};
 use super::inputs::{Encoding, Input, Inputs};
 use super::parquet_file::{ParquetFile, ParquetRows};
 
@@ -162,6 +163,44 @@ impl Reader {
     /// The columns of the first file's chunks; `None` before that is opened.
     pub(super) fn schema(&self) -> Option<&SchemaRef> {
         self.schema.as_ref()
+    }
+
+    /// All columns of a chunk as the first file has them: in its order, and of its types.
+    ///
+    /// # Errors
+    /// When the chunk's file has other columns than the first one.
+    pub(super) fn like_first(&self, path: &Path, batch: RecordBatch) -> Result<RecordBatch> {
+        let (Some(schema), Some(first)) = (&self.schema, self.files.first()) else { return Ok(batch) };
+        if self.files.len() == 1 {
+            return Ok(batch);
+        }
+        let own = batch.schema();
+        let refused = |what: String| {
+            let (path, first) = (path.display(), first.path.display());
+            Err(Error::Schema(format!(
+                "{path}: {what} {first}; files that are written as one need the same columns: give them one by one, or \
+                 add or remove the column"
+            )))
+        };
+        if let Some(field) = own.fields().iter().find(|field| schema.column_with_name(field.name()).is_none()) {
+            return refused(format!("has the column \"{}\", unlike", field.name()));
+        }
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            let Some(column) = batch.column_by_name(field.name()) else {
+                return refused(format!("has no column \"{}\", unlike", field.name()));
+            };
+            let strict = CastOptions { safe: false, ..CastOptions::default() };
+            match cast_with_options(column, field.data_type(), &strict) {
+                Ok(column) => columns.push(column),
+                Err(error) => {
+                    return refused(format!("the column \"{}\" cannot be written ({error}) as in", field.name()));
+                }
+            }
+        }
+        // A column without missing values in the first file may have some here.
+        let fields: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::Shape(error.to_string()))
     }
 
     /// The next chunk; `None` after the last file's end.

@@ -1,5 +1,6 @@
 //! Encoding other files with saved vocabularies, for evaluation and prediction.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -21,10 +22,12 @@ pub struct EncodedChunk {
     /// The good rows.
     pub rows: Rows,
     /// All columns and all rows of the chunk in file order. Columns of CSV files are text; a bad row's absent cells are
-    /// null there and its invalid bytes replaced.
+    /// null there and its invalid bytes replaced. [`Scan::like_first`] makes one table of several files' chunks.
     pub batch: RecordBatch,
     /// For each row of `rows` its index in `batch`; skipped bad rows are absent.
     pub kept: Vec<u32>,
+    /// The file.
+    pub path: Arc<Path>,
 }
 
 /// The chunks of all input files; see [`scan`].
@@ -78,6 +81,14 @@ impl Scan<'_> {
         RecordBatch::new_empty(self.reader.schema().cloned().unwrap_or_else(|| Arc::new(ArrowSchema::empty())))
     }
 
+    /// All columns of a chunk as the first file has them: in its order, and of its types.
+    ///
+    /// # Errors
+    /// When the chunk's file has other columns than the first one.
+    pub fn like_first(&self, path: &Path, batch: RecordBatch) -> Result<RecordBatch> {
+        self.reader.like_first(path, batch)
+    }
+
     /// The bad rows left out so far.
     pub fn skipped(&self) -> &Skipped {
         &self.skipped
@@ -108,7 +119,7 @@ impl Scan<'_> {
         );
         let (rows, kept) = encoded?;
         *next = following.transpose();
-        Ok(EncodedChunk { rows, batch: chunk.batch, kept })
+        Ok(EncodedChunk { rows, batch: chunk.batch, kept, path: chunk.path })
     }
 }
 

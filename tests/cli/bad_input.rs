@@ -554,3 +554,52 @@ fn a_time_split_says_which_shares_there_are() {
         said.err
     );
 }
+
+#[test]
+fn several_files_are_one_table_whatever_the_order_of_their_columns() {
+    let place = trained();
+    let rows = rows();
+    place.write("one/all.csv", csv(&rows));
+    let reversed = |row: &String| row.rsplit(',').collect::<Vec<_>>().join(",");
+    let (first, second) = rows.split_at(40);
+    let second: Vec<String> = second.iter().map(reversed).collect();
+    let turned = format!("{}\n{}\n", reversed(&HEADER.to_owned()), second.join("\n"));
+    place.write("two/a.csv", csv(first));
+    place.write("two/b.csv", &turned);
+    for (data, out) in [("one", "one.csv"), ("two", "two.csv")] {
+        place.run(&format!("predict run --device cpu --data {data} --out {out}")).succeeds();
+    }
+    assert_eq!(place.text("one.csv"), place.text("two.csv"));
+    // What one of them has alone has no place in the table.
+    place.write("two/c.csv", csv(first).replace('\n', ",1\n").replacen(",1\n", ",extra\n", 1));
+    let predict = |out: &str| place.run(&format!("predict run --device cpu --data two --out {out}"));
+    predict("three.csv").fails(3, &["two/c.csv", "has the column \"extra\", unlike", "two/a.csv", "one by one"]);
+    assert!(!place.path("three.csv").exists());
+    place.write("two/c.csv", "label,page,user,price\n1,home,u1,2.5\n");
+    predict("three.parquet").fails(3, &["two/c.csv", "has no column \"split\", unlike", "two/a.csv"]);
+    place.run("eval run --device cpu --data two").succeeds();
+    let history =
+        |data: &str| place.run(&format!("history --data {data} --user user --item page --time price --out h.csv"));
+    history("two").fails(3, &["two/c.csv", "has no column \"split\""]);
+    place.write("two/c.csv", format!("{HEADER}\n"));
+    history("two").succeeds();
+    let written = place.text("h.csv");
+    assert_eq!(written.lines().count(), 101);
+    assert!(written.starts_with("label,page,user,price,split,history\n"), "{written}");
+}
+
+#[test]
+fn a_log_without_rows_gives_a_file_without_rows() {
+    let place = Place::empty();
+    place.write("log.csv", "user,item,time\n");
+    for out in ["out.csv", "out.parquet"] {
+        place.run(&format!("history --data log.csv --user user --item item --time time --out {out}")).succeeds();
+    }
+    assert_eq!(place.text("out.csv"), "user,item,time,history\n");
+    let file = std::fs::File::open(place.path("out.parquet")).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    assert_eq!(
+        reader.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(","),
+        "user,item,time,history"
+    );
+}
