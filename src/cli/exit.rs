@@ -9,7 +9,8 @@ use crate::train::Error;
 /// Shown below `--help`.
 pub(super) const HELP: &str = "\
 Exit codes: 0 done; 1 anything not listed here; 2 command line, configuration or model options, also a model too large
-for the machine or the device; 3 data; 4 device; 5 a loss or a weight is not a number; 6 a file or folder of a run; 130 interrupted (a checkpoint was written)";
+for the machine or the device; 3 data; 4 device; 5 a loss or a weight is not a number; 6 a file or folder of a run;
+130 interrupted (a checkpoint was written)";
 
 /// How a command ended, when nothing went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

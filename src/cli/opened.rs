@@ -14,7 +14,7 @@ use crate::train::Error;
 use crate::train::checkpoint::load_model;
 use crate::train::config::{Config, ConfigError, TrainOptions};
 use crate::train::folder::RunFolder;
-use crate::train::model::{BuiltModel, OpenedExecutor, build, check_memory, check_sequences, open_executor};
+use crate::train::model::{BuiltModel, OpenedExecutor, build, check_sequences, open_executor};
 
 /// A configuration with its data and model.
 pub(super) struct Opened {
@@ -50,7 +50,6 @@ pub(super) fn open_config(path: &Path, sets: &[String]) -> Result<Opened, Error>
 /// Builds the model of a configuration, one that can read the data's rows.
 pub(super) fn build_on(config: &mut Config, data: &Dataset) -> Result<BuiltModel, Error> {
     let model = build(config, &data.encoder)?;
-    check_memory(&model).map_err(Error::from)?;
     for rows in [&data.train, &data.valid, &data.test] {
         check_sequences(&model, rows, &data.encoder)?;
     }

@@ -54,7 +54,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     check_validation(&config.train, &data.valid)?;
     let folder = choose_folder(args, config)?;
     let name = config.model_name();
-    let resumed = args.resume && (folder.holds_run() || folder.is_begun());
+    let resumed = args.resume && folder.can_resume();
     let lock = resumed.then(|| FolderLock::take(folder.root())).transpose()?;
     if resumed {
         compare(&folder, config)?;
@@ -172,7 +172,7 @@ fn choose_folder(args: &TrainArgs, config: &Config) -> Result<RunFolder, Error> 
                           another --out";
             return Err(Error::Folder { folder: out.clone(), reason: reason.to_owned() });
         }
-        if folder.is_taken() && !folder.holds_run() && !folder.is_begun() {
+        if folder.is_taken() && !folder.can_resume() {
             let reason =
                 "holds files that are not a run's (a config.toml without a model); give another --out".to_owned();
             return Err(Error::Folder { folder: out.clone(), reason });
@@ -188,8 +188,7 @@ fn choose_folder(args: &TrainArgs, config: &Config) -> Result<RunFolder, Error> 
         let free = numbered.find(|folder| !folder.is_taken());
         return Ok(free.unwrap_or_else(|| unreachable!("numbers do not end")));
     }
-    let newest =
-        numbered.take_while(RunFolder::is_taken).filter(|folder| folder.holds_run() || folder.is_begun()).last();
+    let newest = numbered.take_while(RunFolder::is_taken).filter(RunFolder::can_resume).last();
     newest.ok_or_else(|| Error::Folder {
         folder: Path::new("runs").join(base_name(args, config)),
         reason: "holds no run to resume; name its folder with --out, or leave --resume out to start one".to_owned(),

@@ -4,8 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, UInt64Array};
 use arrow_cast::{CastOptions, cast, cast_with_options};
-use arrow_schema::ArrowError;
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{ArrowError, DataType, TimeUnit};
 use chrono::{DateTime, Utc};
 
 use super::nulls::Nulls;

@@ -189,8 +189,7 @@ impl Histories {
     /// # Errors
     /// As [`next_batch`](Self::next_batch).
     pub fn no_rows(&self) -> Result<RecordBatch> {
-        let schema = self.reader.schema().cloned().unwrap_or_else(|| Arc::new(Schema::empty()));
-        self.with_histories(&RecordBatch::new_empty(schema), &[])
+        self.with_histories(&self.reader.no_rows(), &[])
     }
 
     fn with_histories(&self, batch: &RecordBatch, spans: &[Span]) -> Result<RecordBatch> {

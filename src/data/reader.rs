@@ -160,9 +160,9 @@ impl Reader {
         self.bytes_before + inside
     }
 
-    /// The columns of the first file's chunks; `None` before that is opened.
-    pub(super) fn schema(&self) -> Option<&SchemaRef> {
-        self.schema.as_ref()
+    /// A batch of all columns without a row, as the first file has them; without columns before that is opened.
+    pub(super) fn no_rows(&self) -> RecordBatch {
+        RecordBatch::new_empty(self.schema.clone().unwrap_or_else(|| Arc::new(Schema::empty())))
     }
 
     /// All columns of a chunk as the first file has them: in its order, and of its types.

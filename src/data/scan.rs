@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::Schema as ArrowSchema;
 
 use super::checks::{Known, Skipped, check};
 use super::columns::Plan;
@@ -78,7 +77,7 @@ impl Scan<'_> {
 
     /// A batch of all columns without a row, as the first file has them: what there is of files without rows.
     pub fn no_rows(&self) -> RecordBatch {
-        RecordBatch::new_empty(self.reader.schema().cloned().unwrap_or_else(|| Arc::new(ArrowSchema::empty())))
+        self.reader.no_rows()
     }
 
     /// All columns of a chunk as the first file has them: in its order, and of its types.

@@ -56,6 +56,11 @@ impl RunFolder {
         self.config().is_file() && !self.model().is_file() && self.lock().is_file()
     }
 
+    /// Whether there is a run in it to go on with, from its beginning if need be.
+    pub fn can_resume(&self) -> bool {
+        self.holds_run() || self.is_begun()
+    }
+
     /// Whether a run would overwrite something: another run, or a configuration of the user's.
     pub fn is_taken(&self) -> bool {
         self.config().is_file() || self.model().is_file()

@@ -9,7 +9,7 @@ use crate::graph::{Cross, Graph};
 use crate::layers::Field;
 use crate::models::{self, Inputs, MirNegatives, Model, SequenceInput, Visitor};
 use crate::ops::{AdamOptions, ModelState};
-use crate::plan::{self, CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, TrainingOptions, check_graph};
+use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, TrainingOptions, check_graph};
 
 /// A model as the configuration asks for it.
 #[derive(Clone, Debug)]
@@ -46,7 +46,8 @@ fn leave_out_foreign(config: &mut Config) -> Vec<String> {
 /// Builds the configuration's model for the fields of `encoder`, and writes the defaults of `[model]` out in `config`.
 ///
 /// # Errors
-/// When the model or an option is unknown, or options do not fit.
+/// When the model or an option is unknown, options do not fit, or this machine has not the memory for the model
+/// ([`MainMemory`](crate::plan::Error::MainMemory)).
 pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error> {
     struct Build<'a>(&'a mut Config, Inputs);
     impl Visitor for Build<'_> {
@@ -64,6 +65,8 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
                 ))
                 .into());
             }
+            let available = main_memory();
+            check_graph(&graph, available).and_then(|()| check_graph(&prediction, available))?;
             config.set_model_options(&model)?;
             Ok(BuiltModel { graph, prediction, negatives: model.negatives(), left_out })
         }
@@ -185,16 +188,6 @@ pub fn training_options(options: &TrainOptions) -> TrainingOptions {
     }
 }
 
-/// Fails where this machine has not the memory for the model, before anything of it is made.
-///
-/// # Errors
-/// [`plan::Error::MainMemory`].
-pub fn check_memory(model: &BuiltModel) -> Result<(), plan::Error> {
-    let available = main_memory();
-    check_graph(&model.graph, available)?;
-    check_graph(&model.prediction, available)
-}
-
 fn main_memory() -> u64 {
     main_memory_bytes().unwrap_or(u64::MAX)
 }
@@ -217,15 +210,15 @@ pub fn open_executor(
     options: &TrainOptions,
     state: impl FnOnce() -> ModelState<f32>,
 ) -> Result<OpenedExecutor, Error> {
-    check_memory(model)?;
     let train = Plan::training(&model.graph, &training_options(options));
     let inference = |fits: &dyn Fn(&Plan) -> _| {
         Plan::inference_that_fits(&model.prediction, options.eval_batch_size as usize, fits)
     };
     Ok(match select(choice)? {
         Selection::Cpu => {
-            train.check_on_cpu(main_memory())?;
-            let left = u64::try_from(u128::from(main_memory()) - train.cpu_bytes()).unwrap_or(0);
+            let available = main_memory();
+            train.check_on_cpu(available)?;
+            let left = u64::try_from(u128::from(available) - train.cpu_bytes()).unwrap_or(0);
             let predict = inference(&|plan| plan.check_on_cpu(left))?;
             let eval_batch_size = predict.capacity;
             let executor = Box::new(CpuExecutor::<f32>::new(train, predict, state()));

@@ -20,6 +20,11 @@ pub(crate) const SMALL: &[&str] = &[
     "train.learning_rate=0.01",
 ];
 
+/// Whether tests on the software renderer can run; without it only where the environment says that this is known.
+pub(crate) fn has_software() -> bool {
+    std::env::var("POLYSCENE_TEST_NO_ADAPTER").as_deref() != Ok("1")
+}
+
 /// A test's folder.
 pub(crate) struct Place(TempDir);
 

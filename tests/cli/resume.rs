@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 
-use crate::place::{Outcome, Place};
+use crate::place::{Outcome, Place, has_software};
 
 /// Everything random in training at once: dropout, the order of rows, π.
 const MODELS: [&str; 3] = [
@@ -203,7 +203,7 @@ fn the_command_to_go_on_with_does_so() {
 
 #[test]
 fn interrupted_on_the_software_renderer() {
-    if std::env::var("POLYSCENE_TEST_NO_ADAPTER").as_deref() == Ok("1") {
+    if !has_software() {
         return;
     }
     let place = Place::with_data();

@@ -3,14 +3,9 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::place::{Outcome, Place};
+use crate::place::{Outcome, Place, has_software};
 
 const MIR: &str = "model.name=mi-dpg model.dropout=0.2";
-
-/// Whether tests on the software renderer can run; without it only where the environment says that this is known.
-fn has_software() -> bool {
-    std::env::var("POLYSCENE_TEST_NO_ADAPTER").as_deref() != Ok("1")
-}
 
 #[test]
 fn a_seed_decides_every_bit_on_the_cpu() {

@@ -6,8 +6,7 @@ use arrow_array::RecordBatch;
 use arrow_array::builder::{ListBuilder, PrimitiveBuilder};
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Float32Array, Int32Array, Int64Array, StringArray};
-use arrow_schema::ArrowError;
-use arrow_schema::{DataType, Field as Column, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field as Column, Schema, SchemaRef};
 
 use super::fields::{Description, FIELDS, Field, scenario_name};
 use super::teacher::Row;
