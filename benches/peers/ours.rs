@@ -6,7 +6,7 @@ use std::time::Instant;
 use polyscene::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use polyscene::graph::Cross;
 use polyscene::layers::Field;
-use polyscene::models::{self, Inputs, MiDpg, Model, OptMsm, Visitor};
+use polyscene::models::{self, Inputs, MiDpg, Model, ModelEntry, OptMsm};
 use polyscene::ops::{AdamOptions, Clock};
 use polyscene::plan::{
     Chunk, CpuExecutor, DispatchLimits, Executor, Feeder, GpuExecutor, GpuOptions, Plan, Source, Step, TrainingOptions,
@@ -50,7 +50,8 @@ fn answer(subject: &mut Option<Subject>, request: Request, baseline: u64) -> any
     Ok(match request {
         Request::Prepare(task) => {
             let model = task.model.clone();
-            let built = models::visit(&model, Build(*task)).ok_or_else(|| anyhow::anyhow!("no model {model}"))??;
+            let entry = models::find(&model).ok_or_else(|| anyhow::anyhow!("no model {model}"))?;
+            let built = Subject::new(&entry, *task)?;
             let reply = json!({
                 "ready": built.executor.device(),
                 "steps": built.executor.steps_per_chunk(),
@@ -93,28 +94,17 @@ struct Subject {
     planned: u64,
 }
 
-struct Build(Task);
-
 /// The paper's options, which the peers have too. Sizes are the defaults', which is what the task holds.
-fn papers<M: Model>() -> anyhow::Result<M> {
-    let mut options = serde_json::to_value(M::default())?;
-    if M::NAME == MiDpg::NAME {
-        options["weight_scale"] = json!(1.0);
-        options["mir_input"] = json!("aware");
-        options["mir_warmup"] = json!(0);
+fn papers(entry: &ModelEntry) -> Value {
+    match entry.name {
+        MiDpg::NAME => json!({ "weight_scale": 1.0, "mir_input": "aware", "mir_warmup": 0 }),
+        OptMsm::NAME => json!({ "orth": "signed", "lambda": 0.1 }),
+        _ => json!({}),
     }
-    if M::NAME == OptMsm::NAME {
-        options["orth"] = json!("signed");
-        options["lambda"] = json!(0.1);
-    }
-    Ok(serde_json::from_value(options)?)
 }
 
-impl Visitor for Build {
-    type Output = anyhow::Result<Subject>;
-
-    fn visit<M: Model>(self) -> anyhow::Result<Subject> {
-        let Self(task) = self;
+impl Subject {
+    fn new(entry: &ModelEntry, task: Task) -> anyhow::Result<Self> {
         let rows = task.rows_per_field();
         let field = |source| Field { name: format!("f{source}"), source, rows, cross: Cross::None, value: None };
         let inputs = Inputs {
@@ -125,7 +115,7 @@ impl Visitor for Build {
             scenario: Some(0),
             sequences: Vec::new(),
         };
-        let graph = papers::<M>()?.build(&inputs)?;
+        let graph = entry.with_options(papers(entry))?.build(&inputs)?;
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
         let options = TrainingOptions { capacity: task.batch, dense: adam, embeddings: adam, sweep_embeddings: false };
         let train = Plan::training(&graph, &options);

@@ -9,7 +9,7 @@ use super::Device;
 use crate::data::Sequence;
 use crate::graph::{Cross, Graph, Schedule};
 use crate::layers::Field;
-use crate::models::{self, Inputs, Model, SequenceInput, Visitor};
+use crate::models::{self, Inputs, SequenceInput};
 use crate::ops::Clock;
 use crate::plan::{Chunk, Feeder, Profile, Source, Step};
 use crate::train::Error;
@@ -40,35 +40,25 @@ pub struct Workload {
     pub sweep_embeddings: bool,
 }
 
-struct Build {
-    rows: usize,
-}
-
-impl Visitor for Build {
-    type Output = Result<Graph, models::Error>;
-
-    fn visit<M: Model>(self) -> Self::Output {
-        let rows = (self.rows / FIELDS).max(1);
-        let field = |source| Field { name: format!("f{source}"), source, rows, cross: Cross::None, value: None };
-        M::default().build(&Inputs {
-            fields: (0..FIELDS).map(field).collect(),
-            aware: AWARE,
-            scenarios: SCENARIOS,
-            has_scenarios: true,
-            scenario: Some(0),
-            sequences: if M::NEEDS_SEQUENCES { vec![SEQUENCE] } else { Vec::new() },
-        })
-    }
-}
-
 impl Workload {
     /// The model's graph.
     ///
     /// # Errors
     /// When there is no such model, or the table has more rows than ids can name.
     pub fn graph(&self) -> Result<Graph, Error> {
-        let unknown = || models::Error(format!("there is no model {}", self.model));
-        Ok(models::visit(self.model, Build { rows: self.rows }).ok_or_else(unknown)??)
+        let fault = |reason: String| Error::from(models::Error(reason));
+        let entry = models::find(self.model).ok_or_else(|| fault(format!("there is no model {}", self.model)))?;
+        let model = entry.with_options(serde_json::json!({})).map_err(|error| fault(error.to_string()))?;
+        let rows = (self.rows / FIELDS).max(1);
+        let field = |source| Field { name: format!("f{source}"), source, rows, cross: Cross::None, value: None };
+        Ok(model.build(&Inputs {
+            fields: (0..FIELDS).map(field).collect(),
+            aware: AWARE,
+            scenarios: SCENARIOS,
+            has_scenarios: true,
+            scenario: Some(0),
+            sequences: if entry.needs_sequences { vec![SEQUENCE] } else { Vec::new() },
+        })?)
     }
 }
 

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Sets;
-use super::eval::{parse_split, split_rows};
+use super::eval::parse_split;
 use super::exit::Done;
-use super::opened::{print_line, reopen};
-use crate::data::{Schema, SplitName};
+use super::observer::Observer;
+use super::print::print_line;
+use crate::app::{Run, RunOptions};
+use crate::data::SplitName;
 use crate::gpu::DeviceChoice;
 use crate::report::table::{TableStyle, draw};
-use crate::train::analysis::{Table, analyze, write};
-use crate::train::config::ConfigError;
-use crate::train::{Error, folder::RunFolder};
+use crate::train::analysis::{Table, write};
 
 #[derive(Args)]
 pub(super) struct AnalyzeArgs {
@@ -30,18 +30,12 @@ pub(super) struct AnalyzeArgs {
 }
 
 pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Done> {
+    let mut observer = Observer::default();
     // Probes are computed on the CPU, whatever the run was trained on.
-    let mut trained = reopen(&args.run, &args.sets.sets, &DeviceChoice::Cpu)?;
-    let schema: Schema = trained.config.data().map_err(Error::from)?;
-    let rows = split_rows(&schema, &trained.encoder, args.split)?;
-    let state = trained.executor.state().map_err(Error::from)?;
-    let tables = analyze(&trained.model, state, &trained.config.train, &rows, &trained.encoder)?;
-    if tables.is_empty() {
-        let expected = "a model that its paper looks into: mi-dpg, optmsm, or saml with its mutual units";
-        let found = format!("\"{}\", of which there is nothing to show", trained.config.model_name());
-        return Err(Error::from(ConfigError::value(trained.config.file(), "model.name", expected, &found)).into());
-    }
-    let folder = args.out.clone().unwrap_or_else(|| RunFolder::new(&args.run).analysis());
+    let options = RunOptions { device: DeviceChoice::Cpu, sets: args.sets.sets.clone() };
+    let mut run = Run::open_with(&args.run, &options, &mut |event| observer.tell(event))?;
+    let tables = run.analyze(args.split, &mut |event| observer.tell(event))?;
+    let folder = args.out.clone().unwrap_or_else(|| run.folder().analysis());
     let paths = write(&folder, &tables)?;
     for table in tables.iter().filter(|table| table.summary) {
         print_line(&format!("{}:\n{}\n", table.name, text(table)))?;

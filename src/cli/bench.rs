@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::Device as DeviceArgs;
 use super::exit::Done;
-use super::opened::{print_json, print_line};
+use super::print::{print_json, print_line};
 use super::progress::working;
 use crate::bench::workload::{FIELDS, Workload};
 use crate::bench::{Ceilings, Device, Effort, Kernels, Outcome, Report, TimedBy, kernels, steps};
@@ -31,11 +31,11 @@ pub(super) struct BenchArgs {
     #[arg(long)]
     all: bool,
     /// The model whose dispatches are listed
-    #[arg(long, value_name = "NAME", default_value = "mi-dpg", value_parser = PossibleValuesParser::new(models::NAMES))]
+    #[arg(long, value_name = "NAME", default_value = "mi-dpg", value_parser = PossibleValuesParser::new(models::names()))]
     model: String,
     /// The models whose whole steps are measured, one after another with commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_values = models::SYSTEMS,
-          value_parser = PossibleValuesParser::new(models::NAMES))]
+          value_parser = PossibleValuesParser::new(models::names()))]
     models: Vec<String>,
     /// Samples of a step; whole steps are measured with 4 and 16 times as many too
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(BATCH_SIZES))]
@@ -83,9 +83,9 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
 }
 
 fn workload(args: &BenchArgs) -> Workload {
-    let known = models::NAMES.iter().find(|name| **name == args.model);
+    let known = models::find(&args.model);
     Workload {
-        model: known.expect("the parser knows the names"),
+        model: known.expect("the parser knows the names").name,
         batch_size: args.batch_size as usize,
         rows: args.rows as usize,
         sweep_embeddings: false,
@@ -101,8 +101,8 @@ fn measure_steps(
     let factors: &[usize] = if args.quick { &[1] } else { &[1, 4, 16] };
     let sizes: Vec<usize> = factors.iter().map(|factor| factor * args.batch_size as usize).collect();
     let mut outcomes = Vec::new();
-    let named = |model: &&&str| args.models.iter().any(|name| name == **model);
-    for &model in models::NAMES.iter().filter(named) {
+    let named = |model: &&str| args.models.iter().any(|name| name == *model);
+    for model in models::names().into_iter().filter(named) {
         let measure = || steps::measure(device, ceilings, effort, model, &sizes, args.rows as usize);
         outcomes.extend(busy(&format!("steps of {model}"), measure)?);
     }

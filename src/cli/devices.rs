@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::exit::Done;
-use super::opened::{print_json, print_line};
+use super::print::{print_json, print_line};
 use crate::gpu::adapters;
 use crate::report::table::{TableStyle, draw};
 

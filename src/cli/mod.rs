@@ -1,4 +1,6 @@
-//! Subcommands, one file each: parsing, progress and exit codes, nothing else.
+//! Subcommands, one file each: parsing, progress and exit codes. What they do is in [`crate::app`].
+//!
+//! *Stability*: [`run`] stays.
 
 /// `eprintln!` that does not panic when nobody reads standard error: training goes on without its audience.
 macro_rules! note {
@@ -10,31 +12,30 @@ macro_rules! note {
 
 mod analyze;
 mod bench;
-mod cells;
 mod compare;
 mod devices;
 mod eval;
 mod exit;
 mod history;
 mod models;
-mod opened;
+mod observer;
 mod plan;
 mod predict;
 mod prepare;
+mod print;
 mod progress;
 mod report;
 mod shell;
 mod signals;
-mod sweep;
 mod synth;
-mod table_file;
 mod train;
-mod unknown;
 
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::shell::quote;
+use crate::app::compare::Kind;
 use crate::gpu::DeviceChoice;
 
 /// Train multi-scenario click and conversion models on any GPU, or on none.
@@ -52,7 +53,7 @@ enum Command {
     /// Train several models with several seeds, and set them against each other
     Compare(compare::CompareArgs),
     /// Train one model with all combinations of some options, and choose the best
-    Sweep(sweep::SweepArgs),
+    Sweep(compare::CompareArgs),
     /// Score a trained model on its test rows, or on another file
     Eval(eval::EvalArgs),
     /// Write a trained model's predictions beside the rows of a file
@@ -93,13 +94,34 @@ struct Device {
     device: DeviceChoice,
 }
 
-/// Runs the command line and gives the program's exit code.
+impl Device {
+    /// The option as one types it, unless it is the default.
+    fn words(&self) -> Option<String> {
+        (self.device != DeviceChoice::Auto).then(|| format!("--device {}", quote(&self.device.to_string())))
+    }
+}
+
+/// `--max-unknown`.
+#[derive(Args)]
+struct MaxUnknown {
+    /// Fail, before anything is written, where a larger share of a column's values is unknown to the model (0 to 1)
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, requires = "data")]
+    max_unknown: Option<f64>,
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a share from 0 to 1, such as 0.05".to_owned())
+}
+
+/// Runs the command line and gives the program's exit code. A program that registers models of its own
+/// ([`crate::models::register`]) before it calls this has them in every command.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Train(args) => train::run(&args),
-        Command::Compare(args) => compare::run(&args),
-        Command::Sweep(args) => sweep::run(&args),
+        Command::Compare(args) => compare::run(Kind::Compare, &args),
+        Command::Sweep(args) => compare::run(Kind::Sweep, &args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Synth(args) => synth::run(&args),

@@ -6,9 +6,13 @@ use clap::Args;
 
 use super::Sets;
 use super::exit::Done;
-use super::opened::{open_config, print_json, print_line};
+use super::observer::Observer;
+use super::print::{print_json, print_line};
+use crate::app::open_config;
+use crate::config::Config;
 use crate::plan::{DispatchLimits, Listing, Plan};
 use crate::report::table::{TableStyle, draw};
+use crate::train::Error;
 use crate::train::model::training_options;
 
 #[derive(Args)]
@@ -23,7 +27,9 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) fn run(args: &PlanArgs) -> anyhow::Result<Done> {
-    let opened = open_config(&args.config, &args.sets.sets)?;
+    let config = Config::load(&args.config, &args.sets.sets).map_err(Error::from)?;
+    let mut observer = Observer::default();
+    let opened = open_config(config, &mut |event| observer.tell(event))?;
     let plan = Plan::training(&opened.model.graph, &training_options(&opened.config.train));
     if let Err(error) = plan.check_on_device(&DispatchLimits::portable(), "the least of devices") {
         note!("warning: not every device can train this: {error}");

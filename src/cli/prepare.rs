@@ -6,13 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::exit::Done;
-use super::opened::print_line;
-use super::progress::bytes;
-use super::table_file::{Kind, Writer};
-use crate::data::{self, Group, PrepareOptions, Prepared, PublicData, SplitName};
+use super::observer::Observer;
+use super::print::print_line;
+use crate::app::prepare::prepare;
+use crate::data::{Group, Prepared, PublicData, SplitName};
 use crate::report::table::{TableStyle, draw};
-use crate::train::Error;
-use crate::train::folder::{remove_unfinished, write_text, write_whole};
 
 #[derive(Args)]
 pub(super) struct PrepareArgs {
@@ -63,47 +61,9 @@ impl DataName {
 }
 
 pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<Done> {
-    std::fs::create_dir_all(&args.out).map_err(Error::file(&args.out, "making the folder"))?;
-    let (path, config) = (args.out.join("data.parquet"), args.out.join("config.toml"));
-    let options =
-        PrepareOptions { data: args.data.data(), raw: args.raw.clone(), scratch: args.out.clone(), seed: args.seed };
-    remove_unfinished(&args.out, std::slice::from_ref(&path));
-    let bar = bytes("preparing");
-    let mut prepared = None;
-    let written = write_whole(&path, |file| {
-        let mut writer = Writer::new(Kind::Parquet, file.try_clone()?);
-        let mut unwritten = None;
-        let outcome = data::prepare(
-            &options,
-            &mut |batch| {
-                let written = writer.write(batch);
-                written.map_err(|error| {
-                    unwritten = Some(error);
-                    data::Error::Shape(String::new())
-                })
-            },
-            &mut |done, total| {
-                bar.set_length(total);
-                bar.set_position(done);
-            },
-        );
-        let outcome = match unwritten {
-            Some(error) => return Err(error),
-            None => prepared.insert(outcome),
-        };
-        // What is wrong with the data must not be told as a fault of the output.
-        match outcome {
-            Ok(_) => writer.end(),
-            Err(_) => Err(std::io::Error::other("not finished")),
-        }
-    });
-    bar.finish_and_clear();
-    let prepared = match prepared {
-        Some(outcome) => outcome.map_err(Error::from)?,
-        None => return Err(written.err().map_or_else(|| anyhow::anyhow!("nothing was prepared"), Into::into)),
-    };
-    written?;
-    write_text(&config, &prepared.config)?;
+    let mut observer = Observer::default();
+    let (prepared, config) =
+        prepare(args.data.data(), &args.raw, &args.out, args.seed, &mut |event| observer.tell(event))?;
     show(&prepared)?;
     note!("train on it with: polyscene train {}", config.display());
     Ok(Done::All)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::Done;
-use super::opened::print_line;
+use super::print::print_line;
 use super::progress::counted;
 use crate::data::synthetic::{SyntheticOptions, generate};
 use crate::report::table::{TableStyle, draw};

@@ -1,7 +1,7 @@
 //! One file per model; each reads like its section of the paper.
 //!
-//! To add one: write its file here, options that implement [`Model`], and add a line to the list below. Models that papers
-//! compare theirs with are in `baselines/`.
+//! To add one here: write its file, options that implement [`Model`], and add a line to the list in `registry.rs`. Models
+//! that papers compare theirs with are in `baselines/`. Another crate adds its own with [`register`].
 
 mod baselines;
 mod dnn;
@@ -9,6 +9,7 @@ mod inputs;
 mod mi_dpg;
 mod options;
 mod optmsm;
+mod registry;
 mod saml;
 
 pub use baselines::*;
@@ -17,6 +18,7 @@ pub use inputs::{Inputs, SequenceInput};
 pub use mi_dpg::{MiDpg, MirInput, MirNegatives, MirReduce};
 pub use options::{Options, check_sizes};
 pub use optmsm::{OptMsm, Transfer};
+pub use registry::{AnyModel, ModelEntry, all, find, names, register};
 pub use saml::{Saml, Specific, Without};
 
 use options::options;
@@ -59,50 +61,6 @@ pub trait Model: Options {
     }
 }
 
-/// What is done with a model once its name is known.
-pub trait Visitor {
-    /// What comes of it.
-    type Output;
-    /// Called with the model's type.
-    fn visit<M: Model>(self) -> Self::Output;
-}
-
-macro_rules! models {
-    ($($model:ty),* $(,)?) => {
-        /// Names of all models.
-        pub const NAMES: &[&str] = &[$(<$model>::NAME),*];
-
-        /// Calls `visitor` with the model called `name`; `None` when there is none.
-        pub fn visit<V: Visitor>(name: &str, visitor: V) -> Option<V::Output> {
-            $(if name == <$model>::NAME {
-                return Some(visitor.visit::<$model>());
-            })*
-            None
-        }
-    };
-}
-
-models![
-    Dnn,
-    SharedBottom,
-    Mmoe,
-    Hmoe,
-    Ple,
-    Star,
-    PepNet,
-    AdaSparse,
-    Apg,
-    WideDeep,
-    DeepFm,
-    Dcn,
-    DcnV2,
-    Din,
-    Bst,
-    MiDpg,
-    OptMsm,
-    Saml,
-];
-
 /// The plain network and the three systems: what benchmarks run unless they are told otherwise.
 pub const SYSTEMS: &[&str] = &[Dnn::NAME, MiDpg::NAME, OptMsm::NAME, Saml::NAME];
 
@@ -120,13 +78,13 @@ fn is_number(value: f64) -> bool {
 pub const CROSS_ENTROPY: &str = "bce";
 
 /// The model's prediction, and the cross entropy by which it learns.
-fn predict_by(graph: &mut Graph, logits: TensorId) {
+pub fn predict_by(graph: &mut Graph, logits: TensorId) {
     graph.logits = Some(logits);
     cross_entropy(graph, CROSS_ENTROPY, logits);
 }
 
 /// A graph with parts for each scenario of the data.
-fn scenario_graph(inputs: &Inputs) -> Graph {
+pub fn scenario_graph(inputs: &Inputs) -> Graph {
     let mut graph = Graph::new();
     graph.scenarios = inputs.scenarios;
     graph
@@ -164,7 +122,10 @@ fn require_sizes(name: &str, sizes: &[usize]) -> Result<(), Error> {
 }
 
 /// Checks options that all networks share.
-fn check_network(width: usize, hidden: &[usize], dropout: f64) -> Result<(), Error> {
+///
+/// # Errors
+/// Names the one that does not fit.
+pub fn check_network(width: usize, hidden: &[usize], dropout: f64) -> Result<(), Error> {
     require(width > 0, || "width is 0; expected the length of an embedding, such as 16".to_owned())?;
     require_sizes("hidden", hidden)?;
     require((0.0..1.0).contains(&dropout), || format!("dropout is {dropout}; expected a number from 0 to below 1"))

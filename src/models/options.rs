@@ -37,10 +37,11 @@ pub fn check_sizes<O: Options>(options: &O) -> Result<(), Error> {
 }
 
 /// Declares a model's options: `NAME: TYPE = DEFAULT, MEANING;`. What begins with `network;` has the options of every
-/// network as well: `width`, `hidden` and `dropout`.
-macro_rules! options {
+/// network as well: `width`, `hidden` and `dropout`. A crate that uses it depends on `serde` with its feature `derive`.
+#[macro_export]
+macro_rules! model_options {
     ($(#[$about:meta])* $model:ident { network; $($rest:tt)* }) => {
-        options! {
+        $crate::model_options! {
             $(#[$about])*
             $model {
                 width: usize = 16, "length of an embedding";
@@ -70,4 +71,4 @@ macro_rules! options {
     };
 }
 
-pub(super) use options;
+pub(super) use model_options as options;

@@ -6,10 +6,10 @@ mod separation;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::config::TrainOptions;
 use super::folder::write_whole;
 use super::metrics::{Bin, Reliability};
 use super::model::{BuiltModel, source};
+use crate::config::TrainOptions;
 use crate::data::{Encoder, Rows};
 use crate::graph::{Probe, Probed};
 use crate::ops::ModelState;

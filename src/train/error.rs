@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::config::ConfigError;
+use crate::config::ConfigError;
 
 /// What can go wrong in a run. Each kind has an exit code of its own on the command line.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,6 @@
 pub mod analysis;
 pub mod checkpoint;
 pub mod comparison;
-pub mod config;
 mod error;
 pub mod folder;
 pub mod lock;
@@ -18,4 +17,4 @@ pub mod tensorboard;
 mod trainer;
 
 pub use error::Error;
-pub use trainer::{Ending, EpochRecord, Event, Trainer, check_validation, score, score_closely};
+pub use trainer::{Ending, EpochRecord, Event, TrainingLoop, check_validation, score, score_and_calibrate};

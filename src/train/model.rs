@@ -1,13 +1,13 @@
 //! From a configuration and the data's fields to a model on a device.
 
 use super::Error;
-use super::config::{Config, ConfigError, EmbeddingAdam, TrainOptions, nearest};
 use super::memory::main_memory_bytes;
+use crate::config::{Config, ConfigError, EmbeddingAdam, TrainOptions, nearest};
 use crate::data::{Encoder, Role, Rows};
 use crate::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use crate::graph::{Cross, Graph};
 use crate::layers::Field;
-use crate::models::{self, Inputs, MirNegatives, Model, SequenceInput, Visitor};
+use crate::models::{self, Inputs, MirNegatives, ModelEntry, SequenceInput};
 use crate::ops::{AdamOptions, ModelState};
 use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, TrainingOptions, check_graph};
 
@@ -24,23 +24,12 @@ pub struct BuiltModel {
     pub left_out: Vec<String>,
 }
 
-/// The names of a model's options.
-struct OptionNames;
-
-impl Visitor for OptionNames {
-    type Output = Vec<&'static str>;
-    fn visit<M: Model>(self) -> Self::Output {
-        M::OPTIONS.iter().map(|(name, _)| *name).collect()
-    }
-}
-
 /// Another model than the file's need not know the options of the file's.
 fn leave_out_foreign(config: &mut Config) -> Vec<String> {
-    let Some(before) = config.replaced_model().and_then(|name| models::visit(name, OptionNames)) else {
-        return Vec::new();
-    };
-    let now = models::visit(config.model_name(), OptionNames).unwrap_or_default();
-    config.drop_model_options(|key| before.contains(&key) && !now.contains(&key))
+    let Some(before) = config.replaced_model().and_then(models::find) else { return Vec::new() };
+    let now = models::find(config.model_name());
+    let has = |key: &str| now.is_some_and(|model| model.has_option(key));
+    config.drop_model_options(|key| before.has_option(key) && !has(key))
 }
 
 /// Builds the configuration's model for the fields of `encoder`, and writes the defaults of `[model]` out in `config`.
@@ -49,41 +38,32 @@ fn leave_out_foreign(config: &mut Config) -> Vec<String> {
 /// When the model or an option is unknown, options do not fit, or this machine has not the memory for the model
 /// ([`MainMemory`](crate::plan::Error::MainMemory)).
 pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error> {
-    struct Build<'a>(&'a mut Config, Inputs);
-    impl Visitor for Build<'_> {
-        type Output = Result<BuiltModel, Error>;
-        fn visit<M: Model>(self) -> Self::Output {
-            let Self(config, inputs) = self;
-            let left_out = leave_out_foreign(config);
-            let model: M = config.model_options()?;
-            models::check_sizes(&model)?;
-            let (graph, prediction) = (model.build(&inputs)?, model.build_prediction(&inputs)?);
-            if graph.scenarios > 0 && !inputs.has_scenarios {
-                return Err(models::Error(format!(
-                    "{} has parts for each scenario, but the data has none; name the column of scenarios in data.scenario",
-                    M::NAME
-                ))
-                .into());
-            }
-            let available = main_memory();
-            check_graph(&graph, available).and_then(|()| check_graph(&prediction, available))?;
-            config.set_model_options(&model)?;
-            Ok(BuiltModel { graph, prediction, negatives: model.negatives(), left_out })
-        }
+    let entry = known_model(config)?;
+    let left_out = leave_out_foreign(config);
+    let (model, inputs) = (entry.configured(config)?, inputs(encoder));
+    let (graph, prediction) = (model.build(&inputs)?, model.build_prediction(&inputs)?);
+    if graph.scenarios > 0 && !inputs.has_scenarios {
+        return Err(models::Error(format!(
+            "{} has parts for each scenario, but the data has none; name the column of scenarios in data.scenario",
+            entry.name
+        ))
+        .into());
     }
-    let name = known_model(config)?;
-    models::visit(&name, Build(config, inputs(encoder))).unwrap_or_else(|| unreachable!("the name is in the list"))
+    let available = main_memory();
+    check_graph(&graph, available).and_then(|()| check_graph(&prediction, available))?;
+    model.write_options(config)?;
+    Ok(BuiltModel { graph, prediction, negatives: model.negatives(), left_out })
 }
 
-/// The model's name, if there is such a model.
-fn known_model(config: &Config) -> Result<String, ConfigError> {
+/// The model that `model.name` asks for.
+fn known_model(config: &Config) -> Result<ModelEntry, ConfigError> {
     let name = config.model_name();
-    if models::NAMES.contains(&name) {
-        return Ok(name.to_owned());
-    }
-    let near = nearest(name, models::NAMES).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
-    let known = models::NAMES.join(", ");
-    Err(ConfigError::value(config.file(), "model.name", &format!("one of {known}{near}"), &format!("\"{name}\"")))
+    models::find(name).ok_or_else(|| {
+        let names = models::names();
+        let near = nearest(name, &names).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        let expected = format!("one of {}{near}", names.join(", "));
+        ConfigError::value(config.file(), "model.name", &expected, &format!("\"{name}\""))
+    })
 }
 
 /// Writes the defaults of `[model]` out, without building it.
@@ -91,21 +71,7 @@ fn known_model(config: &Config) -> Result<String, ConfigError> {
 /// # Errors
 /// When the model or an option is unknown, or an option has the wrong type.
 pub fn write_defaults(config: &mut Config) -> Result<(), ConfigError> {
-    struct Write<'a>(&'a mut Config);
-    impl Visitor for Write<'_> {
-        type Output = Result<(), ConfigError>;
-        fn visit<M: Model>(self) -> Self::Output {
-            let model: M = self.0.model_options()?;
-            self.0.set_model_options(&model)
-        }
-    }
-    let name = known_model(config)?;
-    models::visit(&name, Write(config)).unwrap_or_else(|| unreachable!("the name is in the list"))
-}
-
-/// Whether a model has an option of this name; `None` when there is no such model.
-pub fn has_option(model: &str, option: &str) -> Option<bool> {
-    models::visit(model, OptionNames).map(|names| names.contains(&option))
+    known_model(config)?.configured(config)?.write_options(config)
 }
 
 /// The encoder's fields as models see them.

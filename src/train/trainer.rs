@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::checkpoint::{Position, save_checkpoint, save_model};
-use super::config::{ConfigError, EarlyStopMetric, TrainOptions};
 use super::folder::{RunFolder, write_text};
 use super::metrics::{Metrics, Reliability, evaluate, reliability};
 use super::model::{BuiltModel, source};
 use super::order::{batch_shuffle, epoch_order};
 use super::predict::{predict, scenario_names};
 use super::tensorboard;
+use crate::config::{ConfigError, EarlyStopMetric, TrainOptions};
 use crate::data::{Dataset, Encoder, Rows};
 use crate::graph::Schedule;
 use crate::models::CROSS_ENTROPY;
@@ -80,22 +80,15 @@ pub enum Ending {
     Interrupted,
 }
 
-/// A model in training.
-pub struct Trainer<'a> {
-    /// `[train]`.
-    pub options: &'a TrainOptions,
-    /// The model's name, for checkpoints.
-    pub name: &'a str,
-    /// The model.
-    pub model: &'a BuiltModel,
-    /// The device with the model's state.
-    pub executor: &'a mut dyn Executor,
-    /// The data.
-    pub data: &'a Dataset,
-    /// Where the run is kept.
-    pub folder: &'a RunFolder,
-    /// Where training stands.
-    pub position: Position,
+/// A model in training: epochs, validation, checkpoints, in a folder that is there.
+pub struct TrainingLoop<'a> {
+    options: &'a TrainOptions,
+    name: &'a str,
+    model: &'a BuiltModel,
+    executor: &'a mut dyn Executor,
+    data: &'a Dataset,
+    folder: &'a RunFolder,
+    position: Position,
 }
 
 /// Metrics of a model on rows, from one pass on the device.
@@ -117,7 +110,7 @@ pub fn score(
 ///
 /// # Errors
 /// As [`score`].
-pub fn score_closely(
+pub fn score_and_calibrate(
     executor: &mut dyn Executor,
     model: &BuiltModel,
     rows: &Rows,
@@ -150,7 +143,29 @@ pub fn check_validation(options: &TrainOptions, valid: &Rows) -> Result<(), Erro
     Ok(())
 }
 
-impl Trainer<'_> {
+impl<'a> TrainingLoop<'a> {
+    /// From the first step. `name` is the model's, for checkpoints; `executor` has the model's state.
+    pub fn new(
+        options: &'a TrainOptions,
+        name: &'a str,
+        model: &'a BuiltModel,
+        data: &'a Dataset,
+        folder: &'a RunFolder,
+        executor: &'a mut dyn Executor,
+    ) -> Self {
+        Self { options, name, model, executor, data, folder, position: Position::default() }
+    }
+
+    /// From where a checkpoint stands, whose state the executor has.
+    pub fn from(self, position: Position) -> Self {
+        Self { position, ..self }
+    }
+
+    /// Where training stands.
+    pub fn into_position(self) -> Position {
+        self.position
+    }
+
     /// Trains until the last epoch, an early stop, or until `stop` is set.
     ///
     /// # Errors

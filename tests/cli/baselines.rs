@@ -9,7 +9,7 @@ use arrow_array::types::Float32Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use polyscene::models::NAMES;
+use polyscene::models::names;
 
 /// Data with a history of up to five items.
 fn with_histories() -> Place {
@@ -21,7 +21,7 @@ fn with_histories() -> Place {
 #[test]
 fn every_model_trains_and_is_evaluated_as_it_was_after_training() {
     let place = with_histories();
-    for name in NAMES {
+    for name in names() {
         place.train(name, &format!("model.name={name} train.epochs=5 model.dropout=0.1")).succeeds();
         let result = place.json(format!("{name}/result.json"));
         let learned = place.run(&format!("eval {name} --device cpu --split train --json")).succeeds().json();
@@ -103,7 +103,7 @@ fn every_model_scores_rows_of_a_new_scenario() {
     }
     let path = place.path("places.parquet").display().to_string();
     let mut with_parts = Vec::new();
-    for model in NAMES {
+    for model in names() {
         let line = format!("model.name={model} train.epochs=3 data.path={path} data.scenario=place");
         place.train(model, &format!("{line} data.unknown_scenario=shared")).succeeds();
         let each: Vec<Vec<f32>> =
@@ -114,7 +114,7 @@ fn every_model_scores_rows_of_a_new_scenario() {
             assert!((f64::from(*found) - mean).abs() < 1e-6, "{model}, row {row}: {found}, not {mean}");
         }
         if each[0] != each[1] {
-            with_parts.push(*model);
+            with_parts.push(model);
         }
         let evaluated =
             place.run(&format!("eval {model} --device cpu --data nowhere.parquet --json")).succeeds().json();
@@ -148,9 +148,9 @@ fn data_without_scenarios_trains_the_models_that_need_none() {
     }
     let table = format!("[data]\nagnostic = [{}]", fields.join(", "));
     place.write("data/config.toml", kept.join("\n").replacen("[data]", &table, 1));
-    for name in NAMES {
+    for name in names() {
         let outcome = place.train(name, &format!("model.name={name} train.epochs=1"));
-        match *name {
+        match name {
             "shared-bottom" | "mmoe" | "hmoe" | "ple" | "optmsm" | "saml" => {
                 outcome.fails(2, &[name, "has parts for each scenario", "data.scenario"]);
             }

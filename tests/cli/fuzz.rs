@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use polyscene::config::Config;
 use polyscene::data::{self, Encoder, Inputs, Rows, Schema};
 use polyscene::plan::{CpuExecutor, Plan};
 use polyscene::report::html::write_report;
 use polyscene::train::checkpoint::{load_checkpoint, load_model};
 use polyscene::train::comparison::{Comparison, Kind};
-use polyscene::train::config::Config;
 use polyscene::train::folder::RunFolder;
 use polyscene::train::model::{build, training_options};
 use polyscene::train::predict::predict;
@@ -295,7 +295,7 @@ fn damaged_configurations() {
         "compare.toml" => comparison(Kind::Compare, name),
         "sweep.toml" => comparison(Kind::Sweep, name),
         _ => {
-            let mut config = Config::load(&folder.join(name), &[]).map_err(said)?;
+            let mut config = Config::load(folder.join(name), &[]).map_err(said)?;
             let schema: Schema = config.data().map_err(said)?;
             // What is wrong with the columns' names, or with the model, is said of the section.
             let _ = schema.validate();
@@ -338,7 +338,7 @@ fn damaged_runs() {
             "calibration.csv" | "analysis/weighting.0-samples.csv" => return Ok(()),
             _ => {}
         }
-        let mut config = Config::load(&run.config(), &[]).map_err(said)?;
+        let mut config = Config::load(run.config(), &[]).map_err(said)?;
         let encoder = Encoder::load(&run.vocabularies()).map_err(said)?;
         // What is wrong with a model is said of its section.
         let Ok(model) = build(&mut config, &encoder) else { return Ok(()) };

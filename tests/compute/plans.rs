@@ -7,7 +7,7 @@ use crate::common::variants::{all_plans, inputs, models as all_models};
 use polyscene::gpu::{BindingKind, DeviceClass};
 use polyscene::graph::{Graph, Role, Rows, TensorId, token_places};
 use polyscene::layers::Decomposition;
-use polyscene::models::{self, Dnn, MiDpg, MirInput, Model, SequenceInput, check_sizes};
+use polyscene::models::{self, Dnn, MiDpg, MirInput, Model, ModelEntry, SequenceInput};
 use polyscene::ops::{AdamOptions, Op, import_text};
 use polyscene::plan::{DispatchLimits, Listing, Place, Plan, Resource, TrainingOptions, check_graph};
 use serde_json::Value;
@@ -226,43 +226,35 @@ fn models_have_names_for_their_parameters() {
     }
 }
 
-/// Asks for each whole number and each list of sizes among a model's options, one at a time, to be this large.
-struct Oversized(u64);
-
 /// What makes nothing larger: how long something takes, into how many parts something is cut, or what does not apply to
 /// the defaults.
 const NO_SIZE: &[&str] = &["mir_warmup", "row_div", "col_div", "rank_div", "specific_rows"];
 
-impl models::Visitor for Oversized {
-    type Output = ();
-
-    fn visit<M: Model>(self) {
-        const MEMORY: u64 = 16 << 30;
-        let mut inputs = inputs(&[40, 2, 9, 300, 50], 2, false);
-        inputs.sequences = vec![SequenceInput { field: 3, longest: 6 }];
-        let defaults = serde_json::to_value(M::default()).unwrap();
-        for (name, value) in defaults.as_object().unwrap() {
-            let size: Value = match value {
-                Value::Number(number) if number.is_u64() => self.0.into(),
-                Value::Array(_) => vec![self.0; 2].into(),
-                _ => continue,
-            };
-            let options = serde_json::to_value(HashMap::from([(name, size)])).unwrap();
-            let Ok(model) = serde_json::from_value::<M>(options) else { continue };
-            let fits = || {
-                check_sizes(&model).map_err(|error| error.to_string())?;
-                let graph = model.build(&inputs).map_err(|error| error.to_string())?;
-                let prediction = model.build_prediction(&inputs).map_err(|error| error.to_string())?;
-                check_graph(&graph, MEMORY).map_err(|error| error.to_string())?;
-                check_graph(&prediction, MEMORY).map_err(|error| error.to_string())?;
-                let plan = Plan::training(&graph, &training(512));
-                plan.check_on_cpu(MEMORY).map_err(|error| error.to_string())?;
-                plan.check_on_device(&DispatchLimits::portable(), "a device").map_err(|error| error.to_string())
-            };
-            let outcome = fits();
-            let is_refused = outcome.is_err() || NO_SIZE.contains(&name.as_str());
-            assert!(is_refused || self.0 <= 1_000_000, "{}.{name} = {} is not refused", M::NAME, self.0);
-        }
+/// Asks for each whole number and each list of sizes among a model's options, one at a time, to be this large.
+fn oversize(entry: &ModelEntry, size: u64) {
+    const MEMORY: u64 = 16 << 30;
+    let mut inputs = inputs(&[40, 2, 9, 300, 50], 2, false);
+    inputs.sequences = vec![SequenceInput { field: 3, longest: 6 }];
+    for (name, value) in entry.defaults().unwrap().as_object().unwrap() {
+        let asked: Value = match value {
+            Value::Number(number) if number.is_u64() => size.into(),
+            Value::Array(_) => vec![size; 2].into(),
+            _ => continue,
+        };
+        let options = serde_json::to_value(HashMap::from([(name, asked)])).unwrap();
+        let Ok(model) = entry.with_options(options) else { continue };
+        let fits = || {
+            let graph = model.build(&inputs).map_err(|error| error.to_string())?;
+            let prediction = model.build_prediction(&inputs).map_err(|error| error.to_string())?;
+            check_graph(&graph, MEMORY).map_err(|error| error.to_string())?;
+            check_graph(&prediction, MEMORY).map_err(|error| error.to_string())?;
+            let plan = Plan::training(&graph, &training(512));
+            plan.check_on_cpu(MEMORY).map_err(|error| error.to_string())?;
+            plan.check_on_device(&DispatchLimits::portable(), "a device").map_err(|error| error.to_string())
+        };
+        let outcome = fits();
+        let is_refused = outcome.is_err() || NO_SIZE.contains(&name.as_str());
+        assert!(is_refused || size <= 1_000_000, "{}.{name} = {size} is not refused", entry.name);
     }
 }
 
@@ -270,8 +262,8 @@ impl models::Visitor for Oversized {
 fn sizes_that_no_memory_holds_are_refused_before_anything_is_made() {
     for size in [100, 1000, 1_000_000, 100_000_000, 1 << 27, (1 << 27) + 1, 1 << 31, 1 << 40, i64::MAX as u64, u64::MAX]
     {
-        for name in models::NAMES {
-            models::visit(name, Oversized(size)).unwrap();
+        for entry in models::all() {
+            oversize(&entry, size);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::Variant;
+use crate::config::Config;
 use crate::train::Error;
-use crate::train::config::Config;
 use crate::train::folder::RunFolder;
 use crate::train::result::RunResult;
 
@@ -76,7 +76,7 @@ impl Cell<'_> {
         if !run.config().is_file() {
             return Ok(State::New);
         }
-        let before = Config::load(&run.config(), &[])?;
+        let before = Config::load(run.config(), &[])?;
         let changed = differences(&before, &self.config())?;
         if !changed.is_empty() {
             let reason = format!(

@@ -15,7 +15,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::Error;
-use super::config::{ConfigError, load_document};
+use crate::config::{ConfigError, load_document};
 
 pub use cell::{Cell, State};
 pub use child::{Ending, Interrupt, train_cell};

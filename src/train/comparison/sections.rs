@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::variant::folder_name;
-use crate::train::config::{ConfigError, describe, nearest, parse_section, set_argument, split_path, target};
+use crate::config::{ConfigError, describe, nearest, parse_section, set_argument, split_path, target};
 
 /// The most cells of one comparison: a slip in a grid should not begin a year's work.
 const MOST_CELLS: usize = 100_000;

@@ -3,13 +3,11 @@
 use toml::{Table, Value};
 
 use super::sections::Entry;
+use crate::config::{Config, ConfigError, apply_set, leave_out_replaced, set_argument, set_value, split_path, target};
 use crate::data::Schema;
 use crate::models;
 use crate::train::Error;
-use crate::train::config::{
-    Config, ConfigError, apply_set, leave_out_replaced, set_argument, set_value, split_path, target,
-};
-use crate::train::model::{has_option, write_defaults};
+use crate::train::model::write_defaults;
 
 /// A model with options of its own.
 #[derive(Clone, Debug)]
@@ -60,12 +58,13 @@ impl Shared<'_> {
     pub(super) fn check_options(&self) -> Result<(), ConfigError> {
         let Some(Value::Table(model)) = self.document.get("model") else { return Ok(()) };
         for option in model.keys().filter(|&key| key != "name") {
-            let has = |name: &&str| has_option(name, option) != Some(false);
-            if self.names.iter().any(has) {
+            // A model that there is not is another fault, and told by itself.
+            let may_have = |name: &&str| models::find(name).is_none_or(|model| model.has_option(option));
+            if self.names.iter().any(may_have) {
                 continue;
             }
             let owners: Vec<&str> =
-                models::NAMES.iter().copied().filter(|name| has_option(name, option) == Some(true)).collect();
+                models::all().iter().filter(|model| model.has_option(option)).map(|model| model.name).collect();
             let message = match owners[..] {
                 [] => "no model has this option".to_owned(),
                 [owner] => format!("an option of {owner}, which is not compared"),
@@ -130,8 +129,9 @@ fn leave_out_foreign(document: &mut Table, entry: &Entry) -> Vec<String> {
         entry.settings.iter().any(|(own, _)| split_path(own).is_some_and(|own| own == path))
     };
     let foreign = |key: &str| {
-        let others = || models::NAMES.iter().any(|name| has_option(name, key) == Some(true));
-        key != "name" && !own(key) && has_option(&entry.name, key) == Some(false) && others()
+        let others = || models::all().iter().any(|model| model.has_option(key));
+        let lacks = models::find(&entry.name).is_some_and(|model| !model.has_option(key));
+        key != "name" && !own(key) && lacks && others()
     };
     let keys: Vec<String> = model.keys().filter(|key| foreign(key)).cloned().collect();
     for key in &keys {

@@ -12,7 +12,7 @@ use std::path::Path;
 use polyscene::data::Sequence;
 use polyscene::graph::{Cross, Graph, Init, Role, Schedule};
 use polyscene::layers::Field;
-use polyscene::models::{self, Inputs, Model, SequenceInput};
+use polyscene::models::{self, Inputs, SequenceInput};
 use polyscene::ops::{AdamOptions, Clock, DenseState, ModelState, TableState};
 use polyscene::plan::{Chunk, Executor, Feeder, Plan, Source, Step, TrainingOptions};
 use safetensors::SafeTensors;
@@ -104,30 +104,18 @@ impl Golden {
         Inputs { fields, aware, scenarios, has_scenarios: true, scenario: Some(0), sequences: items.collect() }
     }
 
-    /// The model's options: those keys of the case that the model knows.
-    fn options<M: Model>(&self) -> M {
-        let mut options = serde_json::to_value(M::default()).unwrap();
-        let known = options.as_object_mut().unwrap();
+    /// The model's graph, and the one for predictions, with those keys of the case that are the model's options.
+    pub fn graphs(&self) -> [Graph; 2] {
+        let entry = models::find(self.text("model")).expect("a known model");
+        let mut options = serde_json::Map::new();
         for (key, value) in self.case.as_object().unwrap() {
             let key = if key == "aux_hidden" { "auxiliary_hidden" } else { key };
-            if known.contains_key(key) {
-                known.insert(key.to_owned(), value.clone());
+            if entry.has_option(key) {
+                options.insert(key.to_owned(), value.clone());
             }
         }
-        serde_json::from_value(options).unwrap()
-    }
-
-    /// The model's graph, and the one for predictions.
-    pub fn graphs(&self) -> [Graph; 2] {
-        struct Build<'a>(&'a Golden);
-        impl models::Visitor for Build<'_> {
-            type Output = [Graph; 2];
-            fn visit<M: Model>(self) -> [Graph; 2] {
-                let (options, inputs) = (self.0.options::<M>(), self.0.inputs());
-                [options.build(&inputs).unwrap(), options.build_prediction(&inputs).unwrap()]
-            }
-        }
-        models::visit(self.text("model"), Build(self)).expect("a known model")
+        let (model, inputs) = (entry.with_options(options.into()).unwrap(), self.inputs());
+        [model.build(&inputs).unwrap(), model.build_prediction(&inputs).unwrap()]
     }
 
     pub fn training(&self) -> TrainingOptions {

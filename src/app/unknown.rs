@@ -1,37 +1,23 @@
 //! Telling of values that a run's model does not know, before anybody trusts what it predicts of them.
 
-use clap::Args;
-
 use crate::data::{self, Encoder, UnknownValues};
 use crate::train::Error;
 use crate::train::folder::RunFolder;
 use crate::train::result::RunResult;
 
-#[derive(Args)]
-pub(super) struct MaxUnknown {
-    /// Fail, before anything is written, where a larger share of a column's values is unknown to the model (0 to 1)
-    #[arg(long, value_name = "SHARE", value_parser = parse_share, requires = "data")]
-    max_unknown: Option<f64>,
-}
-
-fn parse_share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "expected a share from 0 to 1, such as 0.05".to_owned())
-}
-
-impl MaxUnknown {
-    /// # Errors
-    /// Names the column with the largest share of unknown values, if that is more than was allowed.
-    pub(super) fn check(&self, encoder: &Encoder, found: &[UnknownValues]) -> Result<(), Error> {
-        let Some(most) = self.max_unknown else { return Ok(()) };
-        let above = found.iter().filter(|column| column.share() > most);
-        match above.max_by(|a, b| a.share().total_cmp(&b.share())) {
-            Some(worst) => {
-                let told = format!("{}, more than --max-unknown {most} allows", line(encoder, worst, None));
-                Err(data::Error::TooManyUnknown(told).into())
-            }
-            None => Ok(()),
+/// Fails where a larger share of a column's values than `most` is unknown to the model.
+///
+/// # Errors
+/// Names the column with the largest share.
+pub(super) fn check_unknown(encoder: &Encoder, found: &[UnknownValues], most: Option<f64>) -> Result<(), Error> {
+    let Some(most) = most else { return Ok(()) };
+    let above = found.iter().filter(|column| column.share() > most);
+    match above.max_by(|a, b| a.share().total_cmp(&b.share())) {
+        Some(worst) => {
+            let told = format!("{}, more than --max-unknown {most} allows", line(encoder, worst, None));
+            Err(data::Error::TooManyUnknown(told).into())
         }
+        None => Ok(()),
     }
 }
 
@@ -40,20 +26,22 @@ pub(super) fn of_validation(folder: &RunFolder) -> Vec<UnknownValues> {
     RunResult::load(&folder.result()).map(|result| result.valid_values).unwrap_or_default()
 }
 
-/// Says of which columns a larger share is unknown or missing than in the run's validation rows.
-pub(super) fn report(encoder: &Encoder, found: &[UnknownValues], before: &[UnknownValues]) {
+/// Of which columns a larger share is unknown or missing than in the run's validation rows.
+pub(super) fn warnings(encoder: &Encoder, found: &[UnknownValues], before: &[UnknownValues]) -> Vec<String> {
+    let mut warnings = Vec::new();
     for column in found {
         let own = before.iter().find(|own| own.column == column.column);
         if column.is_less_known_than(own) {
-            note!("warning: {}", line(encoder, column, own));
+            warnings.push(line(encoder, column, own));
         }
         if column.is_more_missing_than(own) {
             let (name, missing) = (&column.column, percent(column.missing_share()));
             let own =
                 own.map_or_else(String::new, |own| format!("; {} in validation rows", percent(own.missing_share())));
-            note!("warning: column \"{name}\": {missing} of the values are missing{own}");
+            warnings.push(format!("column \"{name}\": {missing} of the values are missing{own}"));
         }
     }
+    warnings
 }
 
 /// What there is of a column that the model does not know, and why that may be.

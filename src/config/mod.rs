@@ -18,7 +18,7 @@ mod error;
 mod section;
 mod set;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,9 @@ pub struct Config {
     pub train: TrainOptions,
     /// `[synth]`: how to generate the data where `data.path` names none.
     pub synth: Option<SyntheticOptions>,
-    /// The file and the overrides it was read from, for messages.
+    /// The file it was read from.
+    path: PathBuf,
+    /// The same for messages, and the overrides.
     file: String,
     sets: Vec<String>,
     /// `model.name` in the file, before the overrides.
@@ -198,9 +200,10 @@ impl Config {
     /// # Errors
     /// When the file cannot be read or is not TOML, a `--set` cannot be applied, a section or key is unknown,
     /// `model.name` is missing, or a value of `[train]` has the wrong type or is out of range.
-    pub fn load(path: &Path, sets: &[String]) -> Result<Config, ConfigError> {
+    pub fn load(path: impl AsRef<Path>, sets: &[String]) -> Result<Config, ConfigError> {
+        let path = path.as_ref();
         let (text, file) = read(path)?;
-        Config::from_toml(&text, &file, sets)
+        Ok(Config { path: path.to_owned(), ..Config::from_toml(&text, &file, sets)? })
     }
 
     /// As [`Config::load`], from the text of a file; `file` names it in messages.
@@ -239,6 +242,7 @@ impl Config {
             model: parse_section(document, "model", file)?,
             train: parse_section(document, "train", file)?,
             synth: document.contains_key("synth").then(|| parse_section(document, "synth", file)).transpose()?,
+            path: PathBuf::from(file),
             file: file.to_owned(),
             sets: sets.to_vec(),
             file_model: None,
@@ -253,6 +257,11 @@ impl Config {
     }
 
     /// The file it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file it was read from, for messages.
     pub fn file(&self) -> &str {
         &self.file
     }

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::opened::{build_on, generate_missing, load_vocabularies, open, report_warnings};
+use crate::app::Observer;
+use crate::app::open::{build_on, generate_missing, load_vocabularies, open_data, tell_warnings};
+use crate::config::{ConfigError, nearest};
 use crate::data::{Dataset, Schema};
 use crate::train::comparison::{Comparison, Invalid, Kind, State, Variant};
-use crate::train::config::{ConfigError, nearest};
 use crate::train::{Error, check_validation};
 
 /// Opens the data of variants that are still to be trained, each once, and builds their models: what cannot be trained
@@ -15,20 +16,21 @@ pub(super) fn check_variants(
     bases: &[PathBuf],
     root: &Path,
     unfinished: &dyn Fn(&Variant) -> bool,
+    observer: &mut Observer<'_>,
 ) -> Result<Vec<Invalid>, Error> {
     let mut invalid = Vec::new();
     let mut waiting: Vec<&Variant> = comparison.variants.iter().filter(|variant| unfinished(variant)).collect();
     while let Some(first) = waiting.first() {
         let table = first.config.data.clone();
         let schema: Schema = first.config.data()?;
-        generate_missing(&first.config, &schema, bases)?;
+        generate_missing(&first.config, &schema, bases, observer)?;
         let of_table = |variant: &&Variant| variant.config.data == table;
         let refused =
             |variant: &Variant, error: &Error| Invalid { label: variant.label.clone(), reason: error.to_string() };
         let own = waiting.iter().copied().filter(of_table);
-        match open(&schema, bases) {
+        match open_data(&schema, bases, observer) {
             Ok(data) => {
-                report_warnings(&data);
+                tell_warnings(&data, observer);
                 invalid.extend(own.filter_map(|variant| {
                     check_variant(comparison.kind, variant, &data).err().map(|error| refused(variant, &error))
                 }));

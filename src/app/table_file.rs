@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
@@ -11,48 +12,91 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
+use crate::train::Error;
+use crate::train::folder::write_whole;
+
+/// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum FileKind {
+    /// CSV, without columns of lists.
     Csv,
+    /// Parquet.
     Parquet,
 }
 
-/// Where rows go, and how they are written.
-#[derive(Clone, Debug)]
-pub(super) struct Out {
-    pub(super) path: PathBuf,
-    pub(super) kind: Kind,
+/// A file to write rows to, whose name says how: `.csv` or `.parquet`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutFile {
+    path: PathBuf,
+    kind: FileKind,
 }
 
-/// The path of a file to write, whose name says how.
-pub(super) fn parse_out(text: &str) -> Result<Out, String> {
-    let path = PathBuf::from(text);
-    let kind = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("csv") => Kind::Csv,
-        Some("parquet") => Kind::Parquet,
-        _ => return Err("its name must end in .csv or .parquet".to_owned()),
-    };
-    Ok(Out { path, kind })
+impl FromStr for OutFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = PathBuf::from(text);
+        let kind = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("csv") => FileKind::Csv,
+            Some("parquet") => FileKind::Parquet,
+            _ => return Err("its name must end in .csv or .parquet".to_owned()),
+        };
+        Ok(Self { path, kind })
+    }
+}
+
+impl OutFile {
+    /// Where it is, or will be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How it is written.
+    pub fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    /// Writes the batches that `next` gives until it gives none: the whole file, or nothing of it. `next` is asked whether
+    /// it would be the first: files without rows give a file without rows, which has its columns all the same.
+    pub(super) fn write(&self, mut next: impl FnMut(bool) -> Result<Option<RecordBatch>, Error>) -> Result<(), Error> {
+        let mut failure = None;
+        let written = write_whole(&self.path, |file| {
+            let mut writer = Writer::new(self.kind, file.try_clone()?);
+            let mut is_first = true;
+            loop {
+                match next(std::mem::take(&mut is_first)) {
+                    Ok(Some(batch)) => writer.write(&batch)?,
+                    Ok(None) => break writer.end(),
+                    // What is wrong with the data must not be told as a fault of the output, nor the other way round.
+                    Err(error) => {
+                        failure = Some(error);
+                        break Err(io::Error::other("not finished"));
+                    }
+                }
+            }
+        });
+        failure.map_or(written, Err)
+    }
 }
 
 /// Writes batches of one schema; the first decides it.
 pub(super) struct Writer {
-    kind: Kind,
+    kind: FileKind,
     file: Option<File>,
     csv: Option<arrow_csv::Writer<BufWriter<File>>>,
     parquet: Option<ArrowWriter<File>>,
 }
 
 impl Writer {
-    pub(super) fn new(kind: Kind, file: File) -> Self {
+    pub(super) fn new(kind: FileKind, file: File) -> Self {
         Self { kind, file: Some(file), csv: None, parquet: None }
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         if let Some(file) = self.file.take() {
             match self.kind {
-                Kind::Csv => self.csv = Some(arrow_csv::Writer::new(BufWriter::new(file))),
-                Kind::Parquet => {
+                FileKind::Csv => self.csv = Some(arrow_csv::Writer::new(BufWriter::new(file))),
+                FileKind::Parquet => {
                     let properties = WriterProperties::builder()
                         .set_compression(Compression::SNAPPY)
                         .set_max_row_group_row_count(Some(1 << 18))

@@ -1,0 +1,252 @@
+//! Many runs of one question, trained one after another: models set against each other, or a grid of options.
+
+mod checks;
+mod estimate;
+mod folder;
+
+use std::path::{Path, PathBuf};
+
+use self::checks::{check_only, check_variants};
+use self::estimate::Estimate;
+use self::folder::{begin, check_root, is_ours};
+use super::Event as AppEvent;
+use super::open::{absolute, bases};
+use super::train::write_report;
+use crate::gpu::DeviceChoice;
+use crate::report::comparison::write_files;
+use crate::train::Error;
+use crate::train::comparison::{Cell, Comparison, Ending, State, Summaries, Variant, train_cell};
+use crate::train::lock::FolderLock;
+
+pub use crate::train::comparison::{Interrupt, Invalid, Kind};
+
+/// A comparison or a sweep, read and checked: what is to be run, and where.
+pub struct Experiment {
+    comparison: Comparison,
+    bases: Vec<PathBuf>,
+    root: PathBuf,
+    only: Vec<String>,
+}
+
+/// Which runs, and where they are kept.
+#[derive(Clone, Debug, Default)]
+pub struct ExperimentOptions {
+    /// Overrides of the configuration, as `key.path=value`.
+    pub sets: Vec<String>,
+    /// The folder of all runs and tables. Without: that of the resolved configuration, where this is one; else
+    /// `runs/CONFIG`.
+    pub out: Option<PathBuf>,
+    /// Train only these labels' runs; all, where it is empty.
+    pub only: Vec<String>,
+}
+
+/// How runs are trained.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    /// The program whose `train` trains each run in a process of its own: one that calls [`crate::cli::run`].
+    pub program: PathBuf,
+    /// The device of all runs.
+    pub device: DeviceChoice,
+    /// How they are interrupted.
+    pub interrupt: Interrupt,
+}
+
+/// What became of an experiment.
+pub struct Compared {
+    /// Of all runs that are finished.
+    pub summaries: Summaries,
+    /// The run that was interrupted, for people, if one was.
+    pub interrupted: Option<String>,
+    /// What became of runs that have no result.
+    pub failed: Vec<String>,
+}
+
+/// A run as a list shows it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The variant's label.
+    pub label: String,
+    /// `train.seed`.
+    pub seed: u64,
+    /// Where it is kept, relative to the experiment's folder.
+    pub folder: String,
+    /// How far it has come, or what is wrong with its folder.
+    pub state: Result<State, String>,
+}
+
+/// What whoever watches an experiment is told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Of opening data and writing tables.
+    App(AppEvent<'a>),
+    /// All is checked, and runs begin.
+    Starting {
+        /// What is compared.
+        comparison: &'a Comparison,
+        /// The folder of all runs.
+        root: &'a Path,
+    },
+    /// A run begins.
+    RunStart {
+        /// Which one, for people.
+        position: &'a str,
+        /// How many seconds the rest takes, where there is anything to go by.
+        seconds_left: Option<f64>,
+    },
+    /// A run says a line.
+    RunSaid {
+        /// Which one.
+        position: &'a str,
+        /// The line.
+        line: &'a str,
+        /// As in [`Event::RunStart`].
+        seconds_left: Option<f64>,
+    },
+    /// A run ended.
+    RunEnd,
+    /// Without a result, for this reason.
+    RunFailed(&'a str),
+}
+
+/// Whoever is told of an experiment's events.
+pub type Observer<'a> = dyn FnMut(Event<'_>) + 'a;
+
+impl Experiment {
+    /// Reads the file at `config`.
+    ///
+    /// # Errors
+    /// When the configuration is at fault, a label is unknown, or the folder holds something else.
+    pub fn open(
+        kind: Kind,
+        config: &Path,
+        options: ExperimentOptions,
+        observer: &mut Observer<'_>,
+    ) -> Result<Self, Error> {
+        let ExperimentOptions { sets, out, only } = options;
+        let bases = bases(config);
+        let comparison = Comparison::load(kind, config, &sets, &|path| absolute(path, &bases))?;
+        if !comparison.left_out.is_empty() {
+            observer(Event::App(AppEvent::KeysLeftOut(&comparison.left_out)));
+        }
+        check_only(&comparison, &only)?;
+        let root = out.unwrap_or_else(|| default_root(kind, config));
+        check_root(kind, &root)?;
+        Ok(Self { comparison, bases, root, only })
+    }
+
+    /// What is compared.
+    pub fn comparison(&self) -> &Comparison {
+        &self.comparison
+    }
+
+    /// The folder of all runs and tables.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn wanted(&self) -> Vec<Cell<'_>> {
+        let wants = |cell: &Cell<'_>| self.only.is_empty() || self.only.contains(&cell.variant.label);
+        self.comparison.cells().into_iter().filter(wants).collect()
+    }
+
+    /// The runs, and how far each has come.
+    pub fn list(&self) -> Vec<Listed> {
+        let list = |cell: &Cell<'_>| Listed {
+            label: cell.variant.label.clone(),
+            seed: cell.seed,
+            folder: cell.folder(),
+            state: cell.state(&self.root).map_err(|error| error.to_string()),
+        };
+        self.wanted().iter().map(list).collect()
+    }
+
+    /// Trains what is not finished yet, and writes the tables. A run that fails does not keep the others from being trained.
+    ///
+    /// # Errors
+    /// When something is known to be wrong before anything is trained, or a file cannot be written.
+    pub fn run(&mut self, runner: &Runner, observer: &mut Observer<'_>) -> Result<Compared, Error> {
+        self.comparison.settle(Vec::new())?;
+        // A folder that is there may have another process in it; one that is not is made once it is known to be needed.
+        let lock = self.root.is_dir().then(|| FolderLock::take(&self.root)).transpose()?;
+        let invalid = self.check(observer)?;
+        self.comparison.settle(invalid)?;
+        let _lock = begin(&self.comparison, &self.root, lock)?;
+        observer(Event::Starting { comparison: &self.comparison, root: &self.root });
+        let mut failed = Vec::new();
+        let interrupted = self.train(runner, &mut failed, observer)?;
+        let summaries = write_files(&self.comparison, &self.root)?;
+        if summaries.standings.iter().any(|standing| standing.seeds[0] > 0) {
+            write_report(&self.root, &mut |event| observer(Event::App(event)));
+        }
+        Ok(Compared { summaries, interrupted, failed })
+    }
+
+    /// What is known to be wrong with variants that have unfinished runs.
+    fn check(&self, observer: &mut Observer<'_>) -> Result<Vec<Invalid>, Error> {
+        let cells = self.comparison.cells();
+        let state = |cell: &Cell<'_>| Ok((cell.variant.label.clone(), cell.state(&self.root)?));
+        let states = cells.iter().map(state).collect::<Result<Vec<_>, Error>>()?;
+        let unfinished = |variant: &Variant| {
+            states.iter().any(|(label, state)| *label == variant.label && *state != State::Finished)
+        };
+        check_variants(&self.comparison, &self.bases, &self.root, &unfinished, &mut |event| {
+            observer(Event::App(event));
+        })
+    }
+
+    /// Trains all wanted runs that are not finished; says in which one it was interrupted, if it was.
+    fn train(
+        &self,
+        runner: &Runner,
+        failed: &mut Vec<String>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<String>, Error> {
+        let Runner { program, device, interrupt } = runner;
+        let device = ["--device".to_owned(), device.to_string()];
+        let wanted = self.wanted();
+        let mut estimate = Estimate::new(&self.comparison, &self.root)?;
+        for (number, cell) in wanted.iter().enumerate() {
+            let state = cell.state(&self.root)?;
+            if state == State::Finished {
+                continue;
+            }
+            let (label, seed) = (&cell.variant.label, cell.seed);
+            let position = format!("run {} of {}: {label}, seed {seed}", number + 1, wanted.len());
+            if interrupt.is_set() {
+                return Ok(Some(position));
+            }
+            let left = wanted[number..].iter().filter(|cell| !cell.run(&self.root).result().is_file());
+            estimate.begin(&left.map(|cell| cell.variant.label.as_str()).collect::<Vec<_>>());
+            observer(Event::RunStart { position: &position, seconds_left: estimate.seconds_left() });
+            let mut said = |line: &str| {
+                observer(Event::RunSaid { position: &position, line, seconds_left: estimate.seconds_left() });
+            };
+            let ending = train_cell(cell, state, program, &self.root, &device, interrupt, &mut said);
+            observer(Event::RunEnd);
+            match ending? {
+                Ending::Finished => {
+                    estimate.end(label);
+                    write_files(&self.comparison, &self.root)?;
+                }
+                Ending::Interrupted => return Ok(Some(position)),
+                Ending::Failed(reason) => {
+                    observer(Event::RunFailed(&reason));
+                    let log = cell.log_file(&self.root);
+                    failed.push(format!("{label}, seed {seed}: {reason} (all that it said: {})", log.display()));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The folder of the resolved configuration, where `config` is one; else one named after the file.
+fn default_root(kind: Kind, config: &Path) -> PathBuf {
+    let beside = config.parent().unwrap_or(Path::new(""));
+    if config.file_name().is_some_and(|name| name == kind.file()) && is_ours(kind, beside) {
+        return if beside == Path::new("") { PathBuf::from(".") } else { beside.to_owned() };
+    }
+    let stem = config.file_stem().map_or_else(|| "comparison".into(), |stem| stem.to_string_lossy());
+    Path::new("runs").join(stem.as_ref())
+}

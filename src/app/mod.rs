@@ -1,0 +1,30 @@
+//! What the program does, without a command line: training and resuming ([`Trainer`]), a trained model and what can be
+//! done with it ([`Run`]: evaluate, predict, analyse), many runs of one question ([`compare`]), and files made ready
+//! ([`history`], [`prepare`]).
+//!
+//! Each is a function of a configuration or a folder, and of an observer that is told of every [`Event`]: what was left
+//! out, how far the work is, what was written. Nothing here prints, reads arguments or catches signals.
+//!
+//! *Stability*: what `examples/` use stays; events may be added.
+
+mod analyze;
+#[cfg(feature = "report")]
+pub mod compare;
+mod evaluate;
+mod event;
+pub mod history;
+mod open;
+mod predict;
+pub mod prepare;
+mod run;
+mod table_file;
+mod train;
+mod unknown;
+
+pub use evaluate::Evaluation;
+pub use event::{Event, Observer};
+pub use open::{Opened, open_config};
+pub use predict::{Predicted, Prediction};
+pub use run::{Run, RunOptions};
+pub use table_file::{FileKind, OutFile};
+pub use train::{Trained, Trainer};

@@ -1,0 +1,165 @@
+//! What use cases begin with: a configuration, its data and its model.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::{Event, Observer};
+use crate::config::{Config, ConfigError, TrainOptions};
+use crate::data::synthetic::generate_rows;
+use crate::data::{self, Dataset, Encoder, Inputs, Schema};
+use crate::gpu::DeviceChoice;
+use crate::ops::ModelState;
+use crate::plan::Executor;
+use crate::train::Error;
+use crate::train::folder::RunFolder;
+use crate::train::model::{BuiltModel, OpenedExecutor, build, check_sequences, open_executor};
+
+/// A configuration with its data and model.
+#[derive(Debug)]
+pub struct Opened {
+    /// Every default written out; `data.path` absolute.
+    pub config: Config,
+    /// The data, encoded.
+    pub data: Dataset,
+    /// The model, built for the data's fields.
+    pub model: BuiltModel,
+}
+
+/// Folders in which a relative `data.path` is looked for: the configuration's own, then the current one.
+pub(crate) fn bases(config: &Path) -> Vec<PathBuf> {
+    let beside = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    vec![beside.to_owned(), PathBuf::from(".")]
+}
+
+/// Opens a configuration's data (generating it first where `[synth]` says how) and builds its model.
+///
+/// # Errors
+/// When the data cannot be read, the model's options do not fit, or memory does not hold the model.
+pub fn open_config(mut config: Config, observer: &mut Observer<'_>) -> Result<Opened, Error> {
+    if !config.left_out().is_empty() {
+        observer(Event::KeysLeftOut(config.left_out()));
+    }
+    let mut schema: Schema = config.data()?;
+    let bases = bases(config.path());
+    generate_missing(&config, &schema, &bases, observer)?;
+    let data = open_data(&schema, &bases, observer)?;
+    schema.path = absolute(&schema.path, &bases);
+    config.set_data(&schema)?;
+    let model = build_on(&mut config, &data)?;
+    if !model.left_out.is_empty() {
+        observer(Event::OptionsLeftOut { model: config.model_name(), options: &model.left_out });
+    }
+    Ok(Opened { config, data, model })
+}
+
+/// Builds the model of a configuration, one that can read the data's rows.
+pub(super) fn build_on(config: &mut Config, data: &Dataset) -> Result<BuiltModel, Error> {
+    let model = build(config, &data.encoder)?;
+    for rows in [&data.train, &data.valid, &data.test] {
+        check_sequences(&model, rows, &data.encoder)?;
+    }
+    Ok(model)
+}
+
+/// Opens data, telling how far that is and what was left out.
+pub(super) fn open_data(schema: &Schema, bases: &[PathBuf], observer: &mut Observer<'_>) -> Result<Dataset, Error> {
+    let opened = data::open(schema, bases, &mut |progress| observer(Event::Opening(progress)));
+    observer(Event::CountingEnded);
+    let data = opened?;
+    tell_skipped(&data.skipped, observer);
+    Ok(data)
+}
+
+/// Tells which columns can teach a model nothing.
+pub(super) fn tell_warnings(data: &Dataset, observer: &mut Observer<'_>) {
+    for warning in &data.warnings {
+        observer(Event::Warning(warning.to_string()));
+    }
+}
+
+/// Tells which bad rows were left out.
+pub(super) fn tell_skipped(skipped: &data::Skipped, observer: &mut Observer<'_>) {
+    if skipped.count > 0 {
+        observer(Event::Skipped(skipped));
+    }
+}
+
+/// Generates data that is not there, where `[synth]` says how.
+pub(super) fn generate_missing(
+    config: &Config,
+    schema: &Schema,
+    bases: &[PathBuf],
+    observer: &mut Observer<'_>,
+) -> Result<(), Error> {
+    let Some(options) = &config.synth else { return Ok(()) };
+    // Whatever else is wrong with what is there, reading it says so.
+    let missing = Inputs::find(&schema.path, schema.format, schema.delimiter, bases);
+    if !matches!(missing, Err(data::Error::NoFiles { .. })) {
+        return Ok(());
+    }
+    let path = plain(&bases[0].join(&schema.path));
+    let is_parquet = path.extension().is_some_and(|extension| extension == "parquet" || extension == "pq");
+    if !is_parquet || path.exists() || schema.path.contains(['*', '?', '[']) {
+        let expected = "a file that is there, or the name of one that [synth] can write, such as \"data.parquet\"";
+        let found = format!("\"{}\"", schema.path);
+        return Err(ConfigError::value(config.file(), "data.path", expected, &found).into());
+    }
+    observer(Event::Generating { path: &path });
+    observer(Event::Counting { what: "generating", total: options.rows });
+    let made = generate_rows(options, &path, &mut |done| observer(Event::Counted { done, total: options.rows }));
+    observer(Event::CountingEnded);
+    made?;
+    Ok(())
+}
+
+/// The path without `.` and without steps into a folder and out of it again: `examples/../runs` is `runs`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            // Out of a link's folder the way may lead elsewhere.
+            Component::ParentDir
+                if matches!(plain.components().next_back(), Some(Component::Normal(_))) && !plain.is_symlink() =>
+            {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// `path` as a path that means the same from any folder. Globs and folders too: the first base that has a match.
+pub(super) fn absolute(path: &str, bases: &[PathBuf]) -> String {
+    let found =
+        bases.iter().find(|base| Inputs::find(path, data::Format::Parquet, None, std::slice::from_ref(base)).is_ok());
+    let joined = found.unwrap_or(&bases[0]).join(path);
+    plain(&std::path::absolute(&joined).unwrap_or(joined)).to_string_lossy().into_owned()
+}
+
+/// Opens a device and puts a model there; tells where evaluations need smaller batches than they were to have.
+pub(super) fn open_device(
+    choice: &DeviceChoice,
+    model: &BuiltModel,
+    options: &TrainOptions,
+    state: impl FnOnce() -> ModelState<f32>,
+    observer: &mut Observer<'_>,
+) -> Result<Box<dyn Executor>, Error> {
+    let OpenedExecutor { executor, eval_batch_size } = open_executor(choice, model, options, state)?;
+    if eval_batch_size < options.eval_batch_size as usize {
+        let (asked, device) = (options.eval_batch_size, executor.device());
+        observer(Event::SmallerBatches { rows: eval_batch_size, asked, device });
+    }
+    Ok(executor)
+}
+
+/// The vocabularies and statistics of a run.
+pub(super) fn load_vocabularies(folder: &RunFolder) -> Result<Encoder, Error> {
+    const FIX: &str = "restore the run's vocabularies from a copy, or train again";
+    Encoder::load(&folder.vocabularies()).map_err(|error| match error {
+        // Faults of the run's folder, not of the data.
+        data::Error::Io { path, source } => Error::content(&path, format!("{source}; {FIX}")),
+        data::Error::Encoder { path, what } => Error::content(&path, format!("{what}; {FIX}")),
+        other => other.into(),
+    })
+}

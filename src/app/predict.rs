@@ -1,0 +1,89 @@
+//! A trained model's predictions, written beside the rows of a file.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float32Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema as ArrowSchema};
+use serde::Serialize;
+
+use super::run::{logits, scan};
+use super::unknown::check_unknown;
+use super::{Event, Observer, OutFile, Run, open};
+use crate::data::{self, Skipped, UnknownValues};
+use crate::train::Error;
+
+/// What is to be predicted, and where to.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// The file, glob or folder.
+    pub data: String,
+    /// Where its rows go, with a `prediction` column.
+    pub out: OutFile,
+    /// The largest share of a column's values that may be unknown to the model; nothing is written where it is exceeded.
+    pub max_unknown: Option<f64>,
+}
+
+/// What came of predicting.
+#[derive(Clone, Debug, Serialize)]
+pub struct Predicted {
+    /// Rows with a prediction.
+    pub rows: u64,
+    /// Bad rows without one.
+    pub skipped: Skipped,
+    /// What is missing or unknown to the model, by column.
+    pub values: Vec<UnknownValues>,
+}
+
+/// The added column.
+const COLUMN: &str = "prediction";
+
+impl Run {
+    /// Writes the rows of a file with what the model predicts of each.
+    ///
+    /// # Errors
+    /// When the file cannot be read or the other not written; when the device fails.
+    pub fn predict(&mut self, prediction: &Prediction, observer: &mut Observer<'_>) -> Result<Predicted, Error> {
+        let Prediction { data, out, max_unknown } = prediction;
+        let Self { schema, encoder, model, executor, .. } = self;
+        let mut scan = scan(encoder, schema, data, false)?;
+        let mut rows = 0;
+        observer(Event::Counting { what: "predicting", total: scan.bytes().1 });
+        let written = out.write(|is_first| {
+            let Some(chunk) = scan.next().transpose()? else {
+                check_unknown(encoder, &scan.unknown_values(), *max_unknown)?;
+                return is_first.then(|| with_predictions(scan.no_rows(), &[], &[])).transpose();
+            };
+            let logits = logits(executor.as_mut(), model, &chunk.rows, encoder)?;
+            let (done, total) = scan.bytes();
+            observer(Event::Counted { done, total });
+            rows += logits.len() as u64;
+            let batch = scan.like_first(&chunk.path, chunk.batch)?;
+            with_predictions(batch, &chunk.kept, &logits).map(Some)
+        });
+        observer(Event::CountingEnded);
+        written?;
+        open::tell_skipped(scan.skipped(), observer);
+        let predicted = Predicted { rows, skipped: scan.skipped().clone(), values: scan.unknown_values() };
+        self.tell_unknown(&predicted.values, observer);
+        Ok(predicted)
+    }
+}
+
+/// Rows as they were read, with the predictions of those that were kept; none where a bad row was skipped.
+fn with_predictions(batch: RecordBatch, kept: &[u32], logits: &[f32]) -> Result<RecordBatch, Error> {
+    let mut predictions = vec![None; batch.num_rows()];
+    for (&row, &logit) in kept.iter().zip(logits) {
+        predictions[row as usize] = Some(crate::cpu::sigmoid(f64::from(logit)) as f32);
+    }
+    let schema = batch.schema();
+    if schema.column_with_name(COLUMN).is_some() {
+        let reason = format!("the data has a column called \"{COLUMN}\" already; rename it");
+        return Err(data::Error::Schema(reason).into());
+    }
+    let added = Arc::new(Field::new(COLUMN, DataType::Float32, true));
+    let fields: Vec<_> = schema.fields().iter().cloned().chain([added]).collect();
+    let column: ArrayRef = Arc::new(Float32Array::from(predictions));
+    let columns = batch.columns().iter().cloned().chain([column]).collect();
+    let batch = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns);
+    Ok(batch.map_err(|error| data::Error::Shape(error.to_string()))?)
+}

@@ -1,0 +1,61 @@
+//! A public data set made ready to train on.
+
+use std::path::{Path, PathBuf};
+
+use super::table_file::Writer;
+use super::{Event, FileKind, Observer};
+use crate::data::{self, PrepareOptions, Prepared, PublicData};
+use crate::train::Error;
+use crate::train::folder::{remove_unfinished, write_text, write_whole};
+
+/// Reads a data set's files as their owner publishes them from `raw`, and writes `data.parquet` and `config.toml` to `out`.
+/// `seed` is that of random splits. What was read, left out and written, and the configuration's path.
+///
+/// # Errors
+/// When the files cannot be read, or others not written.
+pub fn prepare(
+    data: PublicData,
+    raw: &Path,
+    out: &Path,
+    seed: u64,
+    observer: &mut Observer<'_>,
+) -> Result<(Prepared, PathBuf), Error> {
+    std::fs::create_dir_all(out).map_err(Error::file(out, "making the folder"))?;
+    let (path, config) = (out.join("data.parquet"), out.join("config.toml"));
+    let options = PrepareOptions { data, raw: raw.to_owned(), scratch: out.to_owned(), seed };
+    remove_unfinished(out, std::slice::from_ref(&path));
+    observer(Event::Counting { what: "preparing", total: 0 });
+    let mut prepared = None;
+    let written = write_whole(&path, |file| {
+        let mut writer = Writer::new(FileKind::Parquet, file.try_clone()?);
+        let mut unwritten = None;
+        let outcome = data::prepare(
+            &options,
+            &mut |batch| {
+                let written = writer.write(batch);
+                written.map_err(|error| {
+                    unwritten = Some(error);
+                    data::Error::Shape(String::new())
+                })
+            },
+            &mut |done, total| observer(Event::Counted { done, total }),
+        );
+        let outcome = match unwritten {
+            Some(error) => return Err(error),
+            None => prepared.insert(outcome),
+        };
+        // What is wrong with the data must not be told as a fault of the output.
+        match outcome {
+            Ok(_) => writer.end(),
+            Err(_) => Err(std::io::Error::other("not finished")),
+        }
+    });
+    observer(Event::CountingEnded);
+    let Some(outcome) = prepared else {
+        return Err(written.err().unwrap_or_else(|| Error::content(&path, "nothing was prepared")));
+    };
+    let prepared = outcome?;
+    written?;
+    write_text(&config, &prepared.config)?;
+    Ok((prepared, config))
+}

@@ -1,0 +1,148 @@
+//! A trained model, reopened from its folder.
+
+use std::path::PathBuf;
+
+use super::open::{load_vocabularies, open_data, open_device};
+use super::{Event, Observer};
+use crate::config::{Config, ConfigError, TrainOptions};
+use crate::data::{self, Encoder, Inputs, Rows, Scan, Schema, SplitName};
+use crate::gpu::DeviceChoice;
+use crate::plan::Executor;
+use crate::train::Error;
+use crate::train::checkpoint::load_model;
+use crate::train::folder::RunFolder;
+use crate::train::model::{BuiltModel, build, check_sequences};
+use crate::train::predict::predict;
+
+/// Rows that one read of a file brings in.
+const CHUNK_ROWS: usize = 65_536;
+
+/// How a run is opened.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Where its model is put.
+    pub device: DeviceChoice,
+    /// Overrides of its configuration, as `key.path=value`.
+    pub sets: Vec<String>,
+}
+
+/// The best model of a run, on a device, with all that is needed to read rows as it was trained on them.
+pub struct Run {
+    pub(super) folder: RunFolder,
+    pub(super) config: Config,
+    pub(super) schema: Schema,
+    pub(super) encoder: Encoder,
+    pub(super) model: BuiltModel,
+    pub(super) executor: Box<dyn Executor>,
+}
+
+impl Run {
+    /// Opens the run of a folder that training has written, on the best device there is.
+    ///
+    /// # Errors
+    /// When the folder holds no run, one of its files is damaged, or the device has no room for the model.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, Error> {
+        Self::open_with(folder, &RunOptions::default(), &mut |_| ())
+    }
+
+    /// As [`Run::open`], with a device and overrides of one's own.
+    ///
+    /// # Errors
+    /// As [`Run::open`]; when an override does not fit.
+    pub fn open_with(
+        folder: impl Into<PathBuf>,
+        options: &RunOptions,
+        observer: &mut Observer<'_>,
+    ) -> Result<Self, Error> {
+        let folder = RunFolder::open(folder)?;
+        let mut config = Config::load(folder.config(), &options.sets)?;
+        let encoder = load_vocabularies(&folder)?;
+        let model = build(&mut config, &encoder)?;
+        let schema = config.data()?;
+        let state = load_model(&folder.model(), &model.graph, config.model_name())?;
+        // Nothing will be trained: what a step takes must not keep a small device from predicting.
+        let train = TrainOptions { batch_size: 1, ..config.train.clone() };
+        let executor = open_device(&options.device, &model, &train, || state, observer)?;
+        Ok(Self { folder, config, schema, encoder, model, executor })
+    }
+
+    /// Where it is kept.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its vocabularies and statistics.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// A split of the data that it was trained on.
+    ///
+    /// # Errors
+    /// When the data cannot be read, or is not what it was.
+    pub fn rows(&self, split: SplitName, observer: &mut Observer<'_>) -> Result<Rows, Error> {
+        let opened = open_data(&self.schema, &[], observer)?;
+        if !opened.encoder.same_codes(&self.encoder) {
+            return Err(ConfigError::value(
+                &self.schema.path,
+                "data.path",
+                "the data the run was trained on (its vocabularies have changed since); score the new file with --data",
+                "other data",
+            )
+            .into());
+        }
+        Ok(match split {
+            SplitName::Train => opened.train,
+            SplitName::Valid => opened.valid,
+            SplitName::Test => opened.test,
+        })
+    }
+
+    /// The logits of rows that [`Run::rows`] or a scan with [`Run::encoder`] gave, in their order.
+    ///
+    /// # Errors
+    /// When the model cannot read the rows' sequences, or the device fails.
+    pub fn logits(&mut self, rows: &Rows) -> Result<Vec<f32>, Error> {
+        logits(self.executor.as_mut(), &self.model, rows, &self.encoder)
+    }
+
+    /// Tells of a file's values that the model does not know, or knows less of than of its own validation rows.
+    pub(super) fn tell_unknown(&self, found: &[data::UnknownValues], observer: &mut Observer<'_>) {
+        let before = super::unknown::of_validation(&self.folder);
+        for warning in super::unknown::warnings(&self.encoder, found, &before) {
+            observer(Event::Warning(warning));
+        }
+    }
+}
+
+/// As [`Run::logits`].
+pub(super) fn logits(
+    executor: &mut dyn Executor,
+    model: &BuiltModel,
+    rows: &Rows,
+    encoder: &Encoder,
+) -> Result<Vec<f32>, Error> {
+    check_sequences(model, rows, encoder)?;
+    predict(executor, model, rows, encoder)
+}
+
+/// Reads another file, glob or folder as a run's own data is read, chunk by chunk. Its name tells how it is written, else
+/// the run's schema does.
+pub(super) fn scan<'e>(encoder: &'e Encoder, schema: &Schema, path: &str, labelled: bool) -> Result<Scan<'e>, Error> {
+    let inputs = match Inputs::find(path, data::Format::Auto, schema.delimiter, &[]) {
+        Err(data::Error::UnknownFormat { .. }) => Inputs::find(path, schema.format, schema.delimiter, &[])?,
+        // Not the configuration's path but the caller's.
+        Err(data::Error::NoFiles { what, near, .. }) => {
+            let near = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+            return Err(data::Error::Schema(format!("--data: {what}{near}")).into());
+        }
+        found => found?,
+    };
+    let scan = data::scan(encoder, &inputs, labelled, CHUNK_ROWS)?;
+    Ok(scan.on_bad_row(schema.on_bad_row).unknown_scenario(schema.unknown_scenario))
+}
