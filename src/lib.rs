@@ -59,7 +59,7 @@
 //!
 //! This is a version 0: anything may change with the second number of the version, as Cargo has it. What is re-exported
 //! here, [`app`], [`config`], [`models`] and [`layers`] changes as little as can be, and with a line in the changelog.
-//! [`graph`], [`ops`], [`plan`], [`gpu`], [`cpu`], [`data`], [`train`], [`report`] and [`bench`] are open to be read and
+//! [`graph`], [`ops`], [`plan`], [`gpu`], [`cpu`], [`data`], [`train`], [`report`] and [`mod@bench`] are open to be read and
 //! measured; they change as the engine needs.
 
 pub mod app;

@@ -14,7 +14,7 @@ pub enum Activation {
     Relu,
     /// 1 / (1 + e⁻ˣ).
     Sigmoid,
-    /// x above 0, [`LEAK`] · x below.
+    /// x above 0, 0.01 · x below.
     LeakyRelu,
 }
 

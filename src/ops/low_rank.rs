@@ -246,7 +246,7 @@ fn generate_tile<T: Real, const R: usize>(block: &mut Block<'_, T>, first: usize
     block.output(1)[row..][..R].copy_from_slice(&sums);
 }
 
-/// With d = dS ⊙ S (1 − S): dR[r,k] = Σ_c d[r,c] C[k,c] and dC[k,c] = Σ_r R[r,k] d[r,c].
+/// With d = dS ⊙ S (1 − S): `dR[r,k] = Σ_c d[r,c] C[k,c]` and `dC[k,c] = Σ_r R[r,k] d[r,c]`.
 ///
 /// Inputs: dS, S [B, d_r·d_c], R and C, either of the samples or shared. Outputs, of each sample in any case:
 /// dR [B, d_r·d_k], dC [B, d_k·d_c].

@@ -10,7 +10,7 @@ pub(super) const EPSILON: f64 = 1e-5;
 
 /// y = x̂ ⊙ scale_s + shift_s, x̂ = (x − mean_s) / √(variance_s + ε), s being the sample's scenario.
 ///
-/// A column that does not vary within a scenario, such as the scenario's own embedding, is 0 there ([`STILL`]).
+/// A column that does not vary within a scenario, such as the scenario's own embedding, is 0 there (a variance below 1e-8).
 ///
 /// Inputs: x [B, W]; means, variances, scales and shifts [scenarios, W]; while training also the counts [scenarios, 1] of
 /// [`Moments`](super::Moments), whose other outputs means and variances are then: gradient flows through these. Output:

@@ -132,7 +132,7 @@ pub(super) struct Grid {
 /// Outputs or inputs of a group that one invocation holds in registers.
 pub(super) const TILE: usize = 4;
 
-/// out[b,m] = act(scale · Σ_c S[b,r(m),c] Σ_{n in group c} W[m,n] h[b,n] + bias[m]).
+/// `out[b,m] = act(scale · Σ_c S[b,r(m),c] Σ_{n in group c} W[m,n] h[b,n] + bias[m])`.
 ///
 /// Inputs: h [B, d_n], S [B, d_r·d_c] as [d_r, d_c] or transposed, W [d_m, d_n], bias [1, d_m]. Output: [B, d_m].
 #[derive(Clone, Debug, PartialEq)]

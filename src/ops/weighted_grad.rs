@@ -16,8 +16,8 @@ pub struct Weighted {
     pub scale: f64,
 }
 
-/// dh and dS together: with y[r,n] = Σ_{m in group r} W[m,n] dz[m],
-/// dh[n] = scale · Σ_r S[r,c(n)] y[r,n] and dS[r,c] = scale · Σ_{n in group c} h[n] y[r,n].
+/// dh and dS together: with `y[r,n] = Σ_{m in group r} W[m,n] dz[m]`,
+/// `dh[n] = scale · Σ_r S[r,c(n)] y[r,n]` and `dS[r,c] = scale · Σ_{n in group c} h[n] y[r,n]`.
 ///
 /// Inputs: dz [B, d_m], h [B, d_n], S [B, d_r·d_c], W [d_m, d_n], and if `adds` what else S receives, which is added
 /// to dS. Outputs: dh [B, d_n], dS [B, d_r·d_c].
@@ -164,7 +164,7 @@ impl<T: Real> Backward<'_, T> {
     }
 }
 
-/// dW[m,n] = scale · Σ_b dz[b,m] S[b,r(m),c(n)] h[b,n], of one or more layers.
+/// `dW[m,n] = scale · Σ_b dz[b,m] S[b,r(m),c(n)] h[b,n]`, of one or more layers.
 ///
 /// Inputs: for each layer dz [B, d_m], h [B, d_n], S [B, d_r·d_c]. Outputs: for each dW [d_m, d_n].
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,7 @@ mod baselines;
 mod bench;
 mod commands;
 mod compare;
+mod examples;
 mod fuzz;
 mod prepare;
 mod reports;

@@ -66,7 +66,12 @@ impl Place {
 
     /// The binary in this folder, with caches of its own.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_polyscene"));
+        self.command_of(env!("CARGO_BIN_EXE_polyscene"))
+    }
+
+    /// Another program, likewise.
+    pub(crate) fn command_of(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
         command
             .current_dir(self.0.path())
             .env("XDG_CACHE_HOME", self.path("user-cache"))
@@ -181,6 +186,13 @@ impl Outcome {
     #[track_caller]
     pub(crate) fn succeeds(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.err);
+        self
+    }
+
+    /// That it printed this.
+    #[track_caller]
+    pub(crate) fn prints(self, printed: &str) -> Self {
+        assert!(self.out.contains(printed), "{printed:?} is not printed: {}", self.out);
         self
     }
 
