@@ -4,7 +4,7 @@ use super::{Observer, Run};
 use crate::config::ConfigError;
 use crate::data::SplitName;
 use crate::train::Error;
-use crate::train::analysis::{Table, analyze};
+use crate::train::evaluation::analysis::{Table, analyze};
 
 impl Run {
     /// The tables of the model's probes on a split of the run's own data; probes are computed on the CPU.

@@ -7,8 +7,8 @@ use super::unknown::check_unknown;
 use super::{Observer, Run, open};
 use crate::data::{Rows, SplitName, UnknownValues};
 use crate::train::Error;
-use crate::train::metrics::{Metrics, best_reachable, evaluate};
-use crate::train::predict::scenario_names;
+use crate::train::evaluation::metrics::{Metrics, best_reachable, evaluate};
+use crate::train::evaluation::predict::scenario_names;
 
 /// What came of an evaluation.
 #[derive(Clone, Debug, Serialize)]

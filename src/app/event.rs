@@ -7,10 +7,10 @@ use crate::config::Config;
 use crate::data::{Dataset, Progress, Skipped};
 use crate::models::CROSS_ENTROPY;
 use crate::train::EpochRecord;
-use crate::train::checkpoint::Position;
-use crate::train::folder::RunFolder;
 use crate::train::model::BuiltModel;
-use crate::train::result::RunResult;
+use crate::train::run::checkpoint::Position;
+use crate::train::run::folder::RunFolder;
+use crate::train::run::result::RunResult;
 
 /// Whoever is told of [`Event`]s.
 pub type Observer<'a> = dyn FnMut(Event<'_>) + 'a;

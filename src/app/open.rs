@@ -10,8 +10,8 @@ use crate::gpu::DeviceChoice;
 use crate::ops::ModelState;
 use crate::plan::Executor;
 use crate::train::Error;
-use crate::train::folder::RunFolder;
 use crate::train::model::{BuiltModel, OpenedExecutor, build, check_sequences, open_executor};
+use crate::train::run::folder::RunFolder;
 
 /// A configuration with its data and model.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use super::table_file::Writer;
 use super::{Event, FileKind, Observer};
 use crate::data::{self, PrepareOptions, Prepared, PublicData};
 use crate::train::Error;
-use crate::train::folder::{remove_unfinished, write_text, write_whole};
+use crate::train::run::folder::{remove_unfinished, write_text, write_whole};
 
 /// Reads a data set's files as their owner publishes them from `raw`, and writes `data.parquet` and `config.toml` to `out`.
 /// `seed` is that of random splits. What was read, left out and written, and the configuration's path.

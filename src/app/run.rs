@@ -9,10 +9,10 @@ use crate::data::{self, Encoder, Inputs, Rows, Scan, Schema, SplitName};
 use crate::gpu::DeviceChoice;
 use crate::plan::Executor;
 use crate::train::Error;
-use crate::train::checkpoint::load_model;
-use crate::train::folder::RunFolder;
+use crate::train::evaluation::predict::predict;
 use crate::train::model::{BuiltModel, build, check_sequences};
-use crate::train::predict::predict;
+use crate::train::run::checkpoint::load_model;
+use crate::train::run::folder::RunFolder;
 
 /// Rows that one read of a file brings in.
 const CHUNK_ROWS: usize = 65_536;

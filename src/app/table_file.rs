@@ -13,7 +13,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use crate::train::Error;
-use crate::train::folder::write_whole;
+use crate::train::run::folder::write_whole;
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,15 +11,16 @@ use crate::data::{self, Dataset, Encoder};
 use crate::gpu::DeviceChoice;
 use crate::plan::{Executor, initial_state};
 use crate::train::Event as LoopEvent;
-use crate::train::analysis::{analyze, calibration, write};
-use crate::train::checkpoint::{Position, load_checkpoint, load_model};
-use crate::train::folder::{RunFolder, write_json, write_text};
-use crate::train::lock::FolderLock;
+use crate::train::evaluation::analysis::{analyze, calibration, write};
+use crate::train::evaluation::metrics::best_reachable;
+use crate::train::evaluation::predict::scenario_names;
 use crate::train::memory::peak_memory_bytes;
-use crate::train::metrics::best_reachable;
-use crate::train::predict::scenario_names;
-use crate::train::result::{RunResult, TrainingTime};
-use crate::train::{Ending, Error, TrainingLoop, check_validation, score, score_and_calibrate, tensorboard};
+use crate::train::run::checkpoint::{Position, load_checkpoint, load_model};
+use crate::train::run::folder::{RunFolder, write_json, write_text};
+use crate::train::run::lock::FolderLock;
+use crate::train::run::result::{RunResult, TrainingTime};
+use crate::train::run::tensorboard;
+use crate::train::{Ending, Error, TrainingLoop, check_validation, score, score_and_calibrate};
 
 /// Trains the model of a configuration.
 ///

@@ -2,8 +2,8 @@
 
 use crate::data::{self, Encoder, UnknownValues};
 use crate::train::Error;
-use crate::train::folder::RunFolder;
-use crate::train::result::RunResult;
+use crate::train::run::folder::RunFolder;
+use crate::train::run::result::RunResult;
 
 /// Fails where a larger share of a column's values than `most` is unknown to the model.
 ///

@@ -13,7 +13,7 @@ use crate::app::{Run, RunOptions};
 use crate::data::SplitName;
 use crate::gpu::DeviceChoice;
 use crate::report::table::{TableStyle, draw};
-use crate::train::analysis::{Table, write};
+use crate::train::evaluation::analysis::{Table, write};
 
 #[derive(Args)]
 pub(super) struct AnalyzeArgs {

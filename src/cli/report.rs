@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::exit::Done;
 use crate::report::html::{REPORT, report};
-use crate::train::folder::write_text;
+use crate::train::run::folder::write_text;
 
 #[derive(Args)]
 pub(super) struct ReportArgs {

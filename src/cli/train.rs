@@ -13,7 +13,7 @@ use super::signals::on_interrupt;
 use super::{Device, Sets};
 use crate::app::{Event, Trainer};
 use crate::config::Config;
-use crate::train::folder::RunFolder;
+use crate::train::run::folder::RunFolder;
 use crate::train::{Ending, Error};
 use crate::{gpu, plan};
 

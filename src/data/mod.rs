@@ -6,53 +6,31 @@
 //! written with their final ids, to the cache where one may be kept. [`scan`] encodes other files with a saved encoder,
 //! chunk by chunk, and gives the original columns along. [`prepare()`] makes such files of public data sets.
 
-mod cache;
-mod cells;
-mod checks;
-mod columns;
-mod compressed;
-mod csv_file;
-mod encoder;
-mod encoder_files;
+mod datasets;
+mod encoded;
 mod error;
-mod evidence;
 mod fit;
-mod history;
-mod inputs;
-mod nulls;
 mod open;
-mod parquet_file;
-mod prepare;
-mod reader;
-mod rows;
-mod rules;
-mod scan;
+mod read;
 mod schema;
 mod split;
-mod splits;
-mod spool;
-pub mod synthetic;
-mod tally;
-mod tensors;
-mod unknown;
-mod value_type;
-mod vocabulary;
 
-pub use cache::Cache;
-pub use checks::Skipped;
-pub use csv_file::quoted;
-pub use encoder::{Encoder, FieldInfo, Role, SequenceInfo};
+pub use datasets::history::{Histories, HistoryOptions, histories};
+pub use datasets::prepare::{Group, Groups, PrepareOptions, Prepared, PublicData, prepare};
+pub use datasets::synthetic;
+pub use encoded::cache::Cache;
+pub use encoded::encoder::{Encoder, FieldInfo, Role, SequenceInfo};
+pub use encoded::rows::{Column, RowColumns, Rows, Sequence};
+pub use encoded::scan::{EncodedChunk, Scan, scan};
+pub use encoded::unknown::UnknownValues;
 pub use error::{BadRow, Error, MissingColumn, Place, Result, shortened};
-pub use history::{Histories, HistoryOptions, histories};
-pub use inputs::Inputs;
+pub use fit::vocabulary::Vocabulary;
 pub use open::{Dataset, Phase, Progress, open};
-pub use prepare::{Group, Groups, PrepareOptions, Prepared, PublicData, prepare};
-pub use rows::{Column, RowColumns, Rows, Sequence};
-pub use scan::{EncodedChunk, Scan, scan};
+pub use read::checks::Skipped;
+pub use read::csv_file::quoted;
+pub use read::inputs::Inputs;
+pub use schema::value_type::ValueType;
 pub use schema::{FieldOptions, Format, Kind, OnBadRow, Schema, SequenceColumn, Split, SplitName, UnknownScenario};
-pub use unknown::UnknownValues;
-pub use value_type::ValueType;
-pub use vocabulary::Vocabulary;
 
 #[cfg(test)]
 mod tests;

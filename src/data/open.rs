@@ -5,19 +5,19 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::cache::{self, Cache, Cached};
-use super::checks::Skipped;
-use super::columns::Plan;
-use super::encoder::Encoder;
 use super::error::{Error, Result};
 use super::fit::{Fitted, gather};
-use super::inputs::Inputs;
-use super::reader::Reader;
-use super::rows::Rows;
 use super::schema::Schema;
-use super::spool::Spool;
-use super::tensors::map;
-use super::unknown::UnknownValues;
+use crate::data::encoded::cache::{self, Cache, Cached};
+use crate::data::encoded::encoder::Encoder;
+use crate::data::encoded::rows::Rows;
+use crate::data::encoded::tensors::map;
+use crate::data::encoded::unknown::UnknownValues;
+use crate::data::fit::spool::Spool;
+use crate::data::read::checks::Skipped;
+use crate::data::read::inputs::Inputs;
+use crate::data::read::reader::Reader;
+use crate::data::schema::columns::Plan;
 
 /// What [`open`] is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -79,15 +79,20 @@ impl From<bool> for Constant {
 /// A shader file and the values of its constants, before expansion.
 #[derive(Clone, Debug)]
 pub struct Source {
-    name: String,
+    path: String,
     text: &'static str,
     constants: Vec<(String, Constant)>,
 }
 
 impl Source {
-    /// The text of `shaders/NAME.wgsl`.
-    pub fn new(name: impl Into<String>, text: &'static str) -> Self {
-        Self { name: name.into(), text, constants: Vec::new() }
+    /// The text of `shaders/PATH.wgsl`.
+    pub fn new(path: impl Into<String>, text: &'static str) -> Self {
+        Self { path: path.into(), text, constants: Vec::new() }
+    }
+
+    /// The shader's name: its path without folders.
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
     }
 
     /// Gives a constant its value. The last value given to a constant counts.
@@ -108,16 +113,16 @@ impl Source {
             imports: &imports,
             constants: &self.constants,
             replaced: vec![false; self.constants.len()],
-            shader: &self.name,
+            shader: self.name(),
             files: Vec::new(),
             directives: Vec::new(),
             lines: Vec::new(),
         };
-        expansion.file(format!("shaders/{}.wgsl", self.name), self.text)?;
+        expansion.file(format!("shaders/{}.wgsl", self.path), self.text)?;
         for ((constant, _), replaced) in self.constants.iter().zip(&expansion.replaced) {
             if !replaced {
                 return Err(Error::Constant {
-                    shader: self.name.clone(),
+                    shader: self.name().to_owned(),
                     constant: constant.clone(),
                     reason: format!("the shader has no line `const {constant}: TYPE = VALUE;` at the left margin"),
                 });
@@ -131,7 +136,7 @@ impl Source {
             text.push('\n');
             origins.push(origin);
         }
-        Ok(Shader { name: self.name.clone(), text: text.into(), files, origins })
+        Ok(Shader { name: self.name().to_owned(), text: text.into(), files, origins })
     }
 }
 
@@ -249,7 +254,7 @@ pub struct Shader {
 }
 
 impl Shader {
-    /// The name given to [`Source::new`].
+    /// The file's name, without its folder and ending.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -1,88 +1,37 @@
-//! One file per operation, the whole of it in one place: shape rule, gradient rule, CPU code, shader and bindings.
+//! Operations, family by family, the whole of each in one place: shape rule, gradient rule, CPU code, shader and bindings.
 //!
-//! To add one: write its file here and its shader under `shaders/`, and add a line to the list below (and to the list
-//! in `shaders.rs`).
+//! To add one: write its file in its family's folder, name it in the family's `mod.rs`, write its shader in the folder of
+//! the same name under `shaders/`, and add a line to the list below.
 
 mod affine;
-mod affine_kernel;
-mod attention;
-mod compare;
 mod context;
 mod cost;
-mod dense_adam;
-mod discriminate;
-mod embed;
-mod epilogue;
+mod embedding;
+mod interaction;
 mod kernel;
-mod label_mixture;
-mod layer_norm;
-mod logit_loss;
-mod low_rank;
-mod mixture;
-mod moments;
-mod multiply;
-mod mutual;
-mod normalize;
-mod orthogonality;
-mod pairwise;
-mod pool;
-mod positions;
-mod prune;
-mod routes;
-mod row_adam;
-mod sample_matrix;
-mod select;
+mod loss;
+mod norm;
+mod optimiser;
+mod scenario;
+mod sequence;
 mod shaders;
-mod sparsity;
-mod star;
-mod store_logits;
 mod table;
-mod token_pool;
-mod tokens;
-mod view;
-mod weight_grads;
 mod weighted;
-mod weighted_grad;
-mod weighted_kernel;
 
-pub use affine::{Affine, Bias, BiasPart, Draft, Item, Part, Source, Term};
-pub use attention::{Attention, AttentionGrad};
-pub use compare::{Compare, CompareGrad};
+pub use affine::*;
 pub use context::{AdamOptions, Batch, Block, DenseState, ModelState, SourceView, StepView, TableState, Value};
 pub use cost::Cost;
-pub use dense_adam::DenseAdam;
-pub use discriminate::{Discriminate, Pairing};
-pub use embed::{Embed, EmbedGrad, MOST_FIELDS_WITH_NUMERIC};
-pub use epilogue::{Activation, Epilogue};
+pub use embedding::*;
+pub use interaction::*;
 pub use kernel::{Arg, Clock, Kernel, Location, TableArg, Target};
-pub use label_mixture::{LabelMixture, LabelMixtureGrad};
-pub use layer_norm::{LayerNorm, LayerNormGrad};
-pub use logit_loss::{LOSS_LANES, LogitLoss};
-pub use low_rank::{Factor, LowRank, LowRankGrad};
-pub use mixture::{Mixture, MixtureGrad};
-pub(crate) use moments::parameters_of;
-pub use moments::{Moments, RunningMoments};
-pub use multiply::{Multiply, MultiplyGrad};
-pub use mutual::{Alpha, Mutual, MutualGrad};
-pub use normalize::{Normalize, NormalizeGrad, NormalizeSums};
-pub use orthogonality::{Orthogonal, Orthogonality};
-pub use pairwise::{Pairwise, PairwiseGrad};
-pub use pool::Pool;
-pub use positions::{AddPositions, AddPositionsGrad};
-pub use prune::{Anneal, Prune, PruneGrad};
-pub use routes::{Routes, lane_mask};
-pub use row_adam::{RowAdam, RowSweep};
-pub use sample_matrix::{SampleMatrix, SampleMatrixGrad};
-pub use select::{Select, SelectGrad};
+pub use loss::*;
+pub(crate) use norm::parameters_of;
+pub use norm::*;
+pub use optimiser::*;
+pub use scenario::*;
+pub use sequence::*;
 pub use shaders::{SHADERS, import_text, shader_text};
-pub use sparsity::Sparsity;
-pub use star::{Star, StarGrad};
-pub use store_logits::StoreLogits;
-pub use token_pool::{TokenPool, TokenPoolGrad};
-pub use view::{Gate, RowMap, View};
-pub use weight_grads::{GradItem, GradPair, WeightGrads};
-pub use weighted::{Blocks, Repeat, WeightedLinear};
-pub use weighted_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
+pub use weighted::*;
 
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape, TensorId};

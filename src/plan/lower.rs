@@ -203,12 +203,12 @@ impl Plan {
             let cost = node.op.cost(node, &self.graph, self.capacity);
             let parts = kernels.len() as u64;
             for mut kernel in kernels {
-                let text = shader_text(kernel.shader).expect("every kernel's shader is in the list");
+                let (path, text) = shader_text(kernel.shader).expect("every kernel's shader is a file");
                 let workgroup = kernel.workgroup.unwrap_or(target.workgroup);
                 let constants = kernel.constants.iter().copied();
                 let source = constants
                     .chain([("WORKGROUP", workgroup.into())])
-                    .fold(Source::new(kernel.shader, text), |source, (name, value)| source.with(name, value));
+                    .fold(Source::new(path, text), |source, (name, value)| source.with(name, value));
                 let first = words;
                 kernel.table.resize(kernel.table.len().next_multiple_of(GRAIN), 0);
                 words += kernel.table.len();

@@ -1,20 +1,13 @@
-//! Configuration, the training loop, early stopping, checkpoints and metrics.
+//! The training loop, its evaluation, runs as they are kept, and comparisons of many.
 
-pub mod analysis;
-pub mod checkpoint;
 pub mod comparison;
 mod error;
-pub mod folder;
-pub mod lock;
+pub mod evaluation;
 pub mod memory;
-pub mod metrics;
 pub mod model;
 pub mod order;
-pub mod predict;
-pub mod result;
-pub mod statistics;
-pub mod tensorboard;
-mod trainer;
+pub mod run;
+mod training_loop;
 
 pub use error::Error;
-pub use trainer::{Ending, EpochRecord, Event, TrainingLoop, check_validation, score, score_and_calibrate};
+pub use training_loop::{Ending, EpochRecord, Event, TrainingLoop, check_validation, score, score_and_calibrate};

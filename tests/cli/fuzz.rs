@@ -14,12 +14,12 @@ use polyscene::config::Config;
 use polyscene::data::{self, Encoder, Inputs, Rows, Schema};
 use polyscene::plan::{CpuExecutor, Plan};
 use polyscene::report::html::write_report;
-use polyscene::train::checkpoint::{load_checkpoint, load_model};
 use polyscene::train::comparison::{Comparison, Kind};
-use polyscene::train::folder::RunFolder;
+use polyscene::train::evaluation::predict::predict;
 use polyscene::train::model::{build, training_options};
-use polyscene::train::predict::predict;
-use polyscene::train::result::{RunResult, TrainingTime};
+use polyscene::train::run::checkpoint::{load_checkpoint, load_model};
+use polyscene::train::run::folder::RunFolder;
+use polyscene::train::run::result::{RunResult, TrainingTime};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 

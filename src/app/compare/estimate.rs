@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::train::Error;
 use crate::train::comparison::Comparison;
-use crate::train::statistics::mean;
+use crate::train::evaluation::statistics::mean;
 
 /// Foretells how long the rest of an experiment's runs take.
 pub(super) struct Estimate {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::train::Error;
 use crate::train::comparison::{Comparison, Kind};
-use crate::train::folder::{RunFolder, write_text};
-use crate::train::lock::FolderLock;
+use crate::train::run::folder::{RunFolder, write_text};
+use crate::train::run::lock::FolderLock;
 
 /// The first line of a resolved configuration, by which it is told from one that somebody wrote.
 const RESOLVED: &str = "# Written by polyscene: the configuration of this folder's runs, as it was understood.";

@@ -16,7 +16,7 @@ use crate::gpu::DeviceChoice;
 use crate::report::comparison::write_files;
 use crate::train::Error;
 use crate::train::comparison::{Cell, Comparison, Ending, State, Summaries, Variant, train_cell};
-use crate::train::lock::FolderLock;
+use crate::train::run::lock::FolderLock;
 
 pub use crate::train::comparison::{Interrupt, Invalid, Kind};
 

@@ -87,10 +87,10 @@ fn where_no_cache_can_be_written_the_next_folder_or_memory_serves() {
 #[test]
 fn caches_lie_beside_the_data() {
     let fixture = Fixture::new("six.csv", SIX, BY_COLUMN);
-    let root = cache::roots(&fixture.inputs().unwrap()).remove(0);
+    let root = crate::data::encoded::cache::roots(&fixture.inputs().unwrap()).remove(0);
     assert_eq!(root, fixture.path().join("six.csv.polyscene-cache"));
     let folder = Inputs::find(".", Format::Auto, None, &[fixture.path().to_owned()]).unwrap();
-    assert_eq!(cache::roots(&folder).remove(0), fixture.path().with_extension("polyscene-cache"));
+    assert_eq!(crate::data::encoded::cache::roots(&folder).remove(0), fixture.path().with_extension("polyscene-cache"));
     assert!(Inputs::find("*", Format::Auto, None, &[fixture.path().to_owned()]).unwrap().paths().count() == 1);
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Affine, Item, Term};
 use crate::cpu::{LANES, Lanes, OUTPUTS, Real, Samples, Weights, add_products, vectorized};
-use crate::ops::epilogue::LEAK;
+use crate::ops::affine::epilogue::LEAK;
 use crate::ops::{Block, Gate, Routes, RowMap, View};
 
 /// Columns of x that stay in the first cache while all outputs read them.

@@ -6,9 +6,9 @@ use super::{html, text};
 use crate::report::table::TableStyle;
 use crate::train::Error;
 use crate::train::comparison::{Comparison, Outcome, Score, Scores, Summaries, summarise};
-use crate::train::folder::write_text;
-use crate::train::metrics::Metrics;
-use crate::train::statistics::PairedTest;
+use crate::train::evaluation::metrics::Metrics;
+use crate::train::evaluation::statistics::PairedTest;
+use crate::train::run::folder::write_text;
 
 /// Writes all tables of the cells that are finished in `root`, and gives the summary back.
 ///

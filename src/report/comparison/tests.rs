@@ -1,6 +1,6 @@
 use super::*;
 use crate::train::comparison::{Costs, Kind};
-use crate::train::statistics::Summary;
+use crate::train::evaluation::statistics::Summary;
 
 fn score(mean: f64, deviation: f64) -> Score {
     Some(Summary { mean, deviation: Some(deviation), count: 3 })

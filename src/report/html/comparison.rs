@@ -14,7 +14,7 @@ use super::read::{Epoch, Probe, Scores, epochs, probes};
 use super::sweep::sweep_figures;
 use crate::train::Error;
 use crate::train::comparison::Kind;
-use crate::train::statistics::Summary;
+use crate::train::evaluation::statistics::Summary;
 
 /// Labels that one chart shows, at most: the best ones.
 const LABELS: usize = 10;

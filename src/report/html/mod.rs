@@ -12,7 +12,7 @@ mod sweep;
 use std::path::{Path, PathBuf};
 
 use crate::train::Error;
-use crate::train::folder::write_text;
+use crate::train::run::folder::write_text;
 
 /// What a comparison's folder holds and no run's does: a line of JSON for each run that is over.
 const CELLS: &str = "cells.jsonl";

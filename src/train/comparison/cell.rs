@@ -7,8 +7,8 @@ use toml::{Table, Value};
 use super::Variant;
 use crate::config::Config;
 use crate::train::Error;
-use crate::train::folder::RunFolder;
-use crate::train::result::RunResult;
+use crate::train::run::folder::RunFolder;
+use crate::train::run::result::RunResult;
 
 /// A variant with a seed.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Cell, State};
 use crate::train::Error;
-use crate::train::folder::write_text;
+use crate::train::run::folder::write_text;
 
 /// How the training of a cell ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Cell, Comparison, State};
 use crate::train::Error;
-use crate::train::result::RunResult;
+use crate::train::run::result::RunResult;
 
 /// A finished cell. As JSON it is a line of `cells.jsonl`.
 #[derive(Clone, Debug, Serialize)]

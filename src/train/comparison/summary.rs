@@ -1,9 +1,9 @@
 //! The finished cells of a comparison as numbers: means and deviations over seeds, improvements, tests, costs.
 
 use super::{Comparison, Kind, Outcome};
-use crate::train::metrics::{Metrics, relative_improvement};
-use crate::train::result::RunResult;
-use crate::train::statistics::{PairedTest, Summary, mean, paired_test};
+use crate::train::evaluation::metrics::{Metrics, relative_improvement};
+use crate::train::evaluation::statistics::{PairedTest, Summary, mean, paired_test};
+use crate::train::run::result::RunResult;
 
 /// One metric over seeds; `None` where no run has it.
 pub type Score = Option<Summary>;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::variant::folder_name;
 use super::*;
-use crate::train::result::RunResult;
+use crate::train::run::result::RunResult;
 
 const BASE: &str = r#"
 [data]

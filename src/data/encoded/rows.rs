@@ -1,0 +1,245 @@
+//! Encoded rows: the form in which a split or a chunk is handed to training.
+
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+use bytemuck::Pod;
+use memmap2::Mmap;
+
+use crate::data::error::{Error, Result};
+
+/// A column of values, in memory or in a memory-mapped file. It dereferences to a slice.
+#[derive(Clone)]
+pub struct Column<T>(Backing<T>);
+
+#[derive(Clone)]
+enum Backing<T> {
+    Memory(Vec<T>),
+    Mapped { map: Arc<Mmap>, bytes: Range<usize> },
+}
+
+impl<T: Pod> Column<T> {
+    /// A view of `bytes` of a mapped file; `None` when they are out of the file, misaligned, or no whole number of values.
+    pub(crate) fn mapped(map: &Arc<Mmap>, bytes: Range<usize>) -> Option<Column<T>> {
+        bytemuck::try_cast_slice::<u8, T>(map.get(bytes.clone())?).ok()?;
+        Some(Column(Backing::Mapped { map: map.clone(), bytes }))
+    }
+}
+
+impl<T> From<Vec<T>> for Column<T> {
+    fn from(values: Vec<T>) -> Self {
+        Column(Backing::Memory(values))
+    }
+}
+
+impl<T: Pod> Deref for Column<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        match &self.0 {
+            Backing::Memory(values) => values,
+            // `mapped` has checked that the cast holds.
+            Backing::Mapped { map, bytes } => bytemuck::cast_slice(&map[bytes.clone()]),
+        }
+    }
+}
+
+impl<T: Pod + fmt::Debug> fmt::Debug for Column<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if matches!(self.0, Backing::Memory(_)) { "in memory" } else { "mapped" };
+        write!(f, "Column({} values, {kind})", self.len())
+    }
+}
+
+/// One sequence column: for each row a list of ids of the field whose vocabulary it shares.
+#[derive(Debug, Clone)]
+pub struct Sequence {
+    offsets: Column<u64>,
+    ids: Column<u32>,
+}
+
+impl Sequence {
+    /// Items `ids`, of row i those at `offsets[i]..offsets[i + 1]`.
+    pub fn new(offsets: impl Into<Column<u64>>, ids: impl Into<Column<u32>>) -> Sequence {
+        Sequence { offsets: offsets.into(), ids: ids.into() }
+    }
+
+    /// Row i's items lie at `offsets[i]..offsets[i + 1]` of [`ids`](Sequence::ids). Shape `[len + 1]`, from 0.
+    pub fn offsets(&self) -> &[u64] {
+        &self.offsets
+    }
+
+    /// All rows' items, oldest first, as local ids of the shared field; 0 for unknown items.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Row `row`'s items.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> &[u32] {
+        &self.ids[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    }
+}
+
+/// Encoded rows of one split or one chunk, in file order.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    len: usize,
+    ids: Column<u32>,
+    values: Column<f32>,
+    labels: Column<f32>,
+    scenarios: Column<u32>,
+    users: Option<Column<u64>>,
+    probabilities: Option<Column<f32>>,
+    sequences: Vec<Sequence>,
+}
+
+/// The columns that [`Rows::from_columns`] takes; F fields, V values per row, n rows.
+#[derive(Debug, Clone, Default)]
+pub struct RowColumns {
+    /// Local ids per field, row-major `[n, F]`.
+    pub ids: Column<u32>,
+    /// Multipliers of numeric fields, row-major `[n, V]`.
+    pub values: Column<f32>,
+    /// 0 or 1 per row `[n]`; empty where labels are not known.
+    pub labels: Column<f32>,
+    /// Scenario numbers `[n]`.
+    pub scenarios: Column<u32>,
+    /// User hashes `[n]`.
+    pub users: Option<Column<u64>>,
+    /// True probabilities `[n]`.
+    pub probabilities: Option<Column<f32>>,
+    /// Per sequence column its offsets `[n + 1]` and ids.
+    pub sequences: Vec<(Column<u64>, Column<u32>)>,
+}
+
+impl<T> Default for Column<T> {
+    fn default() -> Self {
+        Vec::new().into()
+    }
+}
+
+impl Rows {
+    /// Rows of `fields` ids and `values` multipliers each; as many as there are scenarios.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the columns' lengths don't agree.
+    pub fn from_columns(fields: usize, values: usize, columns: RowColumns) -> Result<Rows> {
+        let len = columns.scenarios.len();
+        let expect = |name: &str, found: usize, expected: usize| {
+            if found == expected {
+                return Ok(());
+            }
+            Err(Error::Shape(format!("{name} has {found} entries where {len} rows need {expected}")))
+        };
+        expect("ids", columns.ids.len(), len * fields)?;
+        expect("values", columns.values.len(), len * values)?;
+        if !columns.labels.is_empty() {
+            expect("labels", columns.labels.len(), len)?;
+        }
+        if let Some(users) = &columns.users {
+            expect("users", users.len(), len)?;
+        }
+        if let Some(probabilities) = &columns.probabilities {
+            expect("probabilities", probabilities.len(), len)?;
+        }
+        for (offsets, ids) in &columns.sequences {
+            expect("a sequence's offsets", offsets.len(), len + 1)?;
+            if offsets[0] != 0 || offsets.windows(2).any(|w| w[0] > w[1]) || offsets[len] != ids.len() as u64 {
+                return Err(Error::Shape(format!("a sequence's offsets don't rise from 0 to its {} ids", ids.len())));
+            }
+        }
+        let RowColumns { ids, values, labels, scenarios, users, probabilities, sequences } = columns;
+        let sequences = sequences.into_iter().map(|(offsets, ids)| Sequence::new(offsets, ids)).collect();
+        Ok(Rows { len, ids, values, labels, scenarios, users, probabilities, sequences })
+    }
+
+    /// The rows at `chosen`, in that order.
+    ///
+    /// # Errors
+    /// None that these rows' own columns do not already have.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn select(&self, chosen: &[usize]) -> Result<Rows> {
+        fn pick<T: Pod>(column: &Column<T>, width: usize, chosen: &[usize]) -> Column<T> {
+            chosen
+                .iter()
+                .flat_map(|row| column[row * width..(row + 1) * width].iter().copied())
+                .collect::<Vec<T>>()
+                .into()
+        }
+        let width = |length: usize| length.checked_div(self.len).unwrap_or(0);
+        let (fields, values) = (width(self.ids.len()), width(self.values.len()));
+        let sequence = |sequence: &Sequence| {
+            let mut offsets = vec![0u64];
+            let mut ids = Vec::new();
+            for row in chosen {
+                ids.extend_from_slice(sequence.row(*row));
+                offsets.push(ids.len() as u64);
+            }
+            (offsets.into(), ids.into())
+        };
+        let columns = RowColumns {
+            ids: pick(&self.ids, fields, chosen),
+            values: pick(&self.values, values, chosen),
+            labels: if self.labels.is_empty() { Column::default() } else { pick(&self.labels, 1, chosen) },
+            scenarios: pick(&self.scenarios, 1, chosen),
+            users: self.users.as_ref().map(|users| pick(users, 1, chosen)),
+            probabilities: self.probabilities.as_ref().map(|p| pick(p, 1, chosen)),
+            sequences: self.sequences.iter().map(sequence).collect(),
+        };
+        Rows::from_columns(fields, values, columns)
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Local ids, row-major `[len, F]`: each row has one id per field of [`Encoder::fields`](crate::data::Encoder::fields),
+    /// less than that field's number of rows.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Multipliers of numeric fields' embeddings, row-major `[len, value_count]`.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Labels, 0 or 1, `[len]`; empty for chunks scanned without labels.
+    pub fn labels(&self) -> &[f32] {
+        &self.labels
+    }
+
+    /// Scenario numbers, positions in [`Encoder::scenarios`](crate::data::Encoder::scenarios), `[len]`;
+    /// [`Encoder::new_scenario`](crate::data::Encoder::new_scenario) for scenarios that the train split does not have.
+    pub fn scenarios(&self) -> &[u32] {
+        &self.scenarios
+    }
+
+    /// The xxh3 hash of each row's user `[len]`, 0 where it is missing; `None` without a user column.
+    pub fn users(&self) -> Option<&[u64]> {
+        self.users.as_deref()
+    }
+
+    /// Each row's true probability `[len]`; `None` without such a column.
+    pub fn probabilities(&self) -> Option<&[f32]> {
+        self.probabilities.as_deref()
+    }
+
+    /// The sequence columns in the schema's order.
+    pub fn sequences(&self) -> &[Sequence] {
+        &self.sequences
+    }
+}

@@ -1,0 +1,174 @@
+//! Interned byte strings, and the vocabulary that a field's categories become.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Distinct byte strings, numbered from 0 in the order in which they were first added.
+///
+/// All strings lie in one buffer behind an open-addressing table of their numbers: some 25 bytes beside its own per
+/// string, and no allocation per string, so that a hundred million user ids fit in memory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Interner {
+    /// At its hash's slot or one after it, a string's number + 1 in the low half, and the high half of its hash, which
+    /// spares most looks at other strings; 0 is free. The length is a power of two.
+    slots: Vec<u64>,
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+/// The part of a slot that holds the hash.
+const TAG: u64 = !0 << 32;
+
+impl Interner {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The string numbered `id`.
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> &[u8] {
+        let id = id as usize;
+        let start = if id == 0 { 0 } else { self.ends[id - 1] };
+        &self.bytes[start..self.ends[id]]
+    }
+
+    /// The number of `value`, if it was added.
+    #[inline]
+    pub(crate) fn find(&self, value: &[u8]) -> Option<u32> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        self.probe(value, xxh3_64(value)).1
+    }
+
+    /// The number of `value`, which is added if it is new.
+    #[inline]
+    pub(crate) fn intern(&mut self, value: &[u8]) -> u32 {
+        // A load of at most five eighths keeps probes short.
+        if self.len() * 8 >= self.slots.len() * 5 {
+            self.grow();
+        }
+        let hash = xxh3_64(value);
+        let (slot, found) = self.probe(value, hash);
+        if let Some(id) = found {
+            return id;
+        }
+        let id = self.len() as u32;
+        self.slots[slot] = (hash & TAG) | u64::from(id + 1);
+        self.bytes.extend_from_slice(value);
+        self.ends.push(self.bytes.len());
+        id
+    }
+
+    /// The slot where `value` is or belongs, and its number if it is there.
+    #[inline]
+    fn probe(&self, value: &[u8], hash: u64) -> (usize, Option<u32>) {
+        let mask = self.slots.len() - 1;
+        let mut slot = hash as usize & mask;
+        loop {
+            let held = self.slots[slot];
+            if held == 0 {
+                return (slot, None);
+            }
+            let id = (held & !TAG) as u32 - 1;
+            if (held ^ hash) & TAG == 0 && self.get(id) == value {
+                return (slot, Some(id));
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(64);
+        let mask = size - 1;
+        let mut slots = vec![0; size];
+        for id in 0..self.len() as u32 {
+            let hash = xxh3_64(self.get(id));
+            let mut slot = hash as usize & mask;
+            while slots[slot] != 0 {
+                slot = (slot + 1) & mask;
+            }
+            slots[slot] = (hash & TAG) | u64::from(id + 1);
+        }
+        self.slots = slots;
+    }
+}
+
+/// The values of a field that have an embedding row of their own, and how often the train split has each.
+///
+/// The k-th value, from 0, has row k + 1; row 0 is for missing and unknown values.
+#[derive(Debug, Clone, Default)]
+pub struct Vocabulary {
+    values: Interner,
+    counts: Vec<u64>,
+}
+
+impl Vocabulary {
+    /// Adds a value that is not there yet; false when it is.
+    pub(crate) fn push(&mut self, value: &[u8], count: u64) -> bool {
+        let id = self.values.intern(value) as usize;
+        if id < self.counts.len() {
+            return false;
+        }
+        self.counts.push(count);
+        true
+    }
+
+    /// How many values there are, row 0 not counted.
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Whether no value was kept.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// The embedding row of a value; 0 when it has none.
+    #[inline]
+    pub fn row(&self, value: &[u8]) -> u32 {
+        self.values.find(value).map_or(0, |id| id + 1)
+    }
+
+    /// The value of an embedding row; `None` for row 0 and rows past the end.
+    pub fn value(&self, row: u32) -> Option<&str> {
+        let id = row.checked_sub(1).filter(|id| (*id as usize) < self.len())?;
+        std::str::from_utf8(self.values.get(id)).ok()
+    }
+
+    /// How often the train split has the value of an embedding row; 0 for row 0.
+    pub fn count(&self, row: u32) -> u64 {
+        row.checked_sub(1).and_then(|id| self.counts.get(id as usize)).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interned_values_keep_their_numbers_through_growth() {
+        let mut interner = Interner::default();
+        assert_eq!(interner.find(b"x"), None);
+        for k in 0..10_000u32 {
+            assert_eq!(interner.intern(k.to_string().as_bytes()), k);
+        }
+        assert_eq!(interner.intern(b""), 10_000);
+        for k in (0..10_000u32).rev() {
+            assert_eq!(interner.find(k.to_string().as_bytes()), Some(k));
+            assert_eq!(interner.intern(k.to_string().as_bytes()), k);
+            assert_eq!(interner.get(k), k.to_string().as_bytes());
+        }
+        assert_eq!(interner.find(b"10000"), None);
+        assert_eq!((interner.find(b""), interner.len()), (Some(10_000), 10_001));
+    }
+
+    #[test]
+    fn a_vocabulary_leaves_row_zero_to_the_unknown() {
+        let mut vocabulary = Vocabulary::default();
+        assert!(vocabulary.push(b"a", 3) && vocabulary.push("é".as_bytes(), 1));
+        assert!(!vocabulary.push(b"a", 5));
+        assert_eq!((vocabulary.row(b"a"), vocabulary.row("é".as_bytes()), vocabulary.row(b"b")), (1, 2, 0));
+        assert_eq!((vocabulary.value(0), vocabulary.value(2), vocabulary.value(3)), (None, Some("é"), None));
+        assert_eq!((vocabulary.count(0), vocabulary.count(1), vocabulary.count(9)), (0, 3, 0));
+    }
+}

@@ -1,0 +1,271 @@
+//! From `data.path` to the files it names.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::data::error::{Error, Result, nearest};
+use crate::data::read::compressed::plain_name;
+use crate::data::schema::{Format, Schema};
+
+/// The input files, in the order in which they are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inputs {
+    files: Vec<Input>,
+    stem: PathBuf,
+}
+
+/// One input file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Input {
+    pub(crate) path: PathBuf,
+    pub(crate) encoding: Encoding,
+    pub(crate) bytes: u64,
+}
+
+/// How a file's rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Csv { delimiter: u8 },
+    Parquet,
+}
+
+impl Inputs {
+    /// Finds the files that `path` names: a file, a glob, or a folder, whose `.parquet`, `.csv` and `.tsv` files,
+    /// compressed ones (`.csv.gz`, `.csv.zst`) among them, are taken in order of name. A relative path is looked for in each folder of `base`, in order, and the first that
+    /// has it wins; with no `base`, in the current folder.
+    ///
+    /// # Errors
+    /// [`Error::NoFiles`] when nothing matches, [`Error::EmptyFile`] for a file of no bytes,
+    /// [`Error::UnknownFormat`] when `format` is [`Format::Auto`] and a file does not tell its own.
+    pub fn find(path: &str, format: Format, delimiter: Option<char>, base: &[PathBuf]) -> Result<Inputs> {
+        let here = [PathBuf::from(".")];
+        let base = if base.is_empty() { &here[..] } else { base };
+        for folder in base {
+            let full = if folder == Path::new(".") { PathBuf::from(path) } else { folder.join(path) };
+            let (paths, stem) = if full.is_file() {
+                (vec![full.clone()], full)
+            } else if full.is_dir() {
+                (folder_files(&full)?, full)
+            } else {
+                (glob_files(&full)?, glob_stem(&full))
+            };
+            if paths.is_empty() {
+                continue;
+            }
+            let files = paths.into_iter().map(|p| Input::open(p, format, delimiter)).collect::<Result<_>>()?;
+            return Ok(Inputs { files, stem });
+        }
+        Err(nothing(path, base))
+    }
+
+    /// The files that a schema's `path` names; see [`Inputs::find`].
+    ///
+    /// # Errors
+    /// As [`Inputs::find`].
+    pub fn of(schema: &Schema, base: &[PathBuf]) -> Result<Inputs> {
+        Inputs::find(&schema.path, schema.format, schema.delimiter, base)
+    }
+
+    /// The files' paths, in reading order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|f| f.path.as_path())
+    }
+
+    /// The files' sizes together, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|f| f.bytes).sum()
+    }
+
+    pub(crate) fn files(&self) -> &[Input] {
+        &self.files
+    }
+
+    /// The path beside which a cache is kept: the file, the folder, or the glob with its wildcards made plain.
+    pub(crate) fn stem(&self) -> &Path {
+        &self.stem
+    }
+}
+
+impl Input {
+    fn open(path: PathBuf, format: Format, delimiter: Option<char>) -> Result<Input> {
+        let bytes = path.metadata().map_err(|e| Error::io(&path, e))?.len();
+        if bytes == 0 {
+            return Err(Error::EmptyFile { path });
+        }
+        let extension = extension(&path);
+        let tabs = matches!(extension.as_str(), "tsv" | "inter" | "user" | "item");
+        let format = match format {
+            Format::Auto if matches!(extension.as_str(), "parquet" | "pq") => Format::Parquet,
+            Format::Auto if tabs || matches!(extension.as_str(), "csv" | "txt") => Format::Csv,
+            Format::Auto if starts_as_parquet(&path)? => Format::Parquet,
+            Format::Auto => return Err(Error::UnknownFormat { path }),
+            named => named,
+        };
+        let encoding = if format == Format::Parquet {
+            Encoding::Parquet
+        } else {
+            // The schema's rules admit ASCII only, so the conversion holds.
+            let delimiter = delimiter.and_then(|d| u8::try_from(d).ok()).unwrap_or(if tabs { b'\t' } else { b',' });
+            Encoding::Csv { delimiter }
+        };
+        Ok(Input { path, encoding, bytes })
+    }
+}
+
+fn starts_as_parquet(path: &Path) -> Result<bool> {
+    let mut magic = [0; 4];
+    let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+    Ok(file.read_exact(&mut magic).is_ok() && magic == *b"PAR1")
+}
+
+/// The ending of a file's name, in small letters; of a compressed file, the one before `.gz` or `.zst`.
+fn extension(path: &Path) -> String {
+    plain_name(path).extension().and_then(|e| e.to_str()).map(str::to_lowercase).unwrap_or_default()
+}
+
+fn is_data_file(path: &Path) -> bool {
+    matches!(extension(path).as_str(), "parquet" | "csv" | "tsv") && path.is_file()
+}
+
+fn folder_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in folder.read_dir().map_err(|e| Error::io(folder, e))? {
+        let path = entry.map_err(|e| Error::io(folder, e))?.path();
+        if is_data_file(&path) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+const WILDCARDS: [char; 3] = ['*', '?', '['];
+
+fn glob_files(pattern: &Path) -> Result<Vec<PathBuf>> {
+    let Some(text) = pattern.to_str().filter(|t| t.contains(WILDCARDS)) else { return Ok(Vec::new()) };
+    let found = glob::glob(text).map_err(|e| Error::Schema(format!("data.path \"{text}\" is no valid glob: {e}")))?;
+    let mut files = Vec::new();
+    for entry in found {
+        let path = entry.map_err(|e| Error::Io { path: e.path().to_owned(), source: e.into() })?;
+        // A wide pattern also matches folders, such as an earlier run's cache.
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The deepest folder of a glob without wildcards, joined with the rest made a plain file name.
+fn glob_stem(pattern: &Path) -> PathBuf {
+    let wild = |part: &std::ffi::OsStr| part.to_str().is_some_and(|t| t.contains(WILDCARDS));
+    let mut folder = PathBuf::new();
+    let mut rest = String::new();
+    for part in pattern.iter() {
+        if rest.is_empty() && !wild(part) {
+            folder.push(part);
+        } else {
+            let plain: String = part.to_string_lossy().replace(WILDCARDS, "_").replace(']', "_");
+            rest = if rest.is_empty() { plain } else { format!("{rest}-{plain}") };
+        }
+    }
+    folder.join(rest)
+}
+
+fn nothing(path: &str, base: &[PathBuf]) -> Error {
+    let is_folder = base.iter().any(|folder| folder.join(path).is_dir());
+    let what = match path {
+        _ if is_folder => format!("the folder \"{path}\" has no .parquet, .csv or .tsv file"),
+        _ if path.contains(WILDCARDS) => format!("no file matches \"{path}\""),
+        _ => format!("there is no file or folder \"{path}\""),
+    };
+    let wanted = Path::new(path).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let near = base.iter().find_map(|folder| {
+        let parent = folder.join(path).parent()?.to_owned();
+        let names: Vec<String> =
+            parent.read_dir().ok()?.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        nearest(&wanted, names.iter().map(String::as_str).filter(|n| !n.ends_with(".polyscene-cache")))
+    });
+    Error::NoFiles { what, looked_in: base.to_vec(), near: near.filter(|_| !is_folder) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn find(path: &str, base: &[PathBuf]) -> Result<Inputs> {
+        Inputs::find(path, Format::Auto, None, base)
+    }
+
+    fn names(inputs: &Inputs) -> Vec<String> {
+        inputs.paths().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_folder_gives_its_data_files_sorted() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.csv", "a.tsv", "notes.md", "c.parquet"] {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        fs::create_dir(dir.path().join("d.csv")).unwrap();
+        let inputs = find(".", &[dir.path().to_owned()]).unwrap();
+        assert_eq!(names(&inputs), ["a.tsv", "b.csv", "c.parquet"]);
+        let encodings: Vec<Encoding> = inputs.files().iter().map(|f| f.encoding).collect();
+        assert_eq!(
+            encodings,
+            [Encoding::Csv { delimiter: b'\t' }, Encoding::Csv { delimiter: b',' }, Encoding::Parquet]
+        );
+    }
+
+    #[test]
+    fn a_glob_gives_files_only_and_a_plain_stem() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["part-2.csv", "part-1.csv", "other.csv"] {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        fs::create_dir(dir.path().join("part-9")).unwrap();
+        let inputs = find("part-*", &[dir.path().to_owned()]).unwrap();
+        assert_eq!(names(&inputs), ["part-1.csv", "part-2.csv"]);
+        assert_eq!(inputs.stem(), dir.path().join("part-_"));
+    }
+
+    #[test]
+    fn the_first_base_that_has_the_file_wins() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(b.path().join("x.csv"), "x").unwrap();
+        let inputs = find("x.csv", &[a.path().to_owned(), b.path().to_owned()]).unwrap();
+        assert_eq!(inputs.stem(), b.path().join("x.csv"));
+        assert_eq!(inputs.bytes(), 1);
+    }
+
+    #[test]
+    fn nothing_found_names_the_folders_and_a_similar_file() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("clicks.csv"), "x").unwrap();
+        let message = find("click.csv", &[dir.path().to_owned()]).unwrap_err().to_string();
+        assert!(message.contains("there is no file or folder \"click.csv\""), "{message}");
+        assert!(message.contains("did you mean \"clicks.csv\"?"), "{message}");
+        assert!(message.contains(&dir.path().display().to_string()), "{message}");
+        let message = find("*.parquet", &[dir.path().to_owned()]).unwrap_err().to_string();
+        assert!(message.contains("no file matches"), "{message}");
+        let empty = tempfile::tempdir().unwrap();
+        let message = find(".", &[empty.path().to_owned()]).unwrap_err().to_string();
+        assert!(message.contains("has no .parquet, .csv or .tsv file"), "{message}");
+    }
+
+    #[test]
+    fn an_empty_file_and_an_unknown_format_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("empty.csv"), "").unwrap();
+        fs::write(dir.path().join("part-0"), "a,b\n").unwrap();
+        fs::write(dir.path().join("part-1"), "PAR1....").unwrap();
+        let base = [dir.path().to_owned()];
+        assert!(matches!(find("empty.csv", &base), Err(Error::EmptyFile { .. })));
+        assert!(matches!(find("part-0", &base), Err(Error::UnknownFormat { .. })));
+        assert_eq!(find("part-1", &base).unwrap().files()[0].encoding, Encoding::Parquet);
+        let csv = Inputs::find("part-0", Format::Csv, Some(';'), &base).unwrap();
+        assert_eq!(csv.files()[0].encoding, Encoding::Csv { delimiter: b';' });
+    }
+}

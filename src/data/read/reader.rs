@@ -1,0 +1,283 @@
+//! Reading all input files, one after another, in chunks of rows.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{Schema, SchemaRef};
+
+use crate::data::error::{BadRow, Error, Place, Result};
+use crate::data::read::csv_file::{CsvFile, line_at};
+use crate::data::read::inputs::{Encoding, Input, Inputs};
+use crate::data::read::parquet_file::{ParquetFile, ParquetRows};
+use crate::data::schema::columns::{Wanted, check_type, locate};
+
+/// What is wrong with one row of a chunk.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    /// The row's index in the chunk.
+    pub(crate) row: usize,
+    pub(crate) column: Option<String>,
+    pub(crate) expected: String,
+    pub(crate) found: String,
+}
+
+/// How many bad rows are told in full; the others are only counted.
+pub(crate) const TOLD: usize = 8;
+
+/// The faulty rows of a chunk, in order; the first few with their reasons.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults {
+    pub(crate) rows: Vec<u32>,
+    pub(crate) told: Vec<Fault>,
+}
+
+impl Faults {
+    /// Notes a row, which must not come before one noted earlier.
+    pub(crate) fn add(&mut self, row: usize, fault: impl FnOnce() -> Fault) {
+        if self.rows.last() == Some(&(row as u32)) {
+            return;
+        }
+        self.rows.push(row as u32);
+        if self.told.len() < TOLD {
+            self.told.push(fault());
+        }
+    }
+
+    /// The union of several columns' faults; of a row's several reasons the first column's is told.
+    pub(crate) fn merged<'a>(all: impl IntoIterator<Item = &'a Faults>) -> Faults {
+        let mut merged = Faults::default();
+        for faults in all {
+            merged.rows.extend(&faults.rows);
+            merged.told.extend_from_slice(&faults.told);
+        }
+        merged.rows.sort_unstable();
+        merged.rows.dedup();
+        merged.told.sort_by_key(|fault| fault.row);
+        merged.told.dedup_by_key(|fault| fault.row);
+        merged.told.truncate(TOLD);
+        merged
+    }
+}
+
+/// Some consecutive rows of one file.
+pub(crate) struct Chunk {
+    pub(crate) path: Arc<Path>,
+    pub(crate) batch: RecordBatch,
+    /// Per wanted column its index in the batch.
+    columns: Arc<[Option<usize>]>,
+    /// Rows that are no rows of the file's table.
+    pub(crate) faults: Faults,
+    /// How many rows of all files came before.
+    pub(crate) first: u64,
+    places: Places,
+}
+
+enum Places {
+    /// The bytes at which a CSV file's rows start.
+    Offsets(Vec<u64>),
+    /// How many rows of a Parquet file came before.
+    After(u64),
+}
+
+impl Chunk {
+    pub(crate) fn len(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// A wanted column; `None` when it is optional and the file lacks it.
+    pub(crate) fn column(&self, wanted: usize) -> Option<&ArrayRef> {
+        self.columns[wanted].map(|k| self.batch.column(k))
+    }
+
+    /// A fault with its file and place.
+    pub(crate) fn bad_row(&self, fault: &Fault) -> Result<BadRow> {
+        let place = match &self.places {
+            Places::Offsets(offsets) => line_at(&self.path, offsets[fault.row])?,
+            Places::After(n) => Place::Row(n + fault.row as u64 + 1),
+        };
+        Ok(BadRow {
+            path: self.path.to_path_buf(),
+            place,
+            column: fault.column.clone(),
+            expected: fault.expected.clone(),
+            found: fault.found.clone(),
+        })
+    }
+}
+
+/// Reads the rows of all files in order.
+pub(crate) struct Reader {
+    files: Vec<Input>,
+    wanted: Vec<Wanted>,
+    /// Whether chunks hold all columns, or only the wanted ones.
+    all_columns: bool,
+    limit: usize,
+    /// The index of the next file to open.
+    next_file: usize,
+    open: Option<Open>,
+    rows: u64,
+    bytes_before: u64,
+    schema: Option<SchemaRef>,
+}
+
+struct Open {
+    path: Arc<Path>,
+    bytes: u64,
+    columns: Arc<[Option<usize>]>,
+    rows: OpenRows,
+}
+
+enum OpenRows {
+    Csv(CsvFile),
+    Parquet(ParquetRows),
+}
+
+impl Reader {
+    /// Chunks have at most `limit` rows.
+    pub(crate) fn new(inputs: &Inputs, wanted: &[Wanted], all_columns: bool, limit: usize) -> Reader {
+        Reader {
+            files: inputs.files().to_vec(),
+            wanted: wanted.to_vec(),
+            all_columns,
+            limit: limit.max(1),
+            next_file: 0,
+            open: None,
+            rows: 0,
+            bytes_before: 0,
+            schema: None,
+        }
+    }
+
+    /// Bytes read of all files, as well as it can be told.
+    pub(crate) fn bytes_done(&self) -> u64 {
+        let inside = self.open.as_ref().map_or(0, |open| match &open.rows {
+            // Of a compressed file more bytes come out than it has.
+            OpenRows::Csv(csv) => csv.bytes_done().min(open.bytes),
+            OpenRows::Parquet(rows) => (rows.done() * open.bytes as f64) as u64,
+        });
+        self.bytes_before + inside
+    }
+
+    /// A batch of all columns without a row, as the first file has them; without columns before that is opened.
+    pub(crate) fn no_rows(&self) -> RecordBatch {
+        RecordBatch::new_empty(self.schema.clone().unwrap_or_else(|| Arc::new(Schema::empty())))
+    }
+
+    /// All columns of a chunk as the first file has them: in its order, and of its types.
+    ///
+    /// # Errors
+    /// When the chunk's file has other columns than the first one.
+    pub(crate) fn like_first(&self, path: &Path, batch: RecordBatch) -> Result<RecordBatch> {
+        let (Some(schema), Some(first)) = (&self.schema, self.files.first()) else { return Ok(batch) };
+        if self.files.len() == 1 {
+            return Ok(batch);
+        }
+        let own = batch.schema();
+        let refused = |what: String| {
+            let (path, first) = (path.display(), first.path.display());
+            Err(Error::Schema(format!(
+                "{path}: {what} {first}; files that are written as one need the same columns: give them one by one, or \
+                 add or remove the column"
+            )))
+        };
+        if let Some(field) = own.fields().iter().find(|field| schema.column_with_name(field.name()).is_none()) {
+            return refused(format!("has the column \"{}\", unlike", field.name()));
+        }
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            let Some(column) = batch.column_by_name(field.name()) else {
+                return refused(format!("has no column \"{}\", unlike", field.name()));
+            };
+            let strict = CastOptions { safe: false, ..CastOptions::default() };
+            match cast_with_options(column, field.data_type(), &strict) {
+                Ok(column) => columns.push(column),
+                Err(error) => {
+                    return refused(format!("the column \"{}\" cannot be written ({error}) as in", field.name()));
+                }
+            }
+        }
+        // A column without missing values in the first file may have some here.
+        let fields: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::Shape(error.to_string()))
+    }
+
+    /// The next chunk; `None` after the last file's end.
+    pub(crate) fn next(&mut self) -> Result<Option<Chunk>> {
+        loop {
+            let Some(open) = &mut self.open else {
+                let Some(file) = self.files.get(self.next_file) else { return Ok(None) };
+                self.next_file += 1;
+                let open = Open::new(file, &self.wanted, self.all_columns, self.limit)?;
+                self.schema.get_or_insert_with(|| open.schema());
+                self.open = Some(open);
+                continue;
+            };
+            let Some((batch, faults, places)) = open.next(self.limit)? else {
+                self.bytes_before += open.bytes;
+                self.open = None;
+                continue;
+            };
+            let first = self.rows;
+            self.rows += batch.num_rows() as u64;
+            let (path, columns) = (open.path.clone(), open.columns.clone());
+            return Ok(Some(Chunk { path, batch, columns, faults, first, places }));
+        }
+    }
+}
+
+impl Open {
+    fn new(file: &Input, wanted: &[Wanted], all_columns: bool, limit: usize) -> Result<Open> {
+        let path = &file.path;
+        let (rows, columns) = match file.encoding {
+            Encoding::Csv { delimiter } => {
+                let mut csv = CsvFile::open(path, delimiter)?;
+                let located = locate(wanted, csv.names(), path)?;
+                let (selected, columns) = select(&located, csv.names().len(), all_columns);
+                csv.select(selected);
+                (OpenRows::Csv(csv), columns)
+            }
+            Encoding::Parquet => {
+                let parquet = ParquetFile::open(path)?;
+                let fields = parquet.schema().fields().clone();
+                let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
+                let located = locate(wanted, &names, path)?;
+                for (wanted, column) in wanted.iter().zip(&located) {
+                    if let Some(column) = column {
+                        check_type(wanted, fields[*column].data_type(), path)?;
+                    }
+                }
+                let (selected, columns) = select(&located, names.len(), all_columns);
+                (OpenRows::Parquet(parquet.read(path, &selected, limit)?), columns)
+            }
+        };
+        Ok(Open { path: path.as_path().into(), bytes: file.bytes, columns: columns.into(), rows })
+    }
+
+    /// The columns of its chunks.
+    fn schema(&self) -> SchemaRef {
+        match &self.rows {
+            OpenRows::Csv(csv) => csv.schema(),
+            OpenRows::Parquet(rows) => rows.schema(),
+        }
+    }
+
+    fn next(&mut self, limit: usize) -> Result<Option<(RecordBatch, Faults, Places)>> {
+        Ok(match &mut self.rows {
+            OpenRows::Csv(csv) => {
+                csv.next(&self.path, limit)?.map(|rows| (rows.batch, rows.faults, Places::Offsets(rows.offsets)))
+            }
+            OpenRows::Parquet(rows) => {
+                rows.next(&self.path)?.map(|(batch, after)| (batch, Faults::default(), Places::After(after)))
+            }
+        })
+    }
+}
+
+/// The columns of a file to read, ascending, and the located columns' indices among these.
+fn select(located: &[Option<usize>], count: usize, all: bool) -> (Vec<usize>, Vec<Option<usize>>) {
+    let selected: Vec<usize> = (0..count).filter(|k| all || located.contains(&Some(*k))).collect();
+    let columns = located.iter().map(|column| column.and_then(|c| selected.binary_search(&c).ok())).collect();
+    (selected, columns)
+}

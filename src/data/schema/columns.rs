@@ -1,0 +1,200 @@
+//! Which columns a schema needs from a file, and where the file has them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use arrow_schema::DataType;
+
+use crate::data::error::{Error, MissingColumn, Result, nearest};
+use crate::data::schema::{Kind, Schema, Split};
+
+/// What a column is used for, which decides the types it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// One value per row, taken by its text.
+    Text,
+    /// One number per row.
+    Number,
+    /// One number, date or time per row.
+    Time,
+    /// A list per row.
+    List,
+}
+
+/// One column that a schema names for one use.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    /// The schema's key, for messages.
+    pub(crate) key: String,
+    pub(crate) r#use: Use,
+    pub(crate) required: bool,
+}
+
+/// All wanted columns, and each use's position in that list. A column with two uses is wanted twice.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) scenario: Option<usize>,
+    pub(crate) label: Option<usize>,
+    pub(crate) split: Option<usize>,
+    pub(crate) user: Option<usize>,
+    pub(crate) probability: Option<usize>,
+    /// Aware, then agnostic fields.
+    pub(crate) fields: Vec<usize>,
+    pub(crate) sequences: Vec<usize>,
+}
+
+impl Plan {
+    /// What fitting needs: everything that the schema names.
+    pub(crate) fn to_fit(schema: &Schema) -> Plan {
+        let mut plan = Plan::of(schema, true, true);
+        plan.split = match &schema.split {
+            Split::Column { column, .. } => Some(plan.want(column, "data.split.column", Use::Text, true)),
+            Split::Time { column, .. } => Some(plan.want(column, "data.split.column", Use::Time, true)),
+            Split::Seed { .. } => None,
+        };
+        plan
+    }
+
+    /// What a scan with saved vocabularies needs: the features, and the label where asked for. The columns that only
+    /// metrics read are taken where a file has them.
+    pub(crate) fn to_scan(schema: &Schema, need_label: bool) -> Plan {
+        Plan::of(schema, need_label, false)
+    }
+
+    fn of(schema: &Schema, label: bool, metrics: bool) -> Plan {
+        let mut plan = Plan {
+            wanted: Vec::new(),
+            scenario: None,
+            label: None,
+            split: None,
+            user: None,
+            probability: None,
+            fields: Vec::new(),
+            sequences: Vec::new(),
+        };
+        // Faults of one row are reported in this order.
+        plan.label = label.then(|| plan.want(&schema.label, "data.label", Use::Number, true));
+        let scenario = schema.scenario.as_ref();
+        plan.scenario = scenario.map(|s| plan.want(s, "data.scenario", Use::Text, true));
+        let user = schema.user.as_ref();
+        plan.user = user.map(|u| plan.want(u, "data.user", Use::Text, metrics));
+        let probability = schema.probability.as_ref();
+        plan.probability = probability.map(|p| plan.want(p, "data.probability", Use::Number, metrics));
+        for (key, names) in [("data.aware", &schema.aware), ("data.agnostic", &schema.agnostic)] {
+            for name in names {
+                let category = schema.field_options(name).kind == Kind::Category;
+                let column = plan.want(name, key, if category { Use::Text } else { Use::Number }, true);
+                plan.fields.push(column);
+            }
+        }
+        for sequence in &schema.sequence {
+            let column = plan.want(&sequence.column, "data.sequence", Use::List, true);
+            plan.sequences.push(column);
+        }
+        plan
+    }
+
+    fn want(&mut self, name: &str, key: &str, r#use: Use, required: bool) -> usize {
+        self.wanted.push(Wanted { name: name.to_owned(), key: key.to_owned(), r#use, required });
+        self.wanted.len() - 1
+    }
+}
+
+/// Finds the wanted columns among a file's: per wanted column its index in the file, `None` for an absent optional one.
+///
+/// RecBole's headers carry a type after a colon (`user_id:token`); the part before it serves as a name too.
+pub(crate) fn locate(wanted: &[Wanted], names: &[String], path: &Path) -> Result<Vec<Option<usize>>> {
+    let mut index: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (k, name) in names.iter().enumerate() {
+        index.entry(name).or_default().push(k);
+    }
+    for (k, name) in names.iter().enumerate() {
+        if let Some((short, "token" | "token_seq" | "float" | "float_seq")) = name.split_once(':') {
+            index.entry(short).or_insert_with(|| vec![k]);
+        }
+    }
+    wanted
+        .iter()
+        .map(|w| match index.get(w.name.as_str()).map(Vec::as_slice) {
+            Some([one]) => Ok(Some(*one)),
+            Some(_) => Err(Error::ColumnTwice { path: path.to_owned(), column: w.name.clone(), key: w.key.clone() }),
+            None if !w.required => Ok(None),
+            None => Err(missing(w, names, path)),
+        })
+        .collect()
+}
+
+fn missing(wanted: &Wanted, names: &[String], path: &Path) -> Error {
+    let hint = match names {
+        [only] => [(';', ";"), ('\t', "\\t"), ('|', "|"), (',', ",")]
+            .iter()
+            .find(|(d, _)| only.contains(*d))
+            .map(|(_, d)| format!("; if \"{d}\" separates them, set data.delimiter = \"{d}\""))
+            .unwrap_or_default(),
+        _ => String::new(),
+    };
+    Error::MissingColumn(Box::new(MissingColumn {
+        path: path.to_owned(),
+        column: wanted.name.clone(),
+        key: wanted.key.clone(),
+        near: nearest(&wanted.name, names.iter().map(String::as_str)),
+        columns: names.to_vec(),
+        hint,
+    }))
+}
+
+/// Checks that a column's type can serve its use.
+pub(crate) fn check_type(wanted: &Wanted, found: &DataType, path: &Path) -> Result<()> {
+    let (fits, expected) = match wanted.r#use {
+        Use::Text => (is_text(found), "one value per row (text, a number, a boolean, a date)"),
+        Use::Number => (is_number(found) || is_string(found), "one number per row"),
+        Use::Time => (is_number(found) || is_string(found) || found.is_temporal(), "one number, date or time per row"),
+        Use::List => (is_list(found) || is_string(found), "a list per row, or text with separators"),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Error::ColumnType {
+        path: path.to_owned(),
+        column: wanted.name.clone(),
+        key: wanted.key.clone(),
+        expected,
+        found: found.to_string(),
+    })
+}
+
+fn is_string(found: &DataType) -> bool {
+    match found {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => true,
+        DataType::Dictionary(_, value) => is_string(value),
+        _ => false,
+    }
+}
+
+fn is_number(found: &DataType) -> bool {
+    match found {
+        DataType::Dictionary(_, value) => is_number(value),
+        // A column of nulls only is one of missing values.
+        DataType::Null | DataType::Boolean => true,
+        other => other.is_numeric(),
+    }
+}
+
+fn is_text(found: &DataType) -> bool {
+    match found {
+        DataType::Dictionary(_, value) => is_text(value),
+        other => is_string(other) || is_number(other) || other.is_temporal(),
+    }
+}
+
+fn is_list(found: &DataType) -> bool {
+    match found {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            is_text(item.data_type())
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,196 @@
+//! The rules a schema must keep before any file is opened.
+
+use std::collections::HashSet;
+
+use crate::data::error::{Error, Result, nearest, suggestion};
+use crate::data::schema::{FieldOptions, Kind, Schema, SequenceColumn, Split};
+
+/// The largest number of rows that one embedding table may have, so that all row numbers fit 32 bits.
+const MAX_ROWS: u32 = 1 << 31;
+
+fn wrong<T>(what: impl Into<String>) -> Result<T> {
+    Err(Error::Schema(what.into()))
+}
+
+impl Schema {
+    /// Checks the table against itself.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] names the first key that is wrong and the fix.
+    pub fn validate(&self) -> Result<()> {
+        let scenario = self.scenario.as_ref().map(|column| ("scenario", column));
+        for (key, value) in [("path", &self.path), ("label", &self.label)].into_iter().chain(scenario) {
+            if value.is_empty() {
+                return wrong(format!(
+                    "data.{key} is empty; name {}",
+                    if key == "path" { "a file" } else { "a column" }
+                ));
+            }
+        }
+        if self.scenario.as_ref() == Some(&self.label) {
+            return wrong(format!("data.label and data.scenario both name \"{}\"", self.label));
+        }
+        if let Some(d) = self.delimiter
+            && (!d.is_ascii() || matches!(d, '"' | '\n' | '\r' | '\0'))
+        {
+            return wrong(format!("data.delimiter is {d:?}; it must be one ASCII character, no quote and no line end"));
+        }
+        if self.min_count == 0 {
+            return wrong("data.min_count is 0; it must be at least 1");
+        }
+        self.check_fields()?;
+        for (name, options) in &self.fields {
+            self.check_options(name, options)?;
+        }
+        let mut seen = HashSet::new();
+        for sequence in &self.sequence {
+            if !seen.insert(&sequence.column) {
+                return wrong(format!("data.sequence names \"{}\" twice; remove one", sequence.column));
+            }
+            self.check_sequence(sequence)?;
+        }
+        self.check_split()
+    }
+
+    fn check_fields(&self) -> Result<()> {
+        if self.field_names().next().is_none() {
+            return wrong("data.aware is empty, and so is data.agnostic; name at least one feature column");
+        }
+        let mut seen = HashSet::new();
+        for (key, names) in [("aware", &self.aware), ("agnostic", &self.agnostic)] {
+            for name in names {
+                if name.is_empty() {
+                    return wrong(format!("data.{key} has an empty column name; remove it"));
+                }
+                if !seen.insert(name) {
+                    return wrong(format!("data.{key} names \"{name}\", which is a field already; remove one"));
+                }
+                self.check_leak(&format!("data.{key}"), name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A feature may not be the label, nor anything that gives the label or the split away.
+    fn check_leak(&self, key: &str, name: &str) -> Result<()> {
+        if name == self.label {
+            return wrong(format!(
+                "{key} names the label \"{name}\" as a feature, which leaks it to the model; remove it"
+            ));
+        }
+        if self.probability.as_deref() == Some(name) {
+            return wrong(format!(
+                "{key} names \"{name}\", data.probability's column, as a feature, which leaks the label; remove it"
+            ));
+        }
+        if matches!(&self.split, Split::Column { column, .. } if column == name) {
+            return wrong(format!("{key} names \"{name}\", the split's column, as a feature; remove it"));
+        }
+        Ok(())
+    }
+
+    fn check_options(&self, name: &str, options: &FieldOptions) -> Result<()> {
+        let key = format!("data.fields.{name}");
+        if !self.field_names().any(|f| f == name) {
+            let near = nearest(name, self.field_names());
+            return wrong(format!("{key}: no field of that name in data.aware or data.agnostic{}", suggestion(&near)));
+        }
+        let category = options.kind == Kind::Category;
+        match options {
+            FieldOptions { buckets: Some(_), kind, .. } if *kind != Kind::Bucket => {
+                wrong(format!("{key}.buckets needs {key}.kind = \"bucket\""))
+            }
+            FieldOptions { buckets: Some(n), .. } if !(2..MAX_ROWS).contains(n) => {
+                wrong(format!("{key}.buckets is {n}; at least 2 are needed"))
+            }
+            FieldOptions { hash: Some(_), .. } if !category => wrong(format!("{key}.hash is for categories only")),
+            FieldOptions { hash: Some(n), .. } if !(1..MAX_ROWS).contains(n) => {
+                wrong(format!("{key}.hash is {n}; it is a number of rows from 1 to {}", MAX_ROWS - 1))
+            }
+            FieldOptions { value_type: Some(_), .. } if !category => {
+                wrong(format!("{key}.type is for categories only"))
+            }
+            FieldOptions { min_count: Some(_), .. } if !category => {
+                wrong(format!("{key}.min_count is for categories only"))
+            }
+            FieldOptions { min_count: Some(_), hash: Some(_), .. } => {
+                wrong(format!("{key}: a hashed field has no vocabulary, so min_count has no meaning; remove one"))
+            }
+            FieldOptions { min_count: Some(0), .. } => wrong(format!("{key}.min_count is 0; it must be at least 1")),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_sequence(&self, sequence: &SequenceColumn) -> Result<()> {
+        let SequenceColumn { column, separator, vocabulary, max_length } = sequence;
+        let key = format!("data.sequence \"{column}\"");
+        if column.is_empty() {
+            return wrong("data.sequence has an empty column name");
+        }
+        if self.field_names().any(|f| f == column) {
+            return wrong(format!("{key} is a field too; remove it from data.aware or data.agnostic"));
+        }
+        self.check_leak("data.sequence", column)?;
+        if separator.is_empty() {
+            return wrong(format!("{key}: separator is empty; name what separates the items, such as \"|\""));
+        }
+        if *max_length == 0 {
+            return wrong(format!("{key}: max_length is 0; it must be at least 1"));
+        }
+        if !self.field_names().any(|f| f == vocabulary) {
+            let near = nearest(vocabulary, self.field_names());
+            return wrong(format!(
+                "{key}: vocabulary \"{vocabulary}\" is no field of data.aware or data.agnostic{}",
+                suggestion(&near)
+            ));
+        }
+        if self.field_options(vocabulary).kind != Kind::Category {
+            return wrong(format!("{key}: vocabulary \"{vocabulary}\" must be a field of categories"));
+        }
+        Ok(())
+    }
+
+    fn check_split(&self) -> Result<()> {
+        match &self.split {
+            Split::Column { column, train, valid, test } => {
+                if column.is_empty() {
+                    return wrong("data.split.column is empty; name the column that holds the split");
+                }
+                if train.is_empty() {
+                    return wrong("data.split.train is empty; name the split column's value for train rows");
+                }
+                if train == valid || train == test || (valid == test && !valid.is_empty()) {
+                    return wrong("data.split: train, valid and test must be different values");
+                }
+                if *column == self.label {
+                    return wrong("data.split.column names the label");
+                }
+                Ok(())
+            }
+            Split::Time { column, valid, test } => {
+                if column.is_empty() {
+                    return wrong("data.split.column is empty; name the column of times");
+                }
+                check_fractions(*valid, *test)
+            }
+            Split::Seed { seed, valid, test } => {
+                if i64::try_from(*seed).is_err() {
+                    return wrong(format!("data.split.seed is {seed}; the largest that TOML can hold is {}", i64::MAX));
+                }
+                check_fractions(*valid, *test)
+            }
+        }
+    }
+}
+
+fn check_fractions(valid: f64, test: f64) -> Result<()> {
+    for (key, share) in [("valid", valid), ("test", test)] {
+        if !(0.0..1.0).contains(&share) {
+            return wrong(format!("data.split.{key} is {share}; it is a share of the rows, from 0 to less than 1"));
+        }
+    }
+    if valid + test >= 1.0 {
+        return wrong(format!("data.split: valid {valid} and test {test} leave no rows for train"));
+    }
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! Embedding lookups and the gradient of the rows they read.
+
+use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
+use crate::graph::{Graph, Node, Shape, TableField, TensorId};
+use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Phase, TableArg, Target};
+
+/// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
+/// those of the sequences that read the table, token by token.
+///
+/// No inputs. Output: [B, fields·width], or [T, sequences·width].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embed {
+    /// Number of the table.
+    pub table: usize,
+    /// Fields that read it, or sequences.
+    pub fields: usize,
+    /// Values in a row.
+    pub width: usize,
+    /// The most tokens of a sample, where these are looked up; 0 where its fields are.
+    pub longest: usize,
+}
+
+impl Embed {
+    /// One block of tokens.
+    fn run_tokens<T: Real>(&self, block: &mut Block<'_, T>) {
+        let step = block.step;
+        let table = &block.tables[self.table];
+        let layout = step.schedule.tokens.as_ref().expect("a graph with tokens has them in its slots");
+        let rows = &step.words[layout.rows[self.table] + block.first() * self.fields..];
+        let count = block.count();
+        let out = block.output(0);
+        for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
+            for lane in 0..count {
+                let row = rows[lane * self.fields + f] as usize;
+                for (x, &w) in out.iter_mut().zip(&table.weights[row * self.width..]) {
+                    x.0[lane] = w;
+                }
+            }
+        }
+    }
+}
+
+impl Operation for Embed {
+    fn name(&self) -> &'static str {
+        "embed"
+    }
+
+    fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
+        let width = self.fields * self.width;
+        vec![if self.longest > 0 { Shape::tokens(self.longest, width) } else { Shape::batch(width) }]
+    }
+
+    fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
+        if let Some(dx) = grads[0] {
+            let (fields, sequences) = if self.longest > 0 { (0, self.fields) } else { (self.fields, 0) };
+            let op = EmbedGrad { table: self.table, fields, sequences, longest: self.longest, width: self.width };
+            graph.add(&node.name, op, &[dx]);
+        }
+        Vec::new()
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        let values = batch * self.fields * self.width;
+        let flops = if graph.tables[self.table].has_values() { values } else { 0 };
+        Cost::of(node, graph, batch, flops).plus_bytes(4 * (values + batch * (self.fields + 1)))
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        if self.longest > 0 {
+            return self.run_tokens(block);
+        }
+        let step = block.step;
+        let table = &block.tables[self.table];
+        let first = block.first();
+        let count = block.count();
+        let out = block.output(0);
+        if count < LANES {
+            out.fill(Lanes::zero());
+        }
+        let order = &step.order()[first..first + count];
+        let row_of = |field: &TableField, source: u32| {
+            step.source.ids[source as usize * step.source.fields + field.column] as usize
+        };
+        for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
+            let field = &step.layout[self.table].fields[f];
+            if let Some(next) = step.layout[self.table].fields.get(f + 1) {
+                for &source in order {
+                    prefetch(table.weights.as_ptr().wrapping_add(row_of(next, source) * self.width));
+                }
+            }
+            for (lane, &source) in order.iter().enumerate() {
+                let row = row_of(field, source);
+                let weights = &table.weights[row * self.width..][..self.width];
+                match field.value {
+                    None => {
+                        for (x, &w) in out.iter_mut().zip(weights) {
+                            x.0[lane] = w;
+                        }
+                    }
+                    Some(column) => {
+                        let source = source as usize;
+                        let value = T::of(f64::from(step.source.values[source * step.source.value_count + column]));
+                        for (x, &w) in out.iter_mut().zip(weights) {
+                            x.0[lane] = w * value;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let table = &graph.tables[self.table];
+        let x = target.location(node.outputs[0]);
+        target
+            .shards(self.table, table.rows())
+            .map(|(shard, first, rows)| {
+                let kernel = target
+                    .kernel("embed", target.rows(self.longest > 0) * x.stride as usize / 4)
+                    .with("X", x.first)
+                    .with("FIRST_ROW", first)
+                    .with("ROWS", rows)
+                    .with("ORDER", target.schedule.order);
+                let kernel = match &target.schedule.tokens {
+                    Some(tokens) if self.longest > 0 => kernel
+                        .with("TOKENS", true)
+                        .with("TOKEN_ROWS", tokens.rows[self.table])
+                        .with("FIELDS", self.fields)
+                        .with("WIDTH", self.width),
+                    _ => lookup_constants(kernel, graph, self.table, target),
+                };
+                kernel.bind([
+                    Arg::Table { table: self.table, shard, what: TableArg::Weights },
+                    Arg::Ids,
+                    Arg::Values,
+                    Arg::Schedule,
+                ])
+            })
+            .collect()
+    }
+}
+
+/// Fields a table with numeric fields can have: shaders keep one bit for each.
+pub const MOST_FIELDS_WITH_NUMERIC: usize = 96;
+
+/// The constants of `shaders/common/lookup.wgsl`: fields, widths and which fields are numeric.
+fn lookup_constants(kernel: Kernel, graph: &Graph, table: usize, target: &Target) -> Kernel {
+    let table = &graph.tables[table];
+    let first_column = table.fields[0].column;
+    let mut masks = [0usize; MOST_FIELDS_WITH_NUMERIC / 32];
+    let mut numeric = 0;
+    for (f, field) in table.fields.iter().enumerate() {
+        assert_eq!(field.column, first_column + f, "a table's fields are consecutive columns of the ids");
+        if let Some(column) = field.value {
+            // A shader finds a field's value by counting the numeric fields before it.
+            assert_eq!(column, numeric, "a table's numeric fields are the values' columns in order");
+            numeric += 1;
+            masks[f / 32] |= 1 << (f % 32);
+        }
+    }
+    kernel
+        .with("FIELDS", table.fields.len())
+        .with("WIDTH", table.width)
+        .with("ID_STRIDE", target.fields)
+        .with("FIRST_COLUMN", first_column)
+        .with("VALUE_STRIDE", target.value_count)
+        .with("VALUE_MASK_0", masks[0])
+        .with("VALUE_MASK_1", masks[1])
+        .with("VALUE_MASK_2", masks[2])
+}
+
+/// The gradient of every distinct row the batch read: for row `unique[u]` the sum over its lookups, in order of
+/// position, of dx (times the value, for numeric fields).
+///
+/// Inputs: dx [B, fields·width], and where sequences read the table theirs [T, sequences·width]. Output:
+/// [B, (fields + longest·sequences)·width], read as rows `width` wide of which the first `count` are used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbedGrad {
+    /// Number of the table.
+    pub table: usize,
+    /// Fields that read it.
+    pub fields: usize,
+    /// Sequences that read it.
+    pub sequences: usize,
+    /// The most tokens of a sample.
+    pub longest: usize,
+    /// Values in a row.
+    pub width: usize,
+}
+
+impl EmbedGrad {
+    /// Rows for each sample: no step reads more different ones.
+    pub fn rows(&self) -> usize {
+        self.fields + self.longest * self.sequences
+    }
+}
+
+impl Operation for EmbedGrad {
+    fn name(&self) -> &'static str {
+        "embed_grad"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        let widths = [self.fields, self.sequences].map(|lookups| lookups * self.width);
+        let expected = widths.into_iter().filter(|&width| width > 0);
+        assert!(inputs.iter().map(|input| input.cols).eq(expected), "embed_grad: widths");
+        vec![Shape::batch(self.rows() * self.width)]
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        let lookups = batch * self.rows();
+        Cost::of(node, graph, batch, lookups * self.width).plus_bytes(8 * lookups)
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Sums
+    }
+
+    fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
+        let step = batch.step;
+        let keys = step.schedule.keys[self.table];
+        let count = step.words[keys.count] as usize;
+        let starts = &step.words[keys.starts..];
+        let positions = &step.words[keys.positions..];
+        let fields = &step.layout[self.table].fields;
+        let dx = batch.tensor(0);
+        let of_tokens = (self.sequences > 0).then(|| batch.tensor(1));
+        let first_token = step.schedule.capacity * self.fields;
+        for_chunks(&mut outputs[0][..count * self.width], ROWS_PER_TASK * self.width, |chunk, rows| {
+            for (i, out) in rows.chunks_exact_mut(self.width).enumerate() {
+                out.fill(T::zero());
+                let u = chunk * ROWS_PER_TASK + i;
+                for &position in &positions[starts[u] as usize..starts[u + 1] as usize] {
+                    if let (Some(dx), Some(place)) = (of_tokens, (position as usize).checked_sub(first_token)) {
+                        let (token, sequence) = (place / self.sequences, place % self.sequences);
+                        let dx = &dx.block(token / LANES)[sequence * self.width..][..self.width];
+                        for (sum, d) in out.iter_mut().zip(dx) {
+                            *sum += d.0[token % LANES];
+                        }
+                        continue;
+                    }
+                    let (sample, field) = (position as usize / self.fields, position as usize % self.fields);
+                    let dx = &dx.block(sample / LANES)[field * self.width..][..self.width];
+                    let lane = sample % LANES;
+                    let value = fields[field].value.map_or(T::one(), |column| {
+                        let source = step.order()[sample] as usize;
+                        T::of(f64::from(step.source.values[source * step.source.value_count + column]))
+                    });
+                    for (sum, d) in out.iter_mut().zip(dx) {
+                        *sum += value * d.0[lane];
+                    }
+                }
+            }
+        });
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let keys = target.schedule.keys[self.table];
+        let dx = target.location(node.inputs[0]);
+        let kernel = target
+            .kernel("embed_grad", keys.lookups * self.width.div_ceil(4))
+            .with("DX", dx.first)
+            .with("DX_STRIDE", dx.stride)
+            .with("GRADIENT", target.location(node.outputs[0]).first)
+            .with("COUNT", keys.count)
+            .with("STARTS", keys.starts)
+            .with("POSITIONS", keys.positions)
+            .with("ORDER", target.schedule.order);
+        let kernel = match node.inputs.get(1) {
+            None => kernel,
+            Some(&tokens) => {
+                let of_tokens = target.location(tokens);
+                kernel
+                    .with("SEQUENCES", self.sequences)
+                    .with("FIRST_TOKEN", target.capacity * self.fields)
+                    .with("OF_TOKENS", of_tokens.first)
+                    .with("OF_TOKENS_STRIDE", of_tokens.stride)
+            }
+        };
+        vec![lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Schedule])]
+    }
+}
+
+/// Distinct rows one task sums.
+const ROWS_PER_TASK: usize = 256;

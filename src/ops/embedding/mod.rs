@@ -1,0 +1,5 @@
+//! Embedding tables: lookups, and the gradients of the rows they read.
+
+pub(super) mod embed;
+
+pub use embed::{Embed, EmbedGrad, MOST_FIELDS_WITH_NUMERIC};

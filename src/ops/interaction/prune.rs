@@ -1,0 +1,167 @@
+//! AdaSparse's pruner: factors of a layer's inputs, 0 for those that a sample does without (Yang et al. 2022).
+
+use crate::cpu::{Lanes, Real, sigmoid, vectorized};
+use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::ops::{Arg, Block, Cost, Kernel, ModelState, Op, Operation, Phase, StepView, Target};
+
+/// π = β σ(α v), and 0 where that is at most ε.
+///
+/// Inputs: v [B, W], α [1, 1]. Output: [B, W].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prune {
+    /// β, the largest factor.
+    pub most: f64,
+    /// ε.
+    pub least: f64,
+}
+
+/// The gradient of [`Prune`]'s v, for what is kept: dπ α π (1 − π / β).
+///
+/// Inputs: dπ [B, W], π, α. Output: [B, W].
+#[derive(Clone, Debug, PartialEq)]
+pub struct PruneGrad {
+    /// β.
+    pub most: f64,
+}
+
+/// Multiplies a parameter [1, 1] at the end of every training step, up to a limit.
+///
+/// No inputs, no outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anneal {
+    /// Number of the parameter.
+    pub parameter: usize,
+    /// What it is multiplied by.
+    pub factor: f64,
+    /// What it does not exceed.
+    pub most: f64,
+}
+
+/// A kernel over the four-columns of `y`, with α's place.
+fn kernel(shader: &'static str, alpha: TensorId, y: TensorId, target: &Target) -> Kernel {
+    let stride = target.location(y).stride;
+    let kernel = target.kernel(shader, target.capacity * stride as usize / 4);
+    kernel.with("STRIDE", stride).with("ALPHA", target.location(alpha).first).bind([Arg::Parameters])
+}
+
+impl Operation for Prune {
+    fn name(&self) -> &'static str {
+        "prune"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        assert_eq!(inputs[1], Shape::fixed(1, 1), "prune: one α");
+        vec![inputs[0]]
+    }
+
+    fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
+        let op = PruneGrad { most: self.most };
+        let dv = grads[0].map(|d| graph.add_one(&node.name, op, &[d, node.outputs[0], node.inputs[1]]));
+        vec![dv, None]
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        Cost::of(node, graph, batch, 8 * batch * graph.width(node.inputs[0]))
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        vectorized(
+            #[inline(always)]
+            || {
+                let (v, alpha) = (block.columns(0), block.matrix(1)[0]);
+                let (most, least) = (T::of(self.most), T::of(self.least));
+                for (out, v) in block.output(0).iter_mut().zip(v) {
+                    *out = v.map(|v| {
+                        let factor = most * sigmoid(alpha * v);
+                        if factor > least { factor } else { T::zero() }
+                    });
+                }
+            },
+        );
+    }
+
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let kernel = kernel("prune", node.inputs[1], node.outputs[0], target)
+            .with("V", target.location(node.inputs[0]).first)
+            .with("Y", target.location(node.outputs[0]).first);
+        vec![kernel.with("MOST", self.most).with("LEAST", self.least)]
+    }
+}
+
+impl Operation for PruneGrad {
+    fn name(&self) -> &'static str {
+        "prune_grad"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        vec![inputs[1]]
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        Cost::of(node, graph, batch, 4 * batch * graph.width(node.inputs[0]))
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        vectorized(
+            #[inline(always)]
+            || {
+                let (d, factors, alpha) = (block.columns(0), block.columns(1), block.matrix(2)[0]);
+                let inverse = T::of(1.0 / self.most);
+                for ((out, &d), factor) in block.output(0).iter_mut().zip(d).zip(factors) {
+                    *out = Lanes::times(d, factor.map(|factor| alpha * factor * (T::one() - factor * inverse)));
+                }
+            },
+        );
+    }
+
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let [d, factors, alpha] = node.inputs[..] else { unreachable!("three inputs") };
+        let kernel = kernel("prune_grad", alpha, node.outputs[0], target)
+            .with("D", target.location(d).first)
+            .with("FACTORS", target.location(factors).first)
+            .with("Y", target.location(node.outputs[0]).first);
+        vec![kernel.with("MOST", self.most)]
+    }
+}
+
+impl Operation for Anneal {
+    fn name(&self) -> &'static str {
+        "anneal"
+    }
+
+    fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
+        Vec::new()
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, _: &Node, _: &Graph, _: usize) -> Cost {
+        Cost { flops: 2, bytes: 8 }
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Update
+    }
+
+    fn update<T: Real>(&self, _: &StepView<'_>, _: &[&[T]], state: &mut ModelState<T>) {
+        for value in &mut state.dense.weights[self.parameter] {
+            *value = (*value * T::of(self.factor)).min(T::of(self.most));
+        }
+    }
+
+    fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let place = target.location(graph.parameters[self.parameter].tensor).first;
+        let kernel = Kernel::new("anneal", 1).with("PLACE", place).with("FACTOR", self.factor).with("MOST", self.most);
+        vec![kernel.bind([Arg::Parameters])]
+    }
+}

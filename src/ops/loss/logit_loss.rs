@@ -1,0 +1,77 @@
+//! Binary cross entropy on logits, loss and gradient in one.
+
+use crate::cpu::{Lanes, Real, log1p_exp, sigmoid};
+use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, Target};
+
+/// Partial sums a loss is logged in: lane i sums the samples i, i + 32, i + 64, …
+pub const LOSS_LANES: usize = 32;
+/// Invocations of a workgroup that computes the samples of one lane.
+pub(crate) const SAMPLES_PER_GROUP: usize = 32;
+
+/// Mean binary cross entropy of a logit with the label, logged, and its gradient.
+///
+/// Input: t [B, 1]. Output: d loss / d t [B, 1]. Logs the sums of the loss over [`LOSS_LANES`] groups of samples (not yet
+/// divided by B) in a column of the loss log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogitLoss {
+    /// The log's column.
+    pub column: usize,
+}
+
+impl Operation for LogitLoss {
+    fn name(&self) -> &'static str {
+        "logit_loss"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        assert_eq!(inputs[0].cols, 1, "logit_loss: one logit");
+        vec![inputs[0]]
+    }
+
+    fn gradient(&self, node: &Node, _: &[Option<TensorId>], _: &mut Graph) -> Vec<Option<TensorId>> {
+        // The loss is where gradients begin: the node computed its own.
+        vec![Some(node.outputs[0])]
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        // Exponential, logarithm and division counted as one operation each.
+        Cost::of(node, graph, batch, 8 * batch)
+    }
+
+    fn is_loss(&self) -> bool {
+        true
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        let logits = block.columns(0);
+        let inverse_rows = T::one() / T::of(block.step.rows() as f64);
+        let (mut losses, mut gradients) = (Lanes::zero(), Lanes::zero());
+        for lane in 0..block.count() {
+            let (t, label) = (logits[0].0[lane], block.label(lane));
+            losses.0[lane] = log1p_exp(t) - t * label;
+            gradients.0[lane] = inverse_rows * (sigmoid(t) - label);
+        }
+        *block.log(self.column) = losses;
+        block.output(0)[0] = gradients;
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let t = target.location(node.inputs[0]);
+        let kernel = target
+            .kernel("logit_loss", LOSS_LANES * SAMPLES_PER_GROUP)
+            .in_groups_of(SAMPLES_PER_GROUP as u32)
+            .with("T", t.first)
+            .with("T_STRIDE", t.stride)
+            .with("GRADIENT", target.location(node.outputs[0]).first)
+            .with("LANES", LOSS_LANES)
+            .with("LOG_WIDTH", graph.loss_columns)
+            .with("COLUMN", self.column)
+            .with("ORDER", target.schedule.order);
+        vec![kernel.bind([Arg::Labels, Arg::Schedule, Arg::Losses])]
+    }
+}

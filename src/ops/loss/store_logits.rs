@@ -1,0 +1,37 @@
+//! Keeps a batch's predictions.
+
+use crate::cpu::Real;
+use crate::graph::{Graph, Node, Shape};
+use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, Target};
+
+/// Copies the logits [B, 1] to the results, at the row the step's clock names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreLogits;
+
+impl Operation for StoreLogits {
+    fn name(&self) -> &'static str {
+        "store_logits"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        assert_eq!(inputs[0].cols, 1, "store_logits: one logit per sample");
+        Vec::new()
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        Cost::of(node, graph, batch, 0).plus_bytes(4 * batch)
+    }
+
+    // On the CPU the executor itself reads the logits.
+    fn run<T: Real>(&self, _: &mut Block<'_, T>) {}
+
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let logits = target.location(node.inputs[0]);
+        let kernel = target.kernel("store_logits", target.capacity).bind([Arg::Results]);
+        vec![kernel.with("LOGITS", logits.first).with("STRIDE", logits.stride)]
+    }
+}

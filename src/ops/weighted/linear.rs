@@ -1,0 +1,236 @@
+//! MI-DPG's weighted layer, out = (ψ(S) ⊙ W) h + b (equation 1), without the B × d_m × d_n matrix.
+
+use crate::cpu::{Lanes, Real, Samples, Weights, add_products, vectorized};
+use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::ops::weighted::linear_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
+use crate::ops::{Affine, Block, Cost, Epilogue, Kernel, Op, Operation, Target, WeightGrads};
+
+/// How ψ repeats the distinct values over the weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Repeat {
+    /// Element (m, n) uses S[m / (d_m/d_r), n / (d_n/d_c)]: neighbours share a value.
+    #[default]
+    Interleave,
+    /// Element (m, n) uses S[m mod d_r, n mod d_c].
+    Tile,
+}
+
+/// Which elements of a d_m × d_n weight share a value of S.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// d_m: outputs of the layer.
+    pub outputs: usize,
+    /// d_n: inputs of the layer.
+    pub inputs: usize,
+    /// d_r: divides d_m.
+    pub row_groups: usize,
+    /// d_c: divides d_n.
+    pub col_groups: usize,
+    /// ψ.
+    pub repeat: Repeat,
+    /// Whether S is stored as [d_c, d_r]: its rows run over the layer's inputs.
+    pub transposed: bool,
+}
+
+impl Blocks {
+    /// Where the value of row group `r` and column group `c` lies in S.
+    #[inline(always)]
+    pub fn value(&self, r: usize, c: usize) -> usize {
+        if self.transposed { c * self.row_groups + r } else { r * self.col_groups + c }
+    }
+
+    /// Outputs that share a row of S.
+    pub fn rows_per_group(&self) -> usize {
+        self.outputs / self.row_groups
+    }
+
+    /// Inputs that share a column of S.
+    pub fn cols_per_group(&self) -> usize {
+        self.inputs / self.col_groups
+    }
+
+    /// The row group of output `m`.
+    pub fn row_group(&self, m: usize) -> usize {
+        match self.repeat {
+            Repeat::Interleave => m / self.rows_per_group(),
+            Repeat::Tile => m % self.row_groups,
+        }
+    }
+
+    /// From one output of a row group to the next.
+    pub fn row_step(&self) -> usize {
+        if self.repeat == Repeat::Interleave { 1 } else { self.row_groups }
+    }
+
+    /// From one input of a column group to the next.
+    pub fn col_step(&self) -> usize {
+        if self.repeat == Repeat::Interleave { 1 } else { self.col_groups }
+    }
+
+    /// The layer's output that is member `i` of row group `group`.
+    #[inline(always)]
+    pub fn row(&self, group: usize, i: usize) -> usize {
+        match self.repeat {
+            Repeat::Interleave => group * self.rows_per_group() + i,
+            Repeat::Tile => group + i * self.row_groups,
+        }
+    }
+
+    /// The layer's input that is member `j` of column group `group`.
+    #[inline(always)]
+    pub fn col(&self, group: usize, j: usize) -> usize {
+        match self.repeat {
+            Repeat::Interleave => group * self.cols_per_group() + j,
+            Repeat::Tile => group + j * self.col_groups,
+        }
+    }
+
+    /// Distinct values of S.
+    pub fn len(&self) -> usize {
+        self.row_groups * self.col_groups
+    }
+
+    /// Whether S has no values; a layer has at least one.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The distances between elements, computed once for a whole kernel.
+    pub(crate) fn grid(&self) -> Grid {
+        let interleave = self.repeat == Repeat::Interleave;
+        let (rows, cols) = (self.rows_per_group(), self.cols_per_group());
+        Grid {
+            rows,
+            cols,
+            row_base: if interleave { rows } else { 1 },
+            row_step: self.row_step(),
+            col_base: if interleave { cols } else { 1 },
+            col_step: self.col_step(),
+            s_row: if self.transposed { 1 } else { self.col_groups },
+            s_col: if self.transposed { self.row_groups } else { 1 },
+        }
+    }
+}
+
+/// Where the members of the groups lie: member i of row group r is output r · `row_base` + i · `row_step`, and so for
+/// columns; the value of groups (r, c) is number r · `s_row` + c · `s_col` of S.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grid {
+    /// Members of a row group.
+    pub(crate) rows: usize,
+    /// Members of a column group.
+    pub(crate) cols: usize,
+    pub(crate) row_base: usize,
+    pub(crate) row_step: usize,
+    pub(crate) col_base: usize,
+    pub(crate) col_step: usize,
+    pub(crate) s_row: usize,
+    pub(crate) s_col: usize,
+}
+
+/// Outputs or inputs of a group that one invocation holds in registers.
+pub(crate) const TILE: usize = 4;
+
+/// `out[b,m] = act(scale · Σ_c S[b,r(m),c] Σ_{n in group c} W[m,n] h[b,n] + bias[m])`.
+///
+/// Inputs: h [B, d_n], S [B, d_r·d_c] as [d_r, d_c] or transposed, W [d_m, d_n], bias [1, d_m]. Output: [B, d_m].
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightedLinear {
+    /// Who shares a value of S.
+    pub blocks: Blocks,
+    /// Factor of S: 1 as the paper has it, or 2, which makes S start near 1.
+    pub scale: f64,
+    /// Activation and dropout.
+    pub epilogue: Epilogue,
+}
+
+impl Operation for WeightedLinear {
+    fn name(&self) -> &'static str {
+        "weighted_linear"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        let blocks = self.blocks;
+        assert_eq!(blocks.outputs % blocks.row_groups, 0, "weighted_linear: d_r divides d_m");
+        assert_eq!(blocks.inputs % blocks.col_groups, 0, "weighted_linear: d_c divides d_n");
+        assert_eq!(self.epilogue.alike, 1, "weighted_linear: dropout tells all columns apart");
+        assert_eq!(inputs[0].cols, blocks.inputs, "weighted_linear: width of h");
+        assert_eq!(inputs[1].cols, blocks.len(), "weighted_linear: size of S");
+        assert_eq!(inputs[2], Shape::fixed(blocks.outputs, blocks.inputs), "weighted_linear: shape of W");
+        vec![Shape::batch(blocks.outputs)]
+    }
+
+    fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
+        let Some(dy) = grads[0] else { return vec![None; 4] };
+        let [h, s, w, _] = node.inputs[..] else { unreachable!("four inputs") };
+        let dz = Affine::through(graph, &node.name, dy, node.outputs[0], self.epilogue);
+        let weighted = Weighted { blocks: self.blocks, scale: self.scale };
+        let first = graph.add(&node.name, WeightedLinearGrad { weighted, adds: false }, &[dz, h, s, w]);
+        let second = graph.add(&node.name, WeightedLinearGradWeights { items: vec![weighted] }, &[dz, h, s]);
+        let bias = graph.add(&node.name, WeightGrads::sums(1, self.blocks.outputs), &[dz]);
+        first.into_iter().chain(second).chain(bias).map(Some).collect()
+    }
+
+    fn inference(&self) -> Op {
+        Self { epilogue: self.epilogue.inference(), ..self.clone() }.into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        let Blocks { outputs, inputs, col_groups, .. } = self.blocks;
+        Cost::of(node, graph, batch, 2 * batch * outputs * (inputs + col_groups))
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        vectorized(
+            #[inline(always)]
+            || {
+                let grid = self.blocks.grid();
+                for group in 0..self.blocks.row_groups {
+                    for first in (0..grid.rows).step_by(TILE) {
+                        match grid.rows - first {
+                            1 => self.tile::<T, 1>(block, grid, group, first),
+                            2 => self.tile::<T, 2>(block, grid, group, first),
+                            3 => self.tile::<T, 3>(block, grid, group, first),
+                            _ => self.tile::<T, TILE>(block, grid, group, first),
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::linear(self, node, target)
+    }
+}
+
+impl WeightedLinear {
+    /// The outputs `first..first + R` of row group `group`, for a block of samples.
+    #[inline(always)]
+    fn tile<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, grid: Grid, group: usize, first: usize) {
+        let Blocks { outputs, inputs, col_groups, .. } = self.blocks;
+        let (h, s, values, bias) = (block.columns(0), block.columns(1), block.matrix(2), block.matrix(3));
+        let scale = T::of(self.scale);
+        let row = group * grid.row_base + first * grid.row_step;
+        let mut sums = [Lanes::zero(); R];
+        for c in 0..col_groups {
+            let s = s[group * grid.s_row + c * grid.s_col].map(|s| scale * s);
+            let col = c * grid.col_base;
+            let w = Weights {
+                values,
+                start: row * inputs + col,
+                row_step: grid.row_step * inputs,
+                inner_step: grid.col_step,
+            };
+            let h = Samples { columns: h, first: col, step: grid.col_step, count: grid.cols };
+            add_products(&mut sums, h, Some(s), w);
+        }
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let m = row + i * grid.row_step;
+            *sum = sum.plus(Lanes::splat(bias[m]));
+            self.epilogue.apply(std::slice::from_mut(sum), block.first(), outputs, m, block.clock);
+            block.output(0)[m] = *sum;
+        }
+    }
+}

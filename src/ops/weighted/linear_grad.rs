@@ -1,0 +1,302 @@
+//! Gradients of the weighted layer, without the B × d_m × d_n matrix.
+
+use rayon::prelude::*;
+
+use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
+use crate::graph::{Graph, Node, Shape};
+use crate::ops::weighted::linear::{Blocks, Grid, TILE};
+use crate::ops::{Batch, Block, Cost, Kernel, Op, Operation, Phase, Target};
+
+/// A weighting: who shares a value of S, and the factor of S.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighted {
+    /// Who shares a value.
+    pub blocks: Blocks,
+    /// Factor of S.
+    pub scale: f64,
+}
+
+/// dh and dS together: with `y[r,n] = Σ_{m in group r} W[m,n] dz[m]`,
+/// `dh[n] = scale · Σ_r S[r,c(n)] y[r,n]` and `dS[r,c] = scale · Σ_{n in group c} h[n] y[r,n]`.
+///
+/// Inputs: dz [B, d_m], h [B, d_n], S [B, d_r·d_c], W [d_m, d_n], and if `adds` what else S receives, which is added
+/// to dS. Outputs: dh [B, d_n], dS [B, d_r·d_c].
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightedLinearGrad {
+    /// The weighting.
+    pub weighted: Weighted,
+    /// Whether there is a fifth input.
+    pub adds: bool,
+}
+
+impl Operation for WeightedLinearGrad {
+    fn name(&self) -> &'static str {
+        "weighted_linear_grad"
+    }
+
+    fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
+        vec![Shape::batch(self.weighted.blocks.inputs), Shape::batch(self.weighted.blocks.len())]
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        let Blocks { outputs, inputs, row_groups, .. } = self.weighted.blocks;
+        Cost::of(node, graph, batch, batch * inputs * (2 * outputs + 4 * row_groups))
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        let add = self.adds.then(|| block.columns(4));
+        let (dz, h, s, weights) = (block.columns(0), block.columns(1), block.columns(2), block.matrix(3));
+        let [dh, ds] = block.two_outputs();
+        dh.fill(Lanes::zero());
+        on_vectors(Backward { weighted: self.weighted, dz, h, s, weights, add, dh, ds });
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::grad(self, node, graph, target)
+    }
+}
+
+/// One block of samples of [`WeightedLinearGrad`].
+struct Backward<'a, T> {
+    weighted: Weighted,
+    dz: &'a [Lanes<T>],
+    h: &'a [Lanes<T>],
+    s: &'a [Lanes<T>],
+    weights: &'a [T],
+    add: Option<&'a [Lanes<T>]>,
+    dh: &'a mut [Lanes<T>],
+    ds: &'a mut [Lanes<T>],
+}
+
+impl<T: Real> WithSimd for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let grid = self.weighted.blocks.grid();
+        let (row_groups, col_groups) = (self.weighted.blocks.row_groups, self.weighted.blocks.col_groups);
+        // Two vectors at a time share what is loaded of W; where one holds all lanes there is but one.
+        let vectors = T::vectors::<S>(&[T::zero(); LANES]).len();
+        for r in 0..row_groups {
+            for c in 0..col_groups {
+                for first in (0..grid.cols).step_by(TILE) {
+                    for v in (0..vectors).step_by(2) {
+                        match (grid.cols - first, vectors) {
+                            (1, 1) => self.tile::<S, 1, 1>(simd, grid, [r, c], first, v),
+                            (2, 1) => self.tile::<S, 2, 1>(simd, grid, [r, c], first, v),
+                            (3, 1) => self.tile::<S, 3, 1>(simd, grid, [r, c], first, v),
+                            (_, 1) => self.tile::<S, TILE, 1>(simd, grid, [r, c], first, v),
+                            (1, _) => self.tile::<S, 1, 2>(simd, grid, [r, c], first, v),
+                            (2, _) => self.tile::<S, 2, 2>(simd, grid, [r, c], first, v),
+                            (3, _) => self.tile::<S, 3, 2>(simd, grid, [r, c], first, v),
+                            _ => self.tile::<S, TILE, 2>(simd, grid, [r, c], first, v),
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<T: Real> Backward<'_, T> {
+    /// What row group `r` and the inputs `first..first + N` of column group `c` add to dh and dS, for the vectors
+    /// `v..v + P` of the lanes.
+    #[inline(always)]
+    fn tile<S: Simd, const N: usize, const P: usize>(
+        &mut self,
+        simd: S,
+        grid: Grid,
+        [r, c]: [usize; 2],
+        first: usize,
+        v: usize,
+    ) {
+        let inputs = self.weighted.blocks.inputs;
+        let (row, col) = (r * grid.row_base, c * grid.col_base + first * grid.col_step);
+        let last = row + (grid.rows - 1) * grid.row_step;
+        let last_col = col + (N - 1) * grid.col_step;
+        assert!(last < self.dz.len() && last_col < self.h.len() && last_col < self.dh.len());
+        assert!(last * inputs + last_col < self.weights.len());
+        let zero = T::splat(simd, T::zero());
+        let mut y = [[zero; P]; N];
+        for i in 0..grid.rows {
+            let m = row + i * grid.row_step;
+            // SAFETY: at most `last` and `last_col`, which the assertions above keep inside.
+            let dz = T::vectors::<S>(unsafe { &self.dz.get_unchecked(m).0 });
+            for (j, y) in y.iter_mut().enumerate() {
+                // SAFETY: as above.
+                let w = unsafe { *self.weights.get_unchecked(m * inputs + col + j * grid.col_step) };
+                let w = T::splat(simd, w);
+                for (p, y) in y.iter_mut().enumerate() {
+                    *y = T::add_product(simd, w, dz[v + p], *y);
+                }
+            }
+        }
+        let value = r * grid.s_row + c * grid.s_col;
+        let scale = T::splat(simd, T::of(self.weighted.scale));
+        let s = T::vectors::<S>(&self.s[value].0);
+        let mut sums = [zero; P];
+        for (j, y) in y.iter().enumerate() {
+            let n = col + j * grid.col_step;
+            // SAFETY: as above.
+            let (h, dh) = unsafe { (self.h.get_unchecked(n), self.dh.get_unchecked_mut(n)) };
+            let (h, dh) = (T::vectors::<S>(&h.0), T::vectors_mut::<S>(&mut dh.0));
+            for (p, &y) in y.iter().enumerate() {
+                let s = T::product(simd, scale, s[v + p]);
+                dh[v + p] = T::add_product(simd, s, y, dh[v + p]);
+                sums[p] = T::add_product(simd, h[v + p], y, sums[p]);
+            }
+        }
+        // The first tile of a group begins with what is added.
+        let ds = T::vectors_mut::<S>(&mut self.ds[value].0);
+        let add = self.add.map(|add| T::vectors::<S>(&add[value].0));
+        for (p, &sum) in sums.iter().enumerate() {
+            let before = match add {
+                _ if first > 0 => ds[v + p],
+                Some(add) => add[v + p],
+                None => zero,
+            };
+            ds[v + p] = T::add_product(simd, scale, sum, before);
+        }
+    }
+}
+
+/// `dW[m,n] = scale · Σ_b dz[b,m] S[b,r(m),c(n)] h[b,n]`, of one or more layers.
+///
+/// Inputs: for each layer dz [B, d_m], h [B, d_n], S [B, d_r·d_c]. Outputs: for each dW [d_m, d_n].
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightedLinearGradWeights {
+    /// The layers' weightings.
+    pub items: Vec<Weighted>,
+}
+
+/// Rows of dW one task computes: what was loaded of h serves them all.
+const ROWS_PER_TASK: usize = 16;
+/// Rows of dW in registers at a time.
+const ROWS: usize = 4;
+/// Blocks of samples summed at a time: their columns stay in the first cache.
+const BLOCKS: usize = 32;
+
+impl Operation for WeightedLinearGradWeights {
+    fn name(&self) -> &'static str {
+        "weighted_linear_grad_weights"
+    }
+
+    fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
+        self.items.iter().map(|item| Shape::fixed(item.blocks.outputs, item.blocks.inputs)).collect()
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        let flops = self
+            .items
+            .iter()
+            .map(|Weighted { blocks, .. }| batch * blocks.inputs * (2 * blocks.outputs + blocks.row_groups));
+        Cost::of(node, graph, batch, flops.sum())
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Sums
+    }
+
+    fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
+        let tasks: Vec<(usize, usize, &mut [T])> = outputs
+            .iter_mut()
+            .zip(&self.items)
+            .enumerate()
+            .flat_map(|(index, (values, item))| {
+                let Blocks { outputs, inputs, .. } = item.blocks;
+                let chunks = values[..outputs * inputs].chunks_mut(ROWS_PER_TASK * inputs);
+                chunks.enumerate().map(move |(chunk, out)| (index, chunk * ROWS_PER_TASK, out))
+            })
+            .collect();
+        tasks.into_par_iter().with_max_len(1).for_each(|(index, first, out)| {
+            on_vectors(Rows { op: self, batch, index, first, out });
+        });
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::grad_weights(self, node, graph, target)
+    }
+}
+
+/// Some rows of dW number `index`.
+struct Rows<'a, 'b, T> {
+    op: &'a WeightedLinearGradWeights,
+    batch: &'a Batch<'b, T>,
+    index: usize,
+    first: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Rows<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        const C: usize = 2;
+        let blocks = self.op.items[self.index].blocks;
+        let (grid, count) = (blocks.grid(), self.out.len() / blocks.inputs);
+        self.out.fill(T::zero());
+        for start in (0..self.batch.blocks()).step_by(BLOCKS) {
+            let samples = start..self.batch.blocks().min(start + BLOCKS);
+            for c in 0..blocks.col_groups {
+                for member in (0..grid.cols).step_by(C) {
+                    // Beyond the end the last is computed again, and not stored.
+                    let col = |j: usize| c * grid.col_base + (member + j).min(grid.cols - 1) * grid.col_step;
+                    let cols: [usize; C] = std::array::from_fn(col);
+                    let cols = (c, cols, C.min(grid.cols - member));
+                    let mut row = 0;
+                    while row < count {
+                        let r = blocks.row_group(self.first + row);
+                        let same = (1..ROWS)
+                            .take_while(|i| row + i < count && blocks.row_group(self.first + row + i) == r)
+                            .count();
+                        if same == 0 {
+                            self.add::<S, C, 1>(simd, grid, r, row, 1, cols, samples.clone());
+                        } else {
+                            self.add::<S, C, ROWS>(simd, grid, r, row, same + 1, cols, samples.clone());
+                        }
+                        row += same + 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<T: Real> Rows<'_, '_, T> {
+    /// Adds the sums of `count` rows from number `row` of these on, all of row group `r`, for the columns of column
+    /// group `c`, the first `stored` of which are stored.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "a loop's body that is compiled twice")]
+    fn add<S: Simd, const C: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        grid: Grid,
+        r: usize,
+        row: usize,
+        count: usize,
+        (c, cols, stored): (usize, [usize; C], usize),
+        samples: std::ops::Range<usize>,
+    ) {
+        let Weighted { blocks, scale } = self.op.items[self.index];
+        let [dz, h, s] = [0, 1, 2].map(|input| self.batch.tensor(3 * self.index + input));
+        // Beyond the end the last row is computed again, and not stored.
+        let rows = std::array::from_fn(|i| self.first + row + i.min(count - 1));
+        let scale_column = Some((s, r * grid.s_row + c * grid.s_col));
+        let pairs = Pairs { other: h, cols, scale: scale_column, ahead: if row == 0 { C } else { 0 } };
+        let sums: [[T; C]; R] = dz.pair_sums(simd, rows, pairs, samples);
+        for (out, sums) in self.out[row * blocks.inputs..].chunks_exact_mut(blocks.inputs).zip(&sums).take(count) {
+            for (&n, &sum) in cols.iter().zip(sums).take(stored) {
+                out[n] += T::of(scale) * sum;
+            }
+        }
+    }
+}

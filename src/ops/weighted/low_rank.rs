@@ -1,0 +1,312 @@
+//! The low-rank core of MI-DPG's weighting matrix, S = σ(S_R S_C) (equations 3–5).
+
+use crate::cpu::{Lanes, Real, Samples, Weights, add_products, sigmoid, vectorized};
+use crate::graph::{Graph, Node, Rows, Shape, TensorId};
+use crate::ops::Activation;
+use crate::ops::{
+    Affine, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, Part, Source, Target, View, WeightGrads,
+};
+
+/// Where a factor comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Factor {
+    /// An input: of each sample, or shared by all.
+    Given,
+    /// g Wᵀ + b, computed here: the inputs are g [B, K], W [size, K] and b [1, size].
+    Generated,
+}
+
+impl Factor {
+    /// Inputs it takes.
+    pub fn inputs(self) -> usize {
+        if self == Self::Given { 1 } else { 3 }
+    }
+}
+
+/// S = σ(R C): the distinct values of the weighting matrix, before they are repeated over the layer's weight.
+///
+/// Inputs: R [B, d_r·d_k], or [d_r, d_k] shared by all samples; C [B, d_k·d_c], or [d_k, d_c] shared; for a factor that
+/// is generated, what it is generated from. Outputs: S [B, d_r·d_c], and a generated factor [B, size]. At least one
+/// factor belongs to the samples, and at most one is generated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LowRank {
+    /// d_r.
+    pub rows: usize,
+    /// d_k.
+    pub rank: usize,
+    /// d_c.
+    pub cols: usize,
+    /// R and C.
+    pub factors: [Factor; 2],
+}
+
+/// Whether all samples share a tensor.
+pub(crate) fn is_shared(shape: Shape) -> bool {
+    matches!(shape.rows, Rows::Fixed(_))
+}
+
+impl LowRank {
+    /// Values of R and of C.
+    pub fn sizes(&self) -> [usize; 2] {
+        [self.rows * self.rank, self.rank * self.cols]
+    }
+
+    /// The number of the first input of C.
+    pub fn column_input(&self) -> usize {
+        self.factors[0].inputs()
+    }
+
+    /// Which factor is generated, and the number of its first input.
+    pub fn generated(&self) -> Option<(usize, usize)> {
+        let side = self.factors.iter().position(|&factor| factor == Factor::Generated)?;
+        Some((side, side * self.column_input()))
+    }
+
+    /// R and C of a node of this operation.
+    pub(crate) fn tensors(&self, node: &Node) -> [TensorId; 2] {
+        let given = [node.inputs[0], node.inputs[self.column_input()]];
+        std::array::from_fn(|side| match self.factors[side] {
+            Factor::Given => given[side],
+            Factor::Generated => node.outputs[1],
+        })
+    }
+}
+
+impl Operation for LowRank {
+    fn name(&self) -> &'static str {
+        "low_rank"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        let mut outputs = vec![Shape::batch(self.rows * self.cols)];
+        let mut first = 0;
+        let mut shared = 0;
+        for (factor, size) in self.factors.into_iter().zip(self.sizes()) {
+            match factor {
+                Factor::Given => {
+                    assert_eq!(inputs[first].len(1), size, "low_rank: size of a factor");
+                    shared += usize::from(is_shared(inputs[first]));
+                }
+                Factor::Generated => {
+                    assert_eq!(inputs[first + 1], Shape::fixed(size, inputs[first].cols), "low_rank: shape of W");
+                    assert_eq!(inputs[first + 2], Shape::fixed(1, size), "low_rank: shape of b");
+                    outputs.push(Shape::batch(size));
+                }
+            }
+            first += factor.inputs();
+        }
+        assert!(shared < 2 && outputs.len() < 3, "low_rank: both factors shared, or both generated");
+        outputs
+    }
+
+    fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
+        let Some(ds) = grads[0] else { return vec![None; node.inputs.len()] };
+        let [r, c] = self.tensors(node);
+        let op = LowRankGrad { rows: self.rows, rank: self.rank, cols: self.cols };
+        let found = graph.add(&node.name, op, &[ds, node.outputs[0], r, c]);
+        let mut first = 0;
+        let mut gradients = Vec::new();
+        for (side, factor) in self.factors.into_iter().enumerate() {
+            let (rows, cols) = [(self.rows, self.rank), (self.rank, self.cols)][side];
+            let d = found[side];
+            match factor {
+                Factor::Given if is_shared(graph.shape(node.inputs[first])) => {
+                    gradients.extend(graph.add(&node.name, WeightGrads::sums(rows, cols), &[d]));
+                }
+                Factor::Given => gradients.push(d),
+                Factor::Generated => {
+                    let (g, w) = (node.inputs[first], node.inputs[first + 1]);
+                    let inner = graph.width(g);
+                    let product = Source::Product {
+                        x: d,
+                        from: 0,
+                        inner: rows * cols,
+                        weight: w,
+                        row: 0,
+                        col: 0,
+                        transposed: true,
+                        route: 0,
+                    };
+                    let part = Part { to: 0, width: inner, source: product };
+                    gradients.push(Affine::sum(graph, &node.name, inner, &[part], Activation::None));
+                    let size = rows * cols;
+                    let item = |output: usize, rows: usize, cols: usize, x: Option<View>| GradItem {
+                        output,
+                        row: 0,
+                        col: 0,
+                        rows,
+                        cols,
+                        pairs: vec![GradPair { dz: View::of(0), x, scenario: None }],
+                    };
+                    let op = WeightGrads {
+                        items: vec![item(0, size, inner, Some(View::of(1))), item(1, 1, size, None)],
+                        shapes: vec![Shape::fixed(size, inner), Shape::fixed(1, size)],
+                    };
+                    gradients.extend(graph.add(&node.name, op, &[d, g]));
+                }
+            }
+            first += factor.inputs();
+        }
+        gradients.into_iter().map(Some).collect()
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        let generated =
+            self.generated().map_or(0, |(side, first)| 2 * self.sizes()[side] * graph.width(node.inputs[first]));
+        Cost::of(node, graph, batch, batch * (self.rows * self.cols * (2 * self.rank + 4) + generated))
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        vectorized(
+            #[inline(always)]
+            || {
+                if let Some((side, first)) = self.generated() {
+                    generate(block, first, self.sizes()[side]);
+                }
+                let given = |side: usize| {
+                    let input = side * self.column_input();
+                    (self.factors[side] == Factor::Given).then(|| Values::of_input(block, input))
+                };
+                let given = [given(0), given(1)];
+                let (s, made) = match self.generated() {
+                    Some(_) => {
+                        let [s, made] = block.two_outputs();
+                        (s, &*made)
+                    }
+                    None => (block.output(0), &[][..]),
+                };
+                let [r, c] = given.map(|values| values.unwrap_or(Values::Samples(made)));
+                for row in 0..self.rows {
+                    for (col, s) in s[row * self.cols..][..self.cols].iter_mut().enumerate() {
+                        let mut sum = r.at(row * self.rank).times(c.at(col));
+                        for k in 1..self.rank {
+                            sum.add_product(r.at(row * self.rank + k), c.at(k * self.cols + col));
+                        }
+                        *s = sum.map(sigmoid);
+                    }
+                }
+            },
+        );
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::low_rank(self, node, graph, target)
+    }
+}
+
+/// A factor's values.
+#[derive(Clone, Copy)]
+enum Values<'a, T> {
+    /// Each sample's.
+    Samples(&'a [Lanes<T>]),
+    /// The same for all.
+    Shared(&'a [T]),
+}
+
+impl<'a, T: Real> Values<'a, T> {
+    #[inline(always)]
+    fn of_input(block: &Block<'a, T>, input: usize) -> Self {
+        if is_shared(block.shape(input)) {
+            Self::Shared(block.matrix(input))
+        } else {
+            Self::Samples(block.columns(input))
+        }
+    }
+
+    #[inline(always)]
+    fn at(self, index: usize) -> Lanes<T> {
+        match self {
+            Self::Samples(values) => values[index],
+            Self::Shared(values) => Lanes::splat(values[index]),
+        }
+    }
+}
+
+/// Output 1 = g Wᵀ + b of the inputs from number `first` on.
+#[inline(always)]
+fn generate<T: Real>(block: &mut Block<'_, T>, first: usize, size: usize) {
+    for row in (0..size).step_by(4) {
+        match size - row {
+            1 => generate_tile::<T, 1>(block, first, row),
+            2 => generate_tile::<T, 2>(block, first, row),
+            3 => generate_tile::<T, 3>(block, first, row),
+            _ => generate_tile::<T, 4>(block, first, row),
+        }
+    }
+}
+
+#[inline(always)]
+fn generate_tile<T: Real, const R: usize>(block: &mut Block<'_, T>, first: usize, row: usize) {
+    let (g, values, bias) = (block.columns(first), block.matrix(first + 1), block.matrix(first + 2));
+    let mut sums: [Lanes<T>; R] = std::array::from_fn(|i| Lanes::splat(bias[row + i]));
+    let w = Weights { values, start: row * g.len(), row_step: g.len(), inner_step: 1 };
+    add_products(&mut sums, Samples::all(g), None, w);
+    block.output(1)[row..][..R].copy_from_slice(&sums);
+}
+
+/// With d = dS ⊙ S (1 − S): `dR[r,k] = Σ_c d[r,c] C[k,c]` and `dC[k,c] = Σ_r R[r,k] d[r,c]`.
+///
+/// Inputs: dS, S [B, d_r·d_c], R and C, either of the samples or shared. Outputs, of each sample in any case:
+/// dR [B, d_r·d_k], dC [B, d_k·d_c].
+#[derive(Clone, Debug, PartialEq)]
+pub struct LowRankGrad {
+    /// d_r.
+    pub rows: usize,
+    /// d_k.
+    pub rank: usize,
+    /// d_c.
+    pub cols: usize,
+}
+
+impl Operation for LowRankGrad {
+    fn name(&self) -> &'static str {
+        "low_rank_grad"
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
+        assert_eq!(inputs[0].cols, self.rows * self.cols, "low_rank_grad: size of dS");
+        vec![Shape::batch(self.rows * self.rank), Shape::batch(self.rank * self.cols)]
+    }
+
+    fn inference(&self) -> Op {
+        self.clone().into()
+    }
+
+    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
+        Cost::of(node, graph, batch, batch * self.rows * self.cols * (4 * self.rank + 3))
+    }
+
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        vectorized(
+            #[inline(always)]
+            || {
+                let (ds, s) = (block.columns(0), block.columns(1));
+                let [r, c] = [2, 3].map(|input| Values::of_input(block, input));
+                let [dr, dc] = block.two_outputs();
+                dc.fill(Lanes::zero());
+                for row in 0..self.rows {
+                    for k in 0..self.rank {
+                        let mut sum = Lanes::zero();
+                        let weight = r.at(row * self.rank + k);
+                        let range = row * self.cols..(row + 1) * self.cols;
+                        let gradients = ds[range.clone()].iter().zip(&s[range]);
+                        for (col, (ds, s)) in gradients.enumerate() {
+                            let d = ds.times(s.map(|s| s * (T::one() - s)));
+                            sum.add_product(d, c.at(k * self.cols + col));
+                            dc[k * self.cols + col].add_product(weight, d);
+                        }
+                        dr[row * self.rank + k] = sum;
+                    }
+                }
+            },
+        );
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::low_rank_grad(self, node, graph, target)
+    }
+}

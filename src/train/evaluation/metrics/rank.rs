@@ -1,0 +1,92 @@
+//! Exact ranking metrics: sort once, then count pairs in whole numbers.
+
+use rayon::prelude::*;
+
+use crate::train::evaluation::metrics::is_positive;
+
+/// Above this many rows the sort is worth spreading over threads.
+const PARALLEL_ROWS: usize = 1 << 16;
+
+/// Probability that a random positive row scores above a random negative row, ties counting one half: exact, in
+/// O(n log n). Scores may be logits or probabilities; labels are 0 or 1.
+///
+/// `None` when the rows have one class only or a score is not a number.
+///
+/// # Panics
+/// When the slices have different lengths.
+pub fn auc(scores: &[f32], labels: &[f32]) -> Option<f64> {
+    assert_eq!(scores.len(), labels.len(), "one label per score");
+    let mut keys = scores.iter().zip(labels).map(sort_key).collect::<Option<Vec<u64>>>()?;
+    if keys.len() >= PARALLEL_ROWS {
+        keys.par_sort_unstable();
+    } else {
+        keys.sort_unstable();
+    }
+    auc_of_sorted(keys.iter().copied())
+}
+
+/// AUC within each user, averaged over the users that have both classes and weighted by their number of rows.
+///
+/// `None` when no user has both classes or a score is not a number.
+///
+/// # Panics
+/// When the slices have different lengths.
+pub fn gauc(scores: &[f32], labels: &[f32], users: &[u64]) -> Option<f64> {
+    assert_eq!(scores.len(), labels.len(), "one label per score");
+    assert_eq!(scores.len(), users.len(), "one user per score");
+    let mut keys = users
+        .iter()
+        .zip(scores.iter().zip(labels))
+        .map(|(&user, row)| sort_key(row).map(|key| (user, key)))
+        .collect::<Option<Vec<_>>>()?;
+    if keys.len() >= PARALLEL_ROWS {
+        keys.par_sort_unstable();
+    } else {
+        keys.sort_unstable();
+    }
+    let (mut sum, mut rows) = (0.0, 0.0);
+    for user in keys.chunk_by(|a, b| a.0 == b.0) {
+        if let Some(auc) = auc_of_sorted(user.iter().map(|&(_, key)| key)) {
+            sum += auc * user.len() as f64;
+            rows += user.len() as f64;
+        }
+    }
+    (rows > 0.0).then(|| sum / rows)
+}
+
+/// A whole number that sorts as the score does, with the label in its lowest bit; `None` for NaN.
+///
+/// The bits of a positive float sort as the float does; those of a negative one sort the other way round.
+fn sort_key((&score, &label): (&f32, &f32)) -> Option<u64> {
+    if score.is_nan() {
+        return None;
+    }
+    // −0 and 0 are one score, and −0 + 0 = 0.
+    let bits = (score + 0.0).to_bits();
+    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    Some(u64::from(ordered) << 1 | u64::from(is_positive(label)))
+}
+
+/// AUC of rows given as ascending [`sort_key`]s.
+fn auc_of_sorted(keys: impl Iterator<Item = u64>) -> Option<f64> {
+    // Twice the number of (positive, negative) pairs in the right order; a tie adds one. u128 cannot overflow.
+    let mut twice_won: u128 = 0;
+    let (mut positives, mut negatives) = (0u64, 0u64);
+    // Rows of the score being read, and its negatives: they sort before its positives.
+    let (mut score, mut tied_negatives) = (u64::MAX, 0u64);
+    for key in keys {
+        if key >> 1 != score {
+            score = key >> 1;
+            tied_negatives = 0;
+        }
+        if key & 1 == 0 {
+            negatives += 1;
+            tied_negatives += 1;
+        } else {
+            positives += 1;
+            twice_won += u128::from(2 * negatives - tied_negatives);
+        }
+    }
+    let pairs = u128::from(positives) * u128::from(negatives);
+    (pairs > 0).then(|| twice_won as f64 / 2.0 / pairs as f64)
+}

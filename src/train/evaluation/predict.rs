@@ -1,0 +1,97 @@
+//! A model's predictions for encoded rows, those of scenarios that it was not trained on included.
+
+use crate::data::{Encoder, Rows};
+use crate::plan::{Executor, Source};
+use crate::train::Error;
+use crate::train::model::{BuiltModel, source};
+
+/// The name under which metrics have the rows of scenarios that the train split does not have.
+const NEW_SCENARIOS: &str = "(new scenarios)";
+
+/// Logits of rows, in order.
+///
+/// A row of a scenario that the model was not trained on ([`Encoder::new_scenario`]) is predicted as a row of each trained
+/// scenario in turn; its probability is the mean of these, and the logit is that probability's. A model without parts for
+/// each scenario needs one prediction only.
+///
+/// # Errors
+/// When the device fails.
+pub fn predict(
+    executor: &mut dyn Executor,
+    model: &BuiltModel,
+    rows: &Rows,
+    encoder: &Encoder,
+) -> Result<Vec<f32>, Error> {
+    let all = source(rows, encoder);
+    let has_parts = model.prediction.scenarios > 0;
+    let new: Vec<usize> = (0..rows.len()).filter(|row| rows.scenarios()[*row] == encoder.new_scenario()).collect();
+    if !has_parts || new.is_empty() {
+        return Ok(executor.predict(&all)?);
+    }
+    let scenarios: Vec<u32> =
+        rows.scenarios().iter().map(|number| if *number == encoder.new_scenario() { 0 } else { *number }).collect();
+    let mut logits = executor.predict(&Source { scenarios: &scenarios, ..all })?;
+    let chosen = rows.select(&new)?;
+    let mut means: Vec<MeanProbability> = new.iter().map(|row| MeanProbability::of(logits[*row])).collect();
+    for scenario in 1..encoder.new_scenario() {
+        let scenarios = vec![scenario; new.len()];
+        let found = executor.predict(&Source { scenarios: &scenarios, ..source(&chosen, encoder) })?;
+        means.iter_mut().zip(found).for_each(|(mean, logit)| mean.add(logit));
+    }
+    new.iter().zip(means).for_each(|(row, mean)| logits[*row] = mean.logit());
+    Ok(logits)
+}
+
+/// The mean of probabilities that are given as logits.
+struct MeanProbability {
+    yes: f64,
+    no: f64,
+}
+
+impl MeanProbability {
+    fn of(logit: f32) -> Self {
+        let mut mean = Self { yes: 0.0, no: 0.0 };
+        mean.add(logit);
+        mean
+    }
+
+    fn add(&mut self, logit: f32) {
+        // Beyond this a probability is 0 or 1 in double precision too.
+        let logit = f64::from(logit).clamp(-700.0, 700.0);
+        self.yes += (1.0 + (-logit).exp()).recip();
+        self.no += (1.0 + logit.exp()).recip();
+    }
+
+    fn logit(&self) -> f32 {
+        (self.yes.ln() - self.no.ln()) as f32
+    }
+}
+
+/// The scenarios by which metrics of these rows are told apart: the trained ones, and all others together where the rows
+/// have some; none where the data has no scenarios.
+pub fn scenario_names(encoder: &Encoder, scenarios: &[u32]) -> Vec<String> {
+    if encoder.schema().scenario.is_none() {
+        return Vec::new();
+    }
+    let new = scenarios.contains(&encoder.new_scenario()).then(|| NEW_SCENARIOS.to_owned());
+    encoder.scenarios().iter().cloned().chain(new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_of_probabilities_keeps_its_digits_at_both_ends() {
+        let mean = |logits: &[f32]| {
+            let mut mean = MeanProbability { yes: 0.0, no: 0.0 };
+            logits.iter().for_each(|logit| mean.add(*logit));
+            mean.logit()
+        };
+        assert!((mean(&[0.3]) - 0.3).abs() < 1e-6);
+        assert!((mean(&[20.0, 20.0]) - 20.0).abs() < 1e-4 && (mean(&[-20.0, -20.0]) + 20.0).abs() < 1e-4);
+        // (σ(0) + σ(ln 3)) / 2 = (0.5 + 0.75) / 2 = 0.625.
+        assert!((mean(&[0.0, 3.0_f32.ln()]) - (0.625_f32 / 0.375).ln()).abs() < 1e-6);
+        assert!(mean(&[f32::MAX, f32::MIN]).abs() < 1e-6 && mean(&[f32::NAN]).is_nan());
+    }
+}

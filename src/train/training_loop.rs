@@ -1,0 +1,479 @@
+//! The training loop: epochs of chunks, validation, early stopping, checkpoints.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ConfigError, EarlyStopMetric, TrainOptions};
+use crate::data::{Dataset, Encoder, Rows};
+use crate::graph::Schedule;
+use crate::models::CROSS_ENTROPY;
+use crate::ops::{Clock, ModelState};
+use crate::plan::{Chunk, Executor, Feeder, Step};
+use crate::train::Error;
+use crate::train::evaluation::metrics::{Metrics, Reliability, evaluate, reliability};
+use crate::train::evaluation::predict::{predict, scenario_names};
+use crate::train::model::{BuiltModel, source};
+use crate::train::order::{batch_shuffle, epoch_order};
+use crate::train::run::checkpoint::{Position, save_checkpoint, save_model};
+use crate::train::run::folder::{RunFolder, write_text};
+use crate::train::run::tensorboard;
+
+/// What the loop tells whoever watches it.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// An epoch begins, perhaps not at its first step.
+    EpochStart {
+        /// From 1.
+        epoch: u32,
+        /// Steps in the epoch.
+        steps: u64,
+        /// Steps of it that are done.
+        done: u64,
+    },
+    /// Steps were given to the device.
+    Steps {
+        /// Steps of the epoch that are done.
+        done: u64,
+        /// The mean cross entropy of the epoch so far, where it is known.
+        loss: Option<f64>,
+    },
+    /// An epoch ended and was validated.
+    EpochEnd(&'a EpochRecord),
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// From 1.
+    pub epoch: u32,
+    /// Optimiser steps taken in all.
+    pub steps: u64,
+    /// Mean of each loss term over the epoch, and `loss`, their sum with coefficients.
+    pub train: serde_json::Map<String, serde_json::Value>,
+    /// The validation metrics; absent without validation rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid: Option<Metrics>,
+    /// Whether these weights are the best so far.
+    pub best: bool,
+    /// Seconds of training in this epoch (since the run was last started).
+    pub train_seconds: f64,
+    /// Training rows per second.
+    pub train_rows_per_second: f64,
+    /// Validation rows per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_rows_per_second: Option<f64>,
+}
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done.
+    Finished,
+    /// The validation metric had stopped improving.
+    StoppedEarly,
+    /// It was asked to stop; a checkpoint was written.
+    Interrupted,
+}
+
+/// A model in training: epochs, validation, checkpoints, in a folder that is there.
+pub struct TrainingLoop<'a> {
+    options: &'a TrainOptions,
+    name: &'a str,
+    model: &'a BuiltModel,
+    executor: &'a mut dyn Executor,
+    data: &'a Dataset,
+    folder: &'a RunFolder,
+    position: Position,
+}
+
+/// Metrics of a model on rows, from one pass on the device.
+///
+/// # Errors
+/// When the device fails.
+pub fn score(
+    executor: &mut dyn Executor,
+    model: &BuiltModel,
+    rows: &Rows,
+    encoder: &Encoder,
+) -> Result<Metrics, Error> {
+    let logits = predict(executor, model, rows, encoder)?;
+    let names = scenario_names(encoder, rows.scenarios());
+    Ok(evaluate(&logits, rows.labels(), rows.scenarios(), &names, rows.users()))
+}
+
+/// [`score`], and how often what the model predicted came true.
+///
+/// # Errors
+/// As [`score`].
+pub fn score_and_calibrate(
+    executor: &mut dyn Executor,
+    model: &BuiltModel,
+    rows: &Rows,
+    encoder: &Encoder,
+) -> Result<(Metrics, Reliability), Error> {
+    let logits = predict(executor, model, rows, encoder)?;
+    let (labels, scenarios, names) = (rows.labels(), rows.scenarios(), scenario_names(encoder, rows.scenarios()));
+    let metrics = evaluate(&logits, labels, scenarios, &names, rows.users());
+    Ok((metrics, reliability(&logits, labels, scenarios, &names)))
+}
+
+/// That the metric to stop on can be had from the validation rows: an AUC needs both classes.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_validation(options: &TrainOptions, valid: &Rows) -> Result<(), Error> {
+    let labels = valid.labels();
+    let positives = labels.iter().filter(|&&label| label > 0.5).count();
+    let one_class = !labels.is_empty() && (positives == 0 || positives == labels.len());
+    if one_class && options.early_stop_metric == EarlyStopMetric::Auc {
+        let what = if positives == 0 { "no positive" } else { "no negative" };
+        return Err(ConfigError::value(
+            "the validation rows",
+            "train.early_stop_metric",
+            "\"logloss\", or a validation split with both classes (AUC needs both)",
+            &format!("\"auc\" with {what} label among {} rows", labels.len()),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+impl<'a> TrainingLoop<'a> {
+    /// From the first step. `name` is the model's, for checkpoints; `executor` has the model's state.
+    pub fn new(
+        options: &'a TrainOptions,
+        name: &'a str,
+        model: &'a BuiltModel,
+        data: &'a Dataset,
+        folder: &'a RunFolder,
+        executor: &'a mut dyn Executor,
+    ) -> Self {
+        Self { options, name, model, executor, data, folder, position: Position::default() }
+    }
+
+    /// From where a checkpoint stands, whose state the executor has.
+    pub fn from(self, position: Position) -> Self {
+        Self { position, ..self }
+    }
+
+    /// Where training stands.
+    pub fn into_position(self) -> Position {
+        self.position
+    }
+
+    /// Trains until the last epoch, an early stop, or until `stop` is set.
+    ///
+    /// # Errors
+    /// When the device fails, a loss is not a number, or a file cannot be written.
+    pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn FnMut(Event<'_>)) -> Result<Ending, Error> {
+        check_validation(self.options, &self.data.valid)?;
+        self.keep_metrics_until(self.position.epoch)?;
+        if self.position.total_steps == 0 {
+            // So that there is a model whatever happens, and one to compare with when there are no epochs.
+            let state = self.sound_state()?;
+            self.write_model(&state)?;
+        }
+        // A resumed run may have been given more patience.
+        self.position.finished = self.out_of_patience();
+        let resident = self.executor.load(&source(&self.data.train, &self.data.encoder))?;
+        while self.position.epoch < self.options.epochs && !self.position.finished {
+            let started = Instant::now();
+            let before = self.position.step;
+            if self.train_epoch(resident, stop, observer)? {
+                let state = self.sound_state()?;
+                self.write_checkpoint(&state)?;
+                return Ok(Ending::Interrupted);
+            }
+            let rows = (self.position.step - before) * u64::from(self.options.batch_size);
+            self.end_epoch(rows.min(self.data.train.len() as u64), started, observer)?;
+        }
+        let early = self.position.epoch < self.options.epochs;
+        Ok(if early { Ending::StoppedEarly } else { Ending::Finished })
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        (self.data.train.len() as u64).div_ceil(u64::from(self.options.batch_size))
+    }
+
+    /// Trains the rest of an epoch; says whether it was asked to stop before the end.
+    fn train_epoch(
+        &mut self,
+        resident: bool,
+        stop: &AtomicBool,
+        observer: &mut dyn FnMut(Event<'_>),
+    ) -> Result<bool, Error> {
+        let steps = self.steps_per_epoch();
+        let epoch = self.position.epoch + 1;
+        observer(Event::EpochStart { epoch, steps, done: self.position.step });
+        let (first, total) = (self.position.step, self.position.total_steps);
+        let per_chunk = self.executor.steps_per_chunk() as u64;
+        let batches = Batches::new(self.model, self.data, self.options, epoch, resident, total - first);
+        std::thread::scope(|scope| {
+            // The next chunks are sorted and packed while the device computes this one.
+            let (give, take) = mpsc::sync_channel::<Chunk>(2);
+            let (give_back, take_back) = mpsc::channel::<Chunk>();
+            scope.spawn(move || {
+                let mut batches = batches;
+                for first in (first..steps).step_by(per_chunk as usize) {
+                    let mut chunk = take_back.try_recv().unwrap_or_default();
+                    batches.fill(first..steps.min(first + per_chunk), &mut chunk);
+                    if give.send(chunk).is_err() {
+                        return;
+                    }
+                }
+            });
+            for chunk in take {
+                self.executor.train(&chunk)?;
+                let count = chunk.clocks.len() as u64;
+                // The other end may have made its last chunk already.
+                let _ = give_back.send(chunk);
+                let before = self.position.total_steps;
+                self.position.step += count;
+                self.position.total_steps += count;
+                self.note_losses(false)?;
+                observer(Event::Steps { done: self.position.step, loss: self.mean_cross_entropy() });
+                if stop.load(Ordering::Relaxed) && self.position.step < steps {
+                    self.note_losses(true)?;
+                    return Ok(true);
+                }
+                let every = self.options.checkpoint_steps;
+                if every > 0 && before / every != self.position.total_steps / every {
+                    self.note_losses(true)?;
+                    let state = self.sound_state()?;
+                    self.write_checkpoint(&state)?;
+                }
+            }
+            self.note_losses(true)?;
+            Ok(false)
+        })
+    }
+
+    fn end_epoch(&mut self, rows: u64, started: Instant, observer: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+        let train_seconds = started.elapsed().as_secs_f64();
+        let train = self.train_means();
+        let validated = Instant::now();
+        let valid = if self.data.valid.is_empty() {
+            None
+        } else {
+            Some(score(self.executor, self.model, &self.data.valid, &self.data.encoder)?)
+        };
+        let valid_seconds = validated.elapsed().as_secs_f64();
+        if let Some(logloss) = valid.as_ref().and_then(|metrics| metrics.logloss).filter(|value| !value.is_finite()) {
+            return Err(self.not_finite("validation LogLoss".to_owned(), logloss, self.position.step));
+        }
+        let state = self.sound_state()?;
+        let position = &mut self.position;
+        position.epoch += 1;
+        position.step = 0;
+        position.loss_sums.clear();
+        let value = valid.as_ref().and_then(|metrics| match self.options.early_stop_metric {
+            EarlyStopMetric::Auc => metrics.auc,
+            EarlyStopMetric::Logloss => metrics.logloss,
+        });
+        let best = match (value, position.best, self.options.early_stop_metric) {
+            (Some(value), Some(best), EarlyStopMetric::Auc) => value > best,
+            (Some(value), Some(best), EarlyStopMetric::Logloss) => value < best,
+            // The first epoch, or nothing to judge by: the newest weights are the best there are.
+            _ => true,
+        };
+        if best {
+            position.best = value;
+            position.best_epoch = position.epoch;
+            position.epochs_without_gain = 0;
+        } else {
+            position.epochs_without_gain += 1;
+        }
+        self.position.finished = self.out_of_patience();
+        let position = &self.position;
+        let record = EpochRecord {
+            epoch: position.epoch,
+            steps: position.total_steps,
+            train,
+            best,
+            train_seconds,
+            train_rows_per_second: rows as f64 / train_seconds,
+            valid_rows_per_second: valid.as_ref().map(|_| self.data.valid.len() as f64 / valid_seconds),
+            valid,
+        };
+        if best {
+            self.write_model(&state)?;
+        }
+        self.append_metrics(&record)?;
+        tensorboard::append_epoch(&self.folder.events(), &record, self.position.best_epoch)?;
+        self.write_checkpoint(&state)?;
+        observer(Event::EpochEnd(&record));
+        Ok(())
+    }
+
+    fn out_of_patience(&self) -> bool {
+        let patience = self.options.patience;
+        patience > 0 && self.position.epochs_without_gain >= patience
+    }
+
+    fn note_losses(&mut self, wait: bool) -> Result<(), Error> {
+        for losses in self.executor.losses(wait)? {
+            let sums = &mut self.position.loss_sums;
+            sums.resize(losses.terms.len() + 2, 0.0);
+            for (sum, value) in sums.iter_mut().zip(losses.terms.iter().chain([&losses.total, &1.0])) {
+                *sum += value;
+            }
+            if !losses.total.is_finite() {
+                let step = u64::from(losses.step) + 1 - (self.position.total_steps - self.position.step);
+                let terms = self.model.graph.losses.iter().zip(&losses.terms);
+                let (term, value) = terms
+                    .map(|(term, &value)| (term.name.clone(), value))
+                    .find(|(_, value)| !value.is_finite())
+                    .unwrap_or_else(|| ("total".to_owned(), losses.total));
+                return Err(self.not_finite(format!("the loss ({term})"), value, step));
+            }
+        }
+        Ok(())
+    }
+
+    fn mean_cross_entropy(&self) -> Option<f64> {
+        let term = self.model.graph.losses.iter().position(|term| term.name == CROSS_ENTROPY)?;
+        let (sum, count) = (self.position.loss_sums.get(term)?, self.position.loss_sums.last()?);
+        (*count > 0.0).then(|| sum / count)
+    }
+
+    fn train_means(&self) -> serde_json::Map<String, serde_json::Value> {
+        let names = self.model.graph.losses.iter().map(|term| term.name.as_str()).chain(["loss"]);
+        let count = self.position.loss_sums.last().copied().unwrap_or(1.0);
+        names.zip(&self.position.loss_sums).map(|(name, sum)| (name.to_owned(), (sum / count).into())).collect()
+    }
+
+    fn not_finite(&self, what: String, value: f64, step: u64) -> Error {
+        let largest = self.data.train.values().iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        let cause = if largest > 1e3 {
+            format!(
+                "a numeric field reaches {largest:.0} standard deviations; check its column for outliers, or make it \
+                 buckets (data.fields.NAME.kind = \"bucket\")"
+            )
+        } else {
+            let rate = self.options.learning_rate;
+            // A tenth has no exact binary form: 1e-4, not 1.0000000000000001e-4.
+            let tenth = format!("{:.3e}", rate / 10.0).parse().unwrap_or(rate / 10.0);
+            format!(
+                "most likely the learning rate ({rate:e}) is too high; try a tenth of it (--set \
+                 train.learning_rate={tenth:e})"
+            )
+        };
+        let saved = if self.folder.checkpoint().is_file() {
+            format!("The last good checkpoint is {}", self.folder.checkpoint().display())
+        } else {
+            "There is no checkpoint yet".to_owned()
+        };
+        Error::NotFinite { what, value, step, epoch: self.position.epoch + 1, cause, saved }
+    }
+
+    /// The model's state, to be written. A step whose loss was a number can still have left weights that are not.
+    fn sound_state(&mut self) -> Result<ModelState<f32>, Error> {
+        let state = self.executor.state()?;
+        let tables = state.tables.iter().map(|table| &table.weights);
+        let unsound = state.dense.weights.iter().chain(tables).flatten().find(|value| !value.is_finite());
+        match unsound {
+            Some(&value) => Err(self.not_finite("a weight".to_owned(), f64::from(value), self.position.step)),
+            None => Ok(state),
+        }
+    }
+
+    fn write_model(&self, state: &ModelState<f32>) -> Result<(), Error> {
+        save_model(&self.folder.model(), &self.model.graph, state, self.name)
+    }
+
+    fn write_checkpoint(&self, state: &ModelState<f32>) -> Result<(), Error> {
+        save_checkpoint(&self.folder.checkpoint(), &self.model.graph, state, self.name, &self.position)
+    }
+
+    /// Drops lines of `metrics.jsonl` beyond `epochs`, and TensorBoard's events: a resumed run writes them again.
+    fn keep_metrics_until(&self, epochs: u32) -> Result<(), Error> {
+        let path = self.folder.metrics();
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let parsed = text.lines().filter_map(|line| Some((line, serde_json::from_str::<EpochRecord>(line).ok()?)));
+        let (lines, records): (Vec<&str>, Vec<EpochRecord>) =
+            parsed.filter(|(_, record)| record.epoch <= epochs).unzip();
+        let kept: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
+        write_text(&path, &kept)?;
+        tensorboard::keep(&self.folder.events(), &records)
+    }
+
+    fn append_metrics(&self, record: &EpochRecord) -> Result<(), Error> {
+        let path = self.folder.metrics();
+        let mut line = serde_json::to_string(record).map_err(|error| Error::content(&path, error.to_string()))?;
+        line.push('\n');
+        let file = OpenOptions::new().append(true).create(true).open(&path);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::file(&path, "writing"))
+    }
+}
+
+/// Makes an epoch's batches.
+struct Batches<'a> {
+    data: &'a Dataset,
+    model: &'a BuiltModel,
+    options: &'a TrainOptions,
+    feeder: Feeder,
+    order: Vec<u32>,
+    steps_before: u64,
+}
+
+impl<'a> Batches<'a> {
+    fn new(
+        model: &'a BuiltModel,
+        data: &'a Dataset,
+        options: &'a TrainOptions,
+        epoch: u32,
+        resident: bool,
+        steps_before: u64,
+    ) -> Self {
+        let batch_size = options.batch_size as usize;
+        let schedule = Schedule::training(&model.graph, batch_size);
+        let mut order = epoch_order(data.train.len(), options.seed, epoch);
+        if model.graph.scenarios > 0 {
+            let source = source(&data.train, &data.encoder);
+            order.chunks_mut(batch_size).for_each(|rows| source.group_by_scenario(rows));
+        }
+        Self { data, model, options, feeder: Feeder::new(&model.graph, &schedule, resident), order, steps_before }
+    }
+
+    fn fill(&mut self, steps: std::ops::Range<u64>, chunk: &mut Chunk) {
+        let batch = self.options.batch_size as usize;
+        let scenarios = self.data.train.scenarios();
+        let rows = |step: u64| {
+            let first = step as usize * batch;
+            &self.order[first..self.order.len().min(first + batch)]
+        };
+        let shuffles: Vec<Vec<u32>> = steps
+            .clone()
+            .map(|step| match self.model.negatives {
+                Some(negatives) => {
+                    let scenarios: Vec<u32> = rows(step).iter().map(|&row| scenarios[row as usize]).collect();
+                    batch_shuffle(&scenarios, negatives, self.options.seed, self.steps_before + step)
+                }
+                None => Vec::new(),
+            })
+            .collect();
+        let list: Vec<Step<'_>> = steps
+            .zip(&shuffles)
+            .map(|(step, shuffle)| Step { rows: rows(step), shuffle, clock: self.clock(self.steps_before + step) })
+            .collect();
+        self.feeder.fill(&source(&self.data.train, &self.data.encoder), &list, chunk);
+    }
+
+    fn clock(&self, step: u64) -> Clock {
+        let options = self.options;
+        // Beyond this many steps the bias corrections are 1 in any precision.
+        let t = (step + 1).min(1 << 30) as i32;
+        let correction = (1.0 - options.beta2.powi(t)).sqrt() / (1.0 - options.beta1.powi(t));
+        Clock {
+            seed: (options.seed ^ (options.seed >> 32)) as u32,
+            step: step as u32,
+            learning_rate: (options.learning_rate * correction) as f32,
+            ..Clock::default()
+        }
+    }
+}
