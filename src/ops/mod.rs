@@ -39,20 +39,19 @@ use crate::graph::{Graph, Node, Shape, TensorId};
 /// When an operation runs within a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Before the samples, making weights of weights: [`Operation::reduce`].
+    /// Before the samples, making weights of weights: [`Reduce`].
     Weights,
-    /// Sample by sample: [`Operation::run`]; or, where what is made next needs sums over the samples, in between:
-    /// [`Operation::reduce`].
+    /// Sample by sample: [`PerSample`]; or, where what is made next needs sums over the samples, in between: [`Reduce`].
     Samples,
-    /// Once all samples are computed, summing over them: [`Operation::reduce`].
+    /// Once all samples are computed, summing over them: [`Reduce`].
     Sums,
-    /// After the sums, making gradients of gradients: [`Operation::reduce`].
+    /// After the sums, making gradients of gradients: [`Reduce`].
     WeightGradients,
-    /// At the end, changing the model's state: [`Operation::update`].
+    /// At the end, changing the model's state: [`Update`].
     Update,
 }
 
-/// What every operation says of itself.
+/// What every operation says of itself. How it computes on the CPU is one of [`PerSample`], [`Reduce`] and [`Update`].
 pub trait Operation {
     /// The operation's name in listings.
     fn name(&self) -> &'static str;
@@ -76,11 +75,6 @@ pub trait Operation {
     /// Floating-point operations and bytes of memory it moves for `batch` samples.
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost;
 
-    /// When it runs.
-    fn phase(&self) -> Phase {
-        Phase::Samples
-    }
-
     /// Whether it is a term of the loss: it computes the gradients of its inputs itself, and backward passes begin here.
     fn is_loss(&self) -> bool {
         false
@@ -91,42 +85,115 @@ pub trait Operation {
         false
     }
 
-    /// Whether it sums over the samples although it runs in [`Phase::Samples`]: others go on with the sums.
-    fn sums_midway(&self) -> bool {
-        false
-    }
-
     /// The inputs of which it reads rows of other samples than the one it computes.
     fn shuffled_inputs(&self) -> Vec<usize> {
         Vec::new()
     }
 
-    /// Computes one block of samples on the CPU; for operations of [`Phase::Samples`].
-    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        let _ = block;
-        unreachable!("{} does not run by samples", self.name());
+    /// For sums over the samples that one dispatch can make together: the name of the node that makes them all. A graph's
+    /// nodes with the same name become one, by [`Operation::join`].
+    fn joint_name(&self) -> Option<&'static str> {
+        None
     }
 
-    /// Computes tensors with fixed rows on the CPU: of samples, for operations of [`Phase::Sums`] and those that sum
-    /// midway, or of others such.
-    fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
-        let _ = (batch, outputs);
-        unreachable!("{} does not sum over samples", self.name());
+    /// The operation that does what both do, whose inputs and outputs are those of the first and then of the other; only
+    /// asked of operations with the same [`Operation::joint_name`].
+    fn join(&self, other: &Op) -> Option<Op> {
+        let _ = other;
+        None
     }
 
-    /// Updates the model's state on the CPU, `gradients` being the inputs; for operations of [`Phase::Update`].
-    fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
-        let _ = (step, gradients, state);
-        unreachable!("{} updates nothing", self.name());
+    /// The operation that also adds a further input, its last, to this output, if there is one: what a sum of two
+    /// gradients is fused into.
+    fn adding_to(&self, output: usize) -> Option<Op> {
+        let _ = output;
+        None
     }
 
     /// The dispatches that compute it on a GPU.
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel>;
 }
 
+/// The CPU code of an operation that computes samples ([`Phase::Samples`]), each without the others.
+pub trait PerSample: Operation {
+    /// Computes one block of samples.
+    fn run<T: Real>(&self, block: &mut Block<'_, T>);
+}
+
+/// The CPU code of an operation that makes tensors with fixed rows.
+pub trait Reduce: Operation {
+    /// When it runs; in [`Phase::Samples`] where samples go on with the sums.
+    fn phase(&self) -> Phase;
+
+    /// Computes its outputs: of samples, or of other tensors with fixed rows.
+    fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]);
+}
+
+/// The CPU code of an operation that changes the model's state ([`Phase::Update`]).
+pub trait Update: Operation {
+    /// Updates the state, `gradients` being the inputs.
+    fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>);
+}
+
 /// Declares [`Op`] and passes each call on to the operation it holds.
 macro_rules! operations {
-    ($($name:ident),* $(,)?) => {
+    (
+        per_sample { $($sample:ident),* $(,)? }
+        reduce { $($reduce:ident),* $(,)? }
+        update { $($update:ident),* $(,)? }
+    ) => {
+        operations! { @all $($sample,)* $($reduce,)* $($update,)* }
+
+        impl Op {
+            /// When it runs.
+            pub fn phase(&self) -> Phase {
+                match self {
+                    $(Self::$sample(_) => Phase::Samples,)*
+                    $(Self::$reduce(op) => Reduce::phase(op),)*
+                    $(Self::$update(_) => Phase::Update,)*
+                }
+            }
+
+            /// Whether it sums over the samples although it runs in [`Phase::Samples`]: others go on with the sums.
+            pub fn sums_midway(&self) -> bool {
+                matches!(self, $(Self::$reduce(_))|*) && self.phase() == Phase::Samples
+            }
+
+            /// [`PerSample::run`].
+            ///
+            /// # Panics
+            /// When it does not compute samples one by one.
+            pub fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+                match self {
+                    $(Self::$sample(op) => PerSample::run(op, block),)*
+                    other => panic!("{} does not run by samples", other.name()),
+                }
+            }
+
+            /// [`Reduce::reduce`].
+            ///
+            /// # Panics
+            /// When it makes no tensors with fixed rows.
+            pub fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
+                match self {
+                    $(Self::$reduce(op) => Reduce::reduce(op, batch, outputs),)*
+                    other => panic!("{} makes no tensors with fixed rows", other.name()),
+                }
+            }
+
+            /// [`Update::update`].
+            ///
+            /// # Panics
+            /// When it changes no state.
+            pub fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
+                match self {
+                    $(Self::$update(op) => Update::update(op, step, gradients, state),)*
+                    other => panic!("{} changes no state", other.name()),
+                }
+            }
+        }
+    };
+    (@all $($name:ident,)*) => {
         /// Any operation.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Op {
@@ -155,29 +222,23 @@ macro_rules! operations {
             fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
                 match self { $(Self::$name(op) => op.cost(node, graph, batch),)* }
             }
-            fn phase(&self) -> Phase {
-                match self { $(Self::$name(op) => op.phase(),)* }
-            }
             fn is_loss(&self) -> bool {
                 match self { $(Self::$name(op) => op.is_loss(),)* }
             }
             fn runs_by_samples(&self) -> bool {
                 match self { $(Self::$name(op) => op.runs_by_samples(),)* }
             }
-            fn sums_midway(&self) -> bool {
-                match self { $(Self::$name(op) => op.sums_midway(),)* }
-            }
             fn shuffled_inputs(&self) -> Vec<usize> {
                 match self { $(Self::$name(op) => op.shuffled_inputs(),)* }
             }
-            fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-                match self { $(Self::$name(op) => op.run(block),)* }
+            fn joint_name(&self) -> Option<&'static str> {
+                match self { $(Self::$name(op) => op.joint_name(),)* }
             }
-            fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
-                match self { $(Self::$name(op) => op.reduce(batch, outputs),)* }
+            fn join(&self, other: &Op) -> Option<Op> {
+                match self { $(Self::$name(op) => op.join(other),)* }
             }
-            fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
-                match self { $(Self::$name(op) => op.update(step, gradients, state),)* }
+            fn adding_to(&self, output: usize) -> Option<Op> {
+                match self { $(Self::$name(op) => op.adding_to(output),)* }
             }
             fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
                 match self { $(Self::$name(op) => op.kernels(node, graph, target),)* }
@@ -187,56 +248,18 @@ macro_rules! operations {
 }
 
 operations! {
-    Embed,
-    EmbedGrad,
-    Affine,
-    WeightGrads,
-    WeightedLinear,
-    WeightedLinearGrad,
-    WeightedLinearGradWeights,
-    LowRank,
-    LowRankGrad,
-    LogitLoss,
-    Discriminate,
-    Attention,
-    AttentionGrad,
-    Pool,
-    Multiply,
-    MultiplyGrad,
-    Mixture,
-    MixtureGrad,
-    Select,
-    SelectGrad,
-    Orthogonality,
-    Mutual,
-    MutualGrad,
-    Star,
-    StarGrad,
-    Compare,
-    CompareGrad,
-    LabelMixture,
-    LabelMixtureGrad,
-    LayerNorm,
-    LayerNormGrad,
-    Moments,
-    Normalize,
-    NormalizeGrad,
-    NormalizeSums,
-    Pairwise,
-    PairwiseGrad,
-    AddPositions,
-    AddPositionsGrad,
-    Prune,
-    PruneGrad,
-    SampleMatrix,
-    SampleMatrixGrad,
-    TokenPool,
-    TokenPoolGrad,
-    Sparsity,
-    StoreLogits,
-    Anneal,
-    RunningMoments,
-    DenseAdam,
-    RowAdam,
-    RowSweep,
+    per_sample {
+        Affine, Embed, LogitLoss, StoreLogits, Orthogonality, Sparsity,
+        WeightedLinear, WeightedLinearGrad, LowRank, LowRankGrad, Discriminate,
+        Attention, AttentionGrad, Compare, CompareGrad, AddPositions, TokenPool, TokenPoolGrad,
+        Mixture, MixtureGrad, LabelMixture, LabelMixtureGrad, Select, SelectGrad, Mutual, MutualGrad,
+        LayerNorm, LayerNormGrad, Normalize, NormalizeGrad,
+        Multiply, MultiplyGrad, Pairwise, PairwiseGrad, Pool, Prune, PruneGrad, SampleMatrix, SampleMatrixGrad,
+    }
+    reduce {
+        WeightGrads, WeightedLinearGradWeights, EmbedGrad, AddPositionsGrad, Moments, NormalizeSums, Star, StarGrad,
+    }
+    update {
+        DenseAdam, RowAdam, RowSweep, Anneal, RunningMoments,
+    }
 }

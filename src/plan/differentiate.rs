@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use super::TrainingOptions;
 use crate::graph::{Graph, Node, Role, Shape, TensorId};
-use crate::ops::{
-    Affine, DenseAdam, EmbedGrad, GradItem, Op, Operation, RowAdam, RowSweep, View, WeightGrads,
-    WeightedLinearGradWeights,
-};
+use crate::ops::{Affine, DenseAdam, EmbedGrad, GradItem, Op, Operation, RowAdam, RowSweep, View, WeightGrads};
 
 /// The graph with its backward pass and optimiser appended, and each parameter's gradient.
 pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Graph, Vec<Option<TensorId>>) {
@@ -58,20 +55,15 @@ fn gather_sums(graph: &mut Graph, parts: &[&[TensorId]]) {
         first_of.extend(parts.iter().map(|&part| (part, parts[0])));
     }
     let mut sums = Gathered::default();
-    let (mut weighted_items, mut weighted_inputs, mut weighted_outputs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut joint: Vec<Node> = Vec::new();
     for node in std::mem::take(&mut graph.nodes) {
         match node.op {
             Op::WeightGrads(op) => sums.take(&op, &node.inputs, &node.outputs, &first_of),
-            Op::WeightedLinearGradWeights(op) => {
-                assert!(node.outputs.iter().all(|t| first_of[t] == *t), "a weighted layer's weight occurs once");
-                weighted_items.extend(op.items);
-                weighted_inputs.extend(node.inputs);
-                weighted_outputs.extend(node.outputs);
-            }
             Op::EmbedGrad(ref op) => match rows_of(&mut graph.nodes, op.table) {
                 Some(known) => join_rows(known, node),
                 None => graph.nodes.push(node),
             },
+            _ if node.op.joint_name().is_some() => join(&mut joint, node, &first_of),
             _ => graph.nodes.push(node),
         }
     }
@@ -82,14 +74,25 @@ fn gather_sums(graph: &mut Graph, parts: &[&[TensorId]]) {
             graph.tensors[output.0].shape = shape;
         }
     }
-    if !weighted_items.is_empty() {
-        let op = WeightedLinearGradWeights { items: weighted_items };
-        graph.nodes.push(Node::new(op, "weighted gradients", weighted_inputs, weighted_outputs));
-    }
+    graph.nodes.extend(joint);
     if !sums.items.is_empty() {
         let shapes = sums.outputs.iter().map(|&tensor| graph.shape(tensor)).collect();
         let op = WeightGrads { items: sums.items, shapes };
         graph.nodes.push(Node::new(op, "gradients", sums.inputs, sums.outputs));
+    }
+}
+
+/// Makes one node of those with the same [`Operation::joint_name`].
+fn join(joint: &mut Vec<Node>, node: Node, first_of: &HashMap<TensorId, TensorId>) {
+    assert!(node.outputs.iter().all(|t| first_of[t] == *t), "a weight of {} occurs once", node.op.name());
+    let name = node.op.joint_name();
+    match joint.iter_mut().find(|known| known.op.joint_name() == name) {
+        Some(known) => {
+            known.op = known.op.join(&node.op).expect("operations with one joint name can be joined");
+            known.inputs.extend(node.inputs);
+            known.outputs.extend(node.outputs);
+        }
+        None => joint.push(Node { name: name.unwrap_or_default().to_owned(), ..node }),
     }
 }
 

@@ -1,16 +1,16 @@
 //! Fusion: sums into the products that make them, concatenations and slices into their readers.
 
 use crate::graph::{Graph, Node, TensorId};
-use crate::ops::{Draft, GradItem, GradPair, Op, Part, RowMap, Source, View, WeightGrads};
+use crate::ops::{Draft, GradItem, GradPair, Op, Operation, Part, RowMap, Source, View, WeightGrads};
 
 /// Fuses what can be fused. `kept` tensors stay.
 ///
-/// 1. What a weighting matrix receives from elsewhere is added where its layer's part is computed.
+/// 1. A tensor that is added to what an operation makes is added there, if the operation can.
 /// 2. An affine node that adds columns of a mere sum, which nothing else reads, takes over their parts: so the
 ///    contributions to a gradient end in the product that comes last, with the gate of the activation before it.
 /// 3. Products and weight gradients read through concatenations and slices.
 pub(super) fn fuse(mut graph: Graph, kept: &[TensorId]) -> Graph {
-    while add_in_gradient(&mut graph) {}
+    while add_where_made(&mut graph) {}
     while let Some((index, node)) = find_change(&graph, kept) {
         graph.nodes[index] = node;
         remove_unread(&mut graph, kept);
@@ -238,9 +238,9 @@ fn remove_unread(graph: &mut Graph, kept: &[TensorId]) {
     }
 }
 
-/// Replaces one sum of a weighting's gradient with another tensor by a gradient that adds it. The nodes may then stand
-/// in an order in which they cannot run.
-fn add_in_gradient(graph: &mut Graph) -> bool {
+/// Replaces one sum of what an operation makes with another tensor by an operation that adds it
+/// ([`Operation::adding_to`]). The nodes may then stand in an order in which they cannot run.
+fn add_where_made(graph: &mut Graph) -> bool {
     let uses = Uses::new(graph);
     let found = graph.nodes.iter().enumerate().find_map(|(index, node)| {
         let Op::Affine(op) = &node.op else { return None };
@@ -255,20 +255,21 @@ fn add_in_gradient(graph: &mut Graph) -> bool {
         };
         let (true, [a, b]) = (draft.is_sum(), draft.parts.as_slice()) else { return None };
         let (a, b) = (whole(a)?, whole(b)?);
-        [(a, b), (b, a)].into_iter().find_map(|(of_layer, other)| {
-            let maker = uses.maker[of_layer.0]?;
+        [(a, b), (b, a)].into_iter().find_map(|(part, other)| {
+            let maker = uses.maker[part.0]?;
             let inner = &graph.nodes[maker];
-            let fits = matches!(&inner.op, Op::WeightedLinearGrad(op) if !op.adds) && inner.outputs[1] == of_layer;
-            (fits && uses.readers[of_layer.0] == 1 && !depends(&uses, other, maker)).then_some((index, maker, other))
+            let output = inner.outputs.iter().position(|made| *made == part)?;
+            let op = inner.op.adding_to(output)?;
+            let fits = uses.readers[part.0] == 1 && !depends(&uses, other, maker);
+            fits.then_some((index, maker, output, op, other))
         })
     });
-    let Some((index, maker, other)) = found else { return false };
+    let Some((index, maker, output, op, other)) = found else { return false };
     let total = graph.nodes[index].outputs[0];
     let node = &mut graph.nodes[maker];
-    let Op::WeightedLinearGrad(op) = &mut node.op else { unreachable!("found above") };
-    op.adds = true;
+    node.op = op;
     node.inputs.push(other);
-    node.outputs[1] = total;
+    node.outputs[output] = total;
     graph.nodes.remove(index);
     true
 }

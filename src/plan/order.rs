@@ -1,7 +1,7 @@
 //! The order in which a plan's nodes run, and which of them run together.
 
 use crate::graph::{Graph, Node, TensorId};
-use crate::ops::{Affine, Op, Operation, Phase};
+use crate::ops::{Affine, Op, Phase};
 
 /// Orders the nodes: those that make weights, those that compute samples as early as they can, then sums over samples,
 /// what is made of these, then updates. Affine

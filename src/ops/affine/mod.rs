@@ -16,7 +16,7 @@ pub use weight_grads::{GradItem, GradPair, WeightGrads};
 
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, Rows, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// A product x W of a view with a part of a weight.
 ///
@@ -206,11 +206,13 @@ impl Operation for Affine {
         views.filter(|(view, _)| view.rows != RowMap::Same).map(|(view, _)| view.input).collect()
     }
 
-    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        cpu::run(self, block);
-    }
-
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         crate::ops::affine::kernel::kernels(self, node, graph, target)
+    }
+}
+
+impl PerSample for Affine {
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        cpu::run(self, block);
     }
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::cpu::{Arena, Columns, LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
-use crate::ops::{Batch, Cost, Kernel, Op, Operation, Phase, Target, View};
+use crate::ops::{Batch, Cost, Kernel, Op, Operation, Phase, Reduce, Target, View};
 
 /// Two tensors whose products are summed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,6 +263,12 @@ impl Operation for WeightGrads {
         cost
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::affine::kernel::weight_grads(self, node, graph, target)
+    }
+}
+
+impl Reduce for WeightGrads {
     fn phase(&self) -> Phase {
         Phase::Sums
     }
@@ -287,9 +293,5 @@ impl Operation for WeightGrads {
             }
         }
         tasks.into_par_iter().with_max_len(1).for_each(on_vectors);
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::affine::kernel::weight_grads(self, node, graph, target)
     }
 }

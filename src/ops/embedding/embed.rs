@@ -2,7 +2,7 @@
 
 use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
 use crate::graph::{Graph, Node, Shape, TableField, TensorId};
-use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Phase, TableArg, Target};
+use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, TableArg, Target};
 
 /// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
 /// those of the sequences that read the table, token by token.
@@ -69,6 +69,38 @@ impl Operation for Embed {
         Cost::of(node, graph, batch, flops).plus_bytes(4 * (values + batch * (self.fields + 1)))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let table = &graph.tables[self.table];
+        let x = target.location(node.outputs[0]);
+        target
+            .shards(self.table, table.rows())
+            .map(|(shard, first, rows)| {
+                let kernel = target
+                    .kernel("embed", target.rows(self.longest > 0) * x.stride as usize / 4)
+                    .with("X", x.first)
+                    .with("FIRST_ROW", first)
+                    .with("ROWS", rows)
+                    .with("ORDER", target.schedule.order);
+                let kernel = match &target.schedule.tokens {
+                    Some(tokens) if self.longest > 0 => kernel
+                        .with("TOKENS", true)
+                        .with("TOKEN_ROWS", tokens.rows[self.table])
+                        .with("FIELDS", self.fields)
+                        .with("WIDTH", self.width),
+                    _ => lookup_constants(kernel, graph, self.table, target),
+                };
+                kernel.bind([
+                    Arg::Table { table: self.table, shard, what: TableArg::Weights },
+                    Arg::Ids,
+                    Arg::Values,
+                    Arg::Schedule,
+                ])
+            })
+            .collect()
+    }
+}
+
+impl PerSample for Embed {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         if self.longest > 0 {
             return self.run_tokens(block);
@@ -111,36 +143,6 @@ impl Operation for Embed {
                 }
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let table = &graph.tables[self.table];
-        let x = target.location(node.outputs[0]);
-        target
-            .shards(self.table, table.rows())
-            .map(|(shard, first, rows)| {
-                let kernel = target
-                    .kernel("embed", target.rows(self.longest > 0) * x.stride as usize / 4)
-                    .with("X", x.first)
-                    .with("FIRST_ROW", first)
-                    .with("ROWS", rows)
-                    .with("ORDER", target.schedule.order);
-                let kernel = match &target.schedule.tokens {
-                    Some(tokens) if self.longest > 0 => kernel
-                        .with("TOKENS", true)
-                        .with("TOKEN_ROWS", tokens.rows[self.table])
-                        .with("FIELDS", self.fields)
-                        .with("WIDTH", self.width),
-                    _ => lookup_constants(kernel, graph, self.table, target),
-                };
-                kernel.bind([
-                    Arg::Table { table: self.table, shard, what: TableArg::Weights },
-                    Arg::Ids,
-                    Arg::Values,
-                    Arg::Schedule,
-                ])
-            })
-            .collect()
     }
 }
 
@@ -220,6 +222,34 @@ impl Operation for EmbedGrad {
         Cost::of(node, graph, batch, lookups * self.width).plus_bytes(8 * lookups)
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let keys = target.schedule.keys[self.table];
+        let dx = target.location(node.inputs[0]);
+        let kernel = target
+            .kernel("embed_grad", keys.lookups * self.width.div_ceil(4))
+            .with("DX", dx.first)
+            .with("DX_STRIDE", dx.stride)
+            .with("GRADIENT", target.location(node.outputs[0]).first)
+            .with("COUNT", keys.count)
+            .with("STARTS", keys.starts)
+            .with("POSITIONS", keys.positions)
+            .with("ORDER", target.schedule.order);
+        let kernel = match node.inputs.get(1) {
+            None => kernel,
+            Some(&tokens) => {
+                let of_tokens = target.location(tokens);
+                kernel
+                    .with("SEQUENCES", self.sequences)
+                    .with("FIRST_TOKEN", target.capacity * self.fields)
+                    .with("OF_TOKENS", of_tokens.first)
+                    .with("OF_TOKENS_STRIDE", of_tokens.stride)
+            }
+        };
+        vec![lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Schedule])]
+    }
+}
+
+impl Reduce for EmbedGrad {
     fn phase(&self) -> Phase {
         Phase::Sums
     }
@@ -260,32 +290,6 @@ impl Operation for EmbedGrad {
                 }
             }
         });
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let keys = target.schedule.keys[self.table];
-        let dx = target.location(node.inputs[0]);
-        let kernel = target
-            .kernel("embed_grad", keys.lookups * self.width.div_ceil(4))
-            .with("DX", dx.first)
-            .with("DX_STRIDE", dx.stride)
-            .with("GRADIENT", target.location(node.outputs[0]).first)
-            .with("COUNT", keys.count)
-            .with("STARTS", keys.starts)
-            .with("POSITIONS", keys.positions)
-            .with("ORDER", target.schedule.order);
-        let kernel = match node.inputs.get(1) {
-            None => kernel,
-            Some(&tokens) => {
-                let of_tokens = target.location(tokens);
-                kernel
-                    .with("SEQUENCES", self.sequences)
-                    .with("FIRST_TOKEN", target.capacity * self.fields)
-                    .with("OF_TOKENS", of_tokens.first)
-                    .with("OF_TOKENS_STRIDE", of_tokens.stride)
-            }
-        };
-        vec![lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Schedule])]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// y\[n\] = scale · a\[n mod A\] · b\[n / group\], for n below `group` times the columns of b.
 ///
@@ -70,6 +70,15 @@ impl Operation for Multiply {
         Cost::of(node, graph, batch, 2 * batch * graph.width(node.outputs[0]))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let y = node.outputs[0];
+        let threads = target.capacity * target.location(y).stride as usize / 4;
+        let kernel = kernel("multiply", threads, [node.inputs[0], node.inputs[1], y], graph, target);
+        vec![kernel.with("GROUP", self.group).with("SCALE", self.scale)]
+    }
+}
+
+impl PerSample for Multiply {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -85,13 +94,6 @@ impl Operation for Multiply {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let y = node.outputs[0];
-        let threads = target.capacity * target.location(y).stride as usize / 4;
-        let kernel = kernel("multiply", threads, [node.inputs[0], node.inputs[1], y], graph, target);
-        vec![kernel.with("GROUP", self.group).with("SCALE", self.scale)]
     }
 }
 
@@ -113,6 +115,17 @@ impl Operation for MultiplyGrad {
         Cost::of(node, graph, batch, 4 * batch * graph.width(node.inputs[0]))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dy, a, b] = node.inputs[..] else { unreachable!("three inputs") };
+        let (da, db) = (target.location(node.outputs[0]), target.location(node.outputs[1]));
+        let across = (da.stride + db.stride) as usize / 4;
+        let kernel = kernel("multiply_grad", target.capacity * across, [a, b, dy], graph, target);
+        let kernel = kernel.with("DA", da.first).with("DB", db.first).with("B_WIDTH", graph.width(b));
+        vec![kernel.with("GROUP", self.group).with("SCALE", self.scale)]
+    }
+}
+
+impl PerSample for MultiplyGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -134,14 +147,5 @@ impl Operation for MultiplyGrad {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [dy, a, b] = node.inputs[..] else { unreachable!("three inputs") };
-        let (da, db) = (target.location(node.outputs[0]), target.location(node.outputs[1]));
-        let across = (da.stride + db.stride) as usize / 4;
-        let kernel = kernel("multiply_grad", target.capacity * across, [a, b, dy], graph, target);
-        let kernel = kernel.with("DA", da.first).with("DB", db.first).with("B_WIDTH", graph.width(b));
-        vec![kernel.with("GROUP", self.group).with("SCALE", self.scale)]
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// Σ over pairs of vectors i < j of eⁱ · eʲ, as ½ Σ_d [(Σ_i e\[i, d\])² − Σ_i e\[i, d\]²].
 ///
@@ -72,6 +72,12 @@ impl Operation for Pairwise {
         Cost::of(node, graph, batch, 3 * batch * graph.width(node.inputs[0]))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        vec![kernel("pairwise", target.capacity, [node.inputs[0], node.outputs[0]], self.width, graph, target)]
+    }
+}
+
+impl PerSample for Pairwise {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -88,10 +94,6 @@ impl Operation for Pairwise {
                 block.output(0)[0] = total.map(|x| T::of(0.5) * x);
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        vec![kernel("pairwise", target.capacity, [node.inputs[0], node.outputs[0]], self.width, graph, target)]
     }
 }
 
@@ -112,6 +114,14 @@ impl Operation for PairwiseGrad {
         Cost::of(node, graph, batch, 3 * batch * graph.width(node.inputs[1]))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let (dy, e, de) = (node.inputs[0], node.inputs[1], target.location(node.outputs[0]));
+        let threads = target.capacity * de.stride as usize / 4;
+        vec![kernel("pairwise_grad", threads, [e, dy], self.width, graph, target).with("DE", de.first)]
+    }
+}
+
+impl PerSample for PairwiseGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -126,11 +136,5 @@ impl Operation for PairwiseGrad {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let (dy, e, de) = (node.inputs[0], node.inputs[1], target.location(node.outputs[0]));
-        let threads = target.capacity * de.stride as usize / 4;
-        vec![kernel("pairwise_grad", threads, [e, dy], self.width, graph, target).with("DE", de.first)]
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// y\[g\] = scale · Σ_d x\[g·group + d\], or the other way round y\[g·group + d\] = scale · x\[g\].
 ///
@@ -49,6 +49,22 @@ impl Operation for Pool {
         Cost::of(node, graph, batch, batch * wide)
     }
 
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let (x, y) = (target.location(node.inputs[0]), target.location(node.outputs[0]));
+        let kernel = target
+            .kernel("pool", target.capacity * y.stride as usize / 4)
+            .with("X", x.first)
+            .with("X_STRIDE", x.stride)
+            .with("Y", y.first)
+            .with("Y_STRIDE", y.stride)
+            .with("GROUP", self.group)
+            .with("SCALE", self.scale)
+            .with("SPREAD", self.spread);
+        vec![kernel]
+    }
+}
+
+impl PerSample for Pool {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -68,19 +84,5 @@ impl Operation for Pool {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        let (x, y) = (target.location(node.inputs[0]), target.location(node.outputs[0]));
-        let kernel = target
-            .kernel("pool", target.capacity * y.stride as usize / 4)
-            .with("X", x.first)
-            .with("X_STRIDE", x.stride)
-            .with("Y", y.first)
-            .with("Y_STRIDE", y.stride)
-            .with("GROUP", self.group)
-            .with("SCALE", self.scale)
-            .with("SPREAD", self.spread);
-        vec![kernel]
     }
 }

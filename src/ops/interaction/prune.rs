@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Arg, Block, Cost, Kernel, ModelState, Op, Operation, Phase, StepView, Target};
+use crate::ops::{Arg, Block, Cost, Kernel, ModelState, Op, Operation, PerSample, StepView, Target, Update};
 
 /// π = β σ(α v), and 0 where that is at most ε.
 ///
@@ -68,6 +68,15 @@ impl Operation for Prune {
         Cost::of(node, graph, batch, 8 * batch * graph.width(node.inputs[0]))
     }
 
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let kernel = kernel("prune", node.inputs[1], node.outputs[0], target)
+            .with("V", target.location(node.inputs[0]).first)
+            .with("Y", target.location(node.outputs[0]).first);
+        vec![kernel.with("MOST", self.most).with("LEAST", self.least)]
+    }
+}
+
+impl PerSample for Prune {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -82,13 +91,6 @@ impl Operation for Prune {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        let kernel = kernel("prune", node.inputs[1], node.outputs[0], target)
-            .with("V", target.location(node.inputs[0]).first)
-            .with("Y", target.location(node.outputs[0]).first);
-        vec![kernel.with("MOST", self.most).with("LEAST", self.least)]
     }
 }
 
@@ -109,6 +111,17 @@ impl Operation for PruneGrad {
         Cost::of(node, graph, batch, 4 * batch * graph.width(node.inputs[0]))
     }
 
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let [d, factors, alpha] = node.inputs[..] else { unreachable!("three inputs") };
+        let kernel = kernel("prune_grad", alpha, node.outputs[0], target)
+            .with("D", target.location(d).first)
+            .with("FACTORS", target.location(factors).first)
+            .with("Y", target.location(node.outputs[0]).first);
+        vec![kernel.with("MOST", self.most)]
+    }
+}
+
+impl PerSample for PruneGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -120,15 +133,6 @@ impl Operation for PruneGrad {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        let [d, factors, alpha] = node.inputs[..] else { unreachable!("three inputs") };
-        let kernel = kernel("prune_grad", alpha, node.outputs[0], target)
-            .with("D", target.location(d).first)
-            .with("FACTORS", target.location(factors).first)
-            .with("Y", target.location(node.outputs[0]).first);
-        vec![kernel.with("MOST", self.most)]
     }
 }
 
@@ -149,19 +153,17 @@ impl Operation for Anneal {
         Cost { flops: 2, bytes: 8 }
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Update
-    }
-
-    fn update<T: Real>(&self, _: &StepView<'_>, _: &[&[T]], state: &mut ModelState<T>) {
-        for value in &mut state.dense.weights[self.parameter] {
-            *value = (*value * T::of(self.factor)).min(T::of(self.most));
-        }
-    }
-
     fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let place = target.location(graph.parameters[self.parameter].tensor).first;
         let kernel = Kernel::new("anneal", 1).with("PLACE", place).with("FACTOR", self.factor).with("MOST", self.most);
         vec![kernel.bind([Arg::Parameters])]
+    }
+}
+
+impl Update for Anneal {
+    fn update<T: Real>(&self, _: &StepView<'_>, _: &[&[T]], state: &mut ModelState<T>) {
+        for value in &mut state.dense.weights[self.parameter] {
+            *value = (*value * T::of(self.factor)).min(T::of(self.most));
+        }
     }
 }

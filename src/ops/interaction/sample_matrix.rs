@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// y = x + M x, M a matrix of each sample.
 ///
@@ -53,6 +53,13 @@ impl Operation for SampleMatrix {
         Cost::of(node, graph, batch, 2 * batch * graph.width(node.inputs[1]))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let (x, y) = (node.inputs[0], node.outputs[0]);
+        vec![kernel("sample_matrix", target.location(y).stride, [x, node.inputs[1], y], graph, target)]
+    }
+}
+
+impl PerSample for SampleMatrix {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -63,11 +70,6 @@ impl Operation for SampleMatrix {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let (x, y) = (node.inputs[0], node.outputs[0]);
-        vec![kernel("sample_matrix", target.location(y).stride, [x, node.inputs[1], y], graph, target)]
     }
 }
 
@@ -88,6 +90,15 @@ impl Operation for SampleMatrixGrad {
         Cost::of(node, graph, batch, 3 * batch * graph.width(node.inputs[2]))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dy, x, m] = node.inputs[..] else { unreachable!("three inputs") };
+        let (dx, dm) = (target.location(node.outputs[0]), target.location(node.outputs[1]));
+        let kernel = kernel("sample_matrix_grad", dx.stride + dm.stride, [x, m, dy], graph, target);
+        vec![kernel.with("DX", dx.first).with("DM", dm.first)]
+    }
+}
+
+impl PerSample for SampleMatrixGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -104,12 +115,5 @@ impl Operation for SampleMatrixGrad {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [dy, x, m] = node.inputs[..] else { unreachable!("three inputs") };
-        let (dx, dm) = (target.location(node.outputs[0]), target.location(node.outputs[1]));
-        let kernel = kernel("sample_matrix_grad", dx.stride + dm.stride, [x, m, dy], graph, target);
-        vec![kernel.with("DX", dx.first).with("DM", dm.first)]
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, log1p_exp, sigmoid};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// Partial sums a loss is logged in: lane i sums the samples i, i + 32, i + 64, …
 pub const LOSS_LANES: usize = 32;
@@ -47,19 +47,6 @@ impl Operation for LogitLoss {
         true
     }
 
-    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        let logits = block.columns(0);
-        let inverse_rows = T::one() / T::of(block.step.rows() as f64);
-        let (mut losses, mut gradients) = (Lanes::zero(), Lanes::zero());
-        for lane in 0..block.count() {
-            let (t, label) = (logits[0].0[lane], block.label(lane));
-            losses.0[lane] = log1p_exp(t) - t * label;
-            gradients.0[lane] = inverse_rows * (sigmoid(t) - label);
-        }
-        *block.log(self.column) = losses;
-        block.output(0)[0] = gradients;
-    }
-
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let t = target.location(node.inputs[0]);
         let kernel = target
@@ -73,5 +60,20 @@ impl Operation for LogitLoss {
             .with("COLUMN", self.column)
             .with("ORDER", target.schedule.order);
         vec![kernel.bind([Arg::Labels, Arg::Schedule, Arg::Losses])]
+    }
+}
+
+impl PerSample for LogitLoss {
+    fn run<T: Real>(&self, block: &mut Block<'_, T>) {
+        let logits = block.columns(0);
+        let inverse_rows = T::one() / T::of(block.step.rows() as f64);
+        let (mut losses, mut gradients) = (Lanes::zero(), Lanes::zero());
+        for lane in 0..block.count() {
+            let (t, label) = (logits[0].0[lane], block.label(lane));
+            losses.0[lane] = log1p_exp(t) - t * label;
+            gradients.0[lane] = inverse_rows * (sigmoid(t) - label);
+        }
+        *block.log(self.column) = losses;
+        block.output(0)[0] = gradients;
     }
 }

@@ -3,7 +3,7 @@
 use crate::cpu::{LANES, Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::loss::logit_loss::SAMPLES_PER_GROUP;
-use crate::ops::{Arg, Block, Cost, Kernel, LOSS_LANES, Op, Operation, Target};
+use crate::ops::{Arg, Block, Cost, Kernel, LOSS_LANES, Op, Operation, PerSample, Target};
 
 /// What of a cosine is to become small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -83,6 +83,27 @@ impl Operation for Orthogonality {
         true
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let r = target.location(node.inputs[0]);
+        let kernel = target
+            .kernel("orthogonality", LOSS_LANES * SAMPLES_PER_GROUP)
+            .in_groups_of(SAMPLES_PER_GROUP as u32)
+            .with("R", r.first)
+            .with("R_STRIDE", r.stride)
+            .with("GRADIENT", target.location(node.outputs[0]).first)
+            .with("VECTORS", self.vectors)
+            .with("WIDTH", graph.width(node.inputs[0]) / self.vectors)
+            .with("FORM", self.form.code())
+            .with("WEIGHT", self.weight)
+            .with("SHORTEST", SHORTEST)
+            .with("LANES", LOSS_LANES)
+            .with("LOG_WIDTH", graph.loss_columns)
+            .with("FIRST_COLUMN", self.first_column);
+        vec![kernel.bind([Arg::Losses])]
+    }
+}
+
+impl PerSample for Orthogonality {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -127,24 +148,5 @@ impl Operation for Orthogonality {
                 *block.log(self.first_column) = loss;
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let r = target.location(node.inputs[0]);
-        let kernel = target
-            .kernel("orthogonality", LOSS_LANES * SAMPLES_PER_GROUP)
-            .in_groups_of(SAMPLES_PER_GROUP as u32)
-            .with("R", r.first)
-            .with("R_STRIDE", r.stride)
-            .with("GRADIENT", target.location(node.outputs[0]).first)
-            .with("VECTORS", self.vectors)
-            .with("WIDTH", graph.width(node.inputs[0]) / self.vectors)
-            .with("FORM", self.form.code())
-            .with("WEIGHT", self.weight)
-            .with("SHORTEST", SHORTEST)
-            .with("LANES", LOSS_LANES)
-            .with("LOG_WIDTH", graph.loss_columns)
-            .with("FIRST_COLUMN", self.first_column);
-        vec![kernel.bind([Arg::Losses])]
     }
 }

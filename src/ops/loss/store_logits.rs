@@ -2,7 +2,7 @@
 
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape};
-use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// Copies the logits [B, 1] to the results, at the row the step's clock names.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,12 +26,14 @@ impl Operation for StoreLogits {
         Cost::of(node, graph, batch, 0).plus_bytes(4 * batch)
     }
 
-    // On the CPU the executor itself reads the logits.
-    fn run<T: Real>(&self, _: &mut Block<'_, T>) {}
-
     fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
         let logits = target.location(node.inputs[0]);
         let kernel = target.kernel("store_logits", target.capacity).bind([Arg::Results]);
         vec![kernel.with("LOGITS", logits.first).with("STRIDE", logits.stride)]
     }
+}
+
+impl PerSample for StoreLogits {
+    // On the CPU the executor itself reads the logits.
+    fn run<T: Real>(&self, _: &mut Block<'_, T>) {}
 }

@@ -3,7 +3,7 @@
 use crate::cpu::{Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, Rows, Shape, TensorId};
 use crate::ops::norm::normalize::EPSILON;
-use crate::ops::{Arg, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, Target, View, WeightGrads};
+use crate::ops::{Arg, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, PerSample, Target, View, WeightGrads};
 
 /// y = x̂ ⊙ scale + shift, x̂ = (x − mean) / √(variance + ε) by the row's own mean and variance (over W).
 ///
@@ -80,6 +80,13 @@ impl Operation for LayerNorm {
         Cost::of(node, graph, batch, 8 * graph.shape(node.inputs[0]).len(batch))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let kernel = kernel("layer_norm", [node.inputs[0], node.inputs[1], node.outputs[0]], graph, target);
+        vec![kernel.with("SHIFT", target.location(node.inputs[2]).first)]
+    }
+}
+
+impl PerSample for LayerNorm {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -92,11 +99,6 @@ impl Operation for LayerNorm {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let kernel = kernel("layer_norm", [node.inputs[0], node.inputs[1], node.outputs[0]], graph, target);
-        vec![kernel.with("SHIFT", target.location(node.inputs[2]).first)]
     }
 }
 
@@ -117,6 +119,15 @@ impl Operation for LayerNormGrad {
         Cost::of(node, graph, batch, 14 * graph.shape(node.inputs[0]).len(batch))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dy, x, scale] = node.inputs[..] else { unreachable!("three inputs") };
+        let place = |output: usize| target.location(node.outputs[output]).first;
+        let kernel = kernel("layer_norm_grad", [x, scale, dy], graph, target);
+        vec![kernel.with("DX", place(0)).with("BY_X", place(1))]
+    }
+}
+
+impl PerSample for LayerNormGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -140,12 +151,5 @@ impl Operation for LayerNormGrad {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [dy, x, scale] = node.inputs[..] else { unreachable!("three inputs") };
-        let place = |output: usize| target.location(node.outputs[output]).first;
-        let kernel = kernel("layer_norm_grad", [x, scale, dy], graph, target);
-        vec![kernel.with("DX", place(0)).with("BY_X", place(1))]
     }
 }

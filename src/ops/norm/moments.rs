@@ -3,7 +3,9 @@
 
 use crate::cpu::{LANES, Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Arg, Batch, Cost, Kernel, ModelState, Op, Operation, Phase, Routes, StepView, Target, lane_mask};
+use crate::ops::{
+    Arg, Batch, Cost, Kernel, ModelState, Op, Operation, Phase, Reduce, Routes, StepView, Target, Update, lane_mask,
+};
 
 /// Each scenario's mean and variance over its samples of the batch, and how many these are; 0 where there are none.
 ///
@@ -47,8 +49,23 @@ impl Operation for Moments {
         Cost::of(node, graph, batch, 5 * batch * graph.width(node.inputs[0]))
     }
 
-    fn sums_midway(&self) -> bool {
-        true
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let x = target.location(node.inputs[0]);
+        let [means, variances, counts] = [0, 1, 2].map(|output| target.location(node.outputs[output]));
+        let kernel = target
+            .kernel("moments", self.scenarios * x.stride as usize / 4)
+            .with("X", x.first)
+            .with("STRIDE", x.stride)
+            .with("MEANS", means.first)
+            .with("VARIANCES", variances.first)
+            .with("COUNTS", counts.first);
+        vec![in_scenarios(kernel, self.scenarios, target).bind([Arg::Schedule])]
+    }
+}
+
+impl Reduce for Moments {
+    fn phase(&self) -> Phase {
+        Phase::Samples
     }
 
     fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
@@ -82,19 +99,6 @@ impl Operation for Moments {
             }
         });
         mean_of(variances);
-    }
-
-    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        let x = target.location(node.inputs[0]);
-        let [means, variances, counts] = [0, 1, 2].map(|output| target.location(node.outputs[output]));
-        let kernel = target
-            .kernel("moments", self.scenarios * x.stride as usize / 4)
-            .with("X", x.first)
-            .with("STRIDE", x.stride)
-            .with("MEANS", means.first)
-            .with("VARIANCES", variances.first)
-            .with("COUNTS", counts.first);
-        vec![in_scenarios(kernel, self.scenarios, target).bind([Arg::Schedule])]
     }
 }
 
@@ -136,28 +140,6 @@ impl Operation for RunningMoments {
         Cost::of(node, graph, batch, 6 * graph.shape(node.inputs[0]).len(batch))
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Update
-    }
-
-    fn update<T: Real>(&self, _: &StepView<'_>, sums: &[&[T]], state: &mut ModelState<T>) {
-        let [means, variances, counts] = sums else { unreachable!("three inputs") };
-        let width = means.len() / counts.len();
-        let share = T::of(self.momentum);
-        let mut mix = |parameter: usize, batch: &[T], factor: &dyn Fn(T) -> T| {
-            let running = state.dense.weights[parameter].chunks_exact_mut(width);
-            for ((running, batch), &count) in running.zip(batch.chunks_exact(width)).zip(counts.iter()) {
-                if count > T::of(1.5) {
-                    for (running, &batch) in running.iter_mut().zip(batch) {
-                        *running = *running + share * (factor(count) * batch - *running);
-                    }
-                }
-            }
-        };
-        mix(self.means, means, &|_| T::one());
-        mix(self.variances, variances, &|count| count / (count - T::one()));
-    }
-
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let place = |parameter: usize| target.location(graph.parameters[parameter].tensor).first;
         let input = |input: usize| target.location(node.inputs[input]);
@@ -174,6 +156,26 @@ impl Operation for RunningMoments {
             .with("RUNNING_VARIANCES", place(self.variances))
             .with("MOMENTUM", self.momentum);
         vec![kernel.bind([Arg::Parameters])]
+    }
+}
+
+impl Update for RunningMoments {
+    fn update<T: Real>(&self, _: &StepView<'_>, sums: &[&[T]], state: &mut ModelState<T>) {
+        let [means, variances, counts] = sums else { unreachable!("three inputs") };
+        let width = means.len() / counts.len();
+        let share = T::of(self.momentum);
+        let mut mix = |parameter: usize, batch: &[T], factor: &dyn Fn(T) -> T| {
+            let running = state.dense.weights[parameter].chunks_exact_mut(width);
+            for ((running, batch), &count) in running.zip(batch.chunks_exact(width)).zip(counts.iter()) {
+                if count > T::of(1.5) {
+                    for (running, &batch) in running.iter_mut().zip(batch) {
+                        *running = *running + share * (factor(count) * batch - *running);
+                    }
+                }
+            }
+        };
+        mix(self.means, means, &|_| T::one());
+        mix(self.variances, variances, &|count| count / (count - T::one()));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::norm::moments::{for_scenarios, in_scenarios};
-use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Target, lane_mask};
+use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Target, lane_mask};
 
 /// Added to a variance, so that its root is not 0.
 pub(crate) const EPSILON: f64 = 1e-5;
@@ -92,6 +92,17 @@ impl Operation for Normalize {
         Cost::of(node, graph, batch, 4 * batch * graph.width(node.inputs[0]))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let place = |tensor: TensorId| target.location(tensor);
+        let y = place(node.outputs[0]);
+        let threads = target.capacity * y.stride as usize / 4;
+        let kernel = kernel("normalize", threads, [node.inputs[0], node.inputs[1], node.inputs[2]], graph, target);
+        let kernel = kernel.with("SCALES", place(node.inputs[3]).first).with("SHIFTS", place(node.inputs[4]).first);
+        vec![kernel.with("Y", y.first)]
+    }
+}
+
+impl PerSample for Normalize {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -112,15 +123,6 @@ impl Operation for Normalize {
             },
         );
     }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let place = |tensor: TensorId| target.location(tensor);
-        let y = place(node.outputs[0]);
-        let threads = target.capacity * y.stride as usize / 4;
-        let kernel = kernel("normalize", threads, [node.inputs[0], node.inputs[1], node.inputs[2]], graph, target);
-        let kernel = kernel.with("SCALES", place(node.inputs[3]).first).with("SHIFTS", place(node.inputs[4]).first);
-        vec![kernel.with("Y", y.first)]
-    }
 }
 
 impl Operation for NormalizeSums {
@@ -140,8 +142,21 @@ impl Operation for NormalizeSums {
         Cost::of(node, graph, batch, 5 * batch * graph.width(node.inputs[0]))
     }
 
-    fn sums_midway(&self) -> bool {
-        true
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dy, x, means, variances] = node.inputs[..] else { unreachable!("four inputs") };
+        let place = |tensor: TensorId| target.location(tensor);
+        let threads = graph.shape(means).fixed_rows() * place(x).stride as usize / 4;
+        let kernel = kernel("normalize_sums", threads, [x, means, variances], graph, target)
+            .with("DY", place(dy).first)
+            .with("BY_X", place(node.outputs[0]).first)
+            .with("PLAIN", place(node.outputs[1]).first);
+        vec![kernel.bind([Arg::Gradients])]
+    }
+}
+
+impl Reduce for NormalizeSums {
+    fn phase(&self) -> Phase {
+        Phase::Samples
     }
 
     fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
@@ -158,17 +173,6 @@ impl Operation for NormalizeSums {
             }
         });
         by_x.iter_mut().zip(variances).for_each(|(sum, &variance)| *sum *= inverse(variance));
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [dy, x, means, variances] = node.inputs[..] else { unreachable!("four inputs") };
-        let place = |tensor: TensorId| target.location(tensor);
-        let threads = graph.shape(means).fixed_rows() * place(x).stride as usize / 4;
-        let kernel = kernel("normalize_sums", threads, [x, means, variances], graph, target)
-            .with("DY", place(dy).first)
-            .with("BY_X", place(node.outputs[0]).first)
-            .with("PLAIN", place(node.outputs[1]).first);
-        vec![kernel.bind([Arg::Gradients])]
     }
 }
 
@@ -189,6 +193,24 @@ impl Operation for NormalizeGrad {
         Cost::of(node, graph, batch, 8 * batch * graph.width(node.inputs[0]))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dy, x, means, variances, scales, counts, by_x, plain] = node.inputs[..] else {
+            unreachable!("eight inputs")
+        };
+        let place = |tensor: TensorId| target.location(tensor).first;
+        let threads = target.capacity * target.location(x).stride as usize / 4;
+        let kernel = kernel("normalize_grad", threads, [x, means, variances], graph, target)
+            .with("DY", place(dy))
+            .with("SCALES", place(scales))
+            .with("COUNTS", place(counts))
+            .with("BY_X", place(by_x))
+            .with("PLAIN", place(plain))
+            .with("DX", place(node.outputs[0]));
+        vec![kernel.bind([Arg::Gradients])]
+    }
+}
+
+impl PerSample for NormalizeGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -216,22 +238,6 @@ impl Operation for NormalizeGrad {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [dy, x, means, variances, scales, counts, by_x, plain] = node.inputs[..] else {
-            unreachable!("eight inputs")
-        };
-        let place = |tensor: TensorId| target.location(tensor).first;
-        let threads = target.capacity * target.location(x).stride as usize / 4;
-        let kernel = kernel("normalize_grad", threads, [x, means, variances], graph, target)
-            .with("DY", place(dy))
-            .with("SCALES", place(scales))
-            .with("COUNTS", place(counts))
-            .with("BY_X", place(by_x))
-            .with("PLAIN", place(plain))
-            .with("DX", place(node.outputs[0]));
-        vec![kernel.bind([Arg::Gradients])]
     }
 }
 

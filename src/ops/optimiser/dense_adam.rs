@@ -2,7 +2,7 @@
 
 use crate::cpu::{Real, for_chunks, vectorized};
 use crate::graph::{Graph, Node, Shape};
-use crate::ops::{AdamOptions, Arg, Cost, DenseState, Kernel, ModelState, Op, Operation, Phase, StepView, Target};
+use crate::ops::{AdamOptions, Arg, Cost, DenseState, Kernel, ModelState, Op, Operation, StepView, Target, Update};
 
 /// m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − α m / (√v + ε), with g the gradient plus L2 · w and α the
 /// step's bias-corrected learning rate.
@@ -63,10 +63,22 @@ impl Operation for DenseAdam {
         Cost { flops: 12 * values as u64, bytes: 7 * 4 * values as u64 }
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Update
+    fn kernels(&self, _: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let quads = target.trained / 4;
+        let kernel = Kernel::new("dense_adam", quads)
+            .with("LENGTH", quads)
+            .with("COPY", target.parameters / 4)
+            .with("PARTS", target.parts);
+        vec![self.options.constants(kernel).bind([
+            Arg::Gradients,
+            Arg::Parameters,
+            Arg::FirstMoments,
+            Arg::SecondMoments,
+        ])]
     }
+}
 
+impl Update for DenseAdam {
     fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
         let rate = T::of(f64::from(step.clock.learning_rate));
         let DenseState { weights, first, second } = &mut state.dense;
@@ -84,19 +96,5 @@ impl Operation for DenseAdam {
                 || self.options.update_all(rate, gradient, weights, first, second),
             );
         });
-    }
-
-    fn kernels(&self, _: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        let quads = target.trained / 4;
-        let kernel = Kernel::new("dense_adam", quads)
-            .with("LENGTH", quads)
-            .with("COPY", target.parameters / 4)
-            .with("PARTS", target.parts);
-        vec![self.options.constants(kernel).bind([
-            Arg::Gradients,
-            Arg::Parameters,
-            Arg::FirstMoments,
-            Arg::SecondMoments,
-        ])]
     }
 }

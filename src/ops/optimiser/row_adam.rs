@@ -2,7 +2,7 @@
 
 use crate::cpu::{Real, for_chunks, prefetch, vectorized};
 use crate::graph::{Graph, Node, Shape};
-use crate::ops::{AdamOptions, Arg, Cost, Kernel, ModelState, Op, Operation, Phase, StepView, TableArg, Target};
+use crate::ops::{AdamOptions, Arg, Cost, Kernel, ModelState, Op, Operation, StepView, TableArg, Target, Update};
 use rayon::prelude::*;
 
 /// Row-wise (lazy) Adam: values and moments move only in rows that the batch read; the bias correction goes by the
@@ -44,10 +44,28 @@ impl Operation for RowAdam {
         Cost { flops: 12 * values as u64, bytes: 7 * 4 * values as u64 }
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Update
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let keys = target.schedule.keys[self.table];
+        let quads = self.width.div_ceil(4);
+        target
+            .shards(self.table, graph.tables[self.table].rows())
+            .map(|(shard, first, rows)| {
+                let kernel = target
+                    .kernel("row_adam", keys.lookups * quads)
+                    .with("GRADIENT", target.location(node.inputs[0]).first)
+                    .with("FIRST_ROW", first)
+                    .with("ROWS", rows)
+                    .with("QUADS", quads)
+                    .with("COUNT", keys.count)
+                    .with("UNIQUE", keys.unique)
+                    .bind(shard_args(self.table, shard));
+                self.options.constants(kernel)
+            })
+            .collect()
     }
+}
 
+impl Update for RowAdam {
     fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
         let keys = step.schedule.keys[self.table];
         let count = step.words[keys.count] as usize;
@@ -76,26 +94,6 @@ impl Operation for RowAdam {
                 },
             );
         });
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let keys = target.schedule.keys[self.table];
-        let quads = self.width.div_ceil(4);
-        target
-            .shards(self.table, graph.tables[self.table].rows())
-            .map(|(shard, first, rows)| {
-                let kernel = target
-                    .kernel("row_adam", keys.lookups * quads)
-                    .with("GRADIENT", target.location(node.inputs[0]).first)
-                    .with("FIRST_ROW", first)
-                    .with("ROWS", rows)
-                    .with("QUADS", quads)
-                    .with("COUNT", keys.count)
-                    .with("UNIQUE", keys.unique)
-                    .bind(shard_args(self.table, shard));
-                self.options.constants(kernel)
-            })
-            .collect()
     }
 }
 
@@ -159,10 +157,26 @@ impl Operation for RowSweep {
         Cost { flops: 12 * values as u64, bytes: 6 * 4 * values as u64 }
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Update
+    fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let keys = target.schedule.keys[self.table];
+        let quads = self.width.div_ceil(4);
+        target
+            .shards(self.table, graph.tables[self.table].rows())
+            .map(|(shard, first, rows)| {
+                let kernel = Kernel::new("row_sweep", rows * quads)
+                    .with("FIRST_ROW", first)
+                    .with("ROWS", rows)
+                    .with("QUADS", quads)
+                    .with("COUNT", keys.count)
+                    .with("UNIQUE", keys.unique)
+                    .bind(shard_args(self.table, shard));
+                self.options.constants(kernel)
+            })
+            .collect()
     }
+}
 
+impl Update for RowSweep {
     fn update<T: Real>(&self, step: &StepView<'_>, _: &[&[T]], state: &mut ModelState<T>) {
         let keys = step.schedule.keys[self.table];
         let unique = &step.words[keys.unique..][..step.words[keys.count] as usize];
@@ -180,23 +194,5 @@ impl Operation for RowSweep {
                 }
             }
         });
-    }
-
-    fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let keys = target.schedule.keys[self.table];
-        let quads = self.width.div_ceil(4);
-        target
-            .shards(self.table, graph.tables[self.table].rows())
-            .map(|(shard, first, rows)| {
-                let kernel = Kernel::new("row_sweep", rows * quads)
-                    .with("FIRST_ROW", first)
-                    .with("ROWS", rows)
-                    .with("QUADS", quads)
-                    .with("COUNT", keys.count)
-                    .with("UNIQUE", keys.unique)
-                    .bind(shard_args(self.table, shard));
-                self.options.constants(kernel)
-            })
-            .collect()
     }
 }

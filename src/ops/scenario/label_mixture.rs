@@ -2,7 +2,7 @@
 
 use crate::cpu::{LANES, Real, log1p_exp, sigmoid};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// The logit of p = Σ_j softmax_j(t) σ(z_j): the mixture of all scenarios' predictions.
 ///
@@ -89,15 +89,17 @@ impl Operation for LabelMixture {
         Cost::of(node, graph, batch, 12 * batch * graph.width(node.inputs[0]))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        vec![kernel("label_mixture", [node.inputs[0], node.inputs[1], node.outputs[0]], graph, target)]
+    }
+}
+
+impl PerSample for LabelMixture {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         for lane in 0..LANES {
             let mixed = sample(block, 0, lane);
             block.output(0)[0].0[lane] = mixed.yes - mixed.no;
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        vec![kernel("label_mixture", [node.inputs[0], node.inputs[1], node.outputs[0]], graph, target)]
     }
 }
 
@@ -118,6 +120,17 @@ impl Operation for LabelMixtureGrad {
         Cost::of(node, graph, batch, 24 * batch * graph.width(node.inputs[1]))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dy, t, z] = node.inputs[..] else { unreachable!("three inputs") };
+        let kernel = kernel("label_mixture_grad", [t, z, dy], graph, target)
+            .with("DT", target.location(node.outputs[0]).first)
+            .with("DZ", target.location(node.outputs[1]).first)
+            .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0));
+        vec![kernel.bind([Arg::Schedule])]
+    }
+}
+
+impl PerSample for LabelMixtureGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let dy = block.columns(0)[0];
         let scenarios = block.scenarios();
@@ -132,14 +145,5 @@ impl Operation for LabelMixtureGrad {
                 dz[j].0[lane] = if own == Some(j) { dy.0[lane] * slope } else { T::zero() };
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [dy, t, z] = node.inputs[..] else { unreachable!("three inputs") };
-        let kernel = kernel("label_mixture_grad", [t, z, dy], graph, target)
-            .with("DT", target.location(node.outputs[0]).first)
-            .with("DZ", target.location(node.outputs[1]).first)
-            .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0));
-        vec![kernel.bind([Arg::Schedule])]
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// y\[g\] = Σ_k softmax_k(t\[g\]) v\[g, k\], for each of several groups of experts.
 ///
@@ -108,6 +108,15 @@ impl Operation for Mixture {
         Cost::of(node, graph, batch, batch * (2 * values + 3 * scores))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let y = target.location(node.outputs[0]);
+        let threads = target.capacity * y.stride as usize / 4;
+        let kernel = self.kernel("mixture", threads, [node.inputs[0], node.inputs[1]], graph, target);
+        vec![kernel.with("Y", y.first).with("Y_STRIDE", y.stride)]
+    }
+}
+
+impl PerSample for Mixture {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -135,13 +144,6 @@ impl Operation for Mixture {
             },
         );
     }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let y = target.location(node.outputs[0]);
-        let threads = target.capacity * y.stride as usize / 4;
-        let kernel = self.kernel("mixture", threads, [node.inputs[0], node.inputs[1]], graph, target);
-        vec![kernel.with("Y", y.first).with("Y_STRIDE", y.stride)]
-    }
 }
 
 impl Operation for MixtureGrad {
@@ -162,6 +164,16 @@ impl Operation for MixtureGrad {
         Cost::of(node, graph, batch, batch * (5 * values + 8 * scores))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dy, t, v] = node.inputs[..] else { unreachable!("three inputs") };
+        let (dt, dv, at_dy) = (target.location(node.outputs[0]), target.location(node.outputs[1]), target.location(dy));
+        let across = (dt.stride + dv.stride) as usize / 4;
+        let kernel = self.mixture.kernel("mixture_grad", target.capacity * across, [t, v], graph, target);
+        vec![kernel.with("DY", at_dy.first).with("DY_STRIDE", at_dy.stride).with("DT", dt.first).with("DV", dv.first)]
+    }
+}
+
+impl PerSample for MixtureGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -199,13 +211,5 @@ impl Operation for MixtureGrad {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [dy, t, v] = node.inputs[..] else { unreachable!("three inputs") };
-        let (dt, dv, at_dy) = (target.location(node.outputs[0]), target.location(node.outputs[1]), target.location(dy));
-        let across = (dt.stride + dv.stride) as usize / 4;
-        let kernel = self.mixture.kernel("mixture_grad", target.capacity * across, [t, v], graph, target);
-        vec![kernel.with("DY", at_dy.first).with("DY_STRIDE", at_dy.stride).with("DT", dt.first).with("DV", dv.first)]
     }
 }

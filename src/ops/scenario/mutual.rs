@@ -3,7 +3,7 @@
 use crate::cpu::{LANES, Lanes, Real, dot, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::loss::orthogonality::SHORTEST;
-use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, Target, lane_mask};
+use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target, lane_mask};
 
 /// What α is a softmax of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -197,6 +197,28 @@ impl Operation for Mutual {
         Cost::of(node, graph, batch, batch * units * (self.branches - 1) * (6 * graph.width(node.inputs[1]) + 8))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [all, own, t] = [node.inputs[0], node.inputs[1], node.inputs[2]];
+        let (m, made) = (target.location(node.outputs[0]), target.location(node.outputs[1]));
+        let kernel = self
+            .kernel("mutual", [all, own, t], graph, target)
+            .with("M", m.first)
+            .with("MADE", made.first)
+            .with("MADE_STRIDE", made.stride)
+            .with("EVERYONE", node.inputs.len() > 3);
+        let kernel = match node.inputs.get(3) {
+            None => kernel,
+            Some(&gates) => {
+                let gates = target.location(gates);
+                let everyone = target.location(node.outputs[2]);
+                kernel.with("GATES", gates.first).with("GATES_STRIDE", gates.stride).with("EVERYONES", everyone.first)
+            }
+        };
+        vec![kernel.bind([Arg::Schedule])]
+    }
+}
+
+impl PerSample for Mutual {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let (all, v, t) = (block.columns(0), block.columns(1), block.columns(2));
         let everyone = (block.input_count() > 3).then(|| block.columns(3));
@@ -221,26 +243,6 @@ impl Operation for Mutual {
             },
         );
     }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [all, own, t] = [node.inputs[0], node.inputs[1], node.inputs[2]];
-        let (m, made) = (target.location(node.outputs[0]), target.location(node.outputs[1]));
-        let kernel = self
-            .kernel("mutual", [all, own, t], graph, target)
-            .with("M", m.first)
-            .with("MADE", made.first)
-            .with("MADE_STRIDE", made.stride)
-            .with("EVERYONE", node.inputs.len() > 3);
-        let kernel = match node.inputs.get(3) {
-            None => kernel,
-            Some(&gates) => {
-                let gates = target.location(gates);
-                let everyone = target.location(node.outputs[2]);
-                kernel.with("GATES", gates.first).with("GATES_STRIDE", gates.stride).with("EVERYONES", everyone.first)
-            }
-        };
-        vec![kernel.bind([Arg::Schedule])]
-    }
 }
 
 impl Operation for MutualGrad {
@@ -261,6 +263,15 @@ impl Operation for MutualGrad {
         Cost::of(node, graph, batch, batch * others * (12 * graph.width(node.inputs[2]) + 20))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dm, all, own, t] = node.inputs[..] else { unreachable!("four inputs") };
+        let place = |tensor| target.location(tensor).first;
+        let kernel = self.mutual.kernel("mutual_grad", [all, own, t], graph, target).with("DM", place(dm));
+        vec![kernel.with("DV", place(node.outputs[0])).with("DT", place(node.outputs[1])).bind([Arg::Schedule])]
+    }
+}
+
+impl PerSample for MutualGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let Mutual { branches, alpha } = self.mutual;
         let (dm, all, v, t) = (block.columns(0), block.columns(1), block.columns(2), block.columns(3));
@@ -313,12 +324,5 @@ impl Operation for MutualGrad {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [dm, all, own, t] = node.inputs[..] else { unreachable!("four inputs") };
-        let place = |tensor| target.location(tensor).first;
-        let kernel = self.mutual.kernel("mutual_grad", [all, own, t], graph, target).with("DM", place(dm));
-        vec![kernel.with("DV", place(node.outputs[0])).with("DT", place(node.outputs[1])).bind([Arg::Schedule])]
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// y = x\[s·W..(s + 1)·W\], s being the sample's scenario.
 ///
@@ -59,6 +59,12 @@ impl Operation for Select {
         Cost { flops: 0, bytes: 4 * (batch * (2 * self.width + 1)) as u64 }
     }
 
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        vec![kernel("select", node, self.width, target)]
+    }
+}
+
+impl PerSample for Select {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let x = block.columns(0);
         let scenarios = block.scenarios();
@@ -69,10 +75,6 @@ impl Operation for Select {
                 out.0[lane] = x.0[lane];
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        vec![kernel("select", node, self.width, target)]
     }
 }
 
@@ -93,6 +95,12 @@ impl Operation for SelectGrad {
         Cost::of(node, graph, batch, 0)
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        vec![kernel("select_grad", node, graph.width(node.inputs[0]), target)]
+    }
+}
+
+impl PerSample for SelectGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let dy = block.columns(0);
         let scenarios = block.scenarios();
@@ -103,9 +111,5 @@ impl Operation for SelectGrad {
                 out.0[lane] = dy.0[lane];
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        vec![kernel("select_grad", node, graph.width(node.inputs[0]), target)]
     }
 }

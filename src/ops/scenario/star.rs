@@ -2,7 +2,7 @@
 
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Arg, Batch, Cost, Kernel, Op, Operation, Phase, Target};
+use crate::ops::{Arg, Batch, Cost, Kernel, Op, Operation, Phase, Reduce, Target};
 
 /// For each scenario the shared matrix ⊙ its own, or the sum of the two.
 ///
@@ -68,6 +68,13 @@ impl Operation for Star {
         Cost::of(node, graph, batch, graph.shape(node.inputs[1]).len(batch))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let kernel = self.kernel("star", [node.inputs[0], node.inputs[1]], graph, target);
+        vec![kernel.with("OUT", target.location(node.outputs[0]).first).bind([Arg::Parameters])]
+    }
+}
+
+impl Reduce for Star {
     fn phase(&self) -> Phase {
         Phase::Weights
     }
@@ -79,11 +86,6 @@ impl Operation for Star {
                 *out = if self.sum { shared + own } else { shared * own };
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let kernel = self.kernel("star", [node.inputs[0], node.inputs[1]], graph, target);
-        vec![kernel.with("OUT", target.location(node.outputs[0]).first).bind([Arg::Parameters])]
     }
 }
 
@@ -104,6 +106,18 @@ impl Operation for StarGrad {
         Cost::of(node, graph, batch, 3 * graph.shape(node.inputs[2]).len(batch))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [d, shared, own] = node.inputs[..] else { unreachable!("three inputs") };
+        let kernel = self.star.kernel("star_grad", [shared, own], graph, target);
+        let place = |tensor| target.location(tensor).first;
+        let kernel =
+            kernel.with("D", place(d)).with("TO_SHARED", place(node.outputs[0])).with("TO_OWN", place(node.outputs[1]));
+        let kernel = kernel.with("PARTS", target.parts).with("COPY", target.parameters);
+        vec![kernel.bind([Arg::Parameters, Arg::Gradients])]
+    }
+}
+
+impl Reduce for StarGrad {
     fn phase(&self) -> Phase {
         Phase::WeightGradients
     }
@@ -120,15 +134,5 @@ impl Operation for StarGrad {
                 to_own[i] = to_that;
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [d, shared, own] = node.inputs[..] else { unreachable!("three inputs") };
-        let kernel = self.star.kernel("star_grad", [shared, own], graph, target);
-        let place = |tensor| target.location(tensor).first;
-        let kernel =
-            kernel.with("D", place(d)).with("TO_SHARED", place(node.outputs[0])).with("TO_OWN", place(node.outputs[1]));
-        let kernel = kernel.with("PARTS", target.parts).with("COPY", target.parameters);
-        vec![kernel.bind([Arg::Parameters, Arg::Gradients])]
     }
 }

@@ -3,7 +3,7 @@
 use crate::cpu::{Columns, Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::sequence::tokens::{clear, longest, place, with_tokens};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// softmax_j(q_p · k_j / √d) v_j for a sample's tokens p, head by head; or its mean over them, 0 for an empty sequence.
 ///
@@ -130,6 +130,14 @@ impl Operation for Attention {
         true
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let y = target.location(node.outputs[0]);
+        let kernel = kernel("attention", self, &node.inputs, graph, target);
+        vec![kernel.with("Y", y.first).with("Y_STRIDE", y.stride)]
+    }
+}
+
+impl PerSample for Attention {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let columns = [0, 1, 2].map(|input| block.token_tensor(input));
         let width = columns[2].width() / self.heads;
@@ -167,12 +175,6 @@ impl Operation for Attention {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let y = target.location(node.outputs[0]);
-        let kernel = kernel("attention", self, &node.inputs, graph, target);
-        vec![kernel.with("Y", y.first).with("Y_STRIDE", y.stride)]
     }
 }
 
@@ -218,6 +220,20 @@ impl Operation for AttentionGrad {
         true
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let dy = target.location(node.inputs[0]);
+        let place = |output: usize| target.location(node.outputs[output]).first;
+        let kernel = kernel("attention_grad", &self.attention, &node.inputs[1..], graph, target)
+            .with("DY", dy.first)
+            .with("DY_STRIDE", dy.stride)
+            .with("DQ", place(0))
+            .with("DK", place(1))
+            .with("DV", place(2));
+        vec![kernel]
+    }
+}
+
+impl PerSample for AttentionGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let Attention { heads, mean } = self.attention;
         let columns = [1, 2, 3].map(|input| block.token_tensor(input));
@@ -297,17 +313,5 @@ impl Operation for AttentionGrad {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let dy = target.location(node.inputs[0]);
-        let place = |output: usize| target.location(node.outputs[output]).first;
-        let kernel = kernel("attention_grad", &self.attention, &node.inputs[1..], graph, target)
-            .with("DY", dy.first)
-            .with("DY_STRIDE", dy.stride)
-            .with("DQ", place(0))
-            .with("DK", place(1))
-            .with("DV", place(2));
-        vec![kernel]
     }
 }

@@ -3,7 +3,7 @@
 use crate::cpu::{Lanes, Real};
 use crate::graph::{Graph, Node, Rows, Shape, TensorId};
 use crate::ops::sequence::tokens::{clear, place, with_tokens};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// [k, q, k − q, k ⊙ q] for every token k and its sample's q.
 ///
@@ -58,6 +58,13 @@ impl Operation for Compare {
         true
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let y = node.outputs[0];
+        vec![kernel("compare", target.location(y).stride, [node.inputs[0], node.inputs[1], y], graph, target)]
+    }
+}
+
+impl PerSample for Compare {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let (tokens, q) = (block.token_tensor(0), block.columns(1));
         let width = q.len();
@@ -75,11 +82,6 @@ impl Operation for Compare {
                 }
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let y = node.outputs[0];
-        vec![kernel("compare", target.location(y).stride, [node.inputs[0], node.inputs[1], y], graph, target)]
     }
 }
 
@@ -104,6 +106,15 @@ impl Operation for CompareGrad {
         true
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let [dy, k, q] = node.inputs[..] else { unreachable!("three inputs") };
+        let (dk, dq) = (target.location(node.outputs[0]), target.location(node.outputs[1]));
+        let kernel = kernel("compare_grad", dk.stride, [k, q, dy], graph, target);
+        vec![kernel.with("DK", dk.first).with("DQ", dq.first)]
+    }
+}
+
+impl PerSample for CompareGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let (dy, tokens, q) = (block.token_tensor(0), block.token_tensor(1), block.columns(2));
         let width = q.len();
@@ -120,12 +131,5 @@ impl Operation for CompareGrad {
                 }
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let [dy, k, q] = node.inputs[..] else { unreachable!("three inputs") };
-        let (dk, dq) = (target.location(node.outputs[0]), target.location(node.outputs[1]));
-        let kernel = kernel("compare_grad", dk.stride, [k, q, dy], graph, target);
-        vec![kernel.with("DK", dk.first).with("DQ", dq.first)]
     }
 }

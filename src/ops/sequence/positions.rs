@@ -3,7 +3,7 @@
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::sequence::tokens::{clear, longest, place, with_tokens};
-use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, Phase, Target};
+use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Target};
 
 /// y = x + a row of P for how far a token is from its sample's last: that one has row 0.
 ///
@@ -44,6 +44,19 @@ impl Operation for AddPositions {
         true
     }
 
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        let (x, y) = (target.location(node.inputs[0]), target.location(node.outputs[0]));
+        let kernel = target
+            .kernel("add_positions", target.capacity * x.stride as usize / 4)
+            .with("X", x.first)
+            .with("STRIDE", x.stride)
+            .with("Y", y.first)
+            .with("POSITIONS", target.location(node.inputs[1]).first);
+        vec![with_tokens(kernel, target).bind([Arg::Parameters])]
+    }
+}
+
+impl PerSample for AddPositions {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let (x, positions) = (block.token_tensor(0), block.matrix(1));
         let width = x.width();
@@ -59,17 +72,6 @@ impl Operation for AddPositions {
                 }
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        let (x, y) = (target.location(node.inputs[0]), target.location(node.outputs[0]));
-        let kernel = target
-            .kernel("add_positions", target.capacity * x.stride as usize / 4)
-            .with("X", x.first)
-            .with("STRIDE", x.stride)
-            .with("Y", y.first)
-            .with("POSITIONS", target.location(node.inputs[1]).first);
-        vec![with_tokens(kernel, target).bind([Arg::Parameters])]
     }
 }
 
@@ -90,6 +92,20 @@ impl Operation for AddPositionsGrad {
         Cost::of(node, graph, batch, graph.shape(node.inputs[0]).len(batch))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let (dy, rows) = (target.location(node.inputs[0]), graph.shape(node.outputs[0]).fixed_rows());
+        let kernel = target
+            .kernel("add_positions_grad", rows * dy.stride as usize / 4)
+            .with("DY", dy.first)
+            .with("STRIDE", dy.stride)
+            .with("WIDTH", graph.width(node.inputs[0]))
+            .with("ROWS", rows)
+            .with("OUT", target.location(node.outputs[0]).first);
+        vec![with_tokens(kernel, target).bind([Arg::Gradients])]
+    }
+}
+
+impl Reduce for AddPositionsGrad {
     fn phase(&self) -> Phase {
         Phase::Sums
     }
@@ -108,17 +124,5 @@ impl Operation for AddPositionsGrad {
                 }
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let (dy, rows) = (target.location(node.inputs[0]), graph.shape(node.outputs[0]).fixed_rows());
-        let kernel = target
-            .kernel("add_positions_grad", rows * dy.stride as usize / 4)
-            .with("DY", dy.first)
-            .with("STRIDE", dy.stride)
-            .with("WIDTH", graph.width(node.inputs[0]))
-            .with("ROWS", rows)
-            .with("OUT", target.location(node.outputs[0]).first);
-        vec![with_tokens(kernel, target).bind([Arg::Gradients])]
     }
 }

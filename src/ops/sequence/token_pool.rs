@@ -3,7 +3,7 @@
 use crate::cpu::{Lanes, Real};
 use crate::graph::{Graph, Node, Rows, Shape, TensorId};
 use crate::ops::sequence::tokens::{clear, place, with_tokens};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, Target};
+use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// Σ over a sample's tokens of w · v, or their mean; 0 where there are none.
 ///
@@ -68,6 +68,12 @@ impl Operation for TokenPool {
         Cost::of(node, graph, batch, 2 * graph.shape(node.inputs[0]).len(batch))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        vec![kernel("token_pool", 0, [node.inputs[0], node.outputs[0]], node.inputs.get(1), graph, target)]
+    }
+}
+
+impl PerSample for TokenPool {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let v = block.token_tensor(0);
         let weights = (block.input_count() > 1).then(|| block.token_tensor(1));
@@ -82,10 +88,6 @@ impl Operation for TokenPool {
                 }
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        vec![kernel("token_pool", 0, [node.inputs[0], node.outputs[0]], node.inputs.get(1), graph, target)]
     }
 }
 
@@ -110,6 +112,15 @@ impl Operation for TokenPoolGrad {
         true
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        let (dy, v, weights) = (node.inputs[0], node.inputs[1], node.inputs.get(2));
+        let of_weights = node.outputs.get(1).map_or(0, |&dw| target.location(dw).first);
+        let kernel = kernel("token_pool_grad", usize::from(weights.is_some()), [v, dy], weights, graph, target);
+        vec![kernel.with("DV", target.location(node.outputs[0]).first).with("DW", of_weights)]
+    }
+}
+
+impl PerSample for TokenPoolGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let (dy, v) = (block.columns(0), block.token_tensor(1));
         let weights = (block.input_count() > 2).then(|| block.token_tensor(2));
@@ -129,12 +140,5 @@ impl Operation for TokenPoolGrad {
                 }
             }
         }
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let (dy, v, weights) = (node.inputs[0], node.inputs[1], node.inputs.get(2));
-        let of_weights = node.outputs.get(1).map_or(0, |&dw| target.location(dw).first);
-        let kernel = kernel("token_pool_grad", usize::from(weights.is_some()), [v, dy], weights, graph, target);
-        vec![kernel.with("DV", target.location(node.outputs[0]).first).with("DW", of_weights)]
     }
 }

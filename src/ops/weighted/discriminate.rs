@@ -2,7 +2,7 @@
 
 use crate::cpu::{LANES, Lanes, Real, log1p_exp, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Ramp, Shape, TensorId};
-use crate::ops::Activation;
+use crate::ops::{Activation, PerSample};
 use crate::ops::{
     Affine, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, Part, RowMap, Target, View, WeightGrads,
 };
@@ -105,6 +105,12 @@ impl Operation for Discriminate {
         (0..self.pairings.len()).map(|index| EACH * index).collect()
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::discriminate(self, node, graph, target)
+    }
+}
+
+impl PerSample for Discriminate {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -115,10 +121,6 @@ impl Operation for Discriminate {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::discriminate(self, node, graph, target)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::weighted::linear_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
-use crate::ops::{Affine, Block, Cost, Epilogue, Kernel, Op, Operation, Target, WeightGrads};
+use crate::ops::{Affine, Block, Cost, Epilogue, Kernel, Op, Operation, PerSample, Target, WeightGrads};
 
 /// How ψ repeats the distinct values over the weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -181,6 +181,12 @@ impl Operation for WeightedLinear {
         Cost::of(node, graph, batch, 2 * batch * outputs * (inputs + col_groups))
     }
 
+    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::linear(self, node, target)
+    }
+}
+
+impl PerSample for WeightedLinear {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -198,10 +204,6 @@ impl Operation for WeightedLinear {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::linear(self, node, target)
     }
 }
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
 use crate::ops::weighted::linear::{Blocks, Grid, TILE};
-use crate::ops::{Batch, Block, Cost, Kernel, Op, Operation, Phase, Target};
+use crate::ops::{Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Target};
 
 /// A weighting: who shares a value of S, and the factor of S.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,16 +47,23 @@ impl Operation for WeightedLinearGrad {
         Cost::of(node, graph, batch, batch * inputs * (2 * outputs + 4 * row_groups))
     }
 
+    fn adding_to(&self, output: usize) -> Option<Op> {
+        // dS, to which the discriminator's gradient is added.
+        (output == 1 && !self.adds).then(|| Self { adds: true, ..self.clone() }.into())
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::grad(self, node, graph, target)
+    }
+}
+
+impl PerSample for WeightedLinearGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let add = self.adds.then(|| block.columns(4));
         let (dz, h, s, weights) = (block.columns(0), block.columns(1), block.columns(2), block.matrix(3));
         let [dh, ds] = block.two_outputs();
         dh.fill(Lanes::zero());
         on_vectors(Backward { weighted: self.weighted, dz, h, s, weights, add, dh, ds });
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::grad(self, node, graph, target)
     }
 }
 
@@ -201,6 +208,21 @@ impl Operation for WeightedLinearGradWeights {
         Cost::of(node, graph, batch, flops.sum())
     }
 
+    fn joint_name(&self) -> Option<&'static str> {
+        Some("weighted gradients")
+    }
+
+    fn join(&self, other: &Op) -> Option<Op> {
+        let Op::WeightedLinearGradWeights(other) = other else { return None };
+        Some(Self { items: [self.items.as_slice(), &other.items].concat() }.into())
+    }
+
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::grad_weights(self, node, graph, target)
+    }
+}
+
+impl Reduce for WeightedLinearGradWeights {
     fn phase(&self) -> Phase {
         Phase::Sums
     }
@@ -219,10 +241,6 @@ impl Operation for WeightedLinearGradWeights {
         tasks.into_par_iter().with_max_len(1).for_each(|(index, first, out)| {
             on_vectors(Rows { op: self, batch, index, first, out });
         });
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::grad_weights(self, node, graph, target)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Rows, Shape, TensorId};
-use crate::ops::Activation;
+use crate::ops::{Activation, PerSample};
 use crate::ops::{
     Affine, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, Part, Source, Target, View, WeightGrads,
 };
@@ -160,6 +160,12 @@ impl Operation for LowRank {
         Cost::of(node, graph, batch, batch * (self.rows * self.cols * (2 * self.rank + 4) + generated))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::low_rank(self, node, graph, target)
+    }
+}
+
+impl PerSample for LowRank {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -191,10 +197,6 @@ impl Operation for LowRank {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::low_rank(self, node, graph, target)
     }
 }
 
@@ -280,6 +282,12 @@ impl Operation for LowRankGrad {
         Cost::of(node, graph, batch, batch * self.rows * self.cols * (4 * self.rank + 3))
     }
 
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+        crate::ops::weighted::kernel::low_rank_grad(self, node, graph, target)
+    }
+}
+
+impl PerSample for LowRankGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         vectorized(
             #[inline(always)]
@@ -304,9 +312,5 @@ impl Operation for LowRankGrad {
                 }
             },
         );
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::low_rank_grad(self, node, graph, target)
     }
 }
