@@ -58,7 +58,7 @@ fn main() {
         let device = Device::open(&choice).expect("a device that is listed opens");
         let mut known: Vec<String> = Vec::new();
         for model in MODELS {
-            let workload = Workload { model, batch_size: 512, rows: 100_000, sweep_embeddings: true };
+            let workload = Workload { model, batch_size: 512, rows: 100_000, dense_embedding_adam: true };
             let mut subject = Subject::new(&device, workload).expect("the model fits");
             // Kernels read what the others have computed.
             subject.step_seconds(1).expect("the step runs");

@@ -7,10 +7,10 @@ use polyscene::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use polyscene::graph::Cross;
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, MiDpg, Model, ModelEntry, OptMsm};
-use polyscene::ops::{AdamOptions, Clock};
+use polyscene::ops::{AdamOptions, StepUniforms};
 use polyscene::plan::{
-    Chunk, CpuExecutor, DispatchLimits, Executor, Feeder, GpuExecutor, GpuOptions, Plan, Source, Step, TrainingOptions,
-    initial_state,
+    BatchPacker, CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, Source, Step, StepChunk,
+    TrainingOptions, initial_state,
 };
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -81,14 +81,14 @@ fn answer(subject: &mut Option<Subject>, request: Request, baseline: u64) -> any
 struct Subject {
     task: Task,
     executor: Box<dyn Executor>,
-    feeder: Feeder,
+    packer: BatchPacker,
     ids: Vec<u32>,
     labels: Vec<f32>,
     scenarios: Vec<u32>,
     /// Whether the model has parts for each scenario.
     routed: bool,
     order: Vec<u32>,
-    chunk: Chunk,
+    chunk: StepChunk,
     random: Pcg64,
     steps: usize,
     planned: u64,
@@ -117,11 +117,12 @@ impl Subject {
         };
         let graph = entry.with_options(papers(entry))?.build(&inputs)?;
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-        let options = TrainingOptions { capacity: task.batch, dense: adam, embeddings: adam, sweep_embeddings: false };
+        let options =
+            TrainingOptions { capacity: task.batch, dense: adam, embeddings: adam, dense_embedding_adam: false };
         let train = Plan::training(&graph, &options);
         let planned = train.listing(&DispatchLimits::portable()).memory.total;
         let predict = Plan::inference(&graph, task.batch);
-        let schedule = train.schedule.clone();
+        let batch_layout = train.batch_layout.clone();
         let state = initial_state(&graph, 1);
         let mut executor: Box<dyn Executor> = match select(&task.device.parse::<DeviceChoice>()?)? {
             Selection::Cpu => Box::new(CpuExecutor::<f32>::new(train, predict, state)),
@@ -133,11 +134,11 @@ impl Subject {
         let (ids, labels) = read(&task)?;
         let scenarios: Vec<u32> = ids.chunks_exact(task.fields).map(|ids| scenario(&task, ids[0])).collect();
         let resident = executor.load(&source(&task, &ids, &labels, &scenarios))?;
-        let feeder = Feeder::new(&graph, &schedule, resident);
+        let packer = BatchPacker::new(&graph, &batch_layout, resident);
         let order = (0..task.samples as u32).collect();
         let random = Pcg64::seed_from_u64(2);
-        let (routed, chunk) = (graph.scenarios > 0, Chunk::default());
-        Ok(Subject { task, executor, feeder, ids, labels, scenarios, routed, order, chunk, random, steps: 0, planned })
+        let (routed, chunk) = (graph.scenarios > 0, StepChunk::default());
+        Ok(Subject { task, executor, packer, ids, labels, scenarios, routed, order, chunk, random, steps: 0, planned })
     }
 }
 
@@ -177,10 +178,10 @@ impl Subject {
     /// trains: what a run does beside the device's work is part of the time.
     fn block(&mut self, steps: usize) -> anyhow::Result<(f64, f64)> {
         let started = Instant::now();
-        let most = self.executor.steps_per_chunk();
+        let max = self.executor.steps_per_chunk();
         let mut left = steps;
         while left > 0 {
-            let count = left.min(most);
+            let count = left.min(max);
             self.fill(count);
             self.executor.train(&self.chunk)?;
             left -= count;
@@ -192,7 +193,7 @@ impl Subject {
     }
 
     fn fill(&mut self, count: usize) {
-        let Self { task, feeder, ids, labels, scenarios, routed, order, chunk, random, steps, .. } = self;
+        let Self { task, packer, ids, labels, scenarios, routed, order, chunk, random, steps, .. } = self;
         let batches = task.samples / task.batch;
         let source = source(task, ids, labels, scenarios);
         let samples: Vec<(Vec<u32>, Vec<u32>)> = (0..count)
@@ -210,12 +211,13 @@ impl Subject {
         let list: Vec<Step<'_>> = samples
             .iter()
             .map(|(rows, shuffle)| {
-                let clock = Clock { step: *steps as u32, learning_rate: rate(task, *steps), ..Clock::default() };
+                let uniforms =
+                    StepUniforms { step: *steps as u32, learning_rate: rate(task, *steps), ..StepUniforms::default() };
                 *steps += 1;
-                Step { rows, shuffle, clock }
+                Step { rows, shuffle, uniforms }
             })
             .collect();
-        feeder.fill(&source, &list, chunk);
+        packer.fill(&source, &list, chunk);
     }
 }
 

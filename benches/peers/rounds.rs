@@ -12,7 +12,7 @@ use crate::workload::Task;
 /// its memory only when it trains needs them, above all with a large table.
 const WARM_UP: f64 = 3.0;
 /// Blocks of one turn at most: a quick program need not be measured thousands of times.
-const MOST_BLOCKS: usize = 50;
+const MAX_BLOCKS: usize = 50;
 
 /// A variant that takes part, and what it has shown so far.
 struct Subject {
@@ -93,8 +93,8 @@ impl Subject {
         let steps = steps.or(ready.steps).unwrap_or(1);
         // The first steps compile, tune and bring pages in; Burn's second still tunes.
         child.run(3, 1, limit.saturating_sub(started.elapsed()))?;
-        let most = Duration::from_secs_f64(options.step_limit);
-        let Timing { ms, .. } = child.run(1, 1, most).map_err(|why| format!("too slow: a step, {why}"))?;
+        let max = Duration::from_secs_f64(options.step_limit);
+        let Timing { ms, .. } = child.run(1, 1, max).map_err(|why| format!("too slow: a step, {why}"))?;
         let pass = (task.samples / task.batch).div_ceil(steps);
         let blocks = (1e3 * WARM_UP / (ms[0] * steps as f64)) as usize;
         child.run(blocks.clamp(1, pass), steps, limit)?;
@@ -106,7 +106,7 @@ impl Subject {
             child,
             ready,
             steps,
-            blocks: blocks.clamp(1, MOST_BLOCKS),
+            blocks: blocks.clamp(1, MAX_BLOCKS),
             times: Vec::new(),
             losses: Vec::new(),
             failure: None,

@@ -1,7 +1,7 @@
-// y = act(Σ x W + Σ views + b) ⊙ gate, for many items in one dispatch. For devices without fast workgroup memory: an
+// y = act(Σ x W + Σ views + b) ⊙ act', for many items in one dispatch. For devices without fast workgroup memory: an
 // invocation computes ROWS samples × 4 QUADS columns in registers, and reads four values at a time.
 #import affine_item
-#import clock
+#import uniforms
 const ROWS: u32 = 16u;
 const QUADS: u32 = 4u;
 
@@ -76,7 +76,7 @@ fn product(item: Item, term: Term, run: Run, tile: Tile, sums: ptr<function, arr
 
 // The product of a tile's rows with the weights of their scenarios, one run of a scenario after the other.
 fn products(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f32>, SUMS>>) {
-    if (!ROUTED || term.route == 0u) {
+    if (!ROUTED || term.scenario_stride == 0u) {
         product(item, term, Run(0u, ROWS, term.weight), tile, sums);
         return;
     }
@@ -87,7 +87,7 @@ fn products(item: Item, term: Term, tile: Tile, sums: ptr<function, array<vec4<f
         while (end < count && scenario(tile.row + min(end, count - 1u)) == own) {
             end += 1u;
         }
-        product(item, term, Run(first, end, term.weight + own * term.route), tile, sums);
+        product(item, term, Run(first, end, term.weight + own * term.scenario_stride), tile, sums);
         first = end;
     }
 }

@@ -1,7 +1,7 @@
 // dW = Σ dz xᵀ and db = Σ dz over the samples of a batch, of many weights in one dispatch. For devices without fast
 // workgroup memory: an invocation sums a tile of TILE × TILE values, or TILE columns of dz, over its part of the samples
 // in order.
-#import clock
+#import uniforms
 #import grad_item
 const QUADS: u32 = 4u;
 
@@ -19,7 +19,7 @@ fn add_products(pair: Pair, item: Item, row: u32, col: u32, sums: ptr<function, 
     let across = select(pair.x, pair.dz, alone);
     let stride = select(pair.x_stride, pair.dz_stride, alone);
     for (var sample = pair.start; sample < pair.end; sample += 1u) {
-        if (pair.scenario > 0u && schedule[clock.base + SCENARIOS + sample] + 1u != pair.scenario) {
+        if (pair.scenario > 0u && batches[uniforms.base + SCENARIOS + sample] + 1u != pair.scenario) {
             continue;
         }
         var x: array<vec4<f32>, QUADS>;

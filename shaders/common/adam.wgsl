@@ -1,5 +1,5 @@
-// Adam's constants and update; ε stands outside the bias correction, which is part of clock.learning_rate.
-#import clock
+// Adam's constants and update; ε stands outside the bias correction, which is part of uniforms.learning_rate.
+#import uniforms
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
@@ -18,5 +18,5 @@ fn moments(gradient: vec4<f32>, w: vec4<f32>, first: vec4<f32>, second: vec4<f32
 
 // What the values lose.
 fn step_of(m: Moments) -> vec4<f32> {
-    return clock.learning_rate * m.first / (sqrt(m.second) + EPSILON);
+    return uniforms.learning_rate * m.first / (sqrt(m.second) + EPSILON);
 }

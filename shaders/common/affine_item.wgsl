@@ -1,12 +1,12 @@
 // What an affine dispatch computes, as its table says it. An item is a range of columns of one output,
-// y = act(Σ x W + Σ views + b) ⊙ gate, and is described by HEAD quads, two for every product and one for every view.
+// y = act(Σ x W + Σ views + b) ⊙ act', and is described by HEAD quads, two for every product and one for every view.
 // Several items one after another may be computed by the same invocations, where they share groups of four columns.
 #import epilogue
 #import groups
 #import memory
 
 @group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> schedule: array<u32>;
+@group(0) @binding(5) var<storage, read> batches: array<u32>;
 
 // Whether all products and views begin at multiples of four values.
 const ALIGNED: bool = true;
@@ -35,10 +35,10 @@ struct Item {
     dropout: f32,
     salt: u32,
     // 0 open, 1 ReLU's derivative times the scale, 2 the sigmoid's, 3 the leaky ReLU's with the scale as its slope.
-    gate: u32,
-    gate_scale: f32,
-    gate_at: u32,
-    gate_stride: u32,
+    grad: u32,
+    grad_scale: f32,
+    grad_at: u32,
+    grad_stride: u32,
     // Where the descriptions of products and views begin, and how many there are.
     terms: u32,
     term_count: u32,
@@ -67,7 +67,7 @@ struct Term {
     // outputs and not its rows.
     weight: u32,
     stride_w: u32,
-    route: u32,
+    scenario_stride: u32,
     transposed: bool,
 }
 
@@ -79,12 +79,12 @@ fn read_term(item: Item, number: u32) -> Term {
 
 // How many rows there are.
 fn row_count() -> u32 {
-    return select(clock.rows, clock.tokens, TOKENS);
+    return select(uniforms.rows, uniforms.tokens, TOKENS);
 }
 
 // The scenario of a sample.
 fn scenario(row: u32) -> u32 {
-    return schedule[clock.base + SCENARIOS + row];
+    return batches[uniforms.base + SCENARIOS + row];
 }
 
 // Four parameters from any place on, if not all is aligned.
@@ -117,19 +117,19 @@ fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
         let view = table[item.adds + i];
         var source = row;
         if (view.z > 0u) {
-            source = schedule[clock.base + view.z - 1u + row];
+            source = batches[uniforms.base + view.z - 1u + row];
         }
         sum += load_any4(view.x + source * view.y + col, ALIGNED);
     }
     var y = epilogue(sum, item.activation, item.dropout, item.salt, row * item.across + item.begin + col);
-    if (item.gate > 0u) {
-        let stored = load_any4(item.gate_at + row * item.gate_stride + col, ALIGNED);
-        if (item.gate == 1u) {
-            y *= select(vec4<f32>(), vec4<f32>(item.gate_scale), stored > vec4<f32>());
-        } else if (item.gate == 2u) {
+    if (item.grad > 0u) {
+        let stored = load_any4(item.grad_at + row * item.grad_stride + col, ALIGNED);
+        if (item.grad == 1u) {
+            y *= select(vec4<f32>(), vec4<f32>(item.grad_scale), stored > vec4<f32>());
+        } else if (item.grad == 2u) {
             y *= stored * (1.0 - stored);
         } else {
-            y *= select(vec4<f32>(item.gate_scale), vec4<f32>(1.0), stored > vec4<f32>());
+            y *= select(vec4<f32>(item.grad_scale), vec4<f32>(1.0), stored > vec4<f32>());
         }
     }
     let at = item.y + row * item.stride + col;

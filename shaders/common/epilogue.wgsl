@@ -1,4 +1,4 @@
-#import clock
+#import uniforms
 #import logistic
 #import random
 // What a product does to its result before storing it.
@@ -25,7 +25,7 @@ fn epilogue(x: vec4<f32>, activation: u32, dropout: f32, salt: u32, index: u32) 
     if (dropout > 0.0) {
         y *= 1.0 / (1.0 - dropout);
         for (var i = 0u; i < 4u; i += 1u) {
-            if (uniform_number(clock.seed, clock.step, salt, index + i) < dropout) {
+            if (uniform_number(uniforms.seed, uniforms.step, salt, index + i) < dropout) {
                 y[i] = 0.0;
             }
         }

@@ -1,12 +1,12 @@
 // What a dispatch that sums gradients over a batch computes, as its table says it: a matrix of `rows` × `cols` values
 // that lies in the gradients' buffer, the sum over pairs of tensors. The batch is cut in parts, each of which has a copy
 // of the buffer.
-#import clock
+#import uniforms
 #import groups
 #import memory
 
 @group(0) @binding(4) var<storage, read_write> gradients: array<f32>;
-@group(0) @binding(5) var<storage, read> schedule: array<u32>;
+@group(0) @binding(5) var<storage, read> batches: array<u32>;
 
 // Whether all views begin at multiples of four values.
 const ALIGNED: bool = true;
@@ -34,8 +34,8 @@ fn read_item(at: u32, part: u32) -> Item {
     // Parts, samples of one, values of a copy, pairs.
     let a = table[at + 2u];
     let b = table[at + 1u];
-    let start = min(part * a.y, clock.rows);
-    let end = min(start + a.y, clock.rows);
+    let start = min(part * a.y, uniforms.rows);
+    let end = min(start + a.y, uniforms.rows);
     return Item(b.x, b.y, b.z + part * a.z, b.w, part, a.x, start, end, at + 3u, a.w);
 }
 
@@ -58,8 +58,8 @@ fn read_pair(item: Item, number: u32) -> Pair {
     let b = table[item.pairs + 2u * number + 1u];
     var pair = Pair(a.x, a.y, a.z, a.w, b.x, item.start, item.end);
     if (b.y > 0u) {
-        pair.start = min(item.part * b.y, clock.tokens);
-        pair.end = min(pair.start + b.y, clock.tokens);
+        pair.start = min(item.part * b.y, uniforms.tokens);
+        pair.end = min(pair.start + b.y, uniforms.tokens);
     }
     return pair;
 }

@@ -1,5 +1,5 @@
 // Rows x of WIDTH columns, samples or TOKENS, and each one's moments.
-#import clock
+#import uniforms
 #import grid
 #import memory
 #import within
@@ -13,7 +13,7 @@ const EPSILON: f32 = 1e-5;
 @group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
 
 fn row_count() -> u32 {
-    return select(clock.rows, clock.tokens, TOKENS);
+    return select(uniforms.rows, uniforms.tokens, TOKENS);
 }
 
 // A row's mean and 1 / √(variance + ε).

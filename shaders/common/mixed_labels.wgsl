@@ -1,5 +1,5 @@
 // A sample's mixture of COUNT predictions: scores t and logits z, STRIDE values from row to row.
-#import clock
+#import uniforms
 #import grid
 #import logistic
 #import memory

@@ -1,5 +1,5 @@
 // One branch of a sample among the others: cosines, and the softmax made of them.
-#import clock
+#import uniforms
 #import logistic
 #import memory
 const ALL: u32 = 0u;
@@ -15,7 +15,7 @@ const SHORTEST: f32 = 1e-6;
 const SMALLEST: f32 = 1e-6;
 const SCENARIOS: u32 = 0u;
 
-@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+@group(0) @binding(3) var<storage, read> batches: array<u32>;
 
 struct Unit {
     // Cosines, what the softmax is of, the softmax, and the others' lengths where the cosine counts, else 0.
@@ -79,5 +79,5 @@ fn compute(own: u32, v: u32, all: u32) -> Unit {
 }
 
 fn scenario(row: u32) -> u32 {
-    return schedule[clock.base + SCENARIOS + row];
+    return batches[uniforms.base + SCENARIOS + row];
 }

@@ -1,6 +1,6 @@
 // Samples x normalised by their scenario's moments: those of the batch or, RUNNING, those that training left among the
 // parameters.
-#import clock
+#import uniforms
 #import grid
 #import memory
 const X: u32 = 0u;
@@ -14,11 +14,11 @@ const STILL: f32 = 1e-8;
 const COUNT: u32 = 1u;
 const SCENARIOS: u32 = 0u;
 
-@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+@group(0) @binding(3) var<storage, read> batches: array<u32>;
 @group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
 
 fn scenario_of(row: u32) -> u32 {
-    return schedule[clock.base + SCENARIOS + row];
+    return batches[uniforms.base + SCENARIOS + row];
 }
 
 fn moment(address: u32) -> vec4<f32> {

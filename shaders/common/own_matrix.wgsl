@@ -1,5 +1,5 @@
 // A vector x of SIZE values and a square matrix M of each sample, row by row.
-#import clock
+#import uniforms
 #import grid
 #import memory
 const X: u32 = 0u;

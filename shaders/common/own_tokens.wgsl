@@ -1,9 +1,9 @@
 // Which tokens are a sample's.
-#import clock
+#import uniforms
 const STARTS: u32 = 0u;
 const LENGTHS: u32 = 0u;
 
-@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+@group(0) @binding(3) var<storage, read> batches: array<u32>;
 
 // Places `first..end` are the sample's tokens; those up to `next` are nobody's.
 struct Tokens {
@@ -13,10 +13,10 @@ struct Tokens {
 }
 
 fn tokens_of(row: u32) -> Tokens {
-    let first = schedule[clock.base + STARTS + row];
-    var next = clock.tokens;
-    if (row + 1u < clock.rows) {
-        next = schedule[clock.base + STARTS + row + 1u];
+    let first = batches[uniforms.base + STARTS + row];
+    var next = uniforms.tokens;
+    if (row + 1u < uniforms.rows) {
+        next = batches[uniforms.base + STARTS + row + 1u];
     }
-    return Tokens(first, first + schedule[clock.base + LENGTHS + row], next);
+    return Tokens(first, first + batches[uniforms.base + LENGTHS + row], next);
 }

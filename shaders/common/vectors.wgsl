@@ -1,5 +1,5 @@
 // VECTORS vectors of a sample side by side, WIDTH values each.
-#import clock
+#import uniforms
 #import grid
 #import memory
 const E: u32 = 0u;

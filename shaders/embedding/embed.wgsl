@@ -1,5 +1,5 @@
 // The embeddings of all fields side by side, as far as this shard holds them. One invocation per four values.
-#import clock
+#import uniforms
 #import grid
 #import lookup
 #import memory
@@ -13,12 +13,12 @@ const TOKEN_ROWS: u32 = 0u;
 @group(0) @binding(3) var<storage, read> embeddings: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> ids: array<u32>;
 @group(0) @binding(5) var<storage, read> values: array<f32>;
-@group(0) @binding(6) var<storage, read> schedule: array<u32>;
+@group(0) @binding(6) var<storage, read> batches: array<u32>;
 
 // The table row of a sample's field or of a token's sequence.
 fn table_row(sample: u32, source: u32, field: u32) -> u32 {
     if (TOKENS) {
-        return schedule[clock.base + TOKEN_ROWS + sample * FIELDS + field];
+        return batches[uniforms.base + TOKEN_ROWS + sample * FIELDS + field];
     }
     return ids[source * ID_STRIDE + FIRST_COLUMN + field];
 }
@@ -36,12 +36,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     const ACROSS = (FIELDS * WIDTH + 3u) / 4u;
     let at = invocation(id, groups);
     let sample = at / ACROSS;
-    if (sample >= select(clock.rows, clock.tokens, TOKENS)) {
+    if (sample >= select(uniforms.rows, uniforms.tokens, TOKENS)) {
         return;
     }
     var source = 0u;
     if (!TOKENS) {
-        source = schedule[clock.base + ORDER + sample];
+        source = batches[uniforms.base + ORDER + sample];
     }
     if (WIDTH % 4u == 0u) {
         let field = at % ACROSS / QUADS;

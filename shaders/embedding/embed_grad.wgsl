@@ -1,6 +1,6 @@
 // The gradient of every distinct row the batch read: the sum over its lookups in order of position. One invocation per
 // four values of a row.
-#import clock
+#import uniforms
 #import grid
 #import lookup
 #import memory
@@ -18,19 +18,19 @@ const OF_TOKENS: u32 = 0u;
 const OF_TOKENS_STRIDE: u32 = 4u;
 
 @group(0) @binding(3) var<storage, read> values: array<f32>;
-@group(0) @binding(4) var<storage, read> schedule: array<u32>;
+@group(0) @binding(4) var<storage, read> batches: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = invocation(id, groups);
     let unique = at / QUADS;
-    if (unique >= schedule[clock.base + COUNT]) {
+    if (unique >= batches[uniforms.base + COUNT]) {
         return;
     }
-    let end = schedule[clock.base + STARTS + unique + 1u];
+    let end = batches[uniforms.base + STARTS + unique + 1u];
     var sum = vec4<f32>();
-    for (var i = schedule[clock.base + STARTS + unique]; i < end; i += 1u) {
-        let position = schedule[clock.base + POSITIONS + i];
+    for (var i = batches[uniforms.base + STARTS + unique]; i < end; i += 1u) {
+        let position = batches[uniforms.base + POSITIONS + i];
         if (SEQUENCES > 0u && position >= FIRST_TOKEN) {
             let place = position - FIRST_TOKEN;
             let at_token = OF_TOKENS + place / max(SEQUENCES, 1u) * OF_TOKENS_STRIDE;
@@ -43,7 +43,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let address = DX + sample * DX_STRIDE + field * WIDTH + 4u * (at % QUADS);
         var d = load_any4(address, WIDTH % 4u == 0u);
         if (is_numeric(field)) {
-            d *= values[schedule[clock.base + ORDER + sample] * VALUE_STRIDE + value_column(field)];
+            d *= values[batches[uniforms.base + ORDER + sample] * VALUE_STRIDE + value_column(field)];
         }
         sum += d;
     }

@@ -1,5 +1,5 @@
 // y[n] = SCALE · a[n mod A_WIDTH] · b[n / GROUP]. One invocation per four values of the result.
-#import clock
+#import uniforms
 #import grid
 #import memory
 const A: u32 = 0u;
@@ -18,7 +18,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     const ACROSS = Y_STRIDE / 4u;
     let at = invocation(id, groups);
     let row = at / ACROSS;
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let col = at % ACROSS * 4u;

@@ -1,6 +1,6 @@
 // The gradients of y[n] = SCALE · a[n mod A_WIDTH] · b[n / GROUP]; Y is dy. One invocation per four values of da, then of
 // db.
-#import clock
+#import uniforms
 #import grid
 #import memory
 const A: u32 = 0u;
@@ -57,7 +57,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     const ACROSS = OF_A + B_STRIDE / 4u;
     let at = invocation(id, groups);
     let row = at / ACROSS;
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let dy = Y + row * Y_STRIDE;

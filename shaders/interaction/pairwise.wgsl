@@ -4,7 +4,7 @@
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = invocation(id, groups);
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     var total = 0.0;

@@ -1,5 +1,5 @@
 // Sums of GROUP neighbouring columns, or each column GROUP times. One invocation per four values of the result.
-#import clock
+#import uniforms
 #import grid
 #import memory
 const X: u32 = 0u;
@@ -35,7 +35,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     const ACROSS = Y_STRIDE / 4u;
     let at = invocation(id, groups);
     let row = at / ACROSS;
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let col = at % ACROSS * 4u;

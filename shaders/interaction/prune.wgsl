@@ -1,5 +1,5 @@
 // Factors β σ(α v), 0 where they are at most LEAST. One invocation per four values.
-#import clock
+#import uniforms
 #import grid
 #import logistic
 #import memory
@@ -16,7 +16,7 @@ const LEAST: f32 = 0.25;
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     const ACROSS = STRIDE / 4u;
     let at = invocation(id, groups);
-    if (at / ACROSS >= clock.rows) {
+    if (at / ACROSS >= uniforms.rows) {
         return;
     }
     let factor = MOST * sigmoid4(parameters[ALPHA] * load4(V + 4u * at));

@@ -1,5 +1,5 @@
 // The gradient of v through the factors π = β σ(α v) that are not 0: d α π (1 − π / β). One invocation per four values.
-#import clock
+#import uniforms
 #import grid
 #import memory
 const D: u32 = 0u;
@@ -15,7 +15,7 @@ const MOST: f32 = 2.0;
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     const ACROSS = STRIDE / 4u;
     let at = invocation(id, groups);
-    if (at / ACROSS >= clock.rows) {
+    if (at / ACROSS >= uniforms.rows) {
         return;
     }
     let factor = load4(FACTORS + 4u * at);

@@ -1,6 +1,6 @@
 // The cosines of every two of a sample's vectors: what of them is a loss, summed for the log, and its gradient. One
 // workgroup per lane, one invocation per sample of the lane.
-#import clock
+#import uniforms
 #import grid
 #import lane_sum
 #import memory
@@ -46,7 +46,7 @@ fn pairs(row: u32) -> f32 {
             let lengths = sqrt(aa) * sqrt(bb);
             let c = product(a, b) / lengths;
             let value = select(select(c * c, abs(c), FORM == 1u), c, FORM == 0u);
-            let slope = WEIGHT * clock.inverse_rows * select(select(2.0 * c, sign(c), FORM == 1u), 1.0, FORM == 0u);
+            let slope = WEIGHT * uniforms.inverse_rows * select(select(2.0 * c, sign(c), FORM == 1u), 1.0, FORM == 0u);
             loss += value;
             for (var k = 0u; k < WIDTH; k += 1u) {
                 let x = load(a + k);
@@ -63,11 +63,11 @@ fn pairs(row: u32) -> f32 {
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let lane = id.x;
     var sum = vec2<f32>();
-    for (var row = lane + local * LANES; row < clock.rows; row += LANES * WORKGROUP) {
+    for (var row = lane + local * LANES; row < uniforms.rows; row += LANES * WORKGROUP) {
         sum.x += pairs(row);
     }
     let total = lane_sum(sum, local);
     if (local == 0u) {
-        losses[(clock.slot * LANES + lane) * LOG_WIDTH + FIRST_COLUMN] = total.x;
+        losses[(uniforms.slot * LANES + lane) * LOG_WIDTH + FIRST_COLUMN] = total.x;
     }
 }

@@ -1,6 +1,6 @@
 // What it costs a sample to have pruned too little or too much, summed for the log, and the gradient of its factors. One
 // workgroup per lane, one invocation per sample of the lane.
-#import clock
+#import uniforms
 #import grid
 #import lane_sum
 #import memory
@@ -27,7 +27,7 @@ fn cost(row: u32) -> f32 {
     if (ratio < LOW || ratio > HIGH) {
         off = ratio - 0.5 * (LOW + HIGH);
     }
-    let slope = -2.0 * WEIGHT * clock.inverse_rows / f32(WIDTH) * off;
+    let slope = -2.0 * WEIGHT * uniforms.inverse_rows / f32(WIDTH) * off;
     for (var col = 0u; col < STRIDE; col += 4u) {
         store4(GRADIENT + row * STRIDE + col, vec4<f32>(slope));
     }
@@ -38,11 +38,11 @@ fn cost(row: u32) -> f32 {
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let lane = id.x;
     var sum = vec2<f32>();
-    for (var row = lane + local * LANES; row < clock.rows; row += LANES * WORKGROUP) {
+    for (var row = lane + local * LANES; row < uniforms.rows; row += LANES * WORKGROUP) {
         sum.x += cost(row);
     }
     let total = lane_sum(sum, local);
     if (local == 0u) {
-        losses[(clock.slot * LANES + lane) * LOG_WIDTH + FIRST_COLUMN] = total.x;
+        losses[(uniforms.slot * LANES + lane) * LOG_WIDTH + FIRST_COLUMN] = total.x;
     }
 }

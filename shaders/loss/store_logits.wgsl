@@ -1,5 +1,5 @@
 // Copies a batch's logits to where its predictions belong. One invocation per sample.
-#import clock
+#import uniforms
 #import grid
 #import memory
 const LOGITS: u32 = 0u;
@@ -10,7 +10,7 @@ const STRIDE: u32 = 4u;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = invocation(id, groups);
-    if (row < clock.rows) {
-        results[clock.first + row] = load(LOGITS + row * STRIDE);
+    if (row < uniforms.rows) {
+        results[uniforms.first + row] = load(LOGITS + row * STRIDE);
     }
 }

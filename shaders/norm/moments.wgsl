@@ -1,5 +1,5 @@
 // Means, variances and counts of each scenario's samples. One invocation per scenario and four columns.
-#import clock
+#import uniforms
 #import grid
 #import memory
 const X: u32 = 0u;
@@ -11,7 +11,7 @@ const COUNTS: u32 = 0u;
 const COUNT: u32 = 1u;
 const SCENARIOS: u32 = 0u;
 
-@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+@group(0) @binding(3) var<storage, read> batches: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -24,16 +24,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let col = at % ACROSS * 4u;
     var count = 0.0;
     var mean = vec4<f32>();
-    for (var row = 0u; row < clock.rows; row += 1u) {
-        if (schedule[clock.base + SCENARIOS + row] == scenario) {
+    for (var row = 0u; row < uniforms.rows; row += 1u) {
+        if (batches[uniforms.base + SCENARIOS + row] == scenario) {
             count += 1.0;
             mean += load4(X + row * STRIDE + col);
         }
     }
     mean /= max(count, 1.0);
     var variance = vec4<f32>();
-    for (var row = 0u; row < clock.rows; row += 1u) {
-        if (schedule[clock.base + SCENARIOS + row] == scenario) {
+    for (var row = 0u; row < uniforms.rows; row += 1u) {
+        if (batches[uniforms.base + SCENARIOS + row] == scenario) {
             let off = load4(X + row * STRIDE + col) - mean;
             variance += off * off;
         }

@@ -16,7 +16,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let col = place % STRIDE;
     var by_x = vec4<f32>();
     var plain = vec4<f32>();
-    for (var row = 0u; row < clock.rows; row += 1u) {
+    for (var row = 0u; row < uniforms.rows; row += 1u) {
         if (scenario_of(row) == scenario) {
             let dy = load4(DY + row * STRIDE + col);
             plain += dy;

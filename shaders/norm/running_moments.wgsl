@@ -1,6 +1,6 @@
 // Moves running moments towards the batch's, of scenarios with at least two samples. One invocation per scenario and four
 // columns.
-#import clock
+#import uniforms
 #import grid
 #import memory
 #import within

@@ -1,7 +1,7 @@
 // Adam on all dense parameters. The gradient is the sum of PARTS copies, in order, and is left in the first. One
 // invocation per four values.
 #import adam
-#import clock
+#import uniforms
 #import grid
 const PARTS: u32 = 1u;
 // Groups of four that are trained, the first ones, and in one copy.

@@ -1,6 +1,6 @@
 // Adam on the embedding rows the batch read, as far as this shard holds them. One invocation per four values of a row.
 #import adam
-#import clock
+#import uniforms
 #import grid
 #import memory
 #import shard
@@ -13,16 +13,16 @@ const UNIQUE: u32 = 0u;
 @group(0) @binding(3) var<storage, read_write> weights: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> first: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> second: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> schedule: array<u32>;
+@group(0) @binding(6) var<storage, read> batches: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let start = invocation(id, groups);
     let unique = start / QUADS;
-    if (unique >= schedule[clock.base + COUNT]) {
+    if (unique >= batches[uniforms.base + COUNT]) {
         return;
     }
-    let row = schedule[clock.base + UNIQUE + unique];
+    let row = batches[uniforms.base + UNIQUE + unique];
     if (!in_shard(row)) {
         return;
     }

@@ -4,15 +4,15 @@ const DT: u32 = 0u;
 const DZ: u32 = 0u;
 const SCENARIOS: u32 = 0u;
 
-@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+@group(0) @binding(3) var<storage, read> batches: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = invocation(id, groups);
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
-    let own = schedule[clock.base + SCENARIOS + row];
+    let own = batches[uniforms.base + SCENARIOS + row];
     let dy = load(Y + 4u * row);
     let p = mixed(row);
     for (var j = 0u; j < COUNT; j += 1u) {

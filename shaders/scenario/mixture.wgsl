@@ -1,5 +1,5 @@
 // The sums of experts' values with the softmax of their scores as weights. One invocation per four values of the result.
-#import clock
+#import uniforms
 #import experts
 #import grid
 const Y: u32 = 0u;
@@ -28,7 +28,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     const ACROSS = Y_STRIDE / 4u;
     let at = invocation(id, groups);
     let row = at / ACROSS;
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let col = at % ACROSS * 4u;

@@ -1,5 +1,5 @@
 // The gradients of a mixture's scores and of the experts' values. One invocation per four values of dt, then of dv.
-#import clock
+#import uniforms
 #import experts
 #import grid
 const DY: u32 = 0u;
@@ -64,7 +64,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     const ACROSS = OF_T + V_STRIDE / 4u;
     let at = invocation(id, groups);
     let row = at / ACROSS;
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let quad = at % ACROSS;

@@ -22,7 +22,7 @@ fn store_mixed(unit: Unit, gate: f32, v: u32, all: u32, m: u32) {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = invocation(id, groups);
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let all = ALL + row * ALL_STRIDE;

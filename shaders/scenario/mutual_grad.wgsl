@@ -8,7 +8,7 @@ const DT: u32 = 0u;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = invocation(id, groups);
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let all = ALL + row * ALL_STRIDE;

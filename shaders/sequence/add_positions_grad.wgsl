@@ -20,7 +20,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
     let col = at % ACROSS * 4u;
     var sum = vec4<f32>();
-    for (var row = 0u; row < clock.rows; row += 1u) {
+    for (var row = 0u; row < uniforms.rows; row += 1u) {
         let tokens = tokens_of(row);
         if (position < tokens.end - tokens.first) {
             sum += load4(DY + (tokens.end - 1u - position) * STRIDE + col);

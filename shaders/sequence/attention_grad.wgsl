@@ -48,7 +48,7 @@ fn add_to_values(tokens: Tokens, head: u32, dy: u32, weights: array<f32, LONGEST
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = invocation(id, groups);
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let tokens = tokens_of(row);

@@ -26,7 +26,7 @@ fn value(token: u32, row: u32, col: u32) -> vec4<f32> {
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = invocation(id, groups);
     let row = at / WIDTH;
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let col = at % WIDTH * 4u;

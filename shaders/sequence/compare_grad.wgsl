@@ -9,7 +9,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     const ACROSS = STRIDE / 4u;
     let at = invocation(id, groups);
     let row = at / ACROSS;
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let col = at % ACROSS * 4u;

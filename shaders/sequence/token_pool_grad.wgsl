@@ -19,7 +19,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let across = OF_V + select(0u, 1u, WEIGHTED);
     let at = invocation(id, groups);
     let row = at / across;
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let quad = at % across;

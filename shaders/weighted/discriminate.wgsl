@@ -1,6 +1,6 @@
 // T(e, S) = w · ReLU(A e + B S + b) + c of many discriminators, on each sample's true pair and on its shuffled one; their
 // losses and all gradients. One workgroup per discriminator and lane of the log, one invocation per sample of the lane.
-#import clock
+#import uniforms
 #import groups
 #import lane_sum
 #import logistic
@@ -12,7 +12,7 @@ const SHUFFLE: u32 = 0u;
 const LOG_WIDTH: u32 = 1u;
 
 @group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> schedule: array<u32>;
+@group(0) @binding(5) var<storage, read> batches: array<u32>;
 @group(0) @binding(6) var<storage, read_write> losses: array<f32>;
 
 const ALIGNED: bool = HIDDEN % 4u == 0u;
@@ -31,7 +31,7 @@ fn sample_loss(row: u32, at: u32, weight: f32) -> vec2<f32> {
     // From row to row of these, except the last; the place of w.
     let steps = table[at + 3u];
     let from_true = inputs.x + row * inputs.y;
-    let from_other = inputs.x + schedule[clock.base + SHUFFLE + row] * inputs.y;
+    let from_other = inputs.x + batches[uniforms.base + SHUFFLE + row] * inputs.y;
     let from_weighting = inputs.z + row * inputs.w;
     let y = outputs.z + row * steps.z;
     let c = table[at + 4u].x;
@@ -71,16 +71,16 @@ fn main(
     let lane = group - table[at].x;
     // Place of c, first column of the log, weight in the loss.
     let last = table[at + 4u];
-    var weight = bitcast<f32>(last.z) * clock.inverse_rows;
+    var weight = bitcast<f32>(last.z) * uniforms.inverse_rows;
     if (RAMP > 0u) {
-        weight *= min(f32(clock.step + 1u) / f32(RAMP), 1.0);
+        weight *= min(f32(uniforms.step + 1u) / f32(RAMP), 1.0);
     }
     var sums = vec2<f32>();
-    for (var row = lane + local * LANES; row < clock.rows; row += LANES * WORKGROUP) {
+    for (var row = lane + local * LANES; row < uniforms.rows; row += LANES * WORKGROUP) {
         sums += sample_loss(row, at, weight);
     }
     let total = lane_sum(sums, local);
     if (local < 2u) {
-        losses[(clock.slot * LANES + lane) * LOG_WIDTH + last.y + local] = total[local];
+        losses[(uniforms.slot * LANES + lane) * LOG_WIDTH + last.y + local] = total[local];
     }
 }

@@ -1,6 +1,6 @@
 // S = σ(R C), factors of each sample or shared by all; one of them may be made here, as g Wᵀ + b. An invocation computes
 // SAMPLES samples × four rows of S, or four columns where C is made, so that what it makes it needs alone.
-#import clock
+#import uniforms
 #import grid
 #import logistic
 #import memory
@@ -71,7 +71,7 @@ fn rows_of_r(samples: array<u32, SAMPLES>, row: u32, first: u32) -> array<vec4<f
             let made = make(samples, start, ROWS * RANK);
             for (var s = 0u; s < SAMPLES; s += 1u) {
                 r[s * RANK + q] = made[s];
-                if (first + s < clock.rows && start < ROWS * RANK) {
+                if (first + s < uniforms.rows && start < ROWS * RANK) {
                     store4(R + samples[s] * R_STRIDE + start, made[s]);
                 }
             }
@@ -103,7 +103,7 @@ fn cols_of_c(samples: array<u32, SAMPLES>, col: u32, first: u32) -> array<vec4<f
             let made = make(samples, start, RANK * COLS);
             for (var s = 0u; s < SAMPLES; s += 1u) {
                 c[s * RANK + k] = made[s];
-                if (first + s < clock.rows) {
+                if (first + s < uniforms.rows) {
                     store_some(C + samples[s] * C_STRIDE + start, COLS - col, made[s]);
                 }
             }
@@ -128,7 +128,7 @@ fn store_products(
     var cs = c;
     for (var s = 0u; s < SAMPLES; s += 1u) {
         for (var i = 0u; i < 4u; i += 1u) {
-            if (first + s < clock.rows && row + i < ROWS) {
+            if (first + s < uniforms.rows && row + i < ROWS) {
                 var sum = vec4<f32>();
                 for (var k = 0u; k < RANK; k += 1u) {
                     let at = i * RANK + k;
@@ -149,13 +149,13 @@ fn store_products(
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = invocation(id, groups);
     let first = at / ACROSS * SAMPLES;
-    if (first >= clock.rows) {
+    if (first >= uniforms.rows) {
         return;
     }
     // Samples beyond the end repeat the last: computed, not stored.
     var samples: array<u32, SAMPLES>;
     for (var s = 0u; s < SAMPLES; s += 1u) {
-        samples[s] = min(first + s, clock.rows - 1u);
+        samples[s] = min(first + s, uniforms.rows - 1u);
     }
     if (MADE == 1u) {
         for (var col = at % ACROSS * 4u; col < COLS; col += 4u * ACROSS) {

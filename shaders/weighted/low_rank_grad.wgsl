@@ -1,6 +1,6 @@
 // The gradients of both factors of S = σ(R C), of each sample: with d = dS ⊙ S ⊙ (1 − S), dR = d Cᵀ and dC = Rᵀ d. Some
 // invocations compute four rows of dR each, the others four columns of dC.
-#import clock
+#import uniforms
 #import grid
 #import memory
 const ROWS: u32 = 1u;
@@ -99,12 +99,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let at = invocation(id, groups);
     if (at < CAPACITY * ROW_QUADS) {
         let sample = at / ROW_QUADS;
-        if (sample < clock.rows) {
+        if (sample < uniforms.rows) {
             row_gradient(sample, at % ROW_QUADS * 4u);
         }
     } else {
         let sample = (at - CAPACITY * ROW_QUADS) / COL_QUADS;
-        if (sample < clock.rows) {
+        if (sample < uniforms.rows) {
             for (var col = (at - CAPACITY * ROW_QUADS) % COL_QUADS * 4u; col < COLS; col += 4u * COL_QUADS) {
                 column_gradient(sample, col);
             }

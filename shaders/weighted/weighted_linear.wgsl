@@ -1,7 +1,7 @@
 // y[b,m] = act(SCALE · Σ_c S[b,r(m),c] Σ_{n in group c} W[m,n] h[b,n] + bias[m]): a product whose inner dimension is
 // cut into the column groups of S, each partial sum scaled before it is added. An invocation computes ROWS samples ×
 // COLS outputs, four column groups at a time.
-#import clock
+#import uniforms
 #import epilogue
 #import grid
 #import weighted_layer
@@ -28,7 +28,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let at = invocation(id, groups);
     let row = at / ACROSS * ROWS;
     let col = at % ACROSS * COLS;
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let b = layer();
@@ -38,13 +38,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             // Samples beyond the end repeat the last: computed, not stored.
             var x: array<mat4x4<f32>, ROWS>;
             for (var r = 0u; r < ROWS; r += 1u) {
-                x[r] = members(b, H + min(row + r, clock.rows - 1u) * H_STRIDE, c, j);
+                x[r] = members(b, H + min(row + r, uniforms.rows - 1u) * H_STRIDE, c, j);
             }
             var s: array<vec4<f32>, ROWS>;
             for (var n = 0u; n < COLS; n += 1u) {
                 if (n % SAME_ROWS == 0u) {
                     for (var r = 0u; r < ROWS; r += 1u) {
-                        let place = S + min(row + r, clock.rows - 1u) * S_STRIDE;
+                        let place = S + min(row + r, uniforms.rows - 1u) * S_STRIDE;
                         s[r] = values(b, place, row_group(b, col + n), c);
                     }
                 }
@@ -60,7 +60,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
     }
     // A loop that is not unrolled may not index registers: it takes the first row, and moves the others up.
-    for (var k = row; k < min(row + ROWS, clock.rows); k += 1u) {
+    for (var k = row; k < min(row + ROWS, uniforms.rows); k += 1u) {
         var line: array<vec4<f32>, QUADS>;
         for (var n = 0u; n < COLS; n += 1u) {
             line[n / 4u][n % 4u] = sums[n];

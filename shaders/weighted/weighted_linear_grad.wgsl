@@ -1,7 +1,7 @@
 // With y[r,n] = Σ_{m in group r} W[m,n] dz[m]: dh[n] = SCALE · Σ_r S[r,c(n)] y[r,n] and
 // dS[r,c] = SCALE · Σ_{n in group c} h[n] y[r,n] (+ what else S receives). An invocation owns four whole column groups
 // of ROWS samples, so that both sums end in it.
-#import clock
+#import uniforms
 #import grid
 #import weighted_layer
 const ROWS: u32 = 4u;
@@ -57,14 +57,14 @@ fn store_members(row: u32, c: u32, j: u32, found: mat4x4<f32>) {
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = invocation(id, groups);
     let row = at / ACROSS * ROWS;
-    if (row >= clock.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
     let b = layer();
     // Samples beyond the end repeat the last: computed, not stored.
     var samples: array<u32, ROWS>;
     for (var k = 0u; k < ROWS; k += 1u) {
-        samples[k] = min(row + k, clock.rows - 1u);
+        samples[k] = min(row + k, uniforms.rows - 1u);
     }
     for (var c = at % ACROSS * 4u; c < COL_GROUPS; c += 4u * ACROSS) {
         for (var j = 0u; j < COL_MEMBERS; j += TOGETHER) {
@@ -113,7 +113,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
                         sums[k][t] += s * y[k][t];
                         product += x[k][t] * y[k][t];
                     }
-                    if (row + k < clock.rows) {
+                    if (row + k < uniforms.rows) {
                         // A group of several reads is summed in place: its values are this invocation's alone.
                         var before = vec4<f32>();
                         if (j > 0u) {
@@ -126,7 +126,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
                 }
             }
             for (var k = 0u; k < ROWS; k += 1u) {
-                if (row + k < clock.rows) {
+                if (row + k < uniforms.rows) {
                     store_members(DH + samples[k] * H_STRIDE, c, j, SCALE * sums[k]);
                 }
             }

@@ -1,7 +1,7 @@
 // dW[m,n] = scale · Σ_b dz[b,m] S[b,r(m),c(n)] h[b,n], of several layers in one dispatch. An invocation owns 8 outputs ×
 // the members of four column groups that are read together, and sums over its part of the samples in order.
 #import blocks
-#import clock
+#import uniforms
 #import groups
 
 @group(0) @binding(4) var<storage, read_write> gradients: array<f32>;
@@ -43,8 +43,8 @@ fn main(
     let second = select(row, row + 4u, row + 4u < b.outputs);
 
     var sums: array<mat4x4<f32>, TILE>;
-    let start = min(part * cut.y, clock.rows);
-    let end = min(start + cut.y, clock.rows);
+    let start = min(part * cut.y, uniforms.rows);
+    let end = min(start + cut.y, uniforms.rows);
     for (var sample = start; sample < end; sample += 1u) {
         var d: array<vec4<f32>, 2>;
         d[0] = load4(inputs.x + sample * inputs.y + row);

@@ -9,13 +9,13 @@ use crate::train::run::result::RunResult;
 ///
 /// # Errors
 /// Names the column with the largest share.
-pub(super) fn check_unknown(encoder: &Encoder, found: &[UnknownValues], most: Option<f64>) -> Result<(), Error> {
-    let Some(most) = most else { return Ok(()) };
-    let above = found.iter().filter(|column| column.share() > most);
+pub(super) fn check_unknown(encoder: &Encoder, found: &[UnknownValues], max: Option<f64>) -> Result<(), Error> {
+    let Some(max) = max else { return Ok(()) };
+    let above = found.iter().filter(|column| column.share() > max);
     match above.max_by(|a, b| a.share().total_cmp(&b.share())) {
         Some(worst) => {
-            let told = format!("{}, more than --max-unknown {most} allows", line(encoder, worst, None));
-            Err(data::Error::TooManyUnknown(told).into())
+            let message = format!("{}, more than --max-unknown {max} allows", line(encoder, worst, None));
+            Err(data::Error::TooManyUnknown(message).into())
         }
         None => Ok(()),
     }

@@ -84,8 +84,8 @@ impl Device {
     /// When it does not fit the device.
     pub fn executor(&self, graph: &Graph, workload: &Workload) -> Result<Box<dyn Profile>, Error> {
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-        let Workload { batch_size, sweep_embeddings, .. } = *workload;
-        let options = TrainingOptions { capacity: batch_size, dense: adam, embeddings: adam, sweep_embeddings };
+        let Workload { batch_size, dense_embedding_adam, .. } = *workload;
+        let options = TrainingOptions { capacity: batch_size, dense: adam, embeddings: adam, dense_embedding_adam };
         let (train, predict) = (Plan::training(graph, &options), Plan::inference(graph, batch_size));
         let state = initial_state(graph, 0);
         Ok(match self {

@@ -11,7 +11,7 @@ use crate::plan::DispatchLimits;
 /// How long a pass is to take: long beside what starts it, short beside the two seconds of a watchdog.
 const PASS: Duration = Duration::from_millis(10);
 /// Dispatches of a pass at most.
-const MOST_DISPATCHES: usize = 1000;
+const MAX_DISPATCHES: usize = 1000;
 
 /// Measures one device.
 pub(super) struct GpuBench<'a> {
@@ -47,7 +47,7 @@ impl<'a> GpuBench<'a> {
             Some(_) => Some(self.sample(&idle, 1)?.seconds),
             None => None,
         };
-        let many = if self.gpu.class() == DeviceClass::Software { 200 } else { MOST_DISPATCHES };
+        let many = if self.gpu.class() == DeviceClass::Software { 200 } else { MAX_DISPATCHES };
         let dispatch = self.sample(&idle, many)?.per(many).seconds;
         let record = repeat(effort, || {
             let started = Instant::now();
@@ -130,10 +130,10 @@ impl<'a> GpuBench<'a> {
         loop {
             let seconds = self.pass(work, times)?;
             let wanted = times as f64 * PASS.as_secs_f64() / seconds.max(1e-9);
-            if wanted <= 2.0 * times as f64 || times == MOST_DISPATCHES {
+            if wanted <= 2.0 * times as f64 || times == MAX_DISPATCHES {
                 return Ok(self.sample(work, times)?.per(times));
             }
-            times = (wanted as usize).min(MOST_DISPATCHES);
+            times = (wanted as usize).min(MAX_DISPATCHES);
         }
     }
 

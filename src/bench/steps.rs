@@ -83,7 +83,7 @@ pub fn measure(
             outcomes.push(skip(format!("a step would take about {expected:.0} s")));
             continue;
         }
-        let subject = Subject::new(device, Workload { model, batch_size, rows, sweep_embeddings: false });
+        let subject = Subject::new(device, Workload { model, batch_size, rows, dense_embedding_adam: false });
         let mut subject = match subject {
             Err(error) if is_too_large(&error) => {
                 outcomes.push(skip(error.to_string()));
@@ -113,7 +113,7 @@ pub(super) fn time(subject: &mut Subject, effort: &Effort, once: f64) -> Result<
     // A sample takes a fraction of the budget, and as many steps as that.
     let wanted = (budget / effort.repeats as f64 / once).max(1.0);
     subject.prepare(wanted as usize);
-    let steps = subject.chunk().clocks.len();
+    let steps = subject.chunk().uniforms.len();
     let chunks = ((wanted / steps as f64) as usize).max(1);
     repeat(effort, || subject.step_seconds(chunks))
 }
@@ -123,7 +123,7 @@ fn judge(ceilings: &Ceilings, model: &'static str, batch_size: usize, parts: &[P
     let arithmetic_seconds = floors.iter().map(|floor| floor.0).sum();
     let memory_seconds = floors.iter().map(|floor| floor.1).sum();
     let latency_seconds = parts.len() as f64 * ceilings.latency();
-    let (most, bound) =
+    let (max, bound) =
         [(arithmetic_seconds, Bound::Arithmetic), (memory_seconds, Bound::Memory), (latency_seconds, Bound::Latency)]
             .into_iter()
             .max_by(|a, b| f64::total_cmp(&a.0, &b.0))
@@ -141,7 +141,7 @@ fn judge(ceilings: &Ceilings, model: &'static str, batch_size: usize, parts: &[P
         memory_seconds,
         latency_seconds,
         bound,
-        fraction: most / sample.seconds,
+        fraction: max / sample.seconds,
     }
 }
 

@@ -7,11 +7,11 @@ use rand_pcg::Pcg64;
 
 use super::Device;
 use crate::data::Sequence;
-use crate::graph::{Cross, Graph, Schedule};
+use crate::graph::{BatchLayout, Cross, Graph};
 use crate::layers::Field;
 use crate::models::{self, Inputs, SequenceInput};
-use crate::ops::Clock;
-use crate::plan::{Chunk, Feeder, Profile, Source, Step};
+use crate::ops::StepUniforms;
+use crate::plan::{BatchPacker, Profile, Source, Step, StepChunk};
 use crate::train::Error;
 
 /// Fields of a sample.
@@ -25,7 +25,7 @@ const SEQUENCE: SequenceInput = SequenceInput { field: FIELDS - 1, longest: 15 }
 /// Different chunks of steps, so that not all find the same rows in the caches.
 pub const CHUNKS: usize = 8;
 /// Samples of all chunks together, at most: what a run of the benchmark holds in memory.
-const MOST_SAMPLES: usize = 1 << 19;
+const MAX_SAMPLES: usize = 1 << 19;
 
 /// A model of a size.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub struct Workload {
     /// Rows of the embedding table, all fields together.
     pub rows: usize,
     /// Whether rows that a batch did not read are updated too.
-    pub sweep_embeddings: bool,
+    pub dense_embedding_adam: bool,
 }
 
 impl Workload {
@@ -68,7 +68,7 @@ pub struct Subject {
     pub executor: Box<dyn Profile>,
     workload: Workload,
     graph: Graph,
-    chunks: Vec<Chunk>,
+    chunks: Vec<StepChunk>,
     next: usize,
 }
 
@@ -91,13 +91,13 @@ impl Subject {
         let steps = steps.clamp(1, self.executor.steps_per_chunk());
         let count = steps * batch_size;
         let mut random = Pcg64::seed_from_u64(1);
-        let schedule = Schedule::training(&self.graph, batch_size);
-        let mut feeder = Feeder::new(&self.graph, &schedule, false);
+        let batch_layout = BatchLayout::training(&self.graph, batch_size);
+        let mut packer = BatchPacker::new(&self.graph, &batch_layout, false);
         let shuffle: Vec<u32> = (0..batch_size as u32).rev().collect();
-        let clock = Clock { learning_rate: 1e-3, ..Clock::default() };
+        let uniforms = StepUniforms { learning_rate: 1e-3, ..StepUniforms::default() };
         let rows_of_field = (rows / FIELDS).max(1);
         self.next = 0;
-        self.chunks = (0..(MOST_SAMPLES / count).clamp(1, CHUNKS))
+        self.chunks = (0..(MAX_SAMPLES / count).clamp(1, CHUNKS))
             .map(|_| {
                 let ids: Vec<u32> = (0..count * FIELDS).map(|_| zipf(&mut random, rows_of_field)).collect();
                 let labels: Vec<f32> = (0..count).map(|_| f32::from(u8::from(random.random_bool(0.1)))).collect();
@@ -117,16 +117,16 @@ impl Subject {
                 let mut order: Vec<u32> = (0..count as u32).collect();
                 order.chunks_mut(batch_size).for_each(|rows| source.group_by_scenario(rows));
                 let steps: Vec<Step<'_>> =
-                    order.chunks(batch_size).map(|rows| Step { rows, shuffle: &shuffle, clock }).collect();
-                let mut chunk = Chunk::default();
-                feeder.fill(&source, &steps, &mut chunk);
+                    order.chunks(batch_size).map(|rows| Step { rows, shuffle: &shuffle, uniforms }).collect();
+                let mut chunk = StepChunk::default();
+                packer.fill(&source, &steps, &mut chunk);
                 chunk
             })
             .collect();
     }
 
     /// The first chunk.
-    pub fn chunk(&self) -> &Chunk {
+    pub fn chunk(&self) -> &StepChunk {
         &self.chunks[0]
     }
 
@@ -146,7 +146,7 @@ impl Subject {
         for _ in 0..chunks {
             let chunk = &self.chunks[self.next % self.chunks.len()];
             self.next += 1;
-            steps += chunk.clocks.len();
+            steps += chunk.uniforms.len();
             self.executor.train(chunk)?;
             self.executor.losses(false)?;
         }

@@ -88,7 +88,7 @@ fn workload(args: &BenchArgs) -> Workload {
         model: known.expect("the parser knows the names").name,
         batch_size: args.batch_size as usize,
         rows: args.rows as usize,
-        sweep_embeddings: false,
+        dense_embedding_adam: false,
     }
 }
 

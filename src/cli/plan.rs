@@ -77,6 +77,6 @@ fn text(listing: &Listing) -> String {
         mib(memory.tables),
         mib(memory.activations),
         listing.buffers.len(),
-        mib(memory.schedule),
+        mib(memory.batch_layout),
     )
 }

@@ -31,7 +31,7 @@ pub use section::{describe, parse_section, parse_table};
 pub use set::{apply_set, apply_sets, leave_out_replaced, set_argument, set_value, split_path, target};
 
 /// The most rows of one step: memory for a step's activations is taken before the first one.
-const MOST_ROWS: u32 = 1 << 20;
+const MAX_ROWS: u32 = 1 << 20;
 
 /// Sections of a file that describes many runs, and the commands that read it.
 pub const MANY_RUNS: [&str; 2] = ["compare", "sweep"];
@@ -148,9 +148,9 @@ impl TrainOptions {
             false => Err(ConfigError::value(file, &format!("train.{key}"), expected, &value.to_string())),
         };
         let count = |key: &str, value: u32| match value {
-            1..=MOST_ROWS => Ok(()),
+            1..=MAX_ROWS => Ok(()),
             _ => {
-                let expected = format!("a whole number from 1 to {MOST_ROWS}");
+                let expected = format!("a whole number from 1 to {MAX_ROWS}");
                 Err(ConfigError::value(file, &format!("train.{key}"), &expected, &value.to_string()))
             }
         };

@@ -144,7 +144,7 @@ fn in_words(expected: &str) -> String {
         _ => None,
     };
     match (range, expected) {
-        (Some((least, most)), _) => format!("a whole number from {least} to {most}"),
+        (Some((least, max)), _) => format!("a whole number from {least} to {max}"),
         (_, "i64" | "isize") => "a whole number".to_owned(),
         (_, "f32" | "f64") => "a number".to_owned(),
         (_, "a boolean") => "true or false".to_owned(),

@@ -224,7 +224,7 @@ impl Gpu {
 fn wanted_limits(has: &wgpu::Limits, options: OpenOptions) -> wgpu::Limits {
     let binding = has.max_storage_buffer_binding_size;
     wgpu::Limits {
-        max_storage_buffer_binding_size: options.max_binding_bytes.map_or(binding, |most| most.min(binding)),
+        max_storage_buffer_binding_size: options.max_binding_bytes.map_or(binding, |max| max.min(binding)),
         max_buffer_size: has.max_buffer_size,
         // Not raised: a kernel that needs more would fail elsewhere, so it shall fail here.
         max_storage_buffers_per_shader_stage: has.max_storage_buffers_per_shader_stage.min(STORAGE_BUFFERS),

@@ -77,8 +77,8 @@ pub enum Error {
     },
     /// A buffer is larger than the device allows one buffer to be.
     #[error(
-        "{what} needs one buffer of {size}, and {adapter} allows {most}: it must be cut into parts",
-        size = human(*bytes), most = human(*limit)
+        "{what} needs one buffer of {size}, and {adapter} allows {max}: it must be cut into parts",
+        size = human(*bytes), max = human(*limit)
     )]
     TooLarge {
         /// The adapter's name.

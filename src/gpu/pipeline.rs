@@ -14,7 +14,7 @@ use super::{Error, Result};
 /// The group of a dispatch's own buffers.
 pub const BUFFERS: u32 = 0;
 /// The group whose binding 0 is the uniform struct of the step, bound with a dynamic offset.
-pub const CLOCK: u32 = 1;
+pub const UNIFORMS: u32 = 1;
 
 /// A built shader and what the host must know to dispatch it.
 #[derive(Debug)]
@@ -34,9 +34,9 @@ impl Pipeline {
         self.layouts.get(group as usize)?.as_ref()
     }
 
-    /// Whether group [`CLOCK`] must be set for a dispatch.
+    /// Whether group [`UNIFORMS`] must be set for a dispatch.
     pub fn has_clock(&self) -> bool {
-        self.layout(CLOCK).is_some()
+        self.layout(UNIFORMS).is_some()
     }
 
     /// The bind group of a dispatch's buffers, given in the order of their binding numbers.
@@ -68,10 +68,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::Pipeline`] when the shader has none, or the buffer does not suit.
-    pub fn bind_clock(&self, gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<wgpu::BindGroup> {
-        let missing = || self.fault(gpu, format!("it has no uniform at @group({CLOCK}) @binding(0)"));
-        let layout = self.layout(CLOCK).ok_or_else(missing)?;
-        let binding = self.reflection.group(CLOCK).next().ok_or_else(missing)?;
+    pub fn bind_uniforms(&self, gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<wgpu::BindGroup> {
+        let missing = || self.fault(gpu, format!("it has no uniform at @group({UNIFORMS}) @binding(0)"));
+        let layout = self.layout(UNIFORMS).ok_or_else(missing)?;
+        let binding = self.reflection.group(UNIFORMS).next().ok_or_else(missing)?;
         let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer,
             offset: 0,
@@ -216,28 +216,28 @@ fn build(gpu: &Gpu, shader: &Shader) -> Result<Pipeline> {
 fn fits(gpu: &Gpu, reflection: &Reflection) -> Result<(), String> {
     let limits = gpu.limits();
     for binding in &reflection.bindings {
-        let clock = binding.binding == 0 && binding.kind == BindingKind::Uniform;
-        if binding.group > CLOCK || (binding.group == CLOCK && !clock) {
+        let uniforms = binding.binding == 0 && binding.kind == BindingKind::Uniform;
+        if binding.group > UNIFORMS || (binding.group == UNIFORMS && !uniforms) {
             return Err(format!(
-                "`{}` is at @group({}) @binding({}): buffers belong in group {BUFFERS}, and group {CLOCK} holds the \
+                "`{}` is at @group({}) @binding({}): buffers belong in group {BUFFERS}, and group {UNIFORMS} holds the \
                  step's uniform struct at binding 0",
                 binding.name, binding.group, binding.binding
             ));
         }
     }
     let storage = reflection.bindings.iter().filter(|binding| binding.kind != BindingKind::Uniform).count();
-    let most = limits.max_storage_buffers_per_shader_stage;
-    if storage > most as usize {
-        return Err(format!("it binds {storage} storage buffers, and the limit is {most}"));
+    let max = limits.max_storage_buffers_per_shader_stage;
+    if storage > max as usize {
+        return Err(format!("it binds {storage} storage buffers, and the limit is {max}"));
     }
     let threads: u64 = reflection.workgroup_size.iter().map(|&n| u64::from(n)).product();
-    let most = limits.max_compute_invocations_per_workgroup;
-    if threads > u64::from(most) {
-        return Err(format!("its workgroups have {threads} threads, and the limit is {most}"));
+    let max = limits.max_compute_invocations_per_workgroup;
+    if threads > u64::from(max) {
+        return Err(format!("its workgroups have {threads} threads, and the limit is {max}"));
     }
-    let (bytes, most) = (reflection.workgroup_bytes, limits.max_compute_workgroup_storage_size);
-    if bytes > most {
-        return Err(format!("its workgroups share {bytes} bytes of memory, and the limit is {most}"));
+    let (bytes, max) = (reflection.workgroup_bytes, limits.max_compute_workgroup_storage_size);
+    if bytes > max {
+        return Err(format!("its workgroups share {bytes} bytes of memory, and the limit is {max}"));
     }
     Ok(())
 }
@@ -254,7 +254,7 @@ fn layout(gpu: &Gpu, label: &str, reflection: &Reflection, group: u32) -> Option
                     BindingKind::StorageReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
                     BindingKind::Uniform => wgpu::BufferBindingType::Uniform,
                 },
-                has_dynamic_offset: group == CLOCK,
+                has_dynamic_offset: group == UNIFORMS,
                 // Said here, sizes are checked once per bind group and not at every dispatch.
                 min_binding_size: NonZeroU64::new(binding.min_bytes.into()),
             },
@@ -288,7 +288,7 @@ mod tests {
         fn main(@builtin(global_invocation_id) id: vec3<u32>) { values[id.x] = -values[id.x]; }\n";
 
     fn common(name: &str) -> Option<&'static str> {
-        (name == "clock").then_some(COMMON)
+        (name == "step uniforms").then_some(COMMON)
     }
 
     fn affine(length: u32, shift: f32) -> Shader {
@@ -318,27 +318,27 @@ mod tests {
             let y = buffer::storage(&gpu, "y", 128 * 4).unwrap();
             let z = buffer::storage(&gpu, "z", 128 * 4).unwrap();
             let stride = gpu.uniform_stride(8);
-            let clock = buffer::uniform(&gpu, "clock", stride * 2).unwrap();
+            let uniforms = buffer::uniform(&gpu, "step uniforms", stride * 2).unwrap();
             for (step, rate) in [(0u32, 2.0f32), (1, 3.0)] {
                 let place = u64::from(step) * stride;
-                buffer::upload(&gpu, &clock, place, &[step, rate.to_bits()]).unwrap();
+                buffer::upload(&gpu, &uniforms, place, &[step, rate.to_bits()]).unwrap();
             }
             let whole = wgpu::Buffer::as_entire_buffer_binding;
             let x_to_y = first.bind(&gpu, &[whole(&x), whole(&y)]).unwrap();
             let in_y = negate.bind(&gpu, &[whole(&y)]).unwrap();
             let y_to_z = second.bind(&gpu, &[whole(&y), whole(&z)]).unwrap();
-            let clock = first.bind_clock(&gpu, &clock).unwrap();
+            let uniforms = first.bind_uniforms(&gpu, &uniforms).unwrap();
             assert!(second.has_clock() && !negate.has_clock());
 
             let mut encoder = gpu.encoder("test");
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_bind_group(CLOCK, &clock, &[0]);
+            pass.set_bind_group(UNIFORMS, &uniforms, &[0]);
             for (pipeline, group) in [(first, &x_to_y), (negate, &in_y)] {
                 pass.set_pipeline(&pipeline.pipeline);
                 pass.set_bind_group(BUFFERS, group, &[]);
                 pass.dispatch_workgroups(2, 1, 1);
             }
-            pass.set_bind_group(CLOCK, &clock, &[stride as u32]);
+            pass.set_bind_group(UNIFORMS, &uniforms, &[stride as u32]);
             pass.set_pipeline(&second.pipeline);
             pass.set_bind_group(BUFFERS, &y_to_z, &[]);
             pass.dispatch_workgroups(2, 1, 1);
@@ -364,8 +364,8 @@ mod tests {
         let (affine, negate) = (cache.get(&gpu, &affine).unwrap(), cache.get(&gpu, &negate).unwrap());
         let x = buffer::storage_of(&gpu, "x", &[1.0f32; 64]).unwrap();
         let y = buffer::storage(&gpu, "y", 256).unwrap();
-        let clock = buffer::uniform(&gpu, "clock", gpu.uniform_stride(8)).unwrap();
-        buffer::upload(&gpu, &clock, 4, &[5.0f32]).unwrap();
+        let uniforms = buffer::uniform(&gpu, "step uniforms", gpu.uniform_stride(8)).unwrap();
+        buffer::upload(&gpu, &uniforms, 4, &[5.0f32]).unwrap();
         let whole = wgpu::Buffer::as_entire_buffer_binding;
         let groups = [
             (&negate, negate.bind(&gpu, &[whole(&x)]).unwrap()),
@@ -373,10 +373,10 @@ mod tests {
             (&negate, negate.bind(&gpu, &[whole(&y)]).unwrap()),
             (&affine, affine.bind(&gpu, &[whole(&y), whole(&x)]).unwrap()),
         ];
-        let clock = affine.bind_clock(&gpu, &clock).unwrap();
+        let uniforms = affine.bind_uniforms(&gpu, &uniforms).unwrap();
         let mut encoder = gpu.encoder("test");
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        pass.set_bind_group(CLOCK, &clock, &[0]);
+        pass.set_bind_group(UNIFORMS, &uniforms, &[0]);
         for (pipeline, group) in &groups {
             pass.set_pipeline(&pipeline.pipeline);
             pass.set_bind_group(BUFFERS, group, &[]);
@@ -458,7 +458,7 @@ mod tests {
         assert!(text.contains("it binds 1 buffers (values), and 0 were given"), "{text}");
         let uniform = buffer::uniform(&gpu, "no storage", 16).unwrap();
         assert!(negate.bind(&gpu, &[uniform.as_entire_buffer_binding()]).is_err());
-        assert!(negate.bind_clock(&gpu, &uniform).unwrap_err().to_string().contains("no uniform"));
+        assert!(negate.bind_uniforms(&gpu, &uniform).unwrap_err().to_string().contains("no uniform"));
         gpu.check().unwrap();
     }
 }

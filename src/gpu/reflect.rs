@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use crate::gpu::Source;
 
-    const CLOCK: &str = "struct Clock {\n  step: u32,\n  rate: f32,\n  seed: vec2<u32>,\n  bounds: vec3<f32>,\n  last: f32,\n}\n\
+    const UNIFORMS: &str = "struct Clock {\n  step: u32,\n  rate: f32,\n  seed: vec2<u32>,\n  bounds: vec3<f32>,\n  last: f32,\n}\n\
                          @group(1) @binding(0) var<uniform> clock: Clock;\n";
     const SCALE: &str = "#import clock\n\
         struct Pair { a: vec4<f32>, b: u32 }\n\
@@ -176,7 +176,7 @@ mod tests {
         }\n";
 
     fn expand(text: &'static str) -> Shader {
-        Source::new("scale", text).expand(|name| (name == "clock").then_some(CLOCK)).unwrap()
+        Source::new("scale", text).expand(|name| (name == "clock").then_some(UNIFORMS)).unwrap()
     }
 
     #[test]
@@ -204,13 +204,13 @@ mod tests {
     #[test]
     fn workgroup_size_follows_a_constant() {
         let shader = Source::new("scale", SCALE).with("GROUP", 128u32);
-        let shader = shader.expand(|name| (name == "clock").then_some(CLOCK)).unwrap();
+        let shader = shader.expand(|name| (name == "clock").then_some(UNIFORMS)).unwrap();
         assert_eq!(shader.reflect().unwrap().workgroup_size, [128, 2, 1]);
     }
 
     #[test]
     fn structs_are_laid_out_as_the_device_lays_them_out() {
-        let layout = expand(SCALE).struct_layout("Clock").unwrap();
+        let layout = expand(SCALE).struct_layout("StepUniforms").unwrap();
         let members: Vec<_> = layout.members.iter().map(|(name, offset)| (name.as_str(), *offset)).collect();
         assert_eq!(members, [("step", 0), ("rate", 4), ("seed", 8), ("bounds", 16), ("last", 28)]);
         assert_eq!(layout.size, 32);

@@ -3,11 +3,11 @@
 //! Every tensor is a matrix. Its rows are either the samples of a minibatch ([`Rows::Batch`], known only when a step
 //! runs) or fixed. A model file adds nodes through the layers; [`crate::plan`] differentiates the graph and lays it out.
 
+mod batch_layout;
 mod parameter;
-mod schedule;
 
+pub use batch_layout::{BatchLayout, KeyLayout, SlotMut, TokenLayout, token_places};
 pub use parameter::{Cross, Init, Parameter, Role, Table, TableField, TokenField, pcg};
-pub use schedule::{KeyLayout, Schedule, SlotMut, TokenLayout, token_places};
 
 use crate::ops::{Op, Operation};
 

@@ -64,5 +64,5 @@ pub fn stop_gradient(graph: &mut Graph, name: &str, x: TensorId) -> TensorId {
 
 /// ReLU and dropout after the hidden layer number `layer` of a stack; each has masks of its own.
 pub fn hidden_epilogue(dropout: f64, layer: usize) -> Epilogue {
-    Epilogue { activation: Activation::Relu, dropout, salt: layer as u32, alike: 1 }
+    Epilogue { activation: Activation::Relu, dropout, salt: layer as u32, shared_mask: 1 }
 }

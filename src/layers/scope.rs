@@ -125,8 +125,8 @@ impl Experts<'_> {
                 .collect();
             // Where all experts are shared, scenarios begin alike. What dropout made of that would differ by chance alone,
             // and a constraint on the difference would teach every unit to be 0 (docs/orthogonality.md).
-            let alike = if own == 0 { scope.count() } else { 1 };
-            let epilogue = Epilogue { alike, ..hidden_epilogue(self.dropout, l) };
+            let shared_mask = if own == 0 { scope.count() } else { 1 };
+            let epilogue = Epilogue { shared_mask, ..hidden_epilogue(self.dropout, l) };
             h = stacked(graph, &format!("experts.{l}"), &uses, epilogue);
         }
         h

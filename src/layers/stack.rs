@@ -89,18 +89,19 @@ pub fn stacked(graph: &mut Graph, name: &str, uses: &[Use], epilogue: Epilogue) 
     let mut to = 0;
     for Use { stack, layer, inputs } in uses {
         let width = stack.outputs;
-        let (row, route) = match *layer {
+        let (row, scenario_stride) = match *layer {
             Which::Number(number) => (number * width, 0),
             Which::Own { number, each } => (number * width, each * width),
         };
         let mut col = 0;
         for &(x, from, inner) in inputs {
-            let source = Source::Product { x, from, inner, weight: stack.weight, row, col, transposed: false, route };
+            let source =
+                Source::Product { x, from, inner, weight: stack.weight, row, col, transposed: false, scenario_stride };
             parts.push(Part { to, width, source });
             col += inner;
         }
         assert_eq!(col, stack.inputs, "{name}: width of the inputs");
-        bias.push(BiasPart { to, width, bias: stack.bias, from: row, route });
+        bias.push(BiasPart { to, width, bias: stack.bias, from: row, scenario_stride });
         to += width;
     }
     Draft { bias, epilogue, ..Draft::sum(to, parts) }.add(graph, name)

@@ -3,7 +3,7 @@
 use super::Error;
 use crate::graph::{Cross, Graph, TensorId, TokenField};
 use crate::layers::{EmbeddingSet, Field};
-use crate::ops::{Affine, MOST_FIELDS_WITH_NUMERIC};
+use crate::ops::{Affine, MAX_FIELDS_WITH_NUMERIC};
 
 /// Standard deviation of embeddings' first values.
 const EMBEDDING_DEVIATION: f64 = 0.05;
@@ -67,9 +67,9 @@ impl Inputs {
             )));
         }
         let numeric = self.fields.iter().any(|field| field.value.is_some());
-        if numeric && self.fields.len() > MOST_FIELDS_WITH_NUMERIC {
+        if numeric && self.fields.len() > MAX_FIELDS_WITH_NUMERIC {
             return Err(Error(format!(
-                "{} fields with numeric ones among them; at most {MOST_FIELDS_WITH_NUMERIC} go together: make the \
+                "{} fields with numeric ones among them; at most {MAX_FIELDS_WITH_NUMERIC} go together: make the \
                  numeric ones buckets (data.fields.NAME.kind = \"bucket\")",
                 self.fields.len()
             )));
@@ -95,7 +95,7 @@ impl Inputs {
         let (each, all) = (field.rows, field.rows * self.scenarios);
         let (rows, cross) = match rows {
             Rows::Shared => (each, Cross::None),
-            Rows::Hashed(most) if all > most => (most, Cross::Hashed { each }),
+            Rows::Hashed(max) if all > max => (max, Cross::Hashed { each }),
             Rows::PerScenario | Rows::Hashed(_) => (all, Cross::Scenario { each }),
         };
         Field { rows, cross, ..field.clone() }

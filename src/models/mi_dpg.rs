@@ -150,7 +150,7 @@ impl Model for MiDpg {
         }
         predict_by(g, h);
         if self.regularised() {
-            let mut known = match self.told(inputs)? {
+            let mut known = match self.discriminator_field(inputs)? {
                 Some(scenario) => embeddings.slice(g, "scenario", scenario, 1),
                 None => aware,
             };
@@ -169,7 +169,7 @@ impl Model for MiDpg {
 
 impl MiDpg {
     /// The scenario's field, where discriminators are told of it alone.
-    fn told(&self, inputs: &Inputs) -> Result<Option<usize>, Error> {
+    fn discriminator_field(&self, inputs: &Inputs) -> Result<Option<usize>, Error> {
         let scenario = inputs.scenario.filter(|&field| field < inputs.aware);
         require(scenario.is_some() || self.mir_input != MirInput::Scenario, || {
             "mir_input = \"scenario\" needs data.scenario's column to be one of data.aware; name it there".to_owned()

@@ -98,13 +98,13 @@ fn require_positive(options: &[(&str, usize)]) -> Result<(), Error> {
 }
 
 /// Parts of a kind at most: each is a node of the graph, or several.
-const MOST_PARTS: usize = 100;
+const MAX_PARTS: usize = 100;
 
 /// Fails where one of these options, each how many parts of a kind there are, is 0 or absurd.
 fn require_counts(options: &[(&str, usize)]) -> Result<(), Error> {
     options.iter().try_for_each(|&(name, value)| {
-        require((1..=MOST_PARTS).contains(&value), || {
-            format!("{name} is {value}; expected a whole number from 1 to {MOST_PARTS}")
+        require((1..=MAX_PARTS).contains(&value), || {
+            format!("{name} is {value}; expected a whole number from 1 to {MAX_PARTS}")
         })
     })
 }

@@ -15,7 +15,7 @@ pub trait Options: Default + Serialize + DeserializeOwned + 'static {
 /// below what 64 bits hold.
 const LARGEST: u64 = 1 << 27;
 /// Layers at most.
-const MOST_LAYERS: usize = 100;
+const MAX_LAYERS: usize = 100;
 
 /// Fails where an option is too large for a graph to be built at all. Whether memory holds the model is another question:
 /// [`crate::plan::check_graph`].
@@ -26,8 +26,8 @@ pub fn check_sizes<O: Options>(options: &O) -> Result<(), Error> {
     let value = serde_json::to_value(options).map_err(|error| Error(error.to_string()))?;
     for (name, value) in value.as_object().into_iter().flatten() {
         let layers = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        if layers.len() > MOST_LAYERS {
-            return Err(Error(format!("{name} has {} layers; expected at most {MOST_LAYERS}", layers.len())));
+        if layers.len() > MAX_LAYERS {
+            return Err(Error(format!("{name} has {} layers; expected at most {MAX_LAYERS}", layers.len())));
         }
         if let Some(size) = layers.iter().filter_map(serde_json::Value::as_u64).find(|size| *size > LARGEST) {
             return Err(Error(format!("{name} has {size}; expected a whole number of at most {LARGEST}")));

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Clock, Routes, RowMap};
+use super::{Routes, RowMap, StepUniforms};
 use crate::cpu::{Arena, Columns, LANES, Lanes, Real};
-use crate::graph::{Schedule, Shape, Table};
+use crate::graph::{BatchLayout, Shape, Table};
 
 /// Adam's constants (Kingma and Ba 2015), ε outside the bias correction as in TensorFlow.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,11 +69,11 @@ pub struct SourceView<'a> {
 #[derive(Clone, Copy)]
 pub struct StepView<'a> {
     /// The step's numbers, the very struct that shaders read.
-    pub clock: &'a Clock,
+    pub uniforms: &'a StepUniforms,
     /// The graph's tables, for their layout.
     pub layout: &'a [Table],
     /// Layout of the slot.
-    pub schedule: &'a Schedule,
+    pub batch_layout: &'a BatchLayout,
     /// The step's slot.
     pub words: &'a [u32],
     /// The data.
@@ -83,12 +83,12 @@ pub struct StepView<'a> {
 impl StepView<'_> {
     /// Samples in this step.
     pub fn rows(&self) -> usize {
-        self.clock.rows as usize
+        self.uniforms.rows as usize
     }
 
     /// For each sample its row in the data.
     pub fn order(&self) -> &[u32] {
-        &self.words[self.schedule.order..][..self.rows()]
+        &self.words[self.batch_layout.order..][..self.rows()]
     }
 
     /// A sample's tokens.
@@ -96,7 +96,7 @@ impl StepView<'_> {
     /// # Panics
     /// When the graph reads no sequences.
     pub fn tokens(&self, sample: usize) -> Range<usize> {
-        let layout = self.schedule.tokens.as_ref().expect("a graph with tokens has them in its slots");
+        let layout = self.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its slots");
         let start = self.words[layout.starts + sample] as usize;
         start..start + self.words[layout.lengths + sample] as usize
     }
@@ -104,7 +104,7 @@ impl StepView<'_> {
     /// The blocks of tokens that belong to a block of samples.
     pub fn token_blocks(&self, block: usize) -> Range<usize> {
         let next = (block + 1) * LANES;
-        let end = if next < self.rows() { self.tokens(next).start } else { self.clock.tokens as usize };
+        let end = if next < self.rows() { self.tokens(next).start } else { self.uniforms.tokens as usize };
         self.tokens(block * LANES).start / LANES..end / LANES
     }
 
@@ -113,7 +113,7 @@ impl StepView<'_> {
     /// # Panics
     /// When the graph has no parts for each scenario.
     pub fn scenarios(&self) -> &[u32] {
-        let first = self.schedule.scenarios.expect("a graph with scenarios has them in its slots");
+        let first = self.batch_layout.scenarios.expect("a graph with scenarios has them in its slots");
         &self.words[first..][..self.rows()]
     }
 }
@@ -138,7 +138,7 @@ pub struct Block<'a, T> {
     /// The step.
     pub step: StepView<'a>,
     /// The same as in `step`.
-    pub clock: &'a Clock,
+    pub uniforms: &'a StepUniforms,
     /// Embedding tables.
     pub tables: &'a [TableState<T>],
     /// Rows of the tensors it writes: samples, or tokens.
@@ -265,8 +265,8 @@ impl<'a, T: Real> Block<'a, T> {
         let sample = self.first() + lane;
         match rows {
             RowMap::Same => sample,
-            RowMap::Shuffled => self.step.words[self.step.schedule.shuffle + sample] as usize,
-            RowMap::Unshuffled => self.step.words[self.step.schedule.unshuffle + sample] as usize,
+            RowMap::Shuffled => self.step.words[self.step.batch_layout.shuffle + sample] as usize,
+            RowMap::Unshuffled => self.step.words[self.step.batch_layout.unshuffle + sample] as usize,
         }
     }
 
@@ -276,7 +276,7 @@ impl<'a, T: Real> Block<'a, T> {
     /// When the graph has no parts for each scenario.
     #[inline(always)]
     pub fn scenarios(&self) -> &'a [u32] {
-        let first = self.step.schedule.scenarios.expect("a graph with scenarios has them in its slots");
+        let first = self.step.batch_layout.scenarios.expect("a graph with scenarios has them in its slots");
         &self.step.words[first + self.first()..][..self.count()]
     }
 
@@ -308,7 +308,7 @@ impl<'a, T: Real> Batch<'a, T> {
     /// Blocks of an input's rows: samples or tokens.
     pub fn blocks_of(&self, input: usize) -> usize {
         match self.inputs[input] {
-            Value::Tokens(_) => self.step.clock.tokens as usize / LANES,
+            Value::Tokens(_) => self.step.uniforms.tokens as usize / LANES,
             _ => self.blocks(),
         }
     }

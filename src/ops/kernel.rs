@@ -5,10 +5,10 @@ use bytemuck::{Pod, Zeroable};
 use crate::gpu::{Constant, DeviceClass};
 use crate::graph::TensorId;
 
-/// A step's numbers, as shaders read them (`shaders/common/clock.wgsl`).
+/// A step's numbers, as shaders read them (`shaders/common/uniforms.wgsl`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
-pub struct Clock {
+pub struct StepUniforms {
     /// Samples in this step.
     pub rows: u32,
     /// First word of the step's slot in the schedule.
@@ -61,7 +61,7 @@ pub struct Target {
     /// Places of sequences a step can hold.
     pub tokens: usize,
     /// Layout of a step's slot.
-    pub schedule: crate::graph::Schedule,
+    pub batch_layout: crate::graph::BatchLayout,
     /// Rows of each table that fit one binding; a table is split in shards of so many.
     pub shard_rows: Vec<usize>,
     /// Invocations of a workgroup, where a kernel does not ask for others.
@@ -146,7 +146,7 @@ pub enum Arg {
     /// Their second moments.
     SecondMoments,
     /// The slots of the steps in flight.
-    Schedule,
+    Batches,
     /// Table rows of the data.
     Ids,
     /// Values of the data.

@@ -23,7 +23,7 @@ pub use context::{AdamOptions, Batch, Block, DenseState, ModelState, SourceView,
 pub use cost::Cost;
 pub use embedding::*;
 pub use interaction::*;
-pub use kernel::{Arg, Clock, Kernel, Location, TableArg, Target};
+pub use kernel::{Arg, Kernel, Location, StepUniforms, TableArg, Target};
 pub use loss::*;
 pub(crate) use norm::parameters_of;
 pub use norm::*;
@@ -260,6 +260,6 @@ operations! {
         WeightGrads, WeightedLinearGradWeights, EmbedGrad, AddPositionsGrad, Moments, NormalizeSums, Star, StarGrad,
     }
     update {
-        DenseAdam, RowAdam, RowSweep, Anneal, RunningMoments,
+        DenseAdam, RowAdam, DenseRowAdam, Anneal, RunningMoments,
     }
 }

@@ -1,8 +1,8 @@
 //! Minibatches as executors take them: several steps at a time, with the integers each needs.
 
 use crate::data::Sequence;
-use crate::graph::{Graph, Schedule, SlotMut, Table};
-use crate::ops::Clock;
+use crate::graph::{BatchLayout, Graph, SlotMut, Table};
+use crate::ops::StepUniforms;
 
 /// Rows of encoded data.
 #[derive(Clone, Copy, Debug)]
@@ -66,14 +66,14 @@ pub struct Step<'a> {
     /// The permutation π of its samples; empty where there is none.
     pub shuffle: &'a [u32],
     /// Seed, step, learning rate and place of the results; rows, slot and base are filled in.
-    pub clock: Clock,
+    pub uniforms: StepUniforms,
 }
 
 /// Several steps, ready for an executor.
 #[derive(Clone, Debug, Default)]
-pub struct Chunk {
+pub struct StepChunk {
     /// The steps' numbers.
-    pub clocks: Vec<Clock>,
+    pub uniforms: Vec<StepUniforms>,
     /// Their slots, one after another.
     pub words: Vec<u32>,
     /// Table rows of the samples, one line per sample and slot place; empty when the data lies on the device.
@@ -86,8 +86,8 @@ pub struct Chunk {
 
 /// Fills chunks. Works on the host alone, so that it can run while a device computes.
 #[derive(Clone, Debug)]
-pub struct Feeder {
-    schedule: Schedule,
+pub struct BatchPacker {
+    batch_layout: BatchLayout,
     tables: Vec<Table>,
     resident: bool,
     with_target: bool,
@@ -95,12 +95,12 @@ pub struct Feeder {
     lookups: Vec<(u32, usize)>,
 }
 
-impl Feeder {
+impl BatchPacker {
     /// A feeder for plans of `graph` with slots of this layout. If `resident`, the device has the data: chunks say only
     /// which rows.
-    pub fn new(graph: &Graph, schedule: &Schedule, resident: bool) -> Self {
+    pub fn new(graph: &Graph, batch_layout: &BatchLayout, resident: bool) -> Self {
         Self {
-            schedule: schedule.clone(),
+            batch_layout: batch_layout.clone(),
             tables: graph.tables.clone(),
             resident,
             with_target: graph.with_target,
@@ -118,10 +118,10 @@ impl Feeder {
     ///
     /// # Panics
     /// When a step has more rows than the plan's capacity.
-    pub fn fill(&mut self, source: &Source<'_>, steps: &[Step<'_>], chunk: &mut Chunk) {
-        let Schedule { capacity, stride, .. } = self.schedule;
+    pub fn fill(&mut self, source: &Source<'_>, steps: &[Step<'_>], chunk: &mut StepChunk) {
+        let BatchLayout { capacity, stride, .. } = self.batch_layout;
         let lookups = self.lookups();
-        chunk.clocks.clear();
+        chunk.uniforms.clear();
         chunk.words.resize(steps.len() * stride, 0);
         let packed = if self.resident { 0 } else { steps.len() * capacity };
         chunk.ids.resize(packed * lookups, 0);
@@ -129,16 +129,16 @@ impl Feeder {
         chunk.labels.resize(packed, 0.0);
         for (slot, step) in steps.iter().enumerate() {
             assert!(step.rows.len() <= capacity, "a step of {} rows in a plan for {capacity}", step.rows.len());
-            chunk.clocks.push(Clock {
+            chunk.uniforms.push(StepUniforms {
                 rows: step.rows.len() as u32,
                 base: (slot * stride) as u32,
                 slot: slot as u32,
                 inverse_rows: 1.0 / step.rows.len() as f32,
-                ..step.clock
+                ..step.uniforms
             });
             let first = slot * capacity;
             let words = &mut chunk.words[slot * stride..][..stride];
-            let mut view = self.schedule.slot(words);
+            let mut view = self.batch_layout.slot(words);
             for (i, (order, &row)) in view.order().iter_mut().zip(step.rows).enumerate() {
                 *order = if self.resident { row } else { (first + i) as u32 };
             }
@@ -161,16 +161,16 @@ impl Feeder {
                     }
                 }
             }
-            if self.schedule.tokens.is_some() {
+            if self.batch_layout.tokens.is_some() {
                 let tokens = view.set_lengths(
                     step.rows.iter().map(|&row| source.items(0, row).len() + usize::from(self.with_target)),
                 );
-                chunk.clocks[slot].tokens = tokens as u32;
+                chunk.uniforms[slot].tokens = tokens as u32;
                 for (number, table) in self.tables.iter().enumerate().filter(|(_, table)| !table.tokens.is_empty()) {
                     set_token_rows(&mut view, number, table, tokens, source, step.rows, self.with_target);
                 }
             }
-            for number in 0..self.schedule.keys.len() {
+            for number in 0..self.batch_layout.keys.len() {
                 let table = &self.tables[number];
                 self.lookups.clear();
                 for (sample, &row) in step.rows.iter().enumerate() {
@@ -242,15 +242,15 @@ fn lookup_rows(tables: &[Table], source: &Source<'_>, row: usize, out: &mut [u32
 /// Feeds `rows` of `source` to `run`, `steps` batches of `capacity` rows at a time. Returns them in the order in which they
 /// were fed: within a batch they may be grouped by scenario.
 pub(super) fn predict_in_chunks<E>(
-    feeder: &mut Feeder,
+    packer: &mut BatchPacker,
     source: &Source<'_>,
     mut rows: Vec<u32>,
     capacity: usize,
     steps: usize,
-    mut run: impl FnMut(&Chunk) -> Result<(), E>,
+    mut run: impl FnMut(&StepChunk) -> Result<(), E>,
 ) -> Result<Vec<u32>, E> {
-    let mut chunk = Chunk::default();
-    if feeder.schedule.scenarios.is_some() {
+    let mut chunk = StepChunk::default();
+    if packer.batch_layout.scenarios.is_some() {
         rows.chunks_mut(capacity).for_each(|rows| source.group_by_scenario(rows));
     }
     for (number, rows) in rows.chunks(capacity * steps).enumerate() {
@@ -259,11 +259,11 @@ pub(super) fn predict_in_chunks<E>(
             .chunks(capacity)
             .enumerate()
             .map(|(step, rows)| {
-                let clock = Clock { first: (first + step * capacity) as u32, ..Clock::default() };
-                Step { rows, shuffle: &[], clock }
+                let uniforms = StepUniforms { first: (first + step * capacity) as u32, ..StepUniforms::default() };
+                Step { rows, shuffle: &[], uniforms }
             })
             .collect();
-        feeder.fill(source, &steps, &mut chunk);
+        packer.fill(source, &steps, &mut chunk);
         run(&chunk)?;
     }
     Ok(rows)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::TrainingOptions;
 use crate::graph::{Graph, Node, Role, Shape, TensorId};
-use crate::ops::{Affine, DenseAdam, EmbedGrad, GradItem, Op, Operation, RowAdam, RowSweep, View, WeightGrads};
+use crate::ops::{Affine, DenseAdam, DenseRowAdam, EmbedGrad, GradItem, Op, Operation, RowAdam, View, WeightGrads};
 
 /// The graph with its backward pass and optimiser appended, and each parameter's gradient.
 pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Graph, Vec<Option<TensorId>>) {
@@ -170,8 +170,8 @@ fn append_optimiser(graph: &mut Graph, gradients: &[Option<TensorId>], options: 
     for (table, width, gradient) in rows {
         let name = graph.tables[table].name.clone();
         graph.add(&name, RowAdam { table, width, options: options.embeddings }, &[gradient]);
-        if options.sweep_embeddings {
-            graph.add(&name, RowSweep { table, width, options: options.embeddings }, &[]);
+        if options.dense_embedding_adam {
+            graph.add(&name, DenseRowAdam { table, width, options: options.embeddings }, &[]);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What every executor can do.
 
-use super::{Chunk, Source};
+use super::{Source, StepChunk};
 use crate::graph::Graph;
-use crate::ops::{Clock, ModelState};
+use crate::ops::{ModelState, StepUniforms};
 
 /// What can go wrong while a plan runs.
 #[derive(Debug, thiserror::Error)]
@@ -53,13 +53,13 @@ pub struct StepLosses {
 }
 
 /// The losses of a step from the sums over its samples of the logged columns.
-pub(super) fn mean_losses(graph: &Graph, sums: &[f64], clock: &Clock) -> StepLosses {
-    let mean = |column: usize| sums[column] / f64::from(clock.rows);
+pub(super) fn mean_losses(graph: &Graph, sums: &[f64], uniforms: &StepUniforms) -> StepLosses {
+    let mean = |column: usize| sums[column] / f64::from(uniforms.rows);
     let terms: Vec<f64> =
         graph.losses.iter().map(|term| term.columns.iter().map(|&(col, weight)| weight * mean(col)).sum()).collect();
     let total = graph.losses.iter().zip(&terms);
-    let total = total.map(|(term, value)| term.coefficient * term.ramp.at(clock.step) * value).sum();
-    StepLosses { step: clock.step, terms, total }
+    let total = total.map(|(term, value)| term.coefficient * term.ramp.at(uniforms.step) * value).sum();
+    StepLosses { step: uniforms.step, terms, total }
 }
 
 /// A device that holds a model's state and replays its plans.
@@ -84,7 +84,7 @@ pub trait Executor {
     ///
     /// # Errors
     /// When the device fails.
-    fn train(&mut self, chunk: &Chunk) -> Result<(), Error>;
+    fn train(&mut self, chunk: &StepChunk) -> Result<(), Error>;
 
     /// Losses of steps that ended since the last call, in order. With `wait`, of all steps given so far.
     ///

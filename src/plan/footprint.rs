@@ -53,10 +53,10 @@ fn compare(what: &str, needed: u128, available: u64, largest: Option<(u128, Stri
         return Ok(());
     }
     let shortened = |bytes: u128| human(u64::try_from(bytes).unwrap_or(u64::MAX));
-    let most = largest.map_or_else(String::new, |(bytes, name)| format!(" ({} of it {name})", shortened(bytes)));
+    let max = largest.map_or_else(String::new, |(bytes, name)| format!(" ({} of it {name})", shortened(bytes)));
     Err(Error::MainMemory {
         what: what.to_owned(),
-        needed: format!("{} of main memory{most}", shortened(needed)),
+        needed: format!("{} of main memory{max}", shortened(needed)),
         available: human(available),
     })
 }
@@ -67,7 +67,7 @@ impl Plan {
         let layout = Layout::new(self);
         let block = VALUE * LANES as u128;
         let blocks = self.capacity.div_ceil(LANES) as u128;
-        let token_blocks = (self.schedule.token_capacity() / LANES) as u128;
+        let token_blocks = (self.batch_layout.token_capacity() / LANES) as u128;
         let threads = rayon::current_num_threads() as u128 + 1;
         let values = |shape: Shape| VALUE * tensor_rows(shape, self.capacity) * shape.cols as u128;
         let gradients = self.gradients.iter().flatten().map(|tensor| values(self.graph.shape(*tensor)));
@@ -76,7 +76,7 @@ impl Plan {
             + token_blocks * block * layout.token_columns as u128
             + threads * block * layout.local_columns as u128
             + gradients.chain(rows).sum::<u128>()
-            + VALUE * self.schedule.stride as u128
+            + VALUE * self.batch_layout.stride as u128
     }
 
     /// Fails where the main memory does not hold what a step takes on the CPU and the model's state.
@@ -119,7 +119,7 @@ impl Plan {
         for values in self.memory(limits).arenas {
             check(&format!("activations of {batch} need"), values, fix)?;
         }
-        check(&format!("the step uniforms and sorted keys of {batch} need"), self.schedule.stride, fix)
+        check(&format!("the step uniforms and sorted keys of {batch} need"), self.batch_layout.stride, fix)
     }
 
     /// The plan of predicting batches of `capacity` samples, or of half as many, and so on, where `fits` refuses a plan.

@@ -7,7 +7,7 @@ use crate::ops::{Draft, GradItem, GradPair, Op, Operation, Part, RowMap, Source,
 ///
 /// 1. A tensor that is added to what an operation makes is added there, if the operation can.
 /// 2. An affine node that adds columns of a mere sum, which nothing else reads, takes over their parts: so the
-///    contributions to a gradient end in the product that comes last, with the gate of the activation before it.
+///    contributions to a gradient end in the product that comes last, with the gradient of the activation before it.
 /// 3. Products and weight gradients read through concatenations and slices.
 pub(super) fn fuse(mut graph: Graph, kept: &[TensorId]) -> Graph {
     while add_where_made(&mut graph) {}
@@ -57,7 +57,7 @@ impl<'a> Uses<'a> {
         for node in self.graph.nodes.iter().filter(|node| node.inputs.contains(&tensor)) {
             let Op::Affine(op) = &node.op else { return false };
             let draft = Draft::of(op, &node.inputs);
-            if draft.gate.is_some_and(|(stored, _)| stored == tensor) {
+            if draft.activation_grad.is_some_and(|(stored, _)| stored == tensor) {
                 return false;
             }
             for part in &draft.parts {
@@ -153,11 +153,14 @@ fn inline(draft: &Draft, index: usize, uses: &Uses<'_>, shared: impl Fn(TensorId
             });
             Some(with(parts.collect::<Option<_>>()?))
         }
-        Source::Product { x, from, inner, weight, row, col, transposed, route } => {
+        Source::Product { x, from, inner, weight, row, col, transposed, scenario_stride } => {
             let pieces = uses.copied(x, from, inner)?;
             let parts = pieces.into_iter().map(|(first, inner, x, from)| {
                 let (row, col) = if transposed { (row + first, col) } else { (row, col + first) };
-                Part { source: Source::Product { x, from, inner, weight, row, col, transposed, route }, ..part }
+                Part {
+                    source: Source::Product { x, from, inner, weight, row, col, transposed, scenario_stride },
+                    ..part
+                }
             });
             Some(with(parts.collect()))
         }

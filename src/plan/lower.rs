@@ -47,7 +47,7 @@ pub enum Resource {
         what: TableArg,
     },
     /// The slots of the steps in flight.
-    Schedule,
+    Batches,
     /// Table rows of the data.
     Ids,
     /// Values of the data.
@@ -104,7 +104,7 @@ pub(super) fn shape_of(node: &Node) -> Option<TensorId> {
 const GRAIN: usize = 64;
 
 /// Most copies of the gradients: in so many parts a batch is summed where a GPU would else be idle.
-const MOST_PARTS: usize = 8;
+const MAX_PARTS: usize = 8;
 /// Samples that a part holds at least.
 const PART: usize = 64;
 
@@ -149,8 +149,8 @@ impl Plan {
     /// Where the plan's tensors lie on a device with these limits.
     pub fn memory(&self, limits: &DispatchLimits) -> Memory {
         // An address among the activations has 30 bits for the place.
-        let most = (limits.binding_bytes / 4).min(1 << 30) as usize;
-        buffers::assign(&self.graph, self.capacity, &self.gradients, most)
+        let max = (limits.binding_bytes / 4).min(1 << 30) as usize;
+        buffers::assign(&self.graph, self.capacity, &self.gradients, max)
     }
 
     /// Copies of the gradients on a device with these limits, 0 where nothing is trained.
@@ -160,7 +160,7 @@ impl Plan {
         match limits.class {
             _ if self.gradients.is_empty() => 0,
             DeviceClass::Software => 1,
-            DeviceClass::Hardware => (self.capacity / PART).clamp(1, MOST_PARTS.min(fits)),
+            DeviceClass::Hardware => (self.capacity / PART).clamp(1, MAX_PARTS.min(fits)),
         }
     }
 
@@ -178,8 +178,8 @@ impl Plan {
         };
         Target {
             capacity: self.capacity,
-            tokens: self.schedule.token_capacity(),
-            schedule: self.schedule.clone(),
+            tokens: self.batch_layout.token_capacity(),
+            batch_layout: self.batch_layout.clone(),
             shard_rows: self.graph.tables.iter().map(|table| limits.shard_rows(table.width)).collect(),
             workgroup: limits.workgroup,
             class: limits.class,
@@ -220,7 +220,7 @@ impl Plan {
                     Arg::Gradients => Resource::Gradients,
                     Arg::FirstMoments => Resource::FirstMoments,
                     Arg::SecondMoments => Resource::SecondMoments,
-                    Arg::Schedule => Resource::Schedule,
+                    Arg::Batches => Resource::Batches,
                     Arg::Ids => Resource::Ids,
                     Arg::Values => Resource::Values,
                     Arg::Labels => Resource::Labels,

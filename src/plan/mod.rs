@@ -22,7 +22,7 @@ mod pacing;
 mod profile;
 
 pub use buffers::{ARENAS, Memory, Place};
-pub use chunk::{Chunk, Feeder, Source, Step};
+pub use chunk::{BatchPacker, Source, Step, StepChunk};
 pub use cpu_executor::{CpuExecutor, convert, probe};
 pub use executor::{Error, Executor, StepLosses};
 pub use footprint::check_graph;
@@ -32,7 +32,7 @@ pub use listing::{DispatchListing, Listing, MemoryListing};
 pub use lower::{Dispatch, DispatchLimits, ParameterPlaces, Resource, parameter_places};
 pub use profile::{Part, Profile};
 
-use crate::graph::{Graph, Schedule, TensorId};
+use crate::graph::{BatchLayout, Graph, TensorId};
 use crate::ops::{AdamOptions, StoreLogits};
 
 /// What a training plan needs to know beside the graph.
@@ -45,7 +45,7 @@ pub struct TrainingOptions {
     /// Adam of the embedding rows.
     pub embeddings: AdamOptions,
     /// Whether rows that a batch did not read move too.
-    pub sweep_embeddings: bool,
+    pub dense_embedding_adam: bool,
 }
 
 /// One step as a fixed list of operations over pre-assigned buffers.
@@ -56,7 +56,7 @@ pub struct Plan {
     /// Samples a step can hold.
     pub capacity: usize,
     /// Layout of a step's slot.
-    pub schedule: Schedule,
+    pub batch_layout: BatchLayout,
     /// For each parameter its gradient, if it has one; empty where nothing is trained.
     pub gradients: Vec<Option<TensorId>>,
     /// Tensors [B, ·] that are read after a step.
@@ -71,8 +71,8 @@ impl Plan {
     pub fn training(graph: &Graph, options: &TrainingOptions) -> Self {
         let (graph, gradients) = differentiate::with_training(graph, options);
         let graph = order::order(fuse::fuse(graph, &gradients.iter().copied().flatten().collect::<Vec<_>>()));
-        let schedule = Schedule::training(&graph, options.capacity);
-        Self::assemble(graph, options.capacity, schedule, gradients)
+        let batch_layout = BatchLayout::training(&graph, options.capacity);
+        Self::assemble(graph, options.capacity, batch_layout, gradients)
     }
 
     /// The plan of predicting one batch: what the logits need, without dropout.
@@ -84,16 +84,16 @@ impl Plan {
         let mut graph = differentiate::forward_only(graph, &[logits]);
         graph.add("logits", StoreLogits, &[logits]);
         let graph = order::order(fuse::fuse(graph, &[]));
-        let schedule = Schedule::inference(&graph, capacity);
-        Self { kept: vec![logits], ..Self::assemble(graph, capacity, schedule, Vec::new()) }
+        let batch_layout = BatchLayout::inference(&graph, capacity);
+        Self { kept: vec![logits], ..Self::assemble(graph, capacity, batch_layout, Vec::new()) }
     }
 
     /// The plan of computing a graph's probes for one batch.
     pub fn probing(graph: &Graph, capacity: usize) -> Self {
         let kept: Vec<TensorId> = graph.probes.iter().map(|probe| probe.tensor).collect();
         let graph = order::order(fuse::fuse(differentiate::forward_only(graph, &kept), &kept));
-        let schedule = Schedule::inference(&graph, capacity);
-        Self { kept, ..Self::assemble(graph, capacity, schedule, Vec::new()) }
+        let batch_layout = BatchLayout::inference(&graph, capacity);
+        Self { kept, ..Self::assemble(graph, capacity, batch_layout, Vec::new()) }
     }
 
     /// Lookups of one sample, over all tables.
@@ -107,7 +107,7 @@ impl Plan {
         columns.max().map_or(0, |last| last + 1)
     }
 
-    fn assemble(graph: Graph, capacity: usize, schedule: Schedule, gradients: Vec<Option<TensorId>>) -> Self {
-        Self { graph, capacity, schedule, gradients, kept: Vec::new() }
+    fn assemble(graph: Graph, capacity: usize, batch_layout: BatchLayout, gradients: Vec<Option<TensorId>>) -> Self {
+        Self { graph, capacity, batch_layout, gradients, kept: Vec::new() }
     }
 }

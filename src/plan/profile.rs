@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Chunk, DispatchListing, Error, Executor};
+use super::{DispatchListing, Error, Executor, StepChunk};
 use crate::ops::Cost;
 
 /// One part of a training step: a dispatch on a GPU, an operation on the CPU.
@@ -43,12 +43,12 @@ pub trait Profile: Executor {
     ///
     /// # Errors
     /// When the device fails.
-    fn profile(&mut self, chunk: &Chunk, repeats: usize) -> Result<Vec<Vec<Duration>>, Error>;
+    fn profile(&mut self, chunk: &StepChunk, repeats: usize) -> Result<Vec<Vec<Duration>>, Error>;
 
     /// Runs one part of the first step of `chunk` so many times in a row, and says how long that took until all was
     /// done. Once the parts before it have run, by [`train`](Executor::train) say, it computes what it does in a step.
     ///
     /// # Errors
     /// When the device fails.
-    fn repeat(&mut self, chunk: &Chunk, part: usize, times: usize) -> Result<Duration, Error>;
+    fn repeat(&mut self, chunk: &StepChunk, part: usize, times: usize) -> Result<Duration, Error>;
 }

@@ -40,8 +40,8 @@ pub fn peak_memory_bytes() -> Option<u64> {
     let mut counters = PROCESS_MEMORY_COUNTERS::default();
     counters.cb = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;
     // SAFETY: the handle of the own process is always valid, and the call writes no further than `cb`.
-    let told = unsafe { K32GetProcessMemoryInfo(GetCurrentProcess(), &raw mut counters, counters.cb) };
-    (told != 0).then_some(counters.PeakWorkingSetSize as u64)
+    let succeeded = unsafe { K32GetProcessMemoryInfo(GetCurrentProcess(), &raw mut counters, counters.cb) };
+    (succeeded != 0).then_some(counters.PeakWorkingSetSize as u64)
 }
 
 /// The most main memory that the process has held at once, in bytes; `None` where the system does not say.
@@ -64,8 +64,8 @@ mod tests {
     #[test]
     fn the_peak_grows_with_what_is_touched() {
         let before = peak_memory_bytes().unwrap();
-        let most = 4 << 40;
-        assert!((1 << 20..most).contains(&before), "{before}");
+        let max = 4 << 40;
+        assert!((1 << 20..max).contains(&before), "{before}");
         // Other tests may have reached as much already: it grows to at least what this one holds, or was above it.
         let block = vec![1_u8; 64 << 20];
         assert!(std::hint::black_box(&block).iter().all(|&byte| byte == 1));

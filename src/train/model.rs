@@ -150,7 +150,7 @@ pub fn training_options(options: &TrainOptions) -> TrainingOptions {
         capacity: options.batch_size as usize,
         dense: adam(options.weight_decay),
         embeddings: adam(options.embedding_l2),
-        sweep_embeddings: options.embedding_adam == EmbeddingAdam::Dense,
+        dense_embedding_adam: options.embedding_adam == EmbeddingAdam::Dense,
     }
 }
 

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, EarlyStopMetric, TrainOptions};
 use crate::data::{Dataset, Encoder, Rows};
-use crate::graph::Schedule;
+use crate::graph::BatchLayout;
 use crate::models::CROSS_ENTROPY;
-use crate::ops::{Clock, ModelState};
-use crate::plan::{Chunk, Executor, Feeder, Step};
+use crate::ops::{ModelState, StepUniforms};
+use crate::plan::{BatchPacker, Executor, Step, StepChunk};
 use crate::train::Error;
 use crate::train::evaluation::metrics::{Metrics, Reliability, evaluate, reliability};
 use crate::train::evaluation::predict::{predict, scenario_names};
@@ -215,8 +215,8 @@ impl<'a> TrainingLoop<'a> {
         let batches = Batches::new(self.model, self.data, self.options, epoch, resident, total - first);
         std::thread::scope(|scope| {
             // The next chunks are sorted and packed while the device computes this one.
-            let (give, take) = mpsc::sync_channel::<Chunk>(2);
-            let (give_back, take_back) = mpsc::channel::<Chunk>();
+            let (give, take) = mpsc::sync_channel::<StepChunk>(2);
+            let (give_back, take_back) = mpsc::channel::<StepChunk>();
             scope.spawn(move || {
                 let mut batches = batches;
                 for first in (first..steps).step_by(per_chunk as usize) {
@@ -229,7 +229,7 @@ impl<'a> TrainingLoop<'a> {
             });
             for chunk in take {
                 self.executor.train(&chunk)?;
-                let count = chunk.clocks.len() as u64;
+                let count = chunk.uniforms.len() as u64;
                 // The other end may have made its last chunk already.
                 let _ = give_back.send(chunk);
                 let before = self.position.total_steps;
@@ -348,7 +348,7 @@ impl<'a> TrainingLoop<'a> {
     }
 
     fn not_finite(&self, what: String, value: f64, step: u64) -> Error {
-        let largest = self.data.train.values().iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        let largest = self.data.train.values().iter().fold(0.0_f32, |max, value| max.max(value.abs()));
         let cause = if largest > 1e3 {
             format!(
                 "a numeric field reaches {largest:.0} standard deviations; check its column for outliers, or make it \
@@ -416,7 +416,7 @@ struct Batches<'a> {
     data: &'a Dataset,
     model: &'a BuiltModel,
     options: &'a TrainOptions,
-    feeder: Feeder,
+    packer: BatchPacker,
     order: Vec<u32>,
     steps_before: u64,
 }
@@ -431,16 +431,23 @@ impl<'a> Batches<'a> {
         steps_before: u64,
     ) -> Self {
         let batch_size = options.batch_size as usize;
-        let schedule = Schedule::training(&model.graph, batch_size);
+        let batch_layout = BatchLayout::training(&model.graph, batch_size);
         let mut order = epoch_order(data.train.len(), options.seed, epoch);
         if model.graph.scenarios > 0 {
             let source = source(&data.train, &data.encoder);
             order.chunks_mut(batch_size).for_each(|rows| source.group_by_scenario(rows));
         }
-        Self { data, model, options, feeder: Feeder::new(&model.graph, &schedule, resident), order, steps_before }
+        Self {
+            data,
+            model,
+            options,
+            packer: BatchPacker::new(&model.graph, &batch_layout, resident),
+            order,
+            steps_before,
+        }
     }
 
-    fn fill(&mut self, steps: std::ops::Range<u64>, chunk: &mut Chunk) {
+    fn fill(&mut self, steps: std::ops::Range<u64>, chunk: &mut StepChunk) {
         let batch = self.options.batch_size as usize;
         let scenarios = self.data.train.scenarios();
         let rows = |step: u64| {
@@ -459,21 +466,25 @@ impl<'a> Batches<'a> {
             .collect();
         let list: Vec<Step<'_>> = steps
             .zip(&shuffles)
-            .map(|(step, shuffle)| Step { rows: rows(step), shuffle, clock: self.clock(self.steps_before + step) })
+            .map(|(step, shuffle)| Step {
+                rows: rows(step),
+                shuffle,
+                uniforms: self.uniforms(self.steps_before + step),
+            })
             .collect();
-        self.feeder.fill(&source(&self.data.train, &self.data.encoder), &list, chunk);
+        self.packer.fill(&source(&self.data.train, &self.data.encoder), &list, chunk);
     }
 
-    fn clock(&self, step: u64) -> Clock {
+    fn uniforms(&self, step: u64) -> StepUniforms {
         let options = self.options;
         // Beyond this many steps the bias corrections are 1 in any precision.
         let t = (step + 1).min(1 << 30) as i32;
         let correction = (1.0 - options.beta2.powi(t)).sqrt() / (1.0 - options.beta1.powi(t));
-        Clock {
+        StepUniforms {
             seed: (options.seed ^ (options.seed >> 32)) as u32,
             step: step as u32,
             learning_rate: (options.learning_rate * correction) as f32,
-            ..Clock::default()
+            ..StepUniforms::default()
         }
     }
 }

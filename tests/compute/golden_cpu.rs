@@ -16,9 +16,9 @@ fn one_step_gives_pytorchs_losses_and_gradients() {
     for name in CASES {
         let golden = Golden::open(name);
         let (graph, train, predict) = plans(&golden);
-        let (schedule, gradient_rows) = (train.schedule.clone(), train.clone());
+        let (batch_layout, gradient_rows) = (train.batch_layout.clone(), train.clone());
         let mut executor = CpuExecutor::<f64>::new(train, predict, golden.state(&graph, "param"));
-        let chunk = only_step(&golden.steps(&graph, &schedule), 0);
+        let chunk = only_step(&golden.steps(&graph, &batch_layout), 0);
         executor.train(&chunk).unwrap();
         let losses = executor.losses(true).unwrap();
         let check = |what: &str, found: &[f64], expected: &[f64]| {
@@ -37,7 +37,7 @@ fn one_step_gives_pytorchs_losses_and_gradients() {
             known += 1;
         }
         // Embedding gradients: the summed rows, put back where they belong.
-        for (number, (table, keys)) in graph.tables.iter().zip(&schedule.keys).enumerate() {
+        for (number, (table, keys)) in graph.tables.iter().zip(&batch_layout.keys).enumerate() {
             let sums = |node: &&Node| matches!(&node.op, Op::EmbedGrad(op) if op.table == number);
             let node = gradient_rows.graph.nodes.iter().find(sums).expect("tables have gradients");
             let rows = executor.tensor(node.outputs[0]).expect("gradients of rows are kept");
@@ -83,9 +83,9 @@ fn ten_adam_steps_are_pytorchs() {
     for name in CASES {
         let golden = Golden::open(name);
         let (graph, train, predict) = plans(&golden);
-        let schedule = train.schedule.clone();
+        let batch_layout = train.batch_layout.clone();
         let mut executor = CpuExecutor::<f64>::new(train, predict, golden.state(&graph, "param"));
-        executor.train(&golden.steps(&graph, &schedule)).unwrap();
+        executor.train(&golden.steps(&graph, &batch_layout)).unwrap();
         let losses: Vec<f64> = executor.losses(true).unwrap().iter().map(|losses| losses.total).collect();
         let off = difference(&losses, &golden.values("adam.losses"));
         assert!(off < STEP_TOLERANCE, "{name}: losses differ by {off:e}");

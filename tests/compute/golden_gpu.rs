@@ -15,14 +15,14 @@ fn executor(
     golden: &Golden,
     gpu: Gpu,
     submit_limit: Duration,
-) -> (GpuExecutor, polyscene::graph::Graph, polyscene::graph::Schedule) {
+) -> (GpuExecutor, polyscene::graph::Graph, polyscene::graph::BatchLayout) {
     let (graph, train, predict) = plans(golden);
-    let schedule = train.schedule.clone();
+    let batch_layout = train.batch_layout.clone();
     let state: ModelState<f32> = convert(&golden.state(&graph, "param"));
     // All ten steps are sent together.
     let options = GpuOptions { steps_per_chunk: Some(10), submit_limit, ..GpuOptions::default() };
     let executor = GpuExecutor::new(gpu, train, predict, &state, options).unwrap();
-    (executor, graph, schedule)
+    (executor, graph, batch_layout)
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
@@ -51,7 +51,7 @@ fn shaders_give_pytorchs_numbers() {
 fn check_case(name: &str, gpu: &Gpu) -> Vec<u32> {
     let golden = Golden::open(name);
     let checked = gpu.checked;
-    let (mut executor, graph, schedule) = executor(&golden, gpu.clone(), GpuOptions::default().submit_limit);
+    let (mut executor, graph, batch_layout) = executor(&golden, gpu.clone(), GpuOptions::default().submit_limit);
     let check = |what: &str, found: &[f64], expected: &[f64], tolerance: f64| {
         let off = difference(found, expected);
         assert!(off < tolerance, "{name}, checked {checked}: {what} differs by {off:e} of its largest value");
@@ -61,7 +61,7 @@ fn check_case(name: &str, gpu: &Gpu) -> Vec<u32> {
     check("logits", &wide(&golden.predict(&mut executor)), &expected, TOLERANCE);
     executor.set_state(&convert(&golden.state(&graph, "param"))).unwrap();
 
-    let steps = golden.steps(&graph, &schedule);
+    let steps = golden.steps(&graph, &batch_layout);
     executor.train(&only_step(&steps, 0)).unwrap();
     let losses = executor.losses(true).unwrap();
     check("loss", &[losses[0].total], &golden.values("output.loss"), TOLERANCE);
@@ -96,8 +96,8 @@ fn where_steps_are_cut_into_submits_changes_no_bit() {
         let golden = Golden::open(name);
         // Each dispatch alone; and all ten steps at once, as soon as it is known how long they take.
         let ends = [Duration::ZERO, Duration::from_secs(3600)].map(|limit| {
-            let (mut executor, graph, schedule) = executor(&golden, gpu.clone(), limit);
-            let steps = golden.steps(&graph, &schedule);
+            let (mut executor, graph, batch_layout) = executor(&golden, gpu.clone(), limit);
+            let steps = golden.steps(&graph, &batch_layout);
             let mut losses = Vec::new();
             for _ in 0..6 {
                 executor.train(&steps).unwrap();

@@ -5,7 +5,7 @@ use crate::common::data::{Data, fault, named, random_state, training};
 use crate::common::graphs::{SmallGraph, small_graphs};
 use polyscene::graph::Role;
 use polyscene::ops::ModelState;
-use polyscene::plan::{Chunk, CpuExecutor, Executor, Plan};
+use polyscene::plan::{CpuExecutor, Executor, Plan, StepChunk};
 
 /// Half the distance between the two losses of a difference.
 const STEP: f64 = 1e-5;
@@ -15,7 +15,7 @@ const TOLERANCE: f64 = 1e-9;
 /// Samples of the step; the plan has room for more.
 const ROWS: usize = 7;
 
-fn loss(executor: &mut CpuExecutor<f64>, chunk: &Chunk) -> f64 {
+fn loss(executor: &mut CpuExecutor<f64>, chunk: &StepChunk) -> f64 {
     executor.train(chunk).unwrap();
     executor.losses(true).unwrap()[0].total
 }
@@ -23,7 +23,7 @@ fn loss(executor: &mut CpuExecutor<f64>, chunk: &Chunk) -> f64 {
 /// Central differences of the loss by every value of the list that `pick` names.
 fn differences(
     executor: &mut CpuExecutor<f64>,
-    chunk: &Chunk,
+    chunk: &StepChunk,
     pick: impl Fn(&mut ModelState<f64>) -> &mut Vec<f64>,
 ) -> Vec<f64> {
     (0..pick(executor.model_mut()).len())

@@ -11,7 +11,7 @@ use polyscene::layers::{Field, Layer, hidden_epilogue};
 use polyscene::models::{Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput, Transfer};
 use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, ModelState, Repeat, WeightedLinear};
 use polyscene::plan::{
-    Chunk, CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, StepLosses, TrainingOptions,
+    CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, StepChunk, StepLosses, TrainingOptions,
     initial_state,
 };
 
@@ -49,7 +49,7 @@ fn on_cpu(graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>) -> 
 }
 
 /// The state and losses after a chunk.
-fn run(executor: &mut dyn Executor, chunk: &Chunk) -> (ModelState<f32>, Vec<StepLosses>) {
+fn run(executor: &mut dyn Executor, chunk: &StepChunk) -> (ModelState<f32>, Vec<StepLosses>) {
     executor.train(chunk).unwrap();
     let losses = executor.losses(true).unwrap();
     (executor.state().unwrap(), losses)
@@ -128,7 +128,7 @@ fn dispatches_fold_where_one_dimension_is_too_short() {
     let x = embedding(&mut graph, "embedding", &[rows], width, false);
     finish(&mut graph, x);
     let options =
-        TrainingOptions { sweep_embeddings: true, embeddings: AdamOptions { l2: 0.1, ..ADAM }, ..training(3) };
+        TrainingOptions { dense_embedding_adam: true, embeddings: AdamOptions { l2: 0.1, ..ADAM }, ..training(3) };
     let state = random_state::<f32>(&graph, 5);
     let chunk = Data::random(&graph, 3, 3).chunk(&Plan::training(&graph, &options), 0, &[3], 0.05, false);
     let (found, _) = run(&mut on_gpu(gpu, &graph, &options, &state), &chunk);
@@ -154,7 +154,7 @@ fn a_table_in_shards_gives_the_same_bits() {
     let data = Data::random(&graph, 97, 3);
     // With the sweep every row moves, those at the shards' ends as well.
     let options =
-        TrainingOptions { sweep_embeddings: true, embeddings: AdamOptions { l2: 0.1, ..ADAM }, ..training(67) };
+        TrainingOptions { dense_embedding_adam: true, embeddings: AdamOptions { l2: 0.1, ..ADAM }, ..training(67) };
     let chunk = data.chunk(&Plan::training(&graph, &options), 0, &[67, 67, 12], 0.05, false);
     let options_of = |max_binding_bytes| OpenOptions { max_binding_bytes, ..OpenOptions::default() };
     let Some(small) = testing::software_with(options_of(Some(limit as u64))) else { return };
@@ -289,7 +289,7 @@ fn ten_steps(name: &str, graph: &Graph, class: DeviceClass) {
     let on_gpu = |gpu: Gpu, graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>| {
         on_gpu_of(class, gpu, graph, options, state)
     };
-    let options = TrainingOptions { sweep_embeddings: true, ..training(131) };
+    let options = TrainingOptions { dense_embedding_adam: true, ..training(131) };
     let plan = Plan::training(graph, &options);
     let state = random_state::<f32>(graph, 5);
     let data = Data::random(graph, 300, 3);

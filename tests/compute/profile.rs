@@ -4,7 +4,7 @@ use polyscene::bench::Device;
 use polyscene::bench::workload::{FIELDS, Subject, Workload};
 use polyscene::gpu::{OpenOptions, testing};
 
-const WORKLOAD: Workload = Workload { model: "dnn", batch_size: 24, rows: 64 * FIELDS, sweep_embeddings: true };
+const WORKLOAD: Workload = Workload { model: "dnn", batch_size: 24, rows: 64 * FIELDS, dense_embedding_adam: true };
 
 /// The CPU executor, and the adapter with and without its clock.
 fn devices() -> Vec<Device> {
@@ -48,7 +48,7 @@ fn parts_can_be_repeated_alone() {
         let mut subject = Subject::new(&device, WORKLOAD).unwrap();
         subject.step_seconds(1).unwrap();
         let parts = subject.executor.parts();
-        for operation in ["embed", "affine", "weight_grads", "dense_adam", "row_adam", "row_sweep"] {
+        for operation in ["embed", "affine", "weight_grads", "dense_adam", "row_adam", "dense_row_adam"] {
             let number = parts.iter().position(|part| part.operation == operation).unwrap();
             // More than one submit takes.
             assert!(subject.repeat(number, 300).unwrap() > subject.repeat(number, 1).unwrap(), "{operation}");

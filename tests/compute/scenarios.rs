@@ -3,13 +3,13 @@
 
 use crate::common::Golden;
 use polyscene::gpu::{OpenOptions, testing};
-use polyscene::graph::{Cross, Graph, Role, Schedule};
+use polyscene::graph::{BatchLayout, Cross, Graph, Role};
 use polyscene::layers::Field;
 use polyscene::models::{Inputs, Model, OptMsm, Saml, SequenceInput, Transfer};
-use polyscene::ops::{AdamOptions, Clock, ModelState};
+use polyscene::ops::{AdamOptions, ModelState, StepUniforms};
 use polyscene::plan::{
-    Chunk, CpuExecutor, Executor, Feeder, GpuExecutor, GpuOptions, Plan, Source, Step, TrainingOptions, convert,
-    initial_state,
+    BatchPacker, CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, Step, StepChunk, TrainingOptions,
+    convert, initial_state,
 };
 
 const SCENARIOS: usize = 3;
@@ -94,11 +94,11 @@ impl Data {
         }
     }
 
-    fn chunk(&self, graph: &Graph, schedule: &Schedule, rows: &[u32]) -> Chunk {
-        let clock = Clock { learning_rate: 0.01, ..Clock::default() };
-        let mut chunk = Chunk::default();
-        let step = Step { rows, shuffle: &[], clock };
-        Feeder::new(graph, schedule, false).fill(&self.source(), &[step], &mut chunk);
+    fn chunk(&self, graph: &Graph, batch_layout: &BatchLayout, rows: &[u32]) -> StepChunk {
+        let uniforms = StepUniforms { learning_rate: 0.01, ..StepUniforms::default() };
+        let mut chunk = StepChunk::default();
+        let step = Step { rows, shuffle: &[], uniforms };
+        BatchPacker::new(graph, batch_layout, false).fill(&self.source(), &[step], &mut chunk);
         chunk
     }
 }
@@ -107,7 +107,7 @@ const BATCH: usize = 37;
 
 fn plans(graph: &Graph, prediction: &Graph) -> (Plan, Plan) {
     let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-    let options = TrainingOptions { capacity: BATCH, dense: adam, embeddings: adam, sweep_embeddings: false };
+    let options = TrainingOptions { capacity: BATCH, dense: adam, embeddings: adam, dense_embedding_adam: false };
     (Plan::training(graph, &options), Plan::inference(prediction, BATCH))
 }
 
@@ -154,7 +154,7 @@ fn a_sample_leaves_other_scenarios_parts_untouched() {
             let rows: Vec<u32> = (0..BATCH as u32).collect();
             let state = initial_state(&graph, 3);
             let (train, predict) = plans(&graph, &prediction);
-            let chunk = data.chunk(&graph, &train.schedule, &rows);
+            let chunk = data.chunk(&graph, &train.batch_layout, &rows);
             let mut cpu = CpuExecutor::<f32>::new(train.clone(), predict.clone(), state.clone());
             cpu.train(&chunk).unwrap();
             untouched(&format!("{name} on the CPU"), &graph, own, &state, &cpu.state().unwrap());
@@ -183,7 +183,7 @@ fn shared_experts_drop_the_same_for_every_scenario() {
         let (train, predict) = plans(&graph, &options.build_prediction(&inputs(6)).unwrap());
         let data = Data::new(BATCH, |row| (row % SCENARIOS) as u32);
         let rows: Vec<u32> = (0..BATCH as u32).collect();
-        let chunk = data.chunk(&graph, &train.schedule, &rows);
+        let chunk = data.chunk(&graph, &train.batch_layout, &rows);
         let mut executor = CpuExecutor::<f64>::new(train, predict, convert(&initial_state(&graph, 3)));
         executor.train(&chunk).unwrap();
         executor.losses(true).unwrap()[0].terms[0]
@@ -205,7 +205,7 @@ fn a_grouped_batch_gives_what_a_mixed_one_gives() {
                 data.source().group_by_scenario(&mut rows);
             }
             let mut executor = CpuExecutor::<f64>::new(train.clone(), predict.clone(), state.clone());
-            executor.train(&data.chunk(&graph, &train.schedule, &rows)).unwrap();
+            executor.train(&data.chunk(&graph, &train.batch_layout, &rows)).unwrap();
             (executor.losses(true).unwrap()[0].total, executor.predict(&data.source()).unwrap())
         };
         let ((mixed, of_mixed), (grouped, of_grouped)) = (losses(false), losses(true));
@@ -250,14 +250,14 @@ fn predictions_come_in_the_order_of_the_rows_whoever_stands_beside_them() {
 fn tokens_cost_what_is_there_and_not_the_longest() {
     let golden = Golden::open("saml-sequence");
     let [graph, _] = golden.graphs();
-    let schedule = Schedule::training(&graph, golden.batch());
-    let chunk = golden.steps(&graph, &schedule);
-    let layout = schedule.tokens.as_ref().unwrap();
+    let batch_layout = BatchLayout::training(&graph, golden.batch());
+    let chunk = golden.steps(&graph, &batch_layout);
+    let layout = batch_layout.tokens.as_ref().unwrap();
     let lengths = |slot: &[u32]| slot[layout.lengths..][..golden.batch()].iter().sum::<u32>();
-    for clock in &chunk.clocks {
-        let slot = &chunk.words[clock.base as usize..][..schedule.stride];
+    for uniforms in &chunk.uniforms {
+        let slot = &chunk.words[uniforms.base as usize..][..batch_layout.stride];
         // Rounded up to whole blocks for each sixteen samples, and no further.
-        assert!(clock.tokens >= lengths(slot) && clock.tokens < lengths(slot) + 16);
-        assert!((clock.tokens as usize) < layout.capacity);
+        assert!(uniforms.tokens >= lengths(slot) && uniforms.tokens < lengths(slot) + 16);
+        assert!((uniforms.tokens as usize) < layout.capacity);
     }
 }

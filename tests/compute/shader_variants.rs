@@ -7,7 +7,7 @@ use std::mem::offset_of;
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use polyscene::gpu::{BindingKind, DeviceClass, Shader, Source};
-use polyscene::ops::{Clock, SHADERS, import_text};
+use polyscene::ops::{SHADERS, StepUniforms, import_text};
 use polyscene::plan::DispatchLimits;
 
 const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
@@ -96,18 +96,18 @@ fn the_shaders_that_measure_ceilings_are_valid_everywhere() {
 #[test]
 fn the_clock_is_laid_out_as_shaders_see_it() {
     let (path, text) = SHADERS[0];
-    let layout = Source::new(path, text).expand(import_text).unwrap().struct_layout("Clock").unwrap();
+    let layout = Source::new(path, text).expand(import_text).unwrap().struct_layout("StepUniforms").unwrap();
     let members = [
-        ("rows", offset_of!(Clock, rows)),
-        ("base", offset_of!(Clock, base)),
-        ("slot", offset_of!(Clock, slot)),
-        ("first", offset_of!(Clock, first)),
-        ("seed", offset_of!(Clock, seed)),
-        ("step", offset_of!(Clock, step)),
-        ("learning_rate", offset_of!(Clock, learning_rate)),
-        ("inverse_rows", offset_of!(Clock, inverse_rows)),
-        ("tokens", offset_of!(Clock, tokens)),
+        ("rows", offset_of!(StepUniforms, rows)),
+        ("base", offset_of!(StepUniforms, base)),
+        ("slot", offset_of!(StepUniforms, slot)),
+        ("first", offset_of!(StepUniforms, first)),
+        ("seed", offset_of!(StepUniforms, seed)),
+        ("step", offset_of!(StepUniforms, step)),
+        ("learning_rate", offset_of!(StepUniforms, learning_rate)),
+        ("inverse_rows", offset_of!(StepUniforms, inverse_rows)),
+        ("tokens", offset_of!(StepUniforms, tokens)),
     ];
     assert_eq!(layout.members, members.map(|(name, offset)| (name.to_owned(), offset as u32)));
-    assert_eq!(layout.size as usize, size_of::<Clock>());
+    assert_eq!(layout.size as usize, size_of::<StepUniforms>());
 }

@@ -17,7 +17,7 @@ use crate::data::fit::tally::{Counts, Moments, Sample};
 use crate::data::fit::vocabulary::{Interner, Vocabulary};
 use crate::data::open::{Phase, Progress};
 use crate::data::read::checks::{Checked, Skipped, check};
-use crate::data::read::reader::{Chunk, Reader, TOLD};
+use crate::data::read::reader::{Chunk, MAX_MESSAGES, Reader};
 use crate::data::schema::columns::Plan;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;
@@ -28,7 +28,7 @@ use crate::data::split::choice::{Assignment, Times, by_seed, check_rows};
 const DEFAULT_BUCKETS: u32 = 20;
 
 /// More distinct values than this are refused, so that provisional ids fit 32 bits with room for one more chunk.
-const MOST_VALUES: usize = 4_000_000_000;
+const MAX_VALUES: usize = 4_000_000_000;
 
 /// What the reading pass has gathered.
 pub(super) struct Gathered {
@@ -262,7 +262,7 @@ impl Values {
             let (lengths, ids) = checked.sequences(plan, chunk, plan.sequences[k], sequence, &mut id)?;
             sequences.push((k, lengths, ids));
         }
-        if matches!(self, Values::Category { values, .. } if values.len() > MOST_VALUES) {
+        if matches!(self, Values::Category { values, .. } if values.len() > MAX_VALUES) {
             return Err(Error::TooManyValues { column: name.to_owned() });
         }
         Ok(FieldBlock { ids, sequences })
@@ -543,7 +543,7 @@ impl Sizes {
                 return Err(Error::UntrainedScenario { scenario: name.to_owned(), split, rows });
             }
             skipped.count += rows;
-            if skipped.messages.len() < TOLD {
+            if skipped.messages.len() < MAX_MESSAGES {
                 skipped.messages.push(format!("{rows} rows of {split}: scenario \"{name}\" is not in train"));
             }
         }

@@ -71,12 +71,12 @@ pub(crate) struct Sample {
     values: Vec<f64>,
     seen: u64,
     stride: u64,
-    most: usize,
+    max: usize,
 }
 
 impl Default for Sample {
     fn default() -> Self {
-        Sample { values: Vec::new(), seen: 0, stride: 1, most: Sample::MOST }
+        Sample { values: Vec::new(), seen: 0, stride: 1, max: Sample::MOST }
     }
 }
 
@@ -87,7 +87,7 @@ impl Sample {
     #[inline]
     pub(crate) fn add(&mut self, x: f64) {
         if self.seen.is_multiple_of(self.stride) {
-            if self.values.len() == self.most {
+            if self.values.len() == self.max {
                 let mut k = 0;
                 self.values.retain(|_| {
                     k += 1;
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_long_stream_is_thinned_evenly() {
-        let mut sample = Sample { most: 64, ..Sample::default() };
+        let mut sample = Sample { max: 64, ..Sample::default() };
         (0..10_000).for_each(|k| sample.add(f64::from(k)));
         assert!(sample.values.len() <= 64 && sample.values.len() > 20);
         let gaps: Vec<f64> = sample.values.windows(2).map(|w| w[1] - w[0]).collect();

@@ -11,7 +11,7 @@ use crate::data::error::{Error, Result, list};
 use crate::data::fit::vocabulary::Interner;
 use crate::data::read::cells::{Lists, Text, numbers, whole_limit};
 use crate::data::read::csv_file::quoted;
-use crate::data::read::reader::{Chunk, Fault, Faults, TOLD};
+use crate::data::read::reader::{Chunk, Fault, Faults, MAX_MESSAGES};
 use crate::data::schema::columns::Plan;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::{ValueType, WHOLE, is_rounded, truth};
@@ -52,7 +52,7 @@ impl Skipped {
             if on_bad_row == OnBadRow::Fail {
                 return Err(Error::BadRow(Box::new(chunk.bad_row(fault)?)));
             }
-            if self.messages.len() < TOLD {
+            if self.messages.len() < MAX_MESSAGES {
                 self.messages.push(chunk.bad_row(fault)?.to_string());
             }
         }

@@ -24,7 +24,7 @@ pub(crate) struct Fault {
 }
 
 /// How many bad rows are told in full; the others are only counted.
-pub(crate) const TOLD: usize = 8;
+pub(crate) const MAX_MESSAGES: usize = 8;
 
 /// The faulty rows of a chunk, in order; the first few with their reasons.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +40,7 @@ impl Faults {
             return;
         }
         self.rows.push(row as u32);
-        if self.told.len() < TOLD {
+        if self.told.len() < MAX_MESSAGES {
             self.told.push(fault());
         }
     }
@@ -56,7 +56,7 @@ impl Faults {
         merged.rows.dedup();
         merged.told.sort_by_key(|fault| fault.row);
         merged.told.dedup_by_key(|fault| fault.row);
-        merged.told.truncate(TOLD);
+        merged.told.truncate(MAX_MESSAGES);
         merged
     }
 }

@@ -39,7 +39,7 @@ impl Model for AdaSparse {
             // π = β σ(α v), v of [e_aw, h]; h ← π ⊙ h   (equations 3 and 6)
             let known = Affine::concat(g, &format!("pruner.{l}.input"), &[aware, h]);
             let v = Layer::new(g.width(h), Activation::None).add(g, &format!("pruner.{l}"), known);
-            let op = Prune { most: self.beta_prune, least: self.epsilon_prune };
+            let op = Prune { max: self.beta_prune, least: self.epsilon_prune };
             let kept = g.add_one(&format!("pruner.{l}"), op, &[v, alpha]);
             h = g.add_one(&format!("pruned.{l}"), Multiply { group: 1, scale: 1.0 }, &[h, kept]);
             g.probe(format!("pruner.{l}"), kept, Probed::Vector);
@@ -51,7 +51,7 @@ impl Model for AdaSparse {
             self.regularise(&mut graph, &factors);
         }
         let [parameter] = parameters_of(&graph, [alpha]);
-        graph.update("anneal", Anneal { parameter, factor: self.alpha_growth, most: self.alpha_max }, &[]);
+        graph.update("anneal", Anneal { parameter, factor: self.alpha_growth, max: self.alpha_max }, &[]);
         Ok(graph)
     }
 }

@@ -31,7 +31,7 @@ fn by_vector(g: &mut Graph, x_0: TensorId, x: TensorId) -> TensorId {
     let bias = g.parameter("bias", 1, width, Init::Zeros);
     let crossed = g.add_one("product", Multiply { group: width, scale: 1.0 }, &[x_0, weighed]);
     let parts = [crossed, x].map(|tensor| Part::view(tensor, 0, 0, width, RowMap::Same));
-    let bias = vec![BiasPart { to: 0, width, bias, from: 0, route: 0 }];
+    let bias = vec![BiasPart { to: 0, width, bias, from: 0, scenario_stride: 0 }];
     Draft { bias, ..Draft::sum(width, parts.to_vec()) }.add(g, "sum")
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Affine, Bias, Item, Term};
 use crate::graph::{Graph, TensorId};
-use crate::ops::{Activation, Epilogue, Gate, RowMap, View};
+use crate::ops::{Activation, ActivationGrad, Epilogue, RowMap, View};
 
 /// What a part adds to its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum Source {
         /// Which way W is read.
         transposed: bool,
         /// Rows of W from one scenario's part to the next, or 0.
-        route: usize,
+        scenario_stride: usize,
     },
 }
 
@@ -60,9 +60,18 @@ impl Part {
         assert!(first + width <= self.width);
         let source = match self.source {
             Source::View { tensor, from, rows } => Source::View { tensor, from: from + first, rows },
-            Source::Product { x, from, inner, weight, row, col, transposed, route } => {
+            Source::Product { x, from, inner, weight, row, col, transposed, scenario_stride } => {
                 let (down, across) = if transposed { (0, first) } else { (first, 0) };
-                Source::Product { x, from, inner, weight, row: row + down, col: col + across, transposed, route }
+                Source::Product {
+                    x,
+                    from,
+                    inner,
+                    weight,
+                    row: row + down,
+                    col: col + across,
+                    transposed,
+                    scenario_stride,
+                }
             }
         };
         Self { to: self.to + first, width, source }
@@ -81,7 +90,7 @@ pub struct BiasPart {
     /// First column of the row.
     pub from: usize,
     /// Columns from one scenario's part to the next, or 0.
-    pub route: usize,
+    pub scenario_stride: usize,
 }
 
 /// The number of `tensor` among `inputs`, where it is put if it is not there.
@@ -92,7 +101,7 @@ pub(super) fn number(inputs: &mut Vec<TensorId>, tensor: TensorId) -> usize {
     })
 }
 
-/// An affine node with one output while it is made or changed: act(Σ parts + bias) ⊙ gate.
+/// An affine node with one output while it is made or changed: act(Σ parts + bias) ⊙ act'.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
     /// Columns of the output; those that no part covers are act(bias).
@@ -104,16 +113,16 @@ pub struct Draft {
     /// Applied to the sum.
     pub epilogue: Epilogue,
     /// Multiplies the result.
-    pub gate: Option<(TensorId, Gate)>,
+    pub activation_grad: Option<(TensorId, ActivationGrad)>,
 }
 
 impl Draft {
     /// A sum of parts.
     pub fn sum(width: usize, parts: Vec<Part>) -> Self {
-        Self { width, parts, bias: Vec::new(), epilogue: Epilogue::default(), gate: None }
+        Self { width, parts, bias: Vec::new(), epilogue: Epilogue::default(), activation_grad: None }
     }
 
-    /// The draft of a node with one output, whose items share bias, epilogue and gate.
+    /// The draft of a node with one output, whose items share bias, epilogue and activation gradient.
     pub fn of(op: &Affine, inputs: &[TensorId]) -> Self {
         let first = &op.items[0];
         let (mut parts, mut bias) = (Vec::new(), Vec::new());
@@ -129,13 +138,13 @@ impl Draft {
                     row: term.row,
                     col: term.col,
                     transposed: term.transposed,
-                    route: term.route,
+                    scenario_stride: term.scenario_stride,
                 };
                 Part { to, width, source }
             }));
             bias.extend(item.bias.map(|row| {
-                let Bias { input, from, route } = row;
-                BiasPart { to, width, bias: inputs[input], from, route }
+                let Bias { input, from, scenario_stride } = row;
+                BiasPart { to, width, bias: inputs[input], from, scenario_stride }
             }));
             parts.extend(item.adds.iter().map(|view| Part::view(inputs[view.input], view.from, to, width, view.rows)));
         }
@@ -144,13 +153,13 @@ impl Draft {
             parts,
             bias,
             epilogue: first.epilogue,
-            gate: first.gate.map(|(view, gate)| (inputs[view.input], gate)),
+            activation_grad: first.activation_grad.map(|(view, activation_grad)| (inputs[view.input], activation_grad)),
         }
     }
 
     /// Whether it is a mere sum of its parts.
     pub fn is_sum(&self) -> bool {
-        self.bias.is_empty() && self.gate.is_none() && self.epilogue == Epilogue::default()
+        self.bias.is_empty() && self.activation_grad.is_none() && self.epilogue == Epilogue::default()
     }
 
     /// The operation and its inputs: an item for every range of columns that the same parts cover.
@@ -174,30 +183,34 @@ impl Draft {
             adds: Vec::new(),
             bias: None,
             epilogue: self.epilogue,
-            gate: None,
+            activation_grad: None,
         };
         for part in self.parts.iter().filter(|part| part.to <= to && end <= part.to + part.width) {
             match part.columns(to - part.to, end - to).source {
                 Source::View { tensor, from, rows } => {
                     item.adds.push(View { input: number(inputs, tensor), from, rows });
                 }
-                Source::Product { x, from, inner, weight, row, col, transposed, route } => item.terms.push(Term {
-                    x: View::of(number(inputs, x)).shifted(from),
-                    inner,
-                    weight: number(inputs, weight),
-                    row,
-                    col,
-                    transposed,
-                    route,
-                }),
+                Source::Product { x, from, inner, weight, row, col, transposed, scenario_stride } => {
+                    item.terms.push(Term {
+                        x: View::of(number(inputs, x)).shifted(from),
+                        inner,
+                        weight: number(inputs, weight),
+                        row,
+                        col,
+                        transposed,
+                        scenario_stride,
+                    })
+                }
             }
         }
         let covers = |part: &&BiasPart| part.to <= to && end <= part.to + part.width;
         item.bias = self.bias.iter().find(covers).map(|part| {
             let from = part.from + to - part.to;
-            Bias { input: number(inputs, part.bias), from, route: part.route }
+            Bias { input: number(inputs, part.bias), from, scenario_stride: part.scenario_stride }
         });
-        item.gate = self.gate.map(|(stored, gate)| (View::of(number(inputs, stored)).shifted(to), gate));
+        item.activation_grad = self
+            .activation_grad
+            .map(|(stored, activation_grad)| (View::of(number(inputs, stored)).shifted(to), activation_grad));
         item
     }
 
@@ -225,9 +238,10 @@ impl Affine {
     ) -> TensorId {
         let (width, inner) = (graph.shape(weight).fixed_rows(), graph.width(weight));
         assert_eq!(graph.width(x), inner, "dense: width of x");
-        let source = Source::Product { x, from: 0, inner, weight, row: 0, col: 0, transposed: false, route: 0 };
+        let source =
+            Source::Product { x, from: 0, inner, weight, row: 0, col: 0, transposed: false, scenario_stride: 0 };
         let parts = vec![Part { to: 0, width, source }];
-        let bias = bias.map(|bias| BiasPart { to: 0, width, bias, from: 0, route: 0 }).into_iter().collect();
+        let bias = bias.map(|bias| BiasPart { to: 0, width, bias, from: 0, scenario_stride: 0 }).into_iter().collect();
         Draft { bias, epilogue, ..Draft::sum(width, parts) }.add(graph, name)
     }
 
@@ -257,9 +271,9 @@ impl Affine {
 
     /// The gradient before an epilogue, from the gradient `dy` after it and the stored result `y`.
     pub fn through(graph: &mut Graph, name: &str, dy: TensorId, y: TensorId, epilogue: Epilogue) -> TensorId {
-        let Some(gate) = epilogue.gate() else { return dy };
+        let Some(activation_grad) = epilogue.gradient() else { return dy };
         let width = graph.width(dy);
         let parts = vec![Part::view(dy, 0, 0, width, RowMap::Same)];
-        Draft { gate: Some((y, gate)), ..Draft::sum(width, parts) }.add(graph, name)
+        Draft { activation_grad: Some((y, activation_grad)), ..Draft::sum(width, parts) }.add(graph, name)
     }
 }

@@ -3,7 +3,7 @@
 use super::{Affine, Item, Term};
 use crate::cpu::{LANES, Lanes, OUTPUTS, Real, Samples, Weights, add_products, vectorized};
 use crate::ops::affine::epilogue::LEAK;
-use crate::ops::{Block, Gate, Routes, RowMap, View};
+use crate::ops::{ActivationGrad, Block, Routes, RowMap, View};
 
 /// Columns of x that stay in the first cache while all outputs read them.
 const INNER: usize = 256;
@@ -42,7 +42,7 @@ struct Pass {
     width: usize,
     /// Whether it begins with the bias, or with what the pass before it stored.
     begins: bool,
-    /// Whether it ends with views, activation and gate.
+    /// Whether it ends with views, activation and activation gradient.
     ends: bool,
 }
 
@@ -82,13 +82,13 @@ fn tile<T: Real, const R: usize>(
         sums.copy_from_slice(&block.output(item.output)[item.to + first..][..R]);
     } else if let Some(bias) = item.bias {
         let values = block.matrix(bias.input);
-        if bias.route == 0 {
+        if bias.scenario_stride == 0 {
             for (sum, &b) in sums.iter_mut().zip(&values[bias.from + first..][..R]) {
                 *sum = Lanes::splat(b);
             }
         } else {
             for (lane, &scenario) in block.scenarios().iter().enumerate() {
-                let values = &values[bias.from + scenario as usize * bias.route + first..][..R];
+                let values = &values[bias.from + scenario as usize * bias.scenario_stride + first..][..R];
                 for (sum, &b) in sums.iter_mut().zip(values) {
                     sum.0[lane] = b;
                 }
@@ -104,11 +104,11 @@ fn tile<T: Real, const R: usize>(
             false => Weights { values: weights, start: start + first * stride, row_step: stride, inner_step: 1 },
             true => Weights { values: weights, start: start + first, row_step: 1, inner_step: stride },
         };
-        if term.route == 0 {
+        if term.scenario_stride == 0 {
             add_products(&mut sums, Samples::all(x), None, weights);
         } else {
             for &(scenario, mask) in routes.list() {
-                let weights = Weights { start: weights.start + scenario * term.route * stride, ..weights };
+                let weights = Weights { start: weights.start + scenario * term.scenario_stride * stride, ..weights };
                 match mask {
                     None => add_products(&mut sums, Samples::all(x), None, weights),
                     Some(_) => add_products(&mut sums, Samples::all(x), mask, weights),
@@ -122,7 +122,7 @@ fn tile<T: Real, const R: usize>(
     block.output(item.output)[item.to + first..][..R].copy_from_slice(&sums);
 }
 
-/// Views, activation and gate of columns `first..first + R`.
+/// Views, activation and activation gradient of columns `first..first + R`.
 #[inline(always)]
 fn finish<T: Real, const R: usize>(
     sums: &mut [Lanes<T>; R],
@@ -142,15 +142,15 @@ fn finish<T: Real, const R: usize>(
             add_mapped(sums, view, block);
         }
     }
-    item.epilogue.apply(sums, block.first(), width, item.to + first, block.clock);
-    if let Some((view, gate)) = item.gate {
+    item.epilogue.apply(sums, block.first(), width, item.to + first, block.uniforms);
+    if let Some((view, activation_grad)) = item.activation_grad {
         let stored = &block.columns(view.input)[view.from + first..][..R];
         let zero = T::zero();
         for (sum, stored) in sums.iter_mut().zip(stored) {
-            *sum = sum.times(match gate {
-                Gate::Relu { scale } => stored.map(|y| if y > zero { T::of(scale) } else { zero }),
-                Gate::Sigmoid => stored.map(|y| y * (T::one() - y)),
-                Gate::LeakyRelu => stored.map(|y| if y > zero { T::one() } else { T::of(LEAK) }),
+            *sum = sum.times(match activation_grad {
+                ActivationGrad::Relu { scale } => stored.map(|y| if y > zero { T::of(scale) } else { zero }),
+                ActivationGrad::Sigmoid => stored.map(|y| y * (T::one() - y)),
+                ActivationGrad::LeakyRelu => stored.map(|y| if y > zero { T::one() } else { T::of(LEAK) }),
             });
         }
     }

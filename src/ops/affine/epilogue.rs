@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, sigmoid};
 use crate::graph::pcg;
-use crate::ops::{Clock, Gate};
+use crate::ops::{ActivationGrad, StepUniforms};
 
 /// Elementwise function at the end of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct Epilogue {
     pub salt: u32,
     /// How many networks stand side by side in the tensor's columns that drop the same; 1 if every column has a mask of its
     /// own.
-    pub alike: usize,
+    pub shared_mask: usize,
 }
 
 impl Default for Epilogue {
@@ -57,13 +57,13 @@ impl Default for Epilogue {
 impl Epilogue {
     /// An activation without dropout.
     pub fn new(activation: Activation) -> Self {
-        Self { activation, dropout: 0.0, salt: 0, alike: 1 }
+        Self { activation, dropout: 0.0, salt: 0, shared_mask: 1 }
     }
 
     /// The columns of each of the networks that drop the same, in a tensor so many columns wide.
     pub(crate) fn masked(self, width: usize) -> usize {
-        assert!(width.is_multiple_of(self.alike), "epilogue: networks of one width");
-        width / self.alike
+        assert!(width.is_multiple_of(self.shared_mask), "epilogue: networks of one width");
+        width / self.shared_mask
     }
 
     /// The same without dropout.
@@ -72,12 +72,12 @@ impl Epilogue {
     }
 
     /// The derivative, from what the epilogue stored; `None` for the identity.
-    pub fn gate(self) -> Option<Gate> {
+    pub fn gradient(self) -> Option<ActivationGrad> {
         match self.activation {
             Activation::None => None,
-            Activation::Relu => Some(Gate::Relu { scale: 1.0 / (1.0 - self.dropout) }),
-            Activation::Sigmoid => Some(Gate::Sigmoid),
-            Activation::LeakyRelu => Some(Gate::LeakyRelu),
+            Activation::Relu => Some(ActivationGrad::Relu { scale: 1.0 / (1.0 - self.dropout) }),
+            Activation::Sigmoid => Some(ActivationGrad::Sigmoid),
+            Activation::LeakyRelu => Some(ActivationGrad::LeakyRelu),
         }
     }
 
@@ -89,7 +89,7 @@ impl Epilogue {
         first_row: usize,
         width: usize,
         column: usize,
-        clock: &Clock,
+        uniforms: &StepUniforms,
     ) {
         for value in values.iter_mut() {
             *value = match self.activation {
@@ -100,17 +100,24 @@ impl Epilogue {
             };
         }
         if self.dropout > 0.0 {
-            self.drop(values, first_row, width, column, clock);
+            self.drop(values, first_row, width, column, uniforms);
         }
     }
 
-    fn drop<T: Real>(self, values: &mut [Lanes<T>], first_row: usize, width: usize, column: usize, clock: &Clock) {
+    fn drop<T: Real>(
+        self,
+        values: &mut [Lanes<T>],
+        first_row: usize,
+        width: usize,
+        column: usize,
+        uniforms: &StepUniforms,
+    ) {
         let kept = T::of(1.0 / (1.0 - self.dropout));
         let width = self.masked(width);
         for (column, value) in (column..).zip(values) {
             for (lane, value) in value.0.iter_mut().enumerate() {
                 let index = ((first_row + lane) * width + column % width) as u32;
-                let dropped = uniform(clock.seed, clock.step, self.salt, index) < self.dropout as f32;
+                let dropped = uniform(uniforms.seed, uniforms.step, self.salt, index) < self.dropout as f32;
                 *value = if dropped { T::zero() } else { *value * kept };
             }
         }

@@ -25,7 +25,7 @@ pub(super) fn gradient(
     let mut parts: Vec<Vec<Part>> = vec![Vec::new(); node.inputs.len()];
     let mut weights = GradBuilder::default();
     for item in &op.items {
-        assert!(item.gate.is_none(), "gates only occur in backward passes");
+        assert!(item.activation_grad.is_none(), "activation gradients only occur in backward passes");
         let Some(dz) = before[item.output] else { continue };
         for term in &item.terms {
             parts[term.x.input].push(Part {
@@ -39,13 +39,13 @@ pub(super) fn gradient(
                     row: term.row,
                     col: term.col,
                     transposed: !term.transposed,
-                    route: term.route,
+                    scenario_stride: term.scenario_stride,
                 },
             });
             let (of_y, of_x) = ((dz, item.to), (node.inputs[term.x.input], term.x.from));
             let (rows, cols) = if term.transposed { (term.inner, item.width) } else { (item.width, term.inner) };
             let pair = if term.transposed { (of_x, Some(of_y)) } else { (of_y, Some(of_x)) };
-            for (scenario, row) in routed(graph, term.row, term.route) {
+            for (scenario, row) in routed(graph, term.row, term.scenario_stride) {
                 weights.add(term.weight, [row, term.col], [rows, cols], pair, scenario);
             }
         }
@@ -54,7 +54,7 @@ pub(super) fn gradient(
             parts[view.input].push(part);
         }
         if let Some(bias) = item.bias {
-            for (scenario, from) in routed(graph, bias.from, bias.route) {
+            for (scenario, from) in routed(graph, bias.from, bias.scenario_stride) {
                 weights.add(bias.input, [0, from], [1, item.width], ((dz, item.to), None), scenario);
             }
         }
@@ -81,10 +81,10 @@ pub(super) fn gradient(
 }
 
 /// Where each scenario's part of a parameter begins, or the one place that all share.
-fn routed(graph: &Graph, first: usize, route: usize) -> Vec<(Option<usize>, usize)> {
-    match route {
+fn routed(graph: &Graph, first: usize, scenario_stride: usize) -> Vec<(Option<usize>, usize)> {
+    match scenario_stride {
         0 => vec![(None, first)],
-        _ => (0..graph.scenarios).map(|scenario| (Some(scenario), first + scenario * route)).collect(),
+        _ => (0..graph.scenarios).map(|scenario| (Some(scenario), first + scenario * scenario_stride)).collect(),
     }
 }
 

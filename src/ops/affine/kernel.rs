@@ -6,7 +6,7 @@ use crate::graph::{Graph, Node, Rows, TensorId};
 use crate::ops::affine::epilogue::LEAK;
 use crate::ops::table::{Groups, NONE, TILES_PER_GROUP};
 use crate::ops::{
-    Affine, Arg, Gate, GradItem, GradPair, Item, Kernel, Location, RowMap, Target, Term, View, WeightGrads,
+    ActivationGrad, Affine, Arg, GradItem, GradPair, Item, Kernel, Location, RowMap, Target, Term, View, WeightGrads,
 };
 
 /// What one invocation computes in registers (`affine.wgsl`, `weight_grads.wgsl`), and how many share a workgroup.
@@ -77,8 +77,8 @@ impl Addresses<'_> {
         let [x, stride] = self.view(term.x);
         let w = self.input(term.weight);
         let weight = self.note(w.at(term.row, term.col));
-        let route = w.stride * term.route as u32;
-        [[x, stride, term.inner as u32, u32::from(term.transposed)], [weight, w.stride, route, 0]]
+        let scenario_stride = w.stride * term.scenario_stride as u32;
+        [[x, stride, term.inner as u32, u32::from(term.transposed)], [weight, w.stride, scenario_stride, 0]]
     }
 
     /// The description of an item, but for its first quad.
@@ -86,22 +86,22 @@ impl Addresses<'_> {
         let y = self.output(item.output);
         let [bias, bias_route] = item.bias.map_or([NONE, 0], |bias| {
             let place = self.input(bias.input);
-            [self.note(place.at(0, bias.from)), self.note(bias.route as u32)]
+            [self.note(place.at(0, bias.from)), self.note(bias.scenario_stride as u32)]
         });
-        let (gate, scale, [gate_at, gate_stride]) = match item.gate {
+        let (activation_grad, scale, [grad_at, grad_stride]) = match item.activation_grad {
             None => (0, 0, [0, 0]),
-            Some((view, Gate::Relu { scale })) => (1, bits(scale), self.view(view)),
-            Some((view, Gate::Sigmoid)) => (2, 0, self.view(view)),
-            Some((view, Gate::LeakyRelu)) => (3, bits(LEAK), self.view(view)),
+            Some((view, ActivationGrad::Relu { scale })) => (1, bits(scale), self.view(view)),
+            Some((view, ActivationGrad::Sigmoid)) => (2, 0, self.view(view)),
+            Some((view, ActivationGrad::LeakyRelu)) => (3, bits(LEAK), self.view(view)),
         };
         let epilogue = item.epilogue;
         let masked = epilogue.masked(across);
         let begin = item.to % masked;
-        assert!(epilogue.alike == 1 || begin + item.width <= masked, "affine: an item is of one network");
+        assert!(epilogue.shared_mask == 1 || begin + item.width <= masked, "affine: an item is of one network");
         let mut quads = vec![
             [self.note(y.at(0, item.to)), y.stride, item.width as u32, begin as u32],
             [masked as u32, epilogue.activation.code() as u32, bits(epilogue.dropout), epilogue.salt],
-            [gate, scale, gate_at, gate_stride],
+            [activation_grad, scale, grad_at, grad_stride],
             [bias, item.terms.len() as u32, item.adds.len() as u32, bias_route],
         ];
         quads.extend(item.terms.iter().flat_map(|term| self.term(term)));
@@ -109,8 +109,8 @@ impl Addresses<'_> {
             let [address, stride] = self.view(add);
             let rows = match add.rows {
                 RowMap::Same => 0,
-                RowMap::Shuffled => self.target.schedule.shuffle + 1,
-                RowMap::Unshuffled => self.target.schedule.unshuffle + 1,
+                RowMap::Shuffled => self.target.batch_layout.shuffle + 1,
+                RowMap::Unshuffled => self.target.batch_layout.unshuffle + 1,
             };
             [address, stride, rows as u32, 0]
         }));
@@ -154,8 +154,8 @@ pub(crate) fn kernels(op: &Affine, node: &Node, graph: &Graph, target: &Target) 
         .with("ALIGNED", addresses.aligned)
         .with("TOKENS", tokens)
         .with("ROUTED", op.is_routed())
-        .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0));
-    let kernel = kernel.in_groups_of(tile.group as u32).bind([Arg::Descriptors, Arg::Parameters, Arg::Schedule]);
+        .with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0));
+    let kernel = kernel.in_groups_of(tile.group as u32).bind([Arg::Descriptors, Arg::Parameters, Arg::Batches]);
     vec![groups.into_table(kernel)]
 }
 
@@ -200,8 +200,8 @@ pub(crate) fn weight_grads(op: &WeightGrads, node: &Node, graph: &Graph, target:
         .kernel("weight_grads", groups.count() * tile.group)
         .with("QUADS", tile.cols / 4)
         .with("ALIGNED", addresses.aligned)
-        .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0));
+        .with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0));
     let kernel = kernel.in_groups_of(tile.group as u32);
-    let kernel = kernel.bind([Arg::Descriptors, Arg::Gradients, Arg::Schedule]);
+    let kernel = kernel.bind([Arg::Descriptors, Arg::Gradients, Arg::Batches]);
     vec![groups.into_table(kernel)]
 }

@@ -11,7 +11,7 @@ mod weight_grads;
 
 pub use build::{BiasPart, Draft, Part, Source};
 pub use epilogue::{Activation, Epilogue};
-pub use view::{Gate, RowMap, View};
+pub use view::{ActivationGrad, RowMap, View};
 pub use weight_grads::{GradItem, GradPair, WeightGrads};
 
 use crate::cpu::Real;
@@ -38,7 +38,7 @@ pub struct Term {
     pub transposed: bool,
     /// Rows of W from one scenario's part to the next: sample b reads the part of its own scenario, that many rows
     /// further down for each scenario before it. 0 where all scenarios share the part.
-    pub route: usize,
+    pub scenario_stride: usize,
 }
 
 /// A row that is added to every sample: columns `from..` of a parameter [1, ·].
@@ -49,7 +49,7 @@ pub struct Bias {
     /// First column.
     pub from: usize,
     /// Columns from one scenario's part to the next; 0 where all scenarios share the part.
-    pub route: usize,
+    pub scenario_stride: usize,
 }
 
 impl Term {
@@ -61,7 +61,7 @@ impl Term {
     }
 }
 
-/// Columns `to..to + width` of one output: act(Σ terms + Σ adds + bias) ⊙ gate.
+/// Columns `to..to + width` of one output: act(Σ terms + Σ adds + bias) ⊙ act'.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     /// Which of the node's outputs.
@@ -79,10 +79,10 @@ pub struct Item {
     /// Applied to the sum.
     pub epilogue: Epilogue,
     /// Multiplies the result: the derivative of the activation that stored the view.
-    pub gate: Option<(View, Gate)>,
+    pub activation_grad: Option<(View, ActivationGrad)>,
 }
 
-/// y = act(Σ x W + Σ views + b) ⊙ gate, for each of several column ranges of one or more outputs.
+/// y = act(Σ x W + Σ views + b) ⊙ act', for each of several column ranges of one or more outputs.
 ///
 /// Inputs: whatever the items name; x and views are [B, ·], weights and biases fixed. Outputs: [B, ·].
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +101,7 @@ impl Item {
         if let Some(bias) = &mut self.bias {
             change(&mut bias.input);
         }
-        for view in self.adds.iter_mut().chain(self.gate.iter_mut().map(|(view, _)| view)) {
+        for view in self.adds.iter_mut().chain(self.activation_grad.iter_mut().map(|(view, _)| view)) {
             change(&mut view.input);
         }
     }
@@ -109,7 +109,9 @@ impl Item {
     /// Views of batch tensors with the columns that are read.
     pub fn views(&self) -> impl Iterator<Item = (View, usize)> {
         let terms = self.terms.iter().map(|term| (term.x, term.inner));
-        terms.chain(self.adds.iter().chain(self.gate.iter().map(|(view, _)| view)).map(|&view| (view, self.width)))
+        terms.chain(
+            self.adds.iter().chain(self.activation_grad.iter().map(|(view, _)| view)).map(|&view| (view, self.width)),
+        )
     }
 }
 
@@ -122,8 +124,9 @@ impl Affine {
 
     /// Whether samples read parts of weights for their scenario.
     pub fn is_routed(&self) -> bool {
-        let routed =
-            |item: &Item| item.bias.is_some_and(|bias| bias.route > 0) || item.terms.iter().any(|t| t.route > 0);
+        let routed = |item: &Item| {
+            item.bias.is_some_and(|bias| bias.scenario_stride > 0) || item.terms.iter().any(|t| t.scenario_stride > 0)
+        };
         self.items.iter().any(routed)
     }
 
@@ -182,7 +185,7 @@ impl Operation for Affine {
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
         let per_sample = |item: &Item| {
             let products: usize = item.terms.iter().map(|term| 2 * term.inner).sum();
-            item.width * (products + item.adds.len() + usize::from(item.gate.is_some()))
+            item.width * (products + item.adds.len() + usize::from(item.activation_grad.is_some()))
         };
         // A view's columns, not the whole tensor it is a part of.
         let read: usize = self.items.iter().flat_map(Item::views).map(|(_, width)| width).sum();

@@ -58,7 +58,7 @@ impl View {
 
 /// The derivative of an activation, from what the activation stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Gate {
+pub enum ActivationGrad {
     /// `scale` where the stored value is positive, 0 elsewhere: ReLU, and dropout's 1/(1 − p).
     Relu {
         /// Factor of the kept values.

@@ -25,7 +25,7 @@ impl Embed {
     fn run_tokens<T: Real>(&self, block: &mut Block<'_, T>) {
         let step = block.step;
         let table = &block.tables[self.table];
-        let layout = step.schedule.tokens.as_ref().expect("a graph with tokens has them in its slots");
+        let layout = step.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its slots");
         let rows = &step.words[layout.rows[self.table] + block.first() * self.fields..];
         let count = block.count();
         let out = block.output(0);
@@ -80,8 +80,8 @@ impl Operation for Embed {
                     .with("X", x.first)
                     .with("FIRST_ROW", first)
                     .with("ROWS", rows)
-                    .with("ORDER", target.schedule.order);
-                let kernel = match &target.schedule.tokens {
+                    .with("ORDER", target.batch_layout.order);
+                let kernel = match &target.batch_layout.tokens {
                     Some(tokens) if self.longest > 0 => kernel
                         .with("TOKENS", true)
                         .with("TOKEN_ROWS", tokens.rows[self.table])
@@ -93,7 +93,7 @@ impl Operation for Embed {
                     Arg::Table { table: self.table, shard, what: TableArg::Weights },
                     Arg::Ids,
                     Arg::Values,
-                    Arg::Schedule,
+                    Arg::Batches,
                 ])
             })
             .collect()
@@ -147,13 +147,13 @@ impl PerSample for Embed {
 }
 
 /// Fields a table with numeric fields can have: shaders keep one bit for each.
-pub const MOST_FIELDS_WITH_NUMERIC: usize = 96;
+pub const MAX_FIELDS_WITH_NUMERIC: usize = 96;
 
 /// The constants of `shaders/common/lookup.wgsl`: fields, widths and which fields are numeric.
 fn lookup_constants(kernel: Kernel, graph: &Graph, table: usize, target: &Target) -> Kernel {
     let table = &graph.tables[table];
     let first_column = table.fields[0].column;
-    let mut masks = [0usize; MOST_FIELDS_WITH_NUMERIC / 32];
+    let mut masks = [0usize; MAX_FIELDS_WITH_NUMERIC / 32];
     let mut numeric = 0;
     for (f, field) in table.fields.iter().enumerate() {
         assert_eq!(field.column, first_column + f, "a table's fields are consecutive columns of the ids");
@@ -223,7 +223,7 @@ impl Operation for EmbedGrad {
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let keys = target.schedule.keys[self.table];
+        let keys = target.batch_layout.keys[self.table];
         let dx = target.location(node.inputs[0]);
         let kernel = target
             .kernel("embed_grad", keys.lookups * self.width.div_ceil(4))
@@ -233,7 +233,7 @@ impl Operation for EmbedGrad {
             .with("COUNT", keys.count)
             .with("STARTS", keys.starts)
             .with("POSITIONS", keys.positions)
-            .with("ORDER", target.schedule.order);
+            .with("ORDER", target.batch_layout.order);
         let kernel = match node.inputs.get(1) {
             None => kernel,
             Some(&tokens) => {
@@ -245,7 +245,7 @@ impl Operation for EmbedGrad {
                     .with("OF_TOKENS_STRIDE", of_tokens.stride)
             }
         };
-        vec![lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Schedule])]
+        vec![lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Batches])]
     }
 }
 
@@ -256,14 +256,14 @@ impl Reduce for EmbedGrad {
 
     fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
         let step = batch.step;
-        let keys = step.schedule.keys[self.table];
+        let keys = step.batch_layout.keys[self.table];
         let count = step.words[keys.count] as usize;
         let starts = &step.words[keys.starts..];
         let positions = &step.words[keys.positions..];
         let fields = &step.layout[self.table].fields;
         let dx = batch.tensor(0);
         let of_tokens = (self.sequences > 0).then(|| batch.tensor(1));
-        let first_token = step.schedule.capacity * self.fields;
+        let first_token = step.batch_layout.capacity * self.fields;
         for_chunks(&mut outputs[0][..count * self.width], ROWS_PER_TASK * self.width, |chunk, rows| {
             for (i, out) in rows.chunks_exact_mut(self.width).enumerate() {
                 out.fill(T::zero());

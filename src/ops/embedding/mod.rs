@@ -2,4 +2,4 @@
 
 pub(super) mod embed;
 
-pub use embed::{Embed, EmbedGrad, MOST_FIELDS_WITH_NUMERIC};
+pub use embed::{Embed, EmbedGrad, MAX_FIELDS_WITH_NUMERIC};

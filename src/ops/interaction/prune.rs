@@ -10,7 +10,7 @@ use crate::ops::{Arg, Block, Cost, Kernel, ModelState, Op, Operation, PerSample,
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prune {
     /// β, the largest factor.
-    pub most: f64,
+    pub max: f64,
     /// ε.
     pub least: f64,
 }
@@ -21,7 +21,7 @@ pub struct Prune {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PruneGrad {
     /// β.
-    pub most: f64,
+    pub max: f64,
 }
 
 /// Multiplies a parameter [1, 1] at the end of every training step, up to a limit.
@@ -34,7 +34,7 @@ pub struct Anneal {
     /// What it is multiplied by.
     pub factor: f64,
     /// What it does not exceed.
-    pub most: f64,
+    pub max: f64,
 }
 
 /// A kernel over the four-columns of `y`, with α's place.
@@ -55,7 +55,7 @@ impl Operation for Prune {
     }
 
     fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
-        let op = PruneGrad { most: self.most };
+        let op = PruneGrad { max: self.max };
         let dv = grads[0].map(|d| graph.add_one(&node.name, op, &[d, node.outputs[0], node.inputs[1]]));
         vec![dv, None]
     }
@@ -72,7 +72,7 @@ impl Operation for Prune {
         let kernel = kernel("prune", node.inputs[1], node.outputs[0], target)
             .with("V", target.location(node.inputs[0]).first)
             .with("Y", target.location(node.outputs[0]).first);
-        vec![kernel.with("MOST", self.most).with("LEAST", self.least)]
+        vec![kernel.with("MOST", self.max).with("LEAST", self.least)]
     }
 }
 
@@ -82,10 +82,10 @@ impl PerSample for Prune {
             #[inline(always)]
             || {
                 let (v, alpha) = (block.columns(0), block.matrix(1)[0]);
-                let (most, least) = (T::of(self.most), T::of(self.least));
+                let (max, least) = (T::of(self.max), T::of(self.least));
                 for (out, v) in block.output(0).iter_mut().zip(v) {
                     *out = v.map(|v| {
-                        let factor = most * sigmoid(alpha * v);
+                        let factor = max * sigmoid(alpha * v);
                         if factor > least { factor } else { T::zero() }
                     });
                 }
@@ -117,7 +117,7 @@ impl Operation for PruneGrad {
             .with("D", target.location(d).first)
             .with("FACTORS", target.location(factors).first)
             .with("Y", target.location(node.outputs[0]).first);
-        vec![kernel.with("MOST", self.most)]
+        vec![kernel.with("MOST", self.max)]
     }
 }
 
@@ -127,7 +127,7 @@ impl PerSample for PruneGrad {
             #[inline(always)]
             || {
                 let (d, factors, alpha) = (block.columns(0), block.columns(1), block.matrix(2)[0]);
-                let inverse = T::of(1.0 / self.most);
+                let inverse = T::of(1.0 / self.max);
                 for ((out, &d), factor) in block.output(0).iter_mut().zip(d).zip(factors) {
                     *out = Lanes::times(d, factor.map(|factor| alpha * factor * (T::one() - factor * inverse)));
                 }
@@ -155,7 +155,7 @@ impl Operation for Anneal {
 
     fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let place = target.location(graph.parameters[self.parameter].tensor).first;
-        let kernel = Kernel::new("anneal", 1).with("PLACE", place).with("FACTOR", self.factor).with("MOST", self.most);
+        let kernel = Kernel::new("anneal", 1).with("PLACE", place).with("FACTOR", self.factor).with("MOST", self.max);
         vec![kernel.bind([Arg::Parameters])]
     }
 }
@@ -163,7 +163,7 @@ impl Operation for Anneal {
 impl Update for Anneal {
     fn update<T: Real>(&self, _: &StepView<'_>, _: &[&[T]], state: &mut ModelState<T>) {
         for value in &mut state.dense.weights[self.parameter] {
-            *value = (*value * T::of(self.factor)).min(T::of(self.most));
+            *value = (*value * T::of(self.factor)).min(T::of(self.max));
         }
     }
 }

@@ -58,8 +58,8 @@ impl Operation for LogitLoss {
             .with("LANES", LOSS_LANES)
             .with("LOG_WIDTH", graph.loss_columns)
             .with("COLUMN", self.column)
-            .with("ORDER", target.schedule.order);
-        vec![kernel.bind([Arg::Labels, Arg::Schedule, Arg::Losses])]
+            .with("ORDER", target.batch_layout.order);
+        vec![kernel.bind([Arg::Labels, Arg::Batches, Arg::Losses])]
     }
 }
 

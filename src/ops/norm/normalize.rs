@@ -58,7 +58,7 @@ fn kernel(
         .with("RUNNING", running)
         .with("EPSILON", EPSILON)
         .with("STILL", STILL);
-    in_scenarios(kernel, graph.shape(means).fixed_rows(), target).bind([Arg::Schedule, Arg::Parameters])
+    in_scenarios(kernel, graph.shape(means).fixed_rows(), target).bind([Arg::Batches, Arg::Parameters])
 }
 
 impl Operation for Normalize {

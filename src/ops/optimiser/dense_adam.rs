@@ -80,7 +80,7 @@ impl Operation for DenseAdam {
 
 impl Update for DenseAdam {
     fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
-        let rate = T::of(f64::from(step.clock.learning_rate));
+        let rate = T::of(f64::from(step.uniforms.learning_rate));
         let DenseState { weights, first, second } = &mut state.dense;
         let parameters = weights.iter_mut().zip(first).zip(second).enumerate();
         let trained = parameters.filter(|(number, _)| self.parameters.binary_search(number).is_ok());

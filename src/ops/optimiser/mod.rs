@@ -4,4 +4,4 @@ pub(super) mod dense_adam;
 pub(super) mod row_adam;
 
 pub use dense_adam::DenseAdam;
-pub use row_adam::{RowAdam, RowSweep};
+pub use row_adam::{DenseRowAdam, RowAdam};

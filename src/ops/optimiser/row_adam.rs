@@ -22,7 +22,7 @@ pub struct RowAdam {
 /// What a kernel that updates one shard of a table binds.
 fn shard_args(table: usize, shard: usize) -> [Arg; 4] {
     let of = |what| Arg::Table { table, shard, what };
-    [of(TableArg::Weights), of(TableArg::First), of(TableArg::Second), Arg::Schedule]
+    [of(TableArg::Weights), of(TableArg::First), of(TableArg::Second), Arg::Batches]
 }
 
 impl Operation for RowAdam {
@@ -45,7 +45,7 @@ impl Operation for RowAdam {
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let keys = target.schedule.keys[self.table];
+        let keys = target.batch_layout.keys[self.table];
         let quads = self.width.div_ceil(4);
         target
             .shards(self.table, graph.tables[self.table].rows())
@@ -67,9 +67,9 @@ impl Operation for RowAdam {
 
 impl Update for RowAdam {
     fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
-        let keys = step.schedule.keys[self.table];
+        let keys = step.batch_layout.keys[self.table];
         let count = step.words[keys.count] as usize;
-        let rate = T::of(f64::from(step.clock.learning_rate));
+        let rate = T::of(f64::from(step.uniforms.learning_rate));
         let table = &mut state.tables[self.table];
         let unique = &step.words[keys.unique..][..count];
         let tasks = split(unique, self.width, [&mut table.weights, &mut table.first, &mut table.second]);
@@ -127,7 +127,7 @@ fn split<'a, T>(rows: &[u32], width: usize, mut rest: [&'a mut [T]; 3]) -> Vec<(
 ///
 /// No inputs, no outputs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RowSweep {
+pub struct DenseRowAdam {
     /// Number of the table.
     pub table: usize,
     /// Values in a row.
@@ -139,9 +139,9 @@ pub struct RowSweep {
 /// Rows one task sweeps.
 const ROWS_PER_TASK: usize = 4096;
 
-impl Operation for RowSweep {
+impl Operation for DenseRowAdam {
     fn name(&self) -> &'static str {
-        "row_sweep"
+        "dense_row_adam"
     }
 
     fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
@@ -158,12 +158,12 @@ impl Operation for RowSweep {
     }
 
     fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let keys = target.schedule.keys[self.table];
+        let keys = target.batch_layout.keys[self.table];
         let quads = self.width.div_ceil(4);
         target
             .shards(self.table, graph.tables[self.table].rows())
             .map(|(shard, first, rows)| {
-                let kernel = Kernel::new("row_sweep", rows * quads)
+                let kernel = Kernel::new("dense_row_adam", rows * quads)
                     .with("FIRST_ROW", first)
                     .with("ROWS", rows)
                     .with("QUADS", quads)
@@ -176,11 +176,11 @@ impl Operation for RowSweep {
     }
 }
 
-impl Update for RowSweep {
+impl Update for DenseRowAdam {
     fn update<T: Real>(&self, step: &StepView<'_>, _: &[&[T]], state: &mut ModelState<T>) {
-        let keys = step.schedule.keys[self.table];
+        let keys = step.batch_layout.keys[self.table];
         let unique = &step.words[keys.unique..][..step.words[keys.count] as usize];
-        let rate = T::of(f64::from(step.clock.learning_rate));
+        let rate = T::of(f64::from(step.uniforms.learning_rate));
         let table = &mut state.tables[self.table];
         let size = ROWS_PER_TASK * self.width;
         let moments = table.first.chunks_mut(size).zip(table.second.chunks_mut(size));

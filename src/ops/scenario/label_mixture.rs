@@ -19,8 +19,8 @@ pub struct LabelMixtureGrad;
 
 /// log Σ e^x, which cannot overflow.
 fn log_sum_exp<T: Real>(values: impl Iterator<Item = T> + Clone) -> T {
-    let most = values.clone().fold(T::of(f64::NEG_INFINITY), T::max);
-    most + values.map(|value| (value - most).exp()).sum::<T>().ln()
+    let max = values.clone().fold(T::of(f64::NEG_INFINITY), T::max);
+    max + values.map(|value| (value - max).exp()).sum::<T>().ln()
 }
 
 /// One sample's mixture.
@@ -125,8 +125,8 @@ impl Operation for LabelMixtureGrad {
         let kernel = kernel("label_mixture_grad", [t, z, dy], graph, target)
             .with("DT", target.location(node.outputs[0]).first)
             .with("DZ", target.location(node.outputs[1]).first)
-            .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0));
-        vec![kernel.bind([Arg::Schedule])]
+            .with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0));
+        vec![kernel.bind([Arg::Batches])]
     }
 }
 

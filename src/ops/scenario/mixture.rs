@@ -65,20 +65,20 @@ impl Mixture {
 /// The largest of a group's scores: exponentials of what is left after it cannot overflow.
 #[inline(always)]
 fn largest<T: Real>(scores: &[Lanes<T>]) -> Lanes<T> {
-    let mut most = scores[0];
+    let mut max = scores[0];
     for scores in &scores[1..] {
-        for (most, &score) in most.0.iter_mut().zip(&scores.0) {
-            *most = most.max(score);
+        for (max, &score) in max.0.iter_mut().zip(&scores.0) {
+            *max = max.max(score);
         }
     }
-    most
+    max
 }
 
 #[inline(always)]
-fn exponential<T: Real>(score: Lanes<T>, most: Lanes<T>) -> Lanes<T> {
+fn exponential<T: Real>(score: Lanes<T>, max: Lanes<T>) -> Lanes<T> {
     let mut out = score;
-    for (out, &most) in out.0.iter_mut().zip(&most.0) {
-        *out = (*out - most).exp_of_negative();
+    for (out, &max) in out.0.iter_mut().zip(&max.0) {
+        *out = (*out - max).exp_of_negative();
     }
     out
 }
@@ -126,11 +126,11 @@ impl PerSample for Mixture {
                 let groups = t.chunks_exact(self.experts).enumerate();
                 for (out, (group, t)) in block.output(0).chunks_exact_mut(width).zip(groups) {
                     let v = &v[group * self.step(width)..][..self.experts * width];
-                    let most = largest(t);
+                    let max = largest(t);
                     let mut total = Lanes::zero();
                     out.fill(Lanes::zero());
                     for (&t, v) in t.iter().zip(v.chunks_exact(width)) {
-                        let weight = exponential(t, most);
+                        let weight = exponential(t, max);
                         total = total.plus(weight);
                         for (out, &v) in out.iter_mut().zip(v) {
                             out.add_product(weight, v);
@@ -187,10 +187,10 @@ impl PerSample for MixtureGrad {
                 for (group, ((dy, t), dt)) in inputs.zip(dt.chunks_exact_mut(experts)).enumerate() {
                     let first = group * self.mixture.step(width);
                     let (v, dv) = (&v[first..][..experts * width], &mut dv[first..][..experts * width]);
-                    let most = largest(t);
+                    let max = largest(t);
                     let mut total = Lanes::zero();
                     for (&t, dt) in t.iter().zip(dt.iter_mut()) {
-                        *dt = exponential(t, most);
+                        *dt = exponential(t, max);
                         total = total.plus(*dt);
                     }
                     let inverse = total.map(|total| T::one() / total);

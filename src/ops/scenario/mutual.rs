@@ -89,7 +89,7 @@ impl<T: Real> Unit<T> {
             }
             sum = sum.plus(self.cosine[j]);
         }
-        let mut most = Lanes::splat(T::of(f64::NEG_INFINITY));
+        let mut max = Lanes::splat(T::of(f64::NEG_INFINITY));
         for (lane, &own) in own.iter().enumerate() {
             let sum = sum.0[lane];
             let divides = alpha == Alpha::Paper && sum.abs() >= T::of(SMALLEST);
@@ -102,14 +102,14 @@ impl<T: Real> Unit<T> {
             for (j, score) in self.score.iter_mut().enumerate() {
                 score.0[lane] = self.cosine[j].0[lane] / self.divisor.0[lane];
                 if j != own {
-                    most.0[lane] = most.0[lane].max(score.0[lane]);
+                    max.0[lane] = max.0[lane].max(score.0[lane]);
                 }
             }
         }
         let mut total = Lanes::zero();
         for (j, alpha) in self.alpha.iter_mut().enumerate() {
             for (lane, &own) in own.iter().enumerate() {
-                let weight = (self.score[j].0[lane] - most.0[lane]).exp_of_negative();
+                let weight = (self.score[j].0[lane] - max.0[lane]).exp_of_negative();
                 alpha.0[lane] = if own == j { zero } else { weight };
             }
             total = total.plus(*alpha);
@@ -155,7 +155,7 @@ impl Mutual {
             .with("DIVIDED", self.alpha == Alpha::Paper)
             .with("SHORTEST", SHORTEST)
             .with("SMALLEST", SMALLEST)
-            .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0))
+            .with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0))
     }
 }
 
@@ -214,7 +214,7 @@ impl Operation for Mutual {
                 kernel.with("GATES", gates.first).with("GATES_STRIDE", gates.stride).with("EVERYONES", everyone.first)
             }
         };
-        vec![kernel.bind([Arg::Schedule])]
+        vec![kernel.bind([Arg::Batches])]
     }
 }
 
@@ -267,7 +267,7 @@ impl Operation for MutualGrad {
         let [dm, all, own, t] = node.inputs[..] else { unreachable!("four inputs") };
         let place = |tensor| target.location(tensor).first;
         let kernel = self.mutual.kernel("mutual_grad", [all, own, t], graph, target).with("DM", place(dm));
-        vec![kernel.with("DV", place(node.outputs[0])).with("DT", place(node.outputs[1])).bind([Arg::Schedule])]
+        vec![kernel.with("DV", place(node.outputs[0])).with("DT", place(node.outputs[1])).bind([Arg::Batches])]
     }
 }
 

@@ -32,8 +32,8 @@ fn kernel(shader: &'static str, node: &Node, width: usize, target: &Target) -> K
         .with("Y", y.first)
         .with("Y_STRIDE", y.stride)
         .with("WIDTH", width)
-        .with("SCENARIOS", target.schedule.scenarios.unwrap_or(0))
-        .bind([crate::ops::Arg::Schedule])
+        .with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0))
+        .bind([crate::ops::Arg::Batches])
 }
 
 impl Operation for Select {

@@ -61,10 +61,10 @@ impl<T: Real> Head<T> {
                     *weight = q[p].mul_add(k, *weight);
                 }
             }
-            let most = weights.iter().fold(T::of(f64::NEG_INFINITY), |most, &score| most.max(score));
+            let max = weights.iter().fold(T::of(f64::NEG_INFINITY), |max, &score| max.max(score));
             let mut total = T::zero();
             for weight in weights.iter_mut() {
-                *weight = ((*weight - most) * scale).exp_of_negative();
+                *weight = ((*weight - max) * scale).exp_of_negative();
             }
             for weight in weights.iter() {
                 total += *weight;
@@ -158,10 +158,10 @@ impl PerSample for Attention {
                     for head in 0..self.heads {
                         attention.read(head, tokens.clone(), columns, self.heads);
                         let mean = if self.mean { attention.mean_weights() } else { Vec::new() };
-                        let paid = if self.mean { mean.as_slice() } else { attention.weights.as_slice() };
-                        for (p, paid) in paid.chunks_exact(attention.length).enumerate() {
+                        let weights = if self.mean { mean.as_slice() } else { attention.weights.as_slice() };
+                        for (p, weights) in weights.chunks_exact(attention.length).enumerate() {
                             for (c, v) in attention.v.chunks_exact(attention.length).enumerate() {
-                                let sum = paid.iter().zip(v).fold(T::zero(), |sum, (&w, &v)| w.mul_add(v, sum));
+                                let sum = weights.iter().zip(v).fold(T::zero(), |sum, (&w, &v)| w.mul_add(v, sum));
                                 let column = head * width + c;
                                 if self.mean {
                                     block.output(0)[column].0[lane] = sum;
@@ -264,10 +264,10 @@ impl PerSample for AttentionGrad {
                             gather(&mut dy, block.token_tensor(0), tokens.clone(), head * width, width);
                         }
                         let means = if mean { attention.mean_weights() } else { Vec::new() };
-                        let paid = if mean { means.as_slice() } else { attention.weights.as_slice() };
+                        let weights = if mean { means.as_slice() } else { attention.weights.as_slice() };
                         for (c, dy) in dy.chunks_exact(rows).enumerate() {
                             for (j, token) in tokens.clone().enumerate() {
-                                let attended = paid.iter().skip(j).step_by(n).zip(dy);
+                                let attended = weights.iter().skip(j).step_by(n).zip(dy);
                                 let sum = attended.fold(T::zero(), |sum, (&w, &dy)| w.mul_add(dy, sum));
                                 let (number, at) = place(token);
                                 block.token_output(2, number)[head * width + c].0[at] = sum;

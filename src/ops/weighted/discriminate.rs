@@ -149,7 +149,7 @@ impl Discriminate {
                 block.output(outputs + 2)[half * hidden + k] = y;
             }
         }
-        let weight = T::of(pairing.weight * self.ramp.at(block.clock.step)) * inverse_rows;
+        let weight = T::of(pairing.weight * self.ramp.at(block.uniforms.step)) * inverse_rows;
         for (half, t) in scores.into_iter().enumerate() {
             let target = if half == 0 { T::one() } else { T::zero() };
             let (mut losses, mut gradients) = (Lanes::zero(), Lanes::zero());

@@ -246,9 +246,9 @@ pub(crate) fn discriminate(op: &Discriminate, node: &Node, graph: &Graph, target
         .in_groups_of(SAMPLES_PER_GROUP as u32)
         .with("HIDDEN", op.hidden)
         .with("RAMP", op.ramp.0)
-        .with("SHUFFLE", target.schedule.shuffle)
+        .with("SHUFFLE", target.batch_layout.shuffle)
         .with("LANES", LOSS_LANES)
         .with("LOG_WIDTH", graph.loss_columns)
-        .bind([Arg::Descriptors, Arg::Parameters, Arg::Schedule, Arg::Losses]);
+        .bind([Arg::Descriptors, Arg::Parameters, Arg::Batches, Arg::Losses]);
     vec![groups.into_table(kernel)]
 }

@@ -154,7 +154,7 @@ impl Operation for WeightedLinear {
         let blocks = self.blocks;
         assert_eq!(blocks.outputs % blocks.row_groups, 0, "weighted_linear: d_r divides d_m");
         assert_eq!(blocks.inputs % blocks.col_groups, 0, "weighted_linear: d_c divides d_n");
-        assert_eq!(self.epilogue.alike, 1, "weighted_linear: dropout tells all columns apart");
+        assert_eq!(self.epilogue.shared_mask, 1, "weighted_linear: dropout tells all columns apart");
         assert_eq!(inputs[0].cols, blocks.inputs, "weighted_linear: width of h");
         assert_eq!(inputs[1].cols, blocks.len(), "weighted_linear: size of S");
         assert_eq!(inputs[2], Shape::fixed(blocks.outputs, blocks.inputs), "weighted_linear: shape of W");
@@ -231,7 +231,7 @@ impl WeightedLinear {
         for (i, sum) in sums.iter_mut().enumerate() {
             let m = row + i * grid.row_step;
             *sum = sum.plus(Lanes::splat(bias[m]));
-            self.epilogue.apply(std::slice::from_mut(sum), block.first(), outputs, m, block.clock);
+            self.epilogue.apply(std::slice::from_mut(sum), block.first(), outputs, m, block.uniforms);
             block.output(0)[m] = *sum;
         }
     }

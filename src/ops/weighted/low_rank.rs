@@ -125,7 +125,7 @@ impl Operation for LowRank {
                         row: 0,
                         col: 0,
                         transposed: true,
-                        route: 0,
+                        scenario_stride: 0,
                     };
                     let part = Part { to: 0, width: inner, source: product };
                     gradients.push(Affine::sum(graph, &node.name, inner, &[part], Activation::None));

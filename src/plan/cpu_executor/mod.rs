@@ -9,12 +9,14 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::cpu::{Arena, LANES, Real, zeros};
-use crate::graph::{Graph, Node, Rows, Schedule, Shape, TensorId};
-use crate::ops::{Batch, Block, Clock, DenseState, ModelState, Operation, SourceView, StepView, TableState, Value};
+use crate::graph::{BatchLayout, Graph, Node, Rows, Shape, TensorId};
+use crate::ops::{
+    Batch, Block, DenseState, ModelState, Operation, SourceView, StepUniforms, StepView, TableState, Value,
+};
 use crate::plan::chunk::{in_row_order, predict_in_chunks};
 use crate::plan::cpu_layout::{Layout, Slot};
 use crate::plan::executor::mean_losses;
-use crate::plan::{Chunk, Error, Executor, Feeder, Plan, Source, StepLosses};
+use crate::plan::{BatchPacker, Error, Executor, Plan, Source, StepChunk, StepLosses};
 
 /// A plan with memory for everything it computes.
 struct Program<T> {
@@ -45,7 +47,7 @@ enum Stage {
 
 /// The data and the slot of one step.
 struct StepInput<'a> {
-    clock: &'a Clock,
+    uniforms: &'a StepUniforms,
     words: &'a [u32],
     source: SourceView<'a>,
 }
@@ -55,7 +57,7 @@ impl<T: Real> Program<T> {
         let layout = Layout::new(&plan);
         let blocks = plan.capacity.div_ceil(LANES);
         let shapes_of = |node: &Node| node.inputs.iter().map(|&tensor| plan.graph.shape(tensor)).collect();
-        let token_blocks = plan.schedule.token_capacity() / LANES;
+        let token_blocks = plan.batch_layout.token_capacity() / LANES;
         Self {
             shared: Arena::new(blocks, layout.shared_columns),
             tokens: Arena::new(token_blocks, layout.token_columns),
@@ -93,9 +95,9 @@ impl<T: Real> Program<T> {
             self.local = (0..threads).map(|_| Arena::new(1, self.layout.local_columns)).collect();
         }
         let step = StepView {
-            clock: input.clock,
+            uniforms: input.uniforms,
             layout: &self.plan.graph.tables,
-            schedule: &self.plan.schedule,
+            batch_layout: &self.plan.batch_layout,
             words: input.words,
             source: input.source,
         };
@@ -194,7 +196,7 @@ impl<T: Real> Program<T> {
             {
                 let mut block = Block {
                     step: *step,
-                    clock: step.clock,
+                    uniforms: step.uniforms,
                     tables: &state.tables,
                     rows: step.rows(),
                     index,
@@ -205,7 +207,7 @@ impl<T: Real> Program<T> {
                     log,
                 };
                 if self.by_tokens[segment.start + i] {
-                    block.rows = step.clock.tokens as usize;
+                    block.rows = step.uniforms.tokens as usize;
                     for tokens in step.token_blocks(index) {
                         block.index = tokens;
                         node.op.run(&mut block);
@@ -257,13 +259,13 @@ impl<T: Real> Program<T> {
     }
 
     /// The losses of the last step.
-    fn losses(&self, clock: &Clock) -> StepLosses {
+    fn losses(&self, uniforms: &StepUniforms) -> StepLosses {
         let graph = &self.plan.graph;
         // SAFETY: no step is running.
         let log = unsafe { self.log.tensor(0, graph.loss_columns) };
-        let sum = |column: usize| (0..clock.rows as usize).map(|row| log.value(row, column).wide()).sum::<f64>();
+        let sum = |column: usize| (0..uniforms.rows as usize).map(|row| log.value(row, column).wide()).sum::<f64>();
         let sums: Vec<f64> = (0..graph.loss_columns).map(sum).collect();
-        mean_losses(graph, &sums, clock)
+        mean_losses(graph, &sums, uniforms)
     }
 }
 
@@ -275,19 +277,19 @@ impl<T: Real> Program<T> {
         source: &Source<'_>,
         rows: Vec<u32>,
     ) -> Result<(Vec<u32>, Vec<Vec<f32>>), Error> {
-        let mut feeder = Feeder::new(&self.plan.graph, &self.plan.schedule, false);
-        let (fields, capacity) = (feeder.lookups(), self.plan.capacity);
+        let mut packer = BatchPacker::new(&self.plan.graph, &self.plan.batch_layout, false);
+        let (fields, capacity) = (packer.lookups(), self.plan.capacity);
         let mut found = vec![Vec::new(); self.plan.kept.len()];
-        let order = predict_in_chunks(&mut feeder, source, rows, capacity, 1, |chunk| {
-            let clock = &chunk.clocks[0];
-            let words = slot(&chunk.words, &self.plan.schedule, clock);
-            let input = StepInput { clock, words, source: view(chunk, fields, source.value_count) };
+        let order = predict_in_chunks(&mut packer, source, rows, capacity, 1, |chunk| {
+            let uniforms = &chunk.uniforms[0];
+            let words = slot(&chunk.words, &self.plan.batch_layout, uniforms);
+            let input = StepInput { uniforms, words, source: view(chunk, fields, source.value_count) };
             self.run(state, &input);
             for (values, &tensor) in found.iter_mut().zip(&self.plan.kept) {
                 let Value::Shared(columns) = self.value(tensor, state) else {
                     unreachable!("what is kept is kept for the whole batch")
                 };
-                let rows = 0..clock.rows as usize;
+                let rows = 0..uniforms.rows as usize;
                 let all = rows.flat_map(|row| (0..columns.width()).map(move |column| columns.value(row, column)));
                 values.extend(all.map(|value| value.wide() as f32));
             }
@@ -358,12 +360,12 @@ impl<T: Real> CpuExecutor<T> {
 }
 
 /// The view of a chunk's packed data.
-fn view(chunk: &Chunk, fields: usize, value_count: usize) -> SourceView<'_> {
+fn view(chunk: &StepChunk, fields: usize, value_count: usize) -> SourceView<'_> {
     SourceView { ids: &chunk.ids, fields, values: &chunk.values, value_count, labels: &chunk.labels }
 }
 
-fn slot<'a>(words: &'a [u32], schedule: &Schedule, clock: &Clock) -> &'a [u32] {
-    &words[clock.base as usize..][..schedule.stride]
+fn slot<'a>(words: &'a [u32], batch_layout: &BatchLayout, uniforms: &StepUniforms) -> &'a [u32] {
+    &words[uniforms.base as usize..][..batch_layout.stride]
 }
 
 impl<T: Real> Executor for CpuExecutor<T> {
@@ -385,14 +387,14 @@ impl<T: Real> Executor for CpuExecutor<T> {
         1
     }
 
-    fn train(&mut self, chunk: &Chunk) -> Result<(), Error> {
+    fn train(&mut self, chunk: &StepChunk) -> Result<(), Error> {
         let fields: usize = self.graph().tables.iter().map(|table| table.fields.len()).sum();
         let value_count = chunk.values.len() / chunk.labels.len().max(1);
-        for clock in &chunk.clocks {
-            let words = slot(&chunk.words, &self.train.plan.schedule, clock);
-            let input = StepInput { clock, words, source: view(chunk, fields, value_count) };
+        for uniforms in &chunk.uniforms {
+            let words = slot(&chunk.words, &self.train.plan.batch_layout, uniforms);
+            let input = StepInput { uniforms, words, source: view(chunk, fields, value_count) };
             self.train.run(&mut self.state, &input);
-            self.finished.push(self.train.losses(clock));
+            self.finished.push(self.train.losses(uniforms));
         }
         Ok(())
     }

@@ -9,15 +9,15 @@ use crate::cpu::Real;
 use crate::graph::Node;
 use crate::ops::Operation;
 use crate::plan::lower::shape_of;
-use crate::plan::{Chunk, Error, Part, Profile};
+use crate::plan::{Error, Part, Profile, StepChunk};
 
 impl<T: Real> CpuExecutor<T> {
     /// Runs some nodes of the chunk's first step.
-    fn run_parts(&mut self, chunk: &Chunk, parts: Range<usize>, times: Option<&[AtomicU64]>) {
+    fn run_parts(&mut self, chunk: &StepChunk, parts: Range<usize>, times: Option<&[AtomicU64]>) {
         let plan = &self.train.plan;
-        let clock = &chunk.clocks[0];
+        let uniforms = &chunk.uniforms[0];
         let source = view(chunk, plan.lookups(), chunk.values.len() / chunk.labels.len().max(1));
-        let input = StepInput { clock, words: slot(&chunk.words, &plan.schedule, clock), source };
+        let input = StepInput { uniforms, words: slot(&chunk.words, &plan.batch_layout, uniforms), source };
         self.train.run_nodes(parts, &mut self.state, &input, times);
     }
 }
@@ -42,7 +42,7 @@ impl<T: Real> Profile for CpuExecutor<T> {
 
     /// A block of samples runs through many operations in one go: an operation's time is what all threads together
     /// spend in it, divided by their number.
-    fn profile(&mut self, chunk: &Chunk, repeats: usize) -> Result<Vec<Vec<Duration>>, Error> {
+    fn profile(&mut self, chunk: &StepChunk, repeats: usize) -> Result<Vec<Vec<Duration>>, Error> {
         let count = self.train.plan.graph.nodes.len();
         let threads = rayon::current_num_threads() as u64;
         let mut times = vec![Vec::with_capacity(repeats); count];
@@ -56,7 +56,7 @@ impl<T: Real> Profile for CpuExecutor<T> {
         Ok(times)
     }
 
-    fn repeat(&mut self, chunk: &Chunk, part: usize, times: usize) -> Result<Duration, Error> {
+    fn repeat(&mut self, chunk: &StepChunk, part: usize, times: usize) -> Result<Duration, Error> {
         let started = Instant::now();
         for _ in 0..times {
             self.run_parts(chunk, part..part + 1, None);

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use crate::gpu::{DeviceClass, Gpu, Piece, Pipeline, Readback, Upload, buffer};
 use crate::graph::Graph;
-use crate::ops::{Clock, LOSS_LANES, ModelState, import_text};
+use crate::ops::{LOSS_LANES, ModelState, StepUniforms, import_text};
 use crate::plan::chunk::{in_row_order, predict_in_chunks};
 use crate::plan::executor::mean_losses;
 use crate::plan::gpu_memory::GpuMemory;
 use crate::plan::pacing::{Pacer, SUBMIT_LIMIT, Submit};
-use crate::plan::{Chunk, DispatchLimits, Error, Executor, Feeder, Plan, Resource, Source, StepLosses};
+use crate::plan::{BatchPacker, DispatchLimits, Error, Executor, Plan, Resource, Source, StepChunk, StepLosses};
 
 /// How a model is run on a GPU.
 #[derive(Clone, Copy, Debug)]
@@ -88,12 +88,12 @@ struct Program {
     steps: usize,
     pipelines: Vec<(Arc<Pipeline>, [u32; 3], Vec<Resource>)>,
     groups: Vec<wgpu::BindGroup>,
-    clock_group: wgpu::BindGroup,
+    uniforms_group: wgpu::BindGroup,
     arenas: Vec<wgpu::Buffer>,
     descriptors: wgpu::Buffer,
-    schedule: wgpu::Buffer,
-    clocks: wgpu::Buffer,
-    clock_stride: usize,
+    batches: wgpu::Buffer,
+    uniforms: wgpu::Buffer,
+    uniforms_stride: usize,
     log: wgpu::Buffer,
     source: GpuSource,
     upload: Upload,
@@ -109,9 +109,9 @@ impl Program {
         results: &wgpu::Buffer,
         (wanted_steps, submit_limit): (usize, Duration),
     ) -> Result<Self, Error> {
-        let step_bytes = 4 * (plan.schedule.stride + plan.capacity * (plan.lookups() + plan.value_count() + 1));
-        let most = CHUNK_BYTES.min(limits.binding_bytes as usize);
-        let steps = wanted_steps.min(most / step_bytes).max(1);
+        let step_bytes = 4 * (plan.batch_layout.stride + plan.capacity * (plan.lookups() + plan.value_count() + 1));
+        let max = CHUNK_BYTES.min(limits.binding_bytes as usize);
+        let steps = wanted_steps.min(max / step_bytes).max(1);
         let arenas = plan
             .memory(limits)
             .arenas
@@ -142,10 +142,10 @@ impl Program {
                 Ok((pipeline, folded, dispatch.resources))
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        let clock_stride = gpu.uniform_stride(size_of::<Clock>() as u64) as usize;
-        let clocks = buffer::uniform(gpu, "clocks", (steps * clock_stride) as u64)?;
-        let with_clock = pipelines.iter().find(|(pipeline, ..)| pipeline.has_clock());
-        let clock_group = with_clock.expect("a step reads its clock").0.bind_clock(gpu, &clocks)?;
+        let uniforms_stride = gpu.uniform_stride(size_of::<StepUniforms>() as u64) as usize;
+        let uniforms = buffer::uniform(gpu, "step uniforms", (steps * uniforms_stride) as u64)?;
+        let with_uniforms = pipelines.iter().find(|(pipeline, ..)| pipeline.has_clock());
+        let uniforms_group = with_uniforms.expect("a step reads its uniforms").0.bind_uniforms(gpu, &uniforms)?;
         let log_bytes = 4 * steps * LOSS_LANES * plan.graph.loss_columns.max(1);
         let rows = steps * plan.capacity;
         let storage = |what: &str, words: usize| buffer::storage(gpu, what, 4 * words as u64);
@@ -155,9 +155,9 @@ impl Program {
             labels: storage("data labels", rows)?,
             resident: false,
         };
-        let upload_bytes = steps * (step_bytes + clock_stride) + 256;
+        let upload_bytes = steps * (step_bytes + uniforms_stride) + 256;
         let mut program = Self {
-            schedule: storage("schedule", steps * plan.schedule.stride)?,
+            batches: storage("batches", steps * plan.batch_layout.stride)?,
             log: buffer::storage(gpu, "loss log", log_bytes as u64)?,
             upload: Upload::new(gpu, "step uploads", upload_bytes as u64, UPLOADS)?,
             pacer: Pacer::new(pipelines.len(), submit_limit),
@@ -165,11 +165,11 @@ impl Program {
             steps,
             pipelines,
             groups: Vec::new(),
-            clock_group,
+            uniforms_group,
             arenas,
             descriptors,
-            clocks,
-            clock_stride,
+            uniforms,
+            uniforms_stride,
             source,
         };
         program.bind(gpu, memory, results)?;
@@ -179,7 +179,7 @@ impl Program {
     /// Bytes of its own buffers on the device.
     fn bytes(&self) -> u64 {
         let GpuSource { ids, values, labels, .. } = &self.source;
-        let own = [&self.descriptors, &self.schedule, &self.clocks, &self.log, ids, values, labels];
+        let own = [&self.descriptors, &self.batches, &self.uniforms, &self.log, ids, values, labels];
         own.into_iter().chain(&self.arenas).map(wgpu::Buffer::size).sum()
     }
 
@@ -205,7 +205,7 @@ impl Program {
                         Resource::Arena(arena) => whole(&self.arenas[arena]),
                         Resource::Descriptors { first, count } => part(&self.descriptors, first, count),
                         Resource::Table { table, shard, what } => whole(memory.table(table, shard, what)),
-                        Resource::Schedule => whole(&self.schedule),
+                        Resource::Batches => whole(&self.batches),
                         Resource::Ids => whole(&self.source.ids),
                         Resource::Values => whole(&self.source.values),
                         Resource::Labels => whole(&self.source.labels),
@@ -220,14 +220,14 @@ impl Program {
     }
 
     /// Records the upload of a chunk.
-    fn stage(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, chunk: &Chunk) -> Result<(), Error> {
-        let mut clocks = vec![0u8; chunk.clocks.len() * self.clock_stride];
-        for (bytes, clock) in clocks.chunks_exact_mut(self.clock_stride).zip(&chunk.clocks) {
-            bytes[..size_of::<Clock>()].copy_from_slice(bytemuck::bytes_of(clock));
+    fn stage(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, chunk: &StepChunk) -> Result<(), Error> {
+        let mut uniforms = vec![0u8; chunk.uniforms.len() * self.uniforms_stride];
+        for (bytes, uniforms) in uniforms.chunks_exact_mut(self.uniforms_stride).zip(&chunk.uniforms) {
+            bytes[..size_of::<StepUniforms>()].copy_from_slice(bytemuck::bytes_of(uniforms));
         }
         let piece = |bytes, target| Piece { bytes, target, offset: 0 };
         let mut pieces =
-            vec![piece(bytemuck::cast_slice(&chunk.words), &self.schedule), piece(clocks.as_slice(), &self.clocks)];
+            vec![piece(bytemuck::cast_slice(&chunk.words), &self.batches), piece(uniforms.as_slice(), &self.uniforms)];
         if !self.source.resident {
             pieces.extend([
                 piece(bytemuck::cast_slice(&chunk.ids), &self.source.ids),
@@ -244,11 +244,11 @@ impl Program {
     fn run(
         &mut self,
         gpu: &Gpu,
-        chunk: &Chunk,
+        chunk: &StepChunk,
         mut finish: impl FnMut(&mut wgpu::CommandEncoder) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let parts = self.pipelines.len();
-        let total = chunk.clocks.len() * parts;
+        let total = chunk.uniforms.len() * parts;
         let mut first = 0;
         while first < total {
             let Submit { count, timed } = self.pacer.next(first, total - first);
@@ -292,7 +292,7 @@ impl Program {
 
     /// Makes the dispatches that follow those of the step in a slot.
     fn set_slot(&self, pass: &mut wgpu::ComputePass<'_>, slot: usize) {
-        pass.set_bind_group(1, &self.clock_group, &[(slot * self.clock_stride) as u32]);
+        pass.set_bind_group(1, &self.uniforms_group, &[(slot * self.uniforms_stride) as u32]);
     }
 
     /// Records one dispatch of a step.
@@ -314,7 +314,7 @@ pub struct GpuExecutor {
     results: wgpu::Buffer,
     readback: Readback,
     /// Clocks of the chunks whose losses are on their way.
-    pending: VecDeque<Vec<Clock>>,
+    pending: VecDeque<Vec<StepUniforms>>,
     chunks: u64,
 }
 
@@ -372,8 +372,8 @@ impl Executor for GpuExecutor {
     }
 
     fn load(&mut self, source: &Source<'_>) -> Result<bool, Error> {
-        let feeder = Feeder::new(self.graph(), &self.train.plan.schedule, true);
-        let words = [feeder.lookups(), source.value_count, 1].map(|per_row| source.rows * per_row);
+        let packer = BatchPacker::new(self.graph(), &self.train.plan.batch_layout, true);
+        let words = [packer.lookups(), source.value_count, 1].map(|per_row| source.rows * per_row);
         let largest = 4 * words.into_iter().max().unwrap_or(0) as u64;
         let total = 4 * words.into_iter().sum::<usize>() as u64;
         if largest > self.gpu.max_binding_bytes() || total > self.options.resident_bytes {
@@ -388,8 +388,8 @@ impl Executor for GpuExecutor {
         };
         const ROWS: usize = 1 << 16;
         for first in (0..source.rows).step_by(ROWS) {
-            let ids = feeder.lookups_of(source, first, ROWS.min(source.rows - first));
-            buffer::upload(&self.gpu, &data.ids, 4 * (first * feeder.lookups()) as u64, &ids)?;
+            let ids = packer.lookups_of(source, first, ROWS.min(source.rows - first));
+            buffer::upload(&self.gpu, &data.ids, 4 * (first * packer.lookups()) as u64, &ids)?;
         }
         buffer::upload(&self.gpu, &data.values, 0, source.values)?;
         buffer::upload(&self.gpu, &data.labels, 0, source.labels)?;
@@ -402,12 +402,12 @@ impl Executor for GpuExecutor {
         self.train.steps
     }
 
-    fn train(&mut self, chunk: &Chunk) -> Result<(), Error> {
-        let bytes = 4 * (chunk.clocks.len() * LOSS_LANES * self.graph().loss_columns) as u64;
+    fn train(&mut self, chunk: &StepChunk) -> Result<(), Error> {
+        let bytes = 4 * (chunk.uniforms.len() * LOSS_LANES * self.graph().loss_columns) as u64;
         let Self { gpu, train, readback, chunks, .. } = self;
         let log = train.log.clone();
         train.run(gpu, chunk, |encoder| Ok(readback.record(gpu, encoder, *chunks, &[(&log, 0..bytes)])?))?;
-        self.pending.push_back(chunk.clocks.clone());
+        self.pending.push_back(chunk.uniforms.clone());
         self.chunks += 1;
         Ok(())
     }
@@ -416,14 +416,14 @@ impl Executor for GpuExecutor {
         let readings = if wait { self.readback.wait(&self.gpu)? } else { self.readback.poll(&self.gpu)? };
         let mut losses = Vec::new();
         for reading in readings {
-            let clocks = self.pending.pop_front().unwrap_or_default();
+            let uniforms = self.pending.pop_front().unwrap_or_default();
             let values: Vec<f64> =
                 bytemuck::pod_collect_to_vec::<u8, f32>(&reading.bytes).into_iter().map(f64::from).collect();
             let size = LOSS_LANES * self.graph().loss_columns;
-            for (log, clock) in values.chunks_exact(size).zip(&clocks) {
+            for (log, uniforms) in values.chunks_exact(size).zip(&uniforms) {
                 let sum = |column: usize| log.iter().skip(column).step_by(self.graph().loss_columns).sum::<f64>();
                 let sums: Vec<f64> = (0..self.graph().loss_columns).map(sum).collect();
-                losses.push(mean_losses(self.graph(), &sums, clock));
+                losses.push(mean_losses(self.graph(), &sums, uniforms));
             }
         }
         Ok(losses)
@@ -432,12 +432,12 @@ impl Executor for GpuExecutor {
     fn predict(&mut self, source: &Source<'_>) -> Result<Vec<f32>, Error> {
         let mut logits = Vec::with_capacity(source.rows);
         let Self { gpu, predict, results, .. } = self;
-        let mut feeder = Feeder::new(&predict.plan.graph, &predict.plan.schedule, false);
+        let mut packer = BatchPacker::new(&predict.plan.graph, &predict.plan.batch_layout, false);
         let (capacity, steps) = (predict.plan.capacity, predict.steps);
         for first in (0..source.rows).step_by(RESULT_ROWS) {
             let part = source.rows_from(first, RESULT_ROWS);
             let order =
-                predict_in_chunks(&mut feeder, &part, (0..part.rows as u32).collect(), capacity, steps, |chunk| {
+                predict_in_chunks(&mut packer, &part, (0..part.rows as u32).collect(), capacity, steps, |chunk| {
                     predict.run(gpu, chunk, |_| Ok(()))
                 })?;
             logits.extend(in_row_order(&order, &buffer::download_as::<f32>(gpu, results, 0, part.rows)?));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::GpuExecutor;
 use crate::gpu::Timer;
-use crate::plan::{Chunk, DispatchLimits, Error, Part, Profile};
+use crate::plan::{DispatchLimits, Error, Part, Profile, StepChunk};
 
 /// Most dispatches per submit when one is repeated.
 const REPEATS_PER_SUBMIT: usize = 128;
@@ -13,7 +13,7 @@ const WALL_CLOCK: Duration = Duration::from_millis(5);
 
 impl GpuExecutor {
     /// Sends a chunk to the device.
-    fn send(&mut self, chunk: &Chunk) -> Result<(), Error> {
+    fn send(&mut self, chunk: &StepChunk) -> Result<(), Error> {
         let mut encoder = self.gpu.encoder("a step to be timed");
         self.train.stage(&self.gpu, &mut encoder, chunk)?;
         let submission = self.gpu.submit(encoder);
@@ -50,11 +50,10 @@ impl GpuExecutor {
 
     /// The time that one more dispatch takes, so that what a submit costs does not count.
     fn by_wall_clock(&self, part: usize, repeats: usize) -> Result<Vec<Duration>, Error> {
-        let most = self.repeats_per_submit(part)?;
+        let max = self.repeats_per_submit(part)?;
         let once = self.run_part(part, 1, 1)?;
         let more = (WALL_CLOCK.as_secs_f64() / once.as_secs_f64()).clamp(1.0, REPEATS_PER_SUBMIT as f64 - 1.0) as usize;
-        let time =
-            |_| Ok(self.run_part(part, 1 + more, most)?.saturating_sub(self.run_part(part, 1, 1)?) / more as u32);
+        let time = |_| Ok(self.run_part(part, 1 + more, max)?.saturating_sub(self.run_part(part, 1, 1)?) / more as u32);
         (0..repeats).map(time).collect()
     }
 }
@@ -69,7 +68,7 @@ impl Profile for GpuExecutor {
         self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    fn profile(&mut self, chunk: &Chunk, repeats: usize) -> Result<Vec<Vec<Duration>>, Error> {
+    fn profile(&mut self, chunk: &StepChunk, repeats: usize) -> Result<Vec<Vec<Duration>>, Error> {
         let count = self.train.pipelines.len();
         self.send(chunk)?;
         let Some(mut timer) = Timer::new(&self.gpu, count as u32)? else {
@@ -102,10 +101,10 @@ impl Profile for GpuExecutor {
         Ok(times)
     }
 
-    fn repeat(&mut self, chunk: &Chunk, part: usize, times: usize) -> Result<Duration, Error> {
+    fn repeat(&mut self, chunk: &StepChunk, part: usize, times: usize) -> Result<Duration, Error> {
         self.send(chunk)?;
         // More than one costs one more beforehand, by which it is known how many a submit may hold.
-        let most = if times > 1 { self.repeats_per_submit(part)? } else { 1 };
-        self.run_part(part, times, most)
+        let max = if times > 1 { self.repeats_per_submit(part)? } else { 1 };
+        self.run_part(part, times, max)
     }
 }

@@ -93,7 +93,7 @@ impl<'a> Group<'a> {
     fn of(kernels: impl Iterator<Item = &'a Kernel> + Clone) -> Self {
         let sum = |of: fn(&Kernel) -> f64| kernels.clone().map(of).sum::<f64>();
         let time = |bound| kernels.clone().filter(|kernel| kernel.bound == bound).map(|kernel| kernel.seconds).sum();
-        let most = [Bound::Arithmetic, Bound::Memory, Bound::Latency]
+        let max = [Bound::Arithmetic, Bound::Memory, Bound::Latency]
             .into_iter()
             .max_by(|&a, &b| f64::total_cmp(&time(a), &time(b)));
         Self {
@@ -103,7 +103,7 @@ impl<'a> Group<'a> {
             flops: kernels.clone().map(|kernel| kernel.flops).sum(),
             bytes: kernels.clone().map(|kernel| kernel.bytes).sum(),
             at_least: sum(|kernel| kernel.fraction * kernel.seconds),
-            bound: most,
+            bound: max,
         }
     }
 }

@@ -87,12 +87,12 @@ pub(super) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 }
 
 /// The largest of 1, 2 and 5 times a power of ten that is not above `most`.
-fn nice_step(most: f64) -> f64 {
-    if !(most.is_finite() && most > 0.0) {
+fn nice_step(max: f64) -> f64 {
+    if !(max.is_finite() && max > 0.0) {
         return 1.0;
     }
-    let power = 10_f64.powf(most.log10().floor());
-    let times = [5.0, 2.0, 1.0].into_iter().find(|times| times * power <= most * 1.001).unwrap_or(1.0);
+    let power = 10_f64.powf(max.log10().floor());
+    let times = [5.0, 2.0, 1.0].into_iter().find(|times| times * power <= max * 1.001).unwrap_or(1.0);
     times * power
 }
 

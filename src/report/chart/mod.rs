@@ -82,12 +82,12 @@ fn pixels(value: f64) -> String {
 }
 
 /// A text of at most `most` characters, cut in its middle, where names that belong together are most alike.
-fn shortened(text: &str, most: usize) -> String {
+fn shortened(text: &str, max: usize) -> String {
     let count = text.chars().count();
-    if count <= most {
+    if count <= max {
         return text.to_owned();
     }
-    let (head, tail) = ((most - 1).div_ceil(2), (most - 1) / 2);
+    let (head, tail) = ((max - 1).div_ceil(2), (max - 1) / 2);
     text.chars().take(head).chain(['…']).chain(text.chars().skip(count - tail)).collect()
 }
 

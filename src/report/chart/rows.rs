@@ -62,9 +62,9 @@ impl RowChart {
     /// Draws it.
     pub fn draw(&self) -> Markup {
         let width = if self.wide { WHOLE } else { HALF };
-        let longest = |text: fn(&Row) -> &String, most: usize| {
+        let longest = |text: fn(&Row) -> &String, max: usize| {
             let longest = self.rows.iter().map(|row| text(row).chars().count()).max().unwrap_or(0);
-            longest.min(most) as f64 * CHARACTER
+            longest.min(max) as f64 * CHARACTER
         };
         let left = longest(|row| &row.name, NAME) + 14.0;
         let right = width - longest(|row| &row.note, 40) - 14.0;

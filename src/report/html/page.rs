@@ -90,7 +90,7 @@ pub(super) fn count(value: Option<u64>) -> String {
 }
 
 /// Scenarios by rows, the largest first: where there is room for few, these are shown.
-pub(super) fn largest(scores: &Scores, most: usize) -> Vec<String> {
+pub(super) fn largest(scores: &Scores, max: usize) -> Vec<String> {
     let mut names: Vec<(&String, u64)> = scores
         .scenarios
         .iter()
@@ -99,6 +99,6 @@ pub(super) fn largest(scores: &Scores, most: usize) -> Vec<String> {
         .collect();
     // Equal ones stay in their order.
     names.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
-    names.truncate(most);
+    names.truncate(max);
     names.into_iter().map(|(name, _)| name.clone()).collect()
 }

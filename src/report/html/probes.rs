@@ -84,9 +84,9 @@ fn vector_figures(probe: &Probe, names: &[String]) -> Vec<Figure> {
 }
 
 /// The t-SNE of up to `most` of a probe's samples; none where there are too few.
-pub(super) fn cloud(probe: &Probe, names: &[String], most: usize, title: String) -> Option<Panel> {
+pub(super) fn cloud(probe: &Probe, names: &[String], max: usize, title: String) -> Option<Panel> {
     let Samples { scenarios, vectors } = &probe.samples;
-    let chosen = evenly(scenarios, most);
+    let chosen = evenly(scenarios, max);
     let places = tsne(&chosen.iter().map(|&row| vectors[row].as_slice()).collect::<Vec<_>>())?;
     let mut groups: Vec<Group> =
         marks(names).into_iter().map(|(mark, name)| Group { name, mark, points: Vec::new() }).collect();
@@ -127,7 +127,7 @@ fn marks(names: &[String]) -> Vec<(Mark, String)> {
 }
 
 /// Up to `most` rows, as many of each scenario as can be, evenly spaced.
-fn evenly(scenarios: &[String], most: usize) -> Vec<usize> {
+fn evenly(scenarios: &[String], max: usize) -> Vec<usize> {
     let mut groups: Vec<(&String, Vec<usize>)> = Vec::new();
     for (row, name) in scenarios.iter().enumerate() {
         match groups.iter_mut().find(|(known, _)| *known == name) {
@@ -137,7 +137,7 @@ fn evenly(scenarios: &[String], most: usize) -> Vec<usize> {
     }
     // Scenarios with few samples leave their share to the others.
     groups.sort_by_key(|(_, rows)| rows.len());
-    let (mut left, mut chosen) = (most, Vec::new());
+    let (mut left, mut chosen) = (max, Vec::new());
     for (place, (_, rows)) in groups.iter().enumerate() {
         let take = rows.len().min(left / (groups.len() - place));
         chosen.extend((0..take).map(|number| rows[number * rows.len() / take]));

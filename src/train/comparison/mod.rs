@@ -138,12 +138,12 @@ impl Comparison {
 
     /// The cells in the order in which they run: each seed over all variants, so that a table of part of them is fair.
     pub fn cells(&self) -> Vec<Cell<'_>> {
-        let most = self.variants.iter().map(|variant| variant.seeds.len()).max().unwrap_or(0);
+        let max = self.variants.iter().map(|variant| variant.seeds.len()).max().unwrap_or(0);
         let of_turn = |turn: usize| {
             let seeds = self.variants.iter().map(move |variant| (variant, variant.seeds.get(turn)));
             seeds.filter_map(|(variant, seed)| Some(Cell { variant, seed: *seed? }))
         };
-        (0..most).flat_map(of_turn).collect()
+        (0..max).flat_map(of_turn).collect()
     }
 
     /// The file as it was resolved, as TOML: overrides applied, seeds, labels and roles written out.

@@ -9,7 +9,7 @@ use super::variant::folder_name;
 use crate::config::{ConfigError, describe, nearest, parse_section, set_argument, split_path, target};
 
 /// The most cells of one comparison: a slip in a grid should not begin a year's work.
-const MOST_CELLS: usize = 100_000;
+const MAX_CELLS: usize = 100_000;
 
 /// Whether models are compared or a grid is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +128,8 @@ pub(super) fn read(kind: Kind, mut document: Table, file: &str) -> Result<Read, 
     }
     check_folders(&labels, section, file)?;
     let cells: usize = read.entries.iter().map(|entry| entry.seeds.len()).sum();
-    if cells > MOST_CELLS {
-        return Err(other(file, section, format!("has {cells} runs; expected at most {MOST_CELLS}")));
+    if cells > MAX_CELLS {
+        return Err(other(file, section, format!("has {cells} runs; expected at most {MAX_CELLS}")));
     }
     read.base = document;
     Ok(read)
@@ -184,12 +184,8 @@ fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read,
         return Err(other(file, "sweep", format!("`{key}` is in the grid more than once")));
     }
     let count = axes.iter().try_fold(1_usize, |count, axis| count.checked_mul(axis.points.len()));
-    if count.and_then(|count| count.checked_mul(seeds.len())).is_none_or(|cells| cells > MOST_CELLS) {
-        return Err(other(
-            file,
-            "sweep.grid",
-            format!("has too many combinations; expected at most {MOST_CELLS} runs"),
-        ));
+    if count.and_then(|count| count.checked_mul(seeds.len())).is_none_or(|cells| cells > MAX_CELLS) {
+        return Err(other(file, "sweep.grid", format!("has too many combinations; expected at most {MAX_CELLS} runs")));
     }
     let short = short_keys(&keys);
     // The first axis turns slowest, as one would write it down.

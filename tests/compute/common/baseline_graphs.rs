@@ -88,7 +88,7 @@ fn prunings() -> Vec<SmallGraph> {
         graphs.push(aside(format!("pruning of {width}"), |graph, x| {
             let v = Layer::new(width, Activation::None).add(graph, "v", x);
             let alpha = graph.state("alpha", [1, 1], Init::Constant(1.0));
-            let kept = graph.add_one("prune", Prune { most: 2.0, least: 0.6 }, &[v, alpha]);
+            let kept = graph.add_one("prune", Prune { max: 2.0, least: 0.6 }, &[v, alpha]);
             let first_column = graph.reserve_loss_columns(1);
             graph.add("sparsity", Sparsity { low: -0.1, high: 0.1, weight: 0.7, first_column }, &[kept]);
             let columns = vec![(first_column, 1.0)];
@@ -99,7 +99,7 @@ fn prunings() -> Vec<SmallGraph> {
                 ramp: Ramp::default(),
             });
             let parameter = graph.tensors[alpha.0].parameter.unwrap();
-            graph.update("anneal", Anneal { parameter, factor: 1.0, most: 1e9 }, &[]);
+            graph.update("anneal", Anneal { parameter, factor: 1.0, max: 1e9 }, &[]);
             kept
         }));
     }

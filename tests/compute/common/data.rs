@@ -3,8 +3,8 @@
 use polyscene::cpu::Real;
 use polyscene::data::Sequence;
 use polyscene::graph::{Cross, Graph, TableField};
-use polyscene::ops::{AdamOptions, Clock, DenseState, ModelState, TableState};
-use polyscene::plan::{Chunk, Feeder, Plan, Source, Step, TrainingOptions};
+use polyscene::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState};
+use polyscene::plan::{BatchPacker, Plan, Source, Step, StepChunk, TrainingOptions};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -14,7 +14,7 @@ use rand_pcg::Pcg64;
 pub const ADAM: AdamOptions = AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 0.1, l2: 0.0 };
 
 pub fn training(capacity: usize) -> TrainingOptions {
-    TrainingOptions { capacity, dense: ADAM, embeddings: ADAM, sweep_embeddings: false }
+    TrainingOptions { capacity, dense: ADAM, embeddings: ADAM, dense_embedding_adam: false }
 }
 
 /// Weights uniform in ±0.8, moments zero.
@@ -87,7 +87,7 @@ impl Data {
     }
 
     /// One chunk of steps on random rows: step `first + i` has `sizes[i]` samples.
-    pub fn chunk(&self, plan: &Plan, first: u32, sizes: &[usize], rate: f32, resident: bool) -> Chunk {
+    pub fn chunk(&self, plan: &Plan, first: u32, sizes: &[usize], rate: f32, resident: bool) -> StepChunk {
         let steps: Vec<(Vec<u32>, Vec<u32>)> = (first..)
             .zip(sizes)
             .map(|(step, &size)| {
@@ -107,11 +107,11 @@ impl Data {
             .map(|(step, (rows, shuffle))| Step {
                 rows,
                 shuffle,
-                clock: Clock { step, seed: 7, learning_rate: rate, ..Clock::default() },
+                uniforms: StepUniforms { step, seed: 7, learning_rate: rate, ..StepUniforms::default() },
             })
             .collect();
-        let mut chunk = Chunk::default();
-        Feeder::new(&plan.graph, &plan.schedule, resident).fill(&self.source(), &steps, &mut chunk);
+        let mut chunk = StepChunk::default();
+        BatchPacker::new(&plan.graph, &plan.batch_layout, resident).fill(&self.source(), &steps, &mut chunk);
         chunk
     }
 }

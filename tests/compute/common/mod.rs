@@ -10,11 +10,11 @@ pub mod variants;
 use std::path::Path;
 
 use polyscene::data::Sequence;
-use polyscene::graph::{Cross, Graph, Init, Role, Schedule};
+use polyscene::graph::{BatchLayout, Cross, Graph, Init, Role};
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, SequenceInput};
-use polyscene::ops::{AdamOptions, Clock, DenseState, ModelState, TableState};
-use polyscene::plan::{Chunk, Executor, Feeder, Plan, Source, Step, TrainingOptions};
+use polyscene::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState};
+use polyscene::plan::{BatchPacker, Executor, Plan, Source, Step, StepChunk, TrainingOptions};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -129,7 +129,7 @@ impl Golden {
             capacity: self.batch(),
             dense: adam(self.number("weight_decay")),
             embeddings: adam(self.number("embedding_l2")),
-            sweep_embeddings: self.text("embedding_adam") == "dense",
+            dense_embedding_adam: self.text("embedding_adam") == "dense",
         }
     }
 
@@ -210,7 +210,7 @@ impl Golden {
     }
 
     /// One chunk of the ten steps.
-    pub fn steps(&self, graph: &Graph, schedule: &Schedule) -> Chunk {
+    pub fn steps(&self, graph: &Graph, batch_layout: &BatchLayout) -> StepChunk {
         let batch = self.batch();
         let changing = self.text("batches") == "changing";
         let (ids, labels) = if changing {
@@ -245,25 +245,25 @@ impl Golden {
             .map(|(step, rows)| Step {
                 rows,
                 shuffle: if regularised { &shuffles[step * batch..][..batch] } else { &[] },
-                clock: clock(step as u32, self.number("lr"), self.number("beta1"), self.number("beta2")),
+                uniforms: uniforms(step as u32, self.number("lr"), self.number("beta1"), self.number("beta2")),
             })
             .collect();
-        let mut chunk = Chunk::default();
-        Feeder::new(graph, schedule, false).fill(&source, &steps, &mut chunk);
+        let mut chunk = StepChunk::default();
+        BatchPacker::new(graph, batch_layout, false).fill(&source, &steps, &mut chunk);
         chunk
     }
 }
 
 /// The clock of step number `step`, with Adam's bias correction.
-pub fn clock(step: u32, rate: f64, beta1: f64, beta2: f64) -> Clock {
+pub fn uniforms(step: u32, rate: f64, beta1: f64, beta2: f64) -> StepUniforms {
     let t = f64::from(step) + 1.0;
     let learning_rate = rate * (1.0 - beta2.powf(t)).sqrt() / (1.0 - beta1.powf(t));
-    Clock { step, seed: 7, learning_rate: learning_rate as f32, ..Clock::default() }
+    StepUniforms { step, seed: 7, learning_rate: learning_rate as f32, ..StepUniforms::default() }
 }
 
 /// A chunk with one of another's steps.
-pub fn only_step(chunk: &Chunk, step: usize) -> Chunk {
-    Chunk { clocks: vec![chunk.clocks[step]], ..chunk.clone() }
+pub fn only_step(chunk: &StepChunk, step: usize) -> StepChunk {
+    StepChunk { uniforms: vec![chunk.uniforms[step]], ..chunk.clone() }
 }
 
 /// Every golden case.
@@ -341,9 +341,9 @@ pub fn plans(golden: &Golden) -> (Graph, Plan, Plan) {
 /// The largest difference between `found` and `expected`, as a fraction of the largest expected value.
 pub fn difference(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
-    let scale = expected.iter().fold(1e-12_f64, |most, value| most.max(value.abs()));
-    found.iter().zip(expected).fold(0.0_f64, |most, (a, b)| {
+    let scale = expected.iter().fold(1e-12_f64, |max, value| max.max(value.abs()));
+    found.iter().zip(expected).fold(0.0_f64, |max, (a, b)| {
         let off = (a - b).abs() / scale;
-        if off.is_nan() { f64::INFINITY } else { most.max(off) }
+        if off.is_nan() { f64::INFINITY } else { max.max(off) }
     })
 }

@@ -164,7 +164,7 @@ pub fn all_plans() -> Vec<(String, Plan)> {
     let small = small_graphs().into_iter().map(|small| (small.name, small.graph));
     let mut plans = Vec::new();
     for (i, (name, graph)) in models().into_iter().chain(small).enumerate() {
-        let options = TrainingOptions { sweep_embeddings: i % 2 == 1, ..training(BATCH) };
+        let options = TrainingOptions { dense_embedding_adam: i % 2 == 1, ..training(BATCH) };
         // What is made for predictions need not have gradients.
         if !name.starts_with(PREDICTION) {
             plans.push((format!("training {name}"), Plan::training(&graph, &options)));

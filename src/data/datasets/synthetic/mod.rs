@@ -161,7 +161,7 @@ pub fn generate_rows(
 
 impl SyntheticOptions {
     fn check(&self) -> Result<(), SyntheticError> {
-        let within = |option, found: u64, least: u64, most: u64, expected| match (least..=most).contains(&found) {
+        let within = |option, found: u64, least: u64, max: u64, expected| match (least..=max).contains(&found) {
             true => Ok(()),
             false => Err(SyntheticError::Option { option, expected, found }),
         };

@@ -21,8 +21,8 @@ const SAMPLES: usize = 500;
 const SAMPLE_VALUES: usize = 1 << 18;
 /// Rows that are looked into, at most: enough for means, few enough to be quick. And values of all of them, which lie in
 /// memory: a weighting matrix may have thousands for each row.
-const MOST_ROWS: usize = 50_000;
-const MOST_VALUES: usize = 1 << 25;
+const MAX_ROWS: usize = 50_000;
+const MAX_VALUES: usize = 1 << 25;
 
 /// A table: its name, its head, and a line for each row that begins with text.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,14 +56,14 @@ pub fn analyze(
         return Ok(Vec::new());
     }
     let widths: usize = probes.iter().map(|probe| model.prediction.width(probe.tensor)).sum();
-    let most = MOST_ROWS.min(MOST_VALUES / widths).max(1);
+    let max = MAX_ROWS.min(MAX_VALUES / widths).max(1);
     // What a model does of a scenario that it was not trained on belongs to none of its parts.
     let known = (0..rows.len() as u32).filter(|row| rows.scenarios()[*row as usize] != encoder.new_scenario());
     let known: Vec<u32> = known.collect();
     if known.is_empty() {
         return Ok(Vec::new());
     }
-    let chosen: Vec<u32> = known.iter().copied().step_by(known.len().div_ceil(most)).collect();
+    let chosen: Vec<u32> = known.iter().copied().step_by(known.len().div_ceil(max)).collect();
     let capacity = chosen.len().min(options.eval_batch_size as usize);
     let source = source(rows, encoder);
     let (rows, found) = probe(&model.prediction, capacity, state, &source, chosen)?;

@@ -22,9 +22,9 @@ pub(crate) fn separation(rows: &[&[f64]], groups: &[Vec<usize>]) -> Option<(Sepa
     if groups.iter().filter(|group| !group.is_empty()).count() < 2 {
         return None;
     }
-    let most = (SAMPLES / groups.len()).max(2);
+    let max = (SAMPLES / groups.len()).max(2);
     let groups: Vec<Vec<usize>> =
-        groups.iter().map(|group| group.iter().copied().step_by(group.len().div_ceil(most).max(1)).collect()).collect();
+        groups.iter().map(|group| group.iter().copied().step_by(group.len().div_ceil(max).max(1)).collect()).collect();
     let members: Vec<(usize, usize)> =
         groups.iter().enumerate().flat_map(|(own, group)| group.iter().map(move |&row| (own, row))).collect();
     let silhouettes: Vec<f64> =

@@ -68,7 +68,7 @@ impl<'a> Partitions<'a> {
     /// order of time. Impressions come part by part, and within a part as they were added.
     pub(crate) fn join(
         mut self,
-        most: usize,
+        max: usize,
         mut each: impl FnMut(Impression, &[Behavior]) -> Result<()>,
     ) -> Result<()> {
         let folder = self.folder.clone();
@@ -92,7 +92,7 @@ impl<'a> Partitions<'a> {
                 let Impression { user, time, .. } = impression;
                 let first = behaviors.partition_point(|behavior| behavior.user < user);
                 let end = behaviors.partition_point(|behavior| (behavior.user, behavior.time) < (user, time));
-                each(impression, &behaviors[first.max(end.saturating_sub(most))..end])?;
+                each(impression, &behaviors[first.max(end.saturating_sub(max))..end])?;
             }
         }
         Ok(())
@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn impressions_get_their_users_earlier_behaviors() {
         let folder = tempfile::tempdir().unwrap();
-        let mut told = (0, 0);
-        let mut show = |done, total| told = (done, total);
+        let mut reported = (0, 0);
+        let mut show = |done, total| reported = (done, total);
         let meter = Meter::new(&mut show);
         // Four parts, so that users are divided.
         let mut parts = Partitions::new(folder.path(), 4 * PART, &meter).unwrap();
@@ -198,6 +198,6 @@ mod tests {
         ];
         assert_eq!(found, expected);
         drop(meter);
-        assert_eq!(told, (11 * RECORD as u64, 11 * RECORD as u64));
+        assert_eq!(reported, (11 * RECORD as u64, 11 * RECORD as u64));
     }
 }

@@ -1,7 +1,7 @@
 // Dense Adam on the embedding rows the batch did not read: their gradient is 0. One invocation per four values of the
 // shard.
 #import adam
-#import clock
+#import uniforms
 #import grid
 #import shard
 // Groups of four in a row.
@@ -12,21 +12,21 @@ const UNIQUE: u32 = 0u;
 @group(0) @binding(0) var<storage, read_write> weights: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> first: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> second: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> schedule: array<u32>;
+@group(0) @binding(3) var<storage, read> batches: array<u32>;
 
 // Whether the batch read the row: its distinct rows are sorted.
 fn is_read(row: u32) -> bool {
     var low = 0u;
-    var high = schedule[clock.base + COUNT];
+    var high = batches[uniforms.base + COUNT];
     while (low < high) {
         let middle = (low + high) / 2u;
-        if (schedule[clock.base + UNIQUE + middle] < row) {
+        if (batches[uniforms.base + UNIQUE + middle] < row) {
             low = middle + 1u;
         } else {
             high = middle;
         }
     }
-    return low < schedule[clock.base + COUNT] && schedule[clock.base + UNIQUE + low] == row;
+    return low < batches[uniforms.base + COUNT] && batches[uniforms.base + UNIQUE + low] == row;
 }
 
 @compute @workgroup_size(WORKGROUP)

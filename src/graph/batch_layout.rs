@@ -49,7 +49,7 @@ pub fn token_places(samples: usize, longest: usize) -> usize {
 
 /// Layout of one step's slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule {
+pub struct BatchLayout {
     /// Samples a step can hold.
     pub capacity: usize,
     /// `capacity` words: for each sample its row in the data on the device.
@@ -68,43 +68,43 @@ pub struct Schedule {
     pub stride: usize,
 }
 
-impl Schedule {
+impl BatchLayout {
     /// The layout for training steps of `graph` with up to `capacity` samples.
     pub fn training(graph: &Graph, capacity: usize) -> Self {
-        let mut schedule = Self::inference(graph, capacity);
-        schedule.shuffle = schedule.take(capacity);
-        schedule.unshuffle = schedule.take(capacity);
-        let tokens = schedule.token_capacity();
+        let mut batch_layout = Self::inference(graph, capacity);
+        batch_layout.shuffle = batch_layout.take(capacity);
+        batch_layout.unshuffle = batch_layout.take(capacity);
+        let tokens = batch_layout.token_capacity();
         for table in &graph.tables {
             let lookups = capacity * table.fields.len() + tokens * table.tokens.len();
             let keys = KeyLayout {
-                count: schedule.take(1),
-                unique: schedule.take(lookups),
-                starts: schedule.take(lookups + 1),
-                positions: schedule.take(lookups),
+                count: batch_layout.take(1),
+                unique: batch_layout.take(lookups),
+                starts: batch_layout.take(lookups + 1),
+                positions: batch_layout.take(lookups),
                 lookups,
             };
-            schedule.keys.push(keys);
+            batch_layout.keys.push(keys);
         }
-        schedule
+        batch_layout
     }
 
     /// The layout for steps that only predict.
     pub fn inference(graph: &Graph, capacity: usize) -> Self {
         let (shuffle, unshuffle, tokens, keys) = (0, 0, None, Vec::new());
-        let mut schedule =
+        let mut batch_layout =
             Self { capacity, order: 0, shuffle, unshuffle, scenarios: None, tokens, keys, stride: capacity };
-        schedule.scenarios = (graph.scenarios > 0).then(|| schedule.take(capacity));
+        batch_layout.scenarios = (graph.scenarios > 0).then(|| batch_layout.take(capacity));
         if graph.longest > 0 {
             let places = token_places(capacity, graph.longest);
-            schedule.tokens = Some(TokenLayout {
+            batch_layout.tokens = Some(TokenLayout {
                 capacity: places,
-                starts: schedule.take(capacity),
-                lengths: schedule.take(capacity),
-                rows: graph.tables.iter().map(|table| schedule.take(places * table.tokens.len())).collect(),
+                starts: batch_layout.take(capacity),
+                lengths: batch_layout.take(capacity),
+                rows: graph.tables.iter().map(|table| batch_layout.take(places * table.tokens.len())).collect(),
             });
         }
-        schedule
+        batch_layout
     }
 
     fn take(&mut self, words: usize) -> usize {
@@ -119,26 +119,26 @@ impl Schedule {
 
     /// A writable view of one slot's words.
     pub fn slot<'a>(&'a self, words: &'a mut [u32]) -> SlotMut<'a> {
-        SlotMut { schedule: self, words }
+        SlotMut { batch_layout: self, words }
     }
 }
 
 /// One slot while the host fills it.
 pub struct SlotMut<'a> {
-    schedule: &'a Schedule,
+    batch_layout: &'a BatchLayout,
     words: &'a mut [u32],
 }
 
 impl SlotMut<'_> {
     /// The data rows of the step's samples.
     pub fn order(&mut self) -> &mut [u32] {
-        &mut self.words[self.schedule.order..][..self.schedule.capacity]
+        &mut self.words[self.batch_layout.order..][..self.batch_layout.capacity]
     }
 
     /// The scenarios of the step's samples; empty where the graph does not ask for them.
     pub fn scenarios(&mut self) -> &mut [u32] {
-        match self.schedule.scenarios {
-            Some(first) => &mut self.words[first..][..self.schedule.capacity],
+        match self.batch_layout.scenarios {
+            Some(first) => &mut self.words[first..][..self.batch_layout.capacity],
             None => &mut [],
         }
     }
@@ -146,14 +146,14 @@ impl SlotMut<'_> {
     /// Sets the shuffle and its inverse.
     pub fn set_shuffle(&mut self, shuffle: &[u32]) {
         for (sample, &other) in shuffle.iter().enumerate() {
-            self.words[self.schedule.shuffle + sample] = other;
-            self.words[self.schedule.unshuffle + other as usize] = sample as u32;
+            self.words[self.batch_layout.shuffle + sample] = other;
+            self.words[self.batch_layout.unshuffle + other as usize] = sample as u32;
         }
     }
 
     /// Places the samples' sequences, of these lengths; returns how many tokens the step has.
     pub fn set_lengths(&mut self, lengths: impl Iterator<Item = usize>) -> usize {
-        let Some(TokenLayout { starts, lengths: places, .. }) = self.schedule.tokens else { return 0 };
+        let Some(TokenLayout { starts, lengths: places, .. }) = self.batch_layout.tokens else { return 0 };
         let mut next: usize = 0;
         for (sample, length) in lengths.enumerate() {
             if sample % LANES == 0 {
@@ -168,14 +168,14 @@ impl SlotMut<'_> {
 
     /// A sample's tokens.
     pub fn tokens_of(&self, sample: usize) -> std::ops::Range<usize> {
-        let Some(TokenLayout { starts, lengths, .. }) = self.schedule.tokens else { return 0..0 };
+        let Some(TokenLayout { starts, lengths, .. }) = self.batch_layout.tokens else { return 0..0 };
         let start = self.words[starts + sample] as usize;
         start..start + self.words[lengths + sample] as usize
     }
 
     /// The rows of table number `table` for each token and sequence.
     pub fn token_rows(&mut self, table: usize) -> &mut [u32] {
-        match &self.schedule.tokens {
+        match &self.batch_layout.tokens {
             Some(tokens) => &mut self.words[tokens.rows[table]..],
             None => &mut [],
         }
@@ -184,7 +184,7 @@ impl SlotMut<'_> {
     /// Sorts the lookups of table number `table` by row and writes its keys. `lookups` are pairs of a table row and a
     /// position; `scratch` is reused between calls.
     pub fn set_keys(&mut self, table: usize, lookups: impl Iterator<Item = (u32, usize)>, scratch: &mut Vec<u64>) {
-        let layout = self.schedule.keys[table];
+        let layout = self.batch_layout.keys[table];
         scratch.clear();
         scratch.extend(lookups.map(|(row, position)| (u64::from(row) << 32) | position as u64));
         // The position in the low half makes the order unique, hence the sums repeatable.
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn keys_group_the_lookups_of_a_row_in_order_of_position() {
         let layout = KeyLayout { count: 6, unique: 7, starts: 11, positions: 16, lookups: 4 };
-        let schedule = Schedule {
+        let batch_layout = BatchLayout {
             capacity: 2,
             order: 0,
             shuffle: 2,
@@ -223,8 +223,8 @@ mod tests {
             keys: vec![layout],
             stride: 20,
         };
-        let mut words = vec![0; schedule.stride];
-        let mut slot = schedule.slot(&mut words);
+        let mut words = vec![0; batch_layout.stride];
+        let mut slot = batch_layout.slot(&mut words);
         slot.set_keys(0, [9, 3, 9, 5].into_iter().zip(0..), &mut Vec::new());
         slot.set_shuffle(&[1, 0]);
         assert_eq!(words[6], 3);

@@ -1,5 +1,5 @@
 // A step's numbers; the same struct stands in src/ops/kernel.rs.
-struct Clock {
+struct StepUniforms {
     // Samples in this step.
     rows: u32,
     // First word of the step's slot in the schedule.
@@ -20,4 +20,4 @@ struct Clock {
     tokens: u32,
 }
 
-@group(1) @binding(0) var<uniform> clock: Clock;
+@group(1) @binding(0) var<uniform> uniforms: StepUniforms;
