@@ -12,7 +12,7 @@ use criterion::{Criterion, Throughput};
 use polyscene::bench::Device;
 use polyscene::bench::workload::{Subject, Workload};
 use polyscene::gpu::{AdapterKind, DeviceChoice, adapters};
-use polyscene::plan::Part;
+use polyscene::plan::TimedPart;
 
 const MODELS: [&str; 3] = ["mi-dpg", "optmsm", "saml"];
 
@@ -30,7 +30,7 @@ fn devices() -> Vec<(&'static str, DeviceChoice)> {
 }
 
 /// Numbers of the parts to run: of each operation the cheapest, the middle and the dearest shape.
-fn chosen(parts: &[Part]) -> Vec<usize> {
+fn chosen(parts: &[TimedPart]) -> Vec<usize> {
     let mut operations: Vec<&str> = parts.iter().map(|part| part.operation.as_str()).collect();
     operations.sort_unstable();
     operations.dedup();

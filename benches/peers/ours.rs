@@ -9,7 +9,7 @@ use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, MiDpg, Model, ModelEntry, OptMsm};
 use polyscene::ops::{AdamOptions, StepUniforms};
 use polyscene::plan::{
-    BatchPacker, CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, Source, Step, StepChunk,
+    BatchPacker, CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, RowSource, Step, StepChunk,
     TrainingOptions, initial_state,
 };
 use rand::SeedableRng;
@@ -159,8 +159,8 @@ fn scenario(task: &Task, id: u32) -> u32 {
     id % task.scenarios as u32
 }
 
-fn source<'a>(task: &Task, ids: &'a [u32], labels: &'a [f32], scenarios: &'a [u32]) -> Source<'a> {
-    Source {
+fn source<'a>(task: &Task, ids: &'a [u32], labels: &'a [f32], scenarios: &'a [u32]) -> RowSource<'a> {
+    RowSource {
         rows: task.samples,
         ids,
         fields: task.fields,

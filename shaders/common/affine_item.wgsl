@@ -12,7 +12,7 @@
 const ALIGNED: bool = true;
 // Whether rows are tokens.
 const TOKENS: bool = false;
-// Whether samples read weights of their scenario, and where a slot lists the scenarios.
+// Whether samples read weights of their scenario, and where a batch lists the scenarios.
 const ROUTED: bool = false;
 const SCENARIOS: u32 = 0u;
 const NONE: u32 = 0xffffffffu;
@@ -113,7 +113,7 @@ fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
         sum += parameters4(bias);
     }
     for (var i = 0u; i < item.add_count; i += 1u) {
-        // Address, from row to row, and where the rows read are listed in a slot, plus 1; 0 where they are the same.
+        // Address, from row to row, and where the rows read are listed in a batch, plus 1; 0 where they are the same.
         let view = table[item.adds + i];
         var source = row;
         if (view.z > 0u) {

@@ -11,7 +11,7 @@
 // Whether all views begin at multiples of four values.
 const ALIGNED: bool = true;
 const NONE: u32 = 0xffffffffu;
-// Where a slot lists the samples' scenarios.
+// Where a batch lists the samples' scenarios.
 const SCENARIOS: u32 = 0u;
 
 struct Item {

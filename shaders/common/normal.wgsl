@@ -10,7 +10,7 @@ const VARIANCES: u32 = 0u;
 const RUNNING: bool = false;
 const EPSILON: f32 = 1e-5;
 const STILL: f32 = 1e-8;
-// Scenarios, and where a slot lists those of the samples.
+// Scenarios, and where a batch lists those of the samples.
 const COUNT: u32 = 1u;
 const SCENARIOS: u32 = 0u;
 

@@ -1,10 +1,10 @@
-// A step's numbers; the same struct stands in src/ops/kernel.rs.
+// The step uniforms; the same struct stands in src/ops/kernel.rs.
 struct StepUniforms {
     // Samples in this step.
     rows: u32,
-    // First word of the step's slot in the schedule.
+    // First word of the step's batch.
     base: u32,
-    // Number of the slot: where losses are logged.
+    // Number of the batch within its chunk: its row of the loss log.
     slot: u32,
     // Row of the results where this step's first prediction goes.
     first: u32,
@@ -16,7 +16,7 @@ struct StepUniforms {
     learning_rate: f32,
     // 1 / rows.
     inverse_rows: f32,
-    // Places of the samples' sequences in this step.
+    // Tokens in this step, padding included.
     tokens: u32,
 }
 

@@ -6,7 +6,7 @@
 #import shard
 const ORDER: u32 = 0u;
 const X: u32 = 0u;
-// Whether rows are of tokens, whose table rows stand in the slot, and where.
+// Whether rows are of tokens, whose table rows stand in the batch, and where.
 const TOKENS: bool = false;
 const TOKEN_ROWS: u32 = 0u;
 

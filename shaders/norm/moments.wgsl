@@ -7,7 +7,7 @@ const STRIDE: u32 = 4u;
 const MEANS: u32 = 0u;
 const VARIANCES: u32 = 0u;
 const COUNTS: u32 = 0u;
-// Scenarios, and where a slot lists those of the samples.
+// Scenarios, and where a batch lists those of the samples.
 const COUNT: u32 = 1u;
 const SCENARIOS: u32 = 0u;
 

@@ -7,7 +7,7 @@
 #import memory
 const HIDDEN: u32 = 1u;
 // Steps over which the losses' weights grow to their whole; 0 for none.
-const RAMP: u32 = 0u;
+const WARM_UP: u32 = 0u;
 const SHUFFLE: u32 = 0u;
 const LOG_WIDTH: u32 = 1u;
 
@@ -72,8 +72,8 @@ fn main(
     // Place of c, first column of the log, weight in the loss.
     let last = table[at + 4u];
     var weight = bitcast<f32>(last.z) * uniforms.inverse_rows;
-    if (RAMP > 0u) {
-        weight *= min(f32(uniforms.step + 1u) / f32(RAMP), 1.0);
+    if (WARM_UP > 0u) {
+        weight *= min(f32(uniforms.step + 1u) / f32(WARM_UP), 1.0);
     }
     var sums = vec2<f32>();
     for (var row = lane + local * LANES; row < uniforms.rows; row += LANES * WORKGROUP) {

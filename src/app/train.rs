@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::data::{self, Dataset, Encoder};
 use crate::gpu::DeviceChoice;
 use crate::plan::{Executor, initial_state};
-use crate::train::Event as LoopEvent;
+use crate::train::LoopEvent;
 use crate::train::evaluation::analysis::{analyze, calibration, write};
 use crate::train::evaluation::metrics::best_reachable;
 use crate::train::evaluation::predict::scenario_names;

@@ -12,7 +12,7 @@ use crate::train::Error;
 
 /// One dispatch of a step; on the CPU, one operation.
 #[derive(Clone, Debug, Serialize)]
-pub struct Kernel {
+pub struct KernelTimes {
     /// The part of the model it computes.
     pub name: String,
     /// The operation.
@@ -61,7 +61,7 @@ pub struct Kernels {
     /// How they were timed.
     pub timed_by: TimedBy,
     /// The dispatches, in order.
-    pub dispatches: Vec<Kernel>,
+    pub dispatches: Vec<KernelTimes>,
     /// The sum of their times.
     pub sum_seconds: f64,
     /// What the whole step takes when it is not taken apart.
@@ -85,7 +85,7 @@ pub fn measure(device: &Device, ceilings: &Ceilings, effort: &Effort, workload: 
         subject.profile(1)?;
     }
     let times = subject.profile(repeats)?;
-    let dispatches: Vec<Kernel> = subject
+    let dispatches: Vec<KernelTimes> = subject
         .executor
         .parts()
         .into_iter()
@@ -94,7 +94,7 @@ pub fn measure(device: &Device, ceilings: &Ceilings, effort: &Effort, workload: 
             let Sample { seconds, spread, .. } = Sample::of(times.iter().map(|time| time.as_secs_f64()).collect());
             let Cost { flops, bytes } = part.cost;
             let (fraction, bound) = ceilings.judge(part.cost, seconds);
-            Kernel {
+            KernelTimes {
                 name: part.name,
                 operation: part.operation,
                 shape: part.shape,

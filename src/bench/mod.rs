@@ -16,10 +16,10 @@ pub mod workload;
 
 pub use ceilings::{Bound, Ceilings, CopyRate, MultiplyAddRate};
 pub use device::{Device, DeviceDescription};
-pub use kernels::{Kernel, Kernels, TimedBy};
+pub use kernels::{KernelTimes, Kernels, TimedBy};
 pub use sample::{Effort, Sample};
 pub use shaders::variants as shader_variants;
-pub use steps::{Outcome, Skipped, Step};
+pub use steps::{SkippedStep, StepOutcome, StepTimes};
 
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ pub struct Report {
     /// Each dispatch of a step.
     pub kernels: Kernels,
     /// Whole steps.
-    pub steps: Vec<Outcome>,
+    pub steps: Vec<StepOutcome>,
 }
 
 impl Report {
@@ -49,7 +49,7 @@ impl Report {
         quick: bool,
         ceilings: Ceilings,
         kernels: Kernels,
-        steps: Vec<Outcome>,
+        steps: Vec<StepOutcome>,
     ) -> Self {
         let date = chrono::Utc::now().date_naive().to_string();
         Self { version: env!("CARGO_PKG_VERSION").to_owned(), date, device, quick, ceilings, kernels, steps }

@@ -1,6 +1,6 @@
 //! The shaders that measure ceilings.
 
-use crate::gpu::{Error, Shader, Source};
+use crate::gpu::{Error, Shader, ShaderSource};
 use crate::ops::import_text;
 
 /// Vectors of four numbers that one invocation of the copying shader may copy.
@@ -10,7 +10,7 @@ pub(super) const CHAINS: [(&str, u64); 2] = [("fma_scalar", 2 * 32), ("fma_vec4"
 
 /// Copies `length` vectors of four numbers, `per` by each invocation.
 pub(super) fn copy(workgroup: u32, length: u32, per: u32) -> Result<Shader, Error> {
-    let source = Source::new("bench/copy", include_str!("../../shaders/bench/copy.wgsl"));
+    let source = ShaderSource::new("bench/copy", include_str!("../../shaders/bench/copy.wgsl"));
     source.with("WORKGROUP", workgroup).with("LENGTH", length).with("PER", per).expand(import_text)
 }
 
@@ -20,13 +20,13 @@ pub(super) fn multiply_add(name: &str, workgroup: u32, rounds: u32, fused: bool)
         "fma_vec4" => include_str!("../../shaders/bench/fma_vec4.wgsl"),
         _ => include_str!("../../shaders/bench/fma_scalar.wgsl"),
     };
-    let source = Source::new(format!("bench/{name}"), text);
+    let source = ShaderSource::new(format!("bench/{name}"), text);
     source.with("WORKGROUP", workgroup).with("ROUNDS", rounds).with("FUSED", fused).expand(import_text)
 }
 
 /// Does next to nothing.
 pub(super) fn touch(workgroup: u32) -> Result<Shader, Error> {
-    let source = Source::new("bench/touch", include_str!("../../shaders/bench/touch.wgsl"));
+    let source = ShaderSource::new("bench/touch", include_str!("../../shaders/bench/touch.wgsl"));
     source.with("WORKGROUP", workgroup).expand(import_text)
 }
 

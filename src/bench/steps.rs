@@ -5,13 +5,13 @@ use serde::Serialize;
 use super::sample::{Sample, repeat};
 use super::workload::{Subject, Workload};
 use super::{Bound, Ceilings, Device, Effort};
-use crate::plan::Part;
+use crate::plan::TimedPart;
 use crate::train::Error;
 use crate::{gpu, plan};
 
 /// Steps of one model and size.
 #[derive(Clone, Debug, Serialize)]
-pub struct Step {
+pub struct StepTimes {
     /// The model.
     pub model: &'static str,
     /// Samples of a step.
@@ -42,7 +42,7 @@ pub struct Step {
 
 /// Steps that were not measured.
 #[derive(Clone, Debug, Serialize)]
-pub struct Skipped {
+pub struct SkippedStep {
     /// The model.
     pub model: &'static str,
     /// Samples of a step.
@@ -54,11 +54,11 @@ pub struct Skipped {
 /// What came of one model and size.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub enum Outcome {
+pub enum StepOutcome {
     /// Its numbers.
-    Measured(Step),
+    Measured(StepTimes),
     /// Why there are none.
-    Skipped(Skipped),
+    Skipped(SkippedStep),
 }
 
 /// Times the steps of one model, in batches of growing size. Sizes that would take too long, or do not fit, are left
@@ -73,11 +73,11 @@ pub fn measure(
     model: &'static str,
     batch_sizes: &[usize],
     rows: usize,
-) -> Result<Vec<Outcome>, Error> {
+) -> Result<Vec<StepOutcome>, Error> {
     let mut last: Option<(usize, f64)> = None;
     let mut outcomes = Vec::new();
     for &batch_size in batch_sizes {
-        let skip = |skipped| Outcome::Skipped(Skipped { model, batch_size, skipped });
+        let skip = |skipped| StepOutcome::Skipped(SkippedStep { model, batch_size, skipped });
         let expected = last.map_or(0.0, |(size, seconds)| seconds * batch_size as f64 / size as f64);
         if expected > effort.longest_step.as_secs_f64() {
             outcomes.push(skip(format!("a step would take about {expected:.0} s")));
@@ -95,7 +95,7 @@ pub fn measure(
         let once = subject.step_seconds(1)?;
         let sample = time(&mut subject, effort, once)?;
         last = Some((batch_size, sample.seconds));
-        outcomes.push(Outcome::Measured(judge(ceilings, model, batch_size, &subject.executor.parts(), sample)));
+        outcomes.push(StepOutcome::Measured(judge(ceilings, model, batch_size, &subject.executor.parts(), sample)));
     }
     Ok(outcomes)
 }
@@ -118,7 +118,13 @@ pub(super) fn time(subject: &mut Subject, effort: &Effort, once: f64) -> Result<
     repeat(effort, || subject.step_seconds(chunks))
 }
 
-fn judge(ceilings: &Ceilings, model: &'static str, batch_size: usize, parts: &[Part], sample: Sample) -> Step {
+fn judge(
+    ceilings: &Ceilings,
+    model: &'static str,
+    batch_size: usize,
+    parts: &[TimedPart],
+    sample: Sample,
+) -> StepTimes {
     let floors: Vec<(f64, f64)> = parts.iter().map(|part| ceilings.at_least(part.cost)).collect();
     let arithmetic_seconds = floors.iter().map(|floor| floor.0).sum();
     let memory_seconds = floors.iter().map(|floor| floor.1).sum();
@@ -128,7 +134,7 @@ fn judge(ceilings: &Ceilings, model: &'static str, batch_size: usize, parts: &[P
             .into_iter()
             .max_by(|a, b| f64::total_cmp(&a.0, &b.0))
             .expect("three floors");
-    Step {
+    StepTimes {
         model,
         batch_size,
         dispatches: parts.len(),

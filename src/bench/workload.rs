@@ -11,7 +11,7 @@ use crate::graph::{BatchLayout, Cross, Graph};
 use crate::layers::Field;
 use crate::models::{self, Inputs, SequenceInput};
 use crate::ops::StepUniforms;
-use crate::plan::{BatchPacker, Profile, Source, Step, StepChunk};
+use crate::plan::{BatchPacker, Profile, RowSource, Step, StepChunk};
 use crate::train::Error;
 
 /// Fields of a sample.
@@ -103,7 +103,7 @@ impl Subject {
                 let labels: Vec<f32> = (0..count).map(|_| f32::from(u8::from(random.random_bool(0.1)))).collect();
                 let scenarios: Vec<u32> = (0..count).map(|_| zipf(&mut random, SCENARIOS)).collect();
                 let sequences = sequences(&self.graph, &mut random, count, rows_of_field);
-                let source = Source {
+                let source = RowSource {
                     rows: count,
                     ids: &ids,
                     fields: FIELDS,

@@ -13,7 +13,7 @@ use crate::app::{Run, RunOptions};
 use crate::data::SplitName;
 use crate::gpu::DeviceChoice;
 use crate::report::table::{TableStyle, draw};
-use crate::train::evaluation::analysis::{Table, write};
+use crate::train::evaluation::analysis::{AnalysisTable, write};
 
 #[derive(Args)]
 pub(super) struct AnalyzeArgs {
@@ -44,7 +44,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> anyhow::Result<Done> {
     Ok(Done::All)
 }
 
-fn text(table: &Table) -> String {
+fn text(table: &AnalysisTable) -> String {
     let heads: Vec<&str> = table.heads.iter().map(String::as_str).collect();
     let lines: Vec<Vec<String>> = table
         .lines

@@ -10,7 +10,7 @@ use super::exit::Done;
 use super::print::{print_json, print_line};
 use super::progress::working;
 use crate::bench::workload::{FIELDS, Workload};
-use crate::bench::{Ceilings, Device, Effort, Kernels, Outcome, Report, TimedBy, kernels, steps};
+use crate::bench::{Ceilings, Device, Effort, Kernels, Report, StepOutcome, TimedBy, kernels, steps};
 use crate::models;
 use crate::report::bench::results::{STEP_SIZES, device_row, step_rows};
 use crate::report::bench::{ceilings_table, kernels_table, steps_table, verdicts};
@@ -97,7 +97,7 @@ fn measure_steps(
     device: &Device,
     ceilings: &Ceilings,
     effort: &Effort,
-) -> Result<Vec<Outcome>, Error> {
+) -> Result<Vec<StepOutcome>, Error> {
     let factors: &[usize] = if args.quick { &[1] } else { &[1, 4, 16] };
     let sizes: Vec<usize> = factors.iter().map(|factor| factor * args.batch_size as usize).collect();
     let mut outcomes = Vec::new();

@@ -14,7 +14,9 @@ use super::progress::working;
 use super::shell::quote;
 use super::signals::on_interrupt;
 use super::{Device, Sets};
-use crate::app::compare::{Compared, Event, Experiment, ExperimentOptions, Interrupt, Invalid, Kind, Listed, Runner};
+use crate::app::compare::{
+    CompareEvent, Compared, Experiment, ExperimentKind, ExperimentOptions, Interrupt, Invalid, Listed, Runner,
+};
 use crate::report::comparison::text;
 use crate::report::table::{TableStyle, draw_marked};
 use crate::train::comparison::{Comparison, State};
@@ -39,7 +41,7 @@ pub(super) struct CompareArgs {
 }
 
 /// Trains what is not finished yet, and prints the table.
-pub(super) fn run(kind: Kind, args: &CompareArgs) -> anyhow::Result<Done> {
+pub(super) fn run(kind: ExperimentKind, args: &CompareArgs) -> anyhow::Result<Done> {
     let (sets, out, only) = (args.sets.sets.clone(), args.out.clone(), args.only.clone());
     let mut show = Show::default();
     let options = ExperimentOptions { sets, out, only };
@@ -116,21 +118,21 @@ impl Default for Show {
 }
 
 impl Show {
-    fn tell(&mut self, event: Event<'_>) {
+    fn tell(&mut self, event: CompareEvent<'_>) {
         match event {
-            Event::App(event) => self.observer.tell(event),
-            Event::Starting { comparison, root } => {
+            CompareEvent::App(event) => self.observer.tell(event),
+            CompareEvent::Starting { comparison, root } => {
                 announce(comparison, root);
                 if let Some(interrupt) = self.on_start.take() {
                     self.signals = interrupt_on_signals(interrupt);
                 }
             }
-            Event::RunStart { position, seconds_left } => {
+            CompareEvent::RunStart { position, seconds_left } => {
                 self.bar = Some(working(position));
                 let left = seconds_left.map_or_else(String::new, |left| format!(" ({} left)", about(left)));
                 self.say(&format!("{position}{left}"));
             }
-            Event::RunSaid { position, line, seconds_left } => {
+            CompareEvent::RunSaid { position, line, seconds_left } => {
                 let is_epoch = line.starts_with("epoch ");
                 if is_epoch || ["resuming ", "stopped ", "finishing "].iter().any(|word| line.starts_with(word)) {
                     self.say(&format!("  {line}"));
@@ -141,12 +143,12 @@ impl Show {
                     bar.set_message(format!("{position}{left}; {newest}"));
                 }
             }
-            Event::RunEnd => {
+            CompareEvent::RunEnd => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
             }
-            Event::RunFailed(reason) => note!("  failed: {reason}"),
+            CompareEvent::RunFailed(reason) => note!("  failed: {reason}"),
         }
     }
 
@@ -166,8 +168,8 @@ fn about(seconds: f64) -> String {
 fn announce(comparison: &Comparison, root: &Path) {
     let cells = comparison.cells();
     let what = match comparison.kind {
-        Kind::Compare => "models",
-        Kind::Sweep => "combinations",
+        ExperimentKind::Compare => "models",
+        ExperimentKind::Sweep => "combinations",
     };
     note!("{} {what}, {} runs, in {}", comparison.variants.len(), cells.len(), root.display());
     for variant in comparison.variants.iter().filter(|variant| !variant.left_out.is_empty()) {
@@ -188,7 +190,7 @@ fn interrupt_on_signals(interrupt: Interrupt) -> anyhow::Result<()> {
 }
 
 /// The command that goes on.
-fn command(kind: Kind, args: &CompareArgs) -> String {
+fn command(kind: ExperimentKind, args: &CompareArgs) -> String {
     let mut words = vec![format!("polyscene {}", kind.section()), quote(&args.config.to_string_lossy())];
     words.extend(set_words(&args.sets.sets));
     words.extend(args.device.words());

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use self::shell::quote;
-use crate::app::compare::Kind;
+use crate::app::compare::ExperimentKind;
 use crate::gpu::DeviceChoice;
 
 /// Train multi-scenario click and conversion models on any GPU, or on none.
@@ -120,8 +120,8 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Train(args) => train::run(&args),
-        Command::Compare(args) => compare::run(Kind::Compare, &args),
-        Command::Sweep(args) => compare::run(Kind::Sweep, &args),
+        Command::Compare(args) => compare::run(ExperimentKind::Compare, &args),
+        Command::Sweep(args) => compare::run(ExperimentKind::Sweep, &args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Synth(args) => synth::run(&args),

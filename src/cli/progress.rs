@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::data::{Phase, Progress};
+use crate::data::{OpeningPhase, Progress};
 
 fn bar(length: u64, template: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
@@ -39,7 +39,7 @@ pub(super) fn working(what: &str) -> ProgressBar {
 /// The bars of opening data, one after another.
 #[derive(Default)]
 pub(super) struct OpeningBars {
-    current: Option<(Phase, ProgressBar)>,
+    current: Option<(OpeningPhase, ProgressBar)>,
 }
 
 impl OpeningBars {
@@ -49,10 +49,10 @@ impl OpeningBars {
         if !shown {
             self.end();
             let (name, bytes) = match progress.phase {
-                Phase::Hashing => ("hashing data", true),
-                Phase::Reading => ("reading data", true),
-                Phase::Counting => ("counting values", false),
-                Phase::Encoding => ("encoding data", false),
+                OpeningPhase::Hashing => ("hashing data", true),
+                OpeningPhase::Reading => ("reading data", true),
+                OpeningPhase::Counting => ("counting values", false),
+                OpeningPhase::Encoding => ("encoding data", false),
             };
             let template = if bytes {
                 "{prefix:<18} {bar:32} {bytes}/{total_bytes} {elapsed} {msg}"

@@ -19,18 +19,20 @@ pub use datasets::history::{Histories, HistoryOptions, histories};
 pub use datasets::prepare::{Group, Groups, PrepareOptions, Prepared, PublicData, prepare};
 pub use datasets::synthetic;
 pub use encoded::cache::Cache;
-pub use encoded::encoder::{Encoder, FieldInfo, Role, SequenceInfo};
+pub use encoded::encoder::{Encoder, FieldInfo, FieldRole, SequenceInfo};
 pub use encoded::rows::{Column, RowColumns, Rows, Sequence};
 pub use encoded::scan::{EncodedChunk, Scan, scan};
 pub use encoded::unknown::UnknownValues;
 pub use error::{BadRow, Error, MissingColumn, Place, Result, shortened};
 pub use fit::vocabulary::Vocabulary;
-pub use open::{Dataset, Phase, Progress, open};
+pub use open::{Dataset, OpeningPhase, Progress, open};
 pub use read::checks::Skipped;
 pub use read::csv_file::quoted;
 pub use read::inputs::Inputs;
 pub use schema::value_type::ValueType;
-pub use schema::{FieldOptions, Format, Kind, OnBadRow, Schema, SequenceColumn, Split, SplitName, UnknownScenario};
+pub use schema::{
+    FieldKind, FieldOptions, Format, OnBadRow, Schema, SequenceColumn, Split, SplitName, UnknownScenario,
+};
 
 #[cfg(test)]
 mod tests;

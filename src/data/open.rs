@@ -21,7 +21,7 @@ use crate::data::schema::columns::Plan;
 
 /// What [`open`] is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum OpeningPhase {
     /// Hashing the input files, to look for a cache.
     Hashing,
     /// Reading and checking the input files.
@@ -36,7 +36,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The phase.
-    pub phase: Phase,
+    pub phase: OpeningPhase,
     /// Bytes (hashing, reading) or rows (counting, encoding) done.
     pub done: u64,
     /// Of how many.
@@ -118,7 +118,7 @@ pub(super) fn open_inputs(
     let fitted = fit(schema, inputs, limits, progress)?;
     let notes = Notes::of(&fitted)?;
     let total = fitted.spool.rows();
-    let mut encoding = |rows| progress(Progress { phase: Phase::Encoding, done: rows, total, rows });
+    let mut encoding = |rows| progress(Progress { phase: OpeningPhase::Encoding, done: rows, total, rows });
     if let Some(key) = &key {
         for root in roots {
             match cache::write(root, key, &fitted, &notes, &mut encoding)? {

@@ -224,7 +224,7 @@ impl<'a> Analysis<'a> {
 
 #[cfg(test)]
 mod tests {
-    use crate::gpu::Source;
+    use crate::gpu::ShaderSource;
 
     /// A kernel of 64 threads around a body; the line of its misplaced barrier, counted within the body from 1.
     fn misplaced(body: &str) -> Option<String> {
@@ -238,7 +238,7 @@ mod tests {
             @compute @workgroup_size(64)\n\
             fn main(@builtin(local_invocation_index) l: u32, @builtin(workgroup_id) w: vec3<u32>) {\n";
         let text = format!("{HEAD}{body}\n  values[l] = tile[0];\n}}\n");
-        let shader = Source::new("kernel", text.leak()).expand(|_| None).unwrap();
+        let shader = ShaderSource::new("kernel", text.leak()).expand(|_| None).unwrap();
         shader.reflect().unwrap();
         shader.check_barriers().err().map(|error| error.to_string())
     }

@@ -1,7 +1,7 @@
 //! Adapters, devices, shaders, pipelines and buffers: all that speaks to wgpu, and nothing of models or plans.
 //!
 //! The order of a run: [`select()`] turns a [`DeviceChoice`] into an adapter, [`Gpu::open`] opens it, a
-//! [`shader::Source`] is expanded to a [`Shader`], [`PipelineCache`] builds its [`Pipeline`], and [`buffer`] makes
+//! [`shader::ShaderSource`] is expanded to a [`Shader`], [`PipelineCache`] builds its [`Pipeline`], and [`buffer`] makes
 //! what the bind groups point at. [`Readback`] and [`Upload`] carry data while steps run; [`timing`] says where the
 //! time went.
 //!
@@ -31,6 +31,6 @@ pub use pipeline::{Pipeline, PipelineCache};
 pub use readback::{Readback, Reading};
 pub use reflect::{Binding, BindingKind, Reflection, StructLayout};
 pub use select::{DeviceChoice, Selection, select};
-pub use shader::{Constant, Shader, Source};
+pub use shader::{Constant, Shader, ShaderSource};
 pub use timing::Timer;
 pub use upload::{Piece, Upload};

@@ -269,7 +269,7 @@ fn layout(gpu: &Gpu, label: &str, reflection: &Reflection, group: u32) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{OpenOptions, Source, buffer, testing};
+    use crate::gpu::{OpenOptions, ShaderSource, buffer, testing};
 
     const COMMON: &str = "struct Clock { step: u32, rate: f32 }\n\
         @group(1) @binding(0) var<uniform> clock: Clock;\n\
@@ -292,12 +292,12 @@ mod tests {
     }
 
     fn affine(length: u32, shift: f32) -> Shader {
-        let source = Source::new("affine", AFFINE).with("LENGTH", length).with("SHIFT", shift);
+        let source = ShaderSource::new("affine", AFFINE).with("LENGTH", length).with("SHIFT", shift);
         source.expand(common).unwrap()
     }
 
     fn plain(name: &str, text: &'static str) -> Shader {
-        Source::new(name, text).expand(|_| None).unwrap()
+        ShaderSource::new(name, text).expand(|_| None).unwrap()
     }
 
     /// Three dispatches in one pass: imports, constants, both steps of a clock set once, and a pipeline between them

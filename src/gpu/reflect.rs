@@ -157,7 +157,7 @@ fn parse(shader: &Shader) -> Result<naga::Module, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::Source;
+    use crate::gpu::ShaderSource;
 
     const UNIFORMS: &str = "struct Clock {\n  step: u32,\n  rate: f32,\n  seed: vec2<u32>,\n  bounds: vec3<f32>,\n  last: f32,\n}\n\
                          @group(1) @binding(0) var<uniform> clock: Clock;\n";
@@ -176,7 +176,7 @@ mod tests {
         }\n";
 
     fn expand(text: &'static str) -> Shader {
-        Source::new("scale", text).expand(|name| (name == "clock").then_some(UNIFORMS)).unwrap()
+        ShaderSource::new("scale", text).expand(|name| (name == "clock").then_some(UNIFORMS)).unwrap()
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn workgroup_size_follows_a_constant() {
-        let shader = Source::new("scale", SCALE).with("GROUP", 128u32);
+        let shader = ShaderSource::new("scale", SCALE).with("GROUP", 128u32);
         let shader = shader.expand(|name| (name == "clock").then_some(UNIFORMS)).unwrap();
         assert_eq!(shader.reflect().unwrap().workgroup_size, [128, 2, 1]);
     }
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn parse_errors_point_into_the_imported_file() {
         let broken = "// one\nfn f() -> f32 {\n  return missing;\n}\n";
-        let source = Source::new("gate", "// top\n#import broken\n@compute @workgroup_size(1) fn main() {}\n");
+        let source = ShaderSource::new("gate", "// top\n#import broken\n@compute @workgroup_size(1) fn main() {}\n");
         let shader = source.expand(|_| Some(broken)).unwrap();
         let text = shader.reflect().unwrap_err().to_string();
         assert!(text.starts_with("shaders/common/broken.wgsl:3:10: "), "{text}");

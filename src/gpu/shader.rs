@@ -78,13 +78,13 @@ impl From<bool> for Constant {
 
 /// A shader file and the values of its constants, before expansion.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct ShaderSource {
     path: String,
     text: &'static str,
     constants: Vec<(String, Constant)>,
 }
 
-impl Source {
+impl ShaderSource {
     /// The text of `shaders/PATH.wgsl`.
     pub fn new(path: impl Into<String>, text: &'static str) -> Self {
         Self { path: path.into(), text, constants: Vec::new() }
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn imports_come_once_and_may_go_round() {
-        let shader = Source::new("gate", TEXT).expand(common).unwrap();
+        let shader = ShaderSource::new("gate", TEXT).expand(common).unwrap();
         assert_eq!(shader.text().matches("fn relu").count(), 1);
         assert_eq!(shader.text().matches("fn largest").count(), 1);
         assert!(shader.text().starts_with("enable f16;\n"));
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn lines_remember_where_they_were_written() {
-        let shader = Source::new("gate", TEXT).expand(common).unwrap();
+        let shader = ShaderSource::new("gate", TEXT).expand(common).unwrap();
         let line = |text: &str| shader.text().lines().position(|line| line.contains(text)).unwrap() + 1;
         assert_eq!(shader.origin(line("fn largest")), Some(("shaders/common/numeric.wgsl", 4)));
         assert_eq!(shader.origin(line("fn relu")), Some(("shaders/common/activation.wgsl", 2)));
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn constants_take_the_hosts_values() {
-        let source = Source::new("gate", TEXT)
+        let source = ShaderSource::new("gate", TEXT)
             .with("ROWS", 7u32)
             .with("ROWS", 8u32)
             .with("EPSILON", 1.0e-7f32)
@@ -390,28 +390,28 @@ mod tests {
         let text =
             "fn f() -> u32 {\n  const ROWS: u32 = 1u;\n  return ROWS;\n}\nconst PAIR: vec2<u32> = vec2<u32>(1u, 2u);\n";
         for name in ["ROWS", "PAIR", "NONE"] {
-            let error = Source::new("odd", text).with(name, 4u32).expand(|_| None).unwrap_err();
+            let error = ShaderSource::new("odd", text).with(name, 4u32).expand(|_| None).unwrap_err();
             assert!(matches!(&error, Error::Constant { constant, .. } if constant == name), "{error}");
         }
     }
 
     #[test]
     fn faults_of_constants_say_what_is_wrong() {
-        let fault = |source: Source| source.expand(common).unwrap_err().to_string();
-        let text = fault(Source::new("gate", TEXT).with("ROWS", 1.0f32));
+        let fault = |source: ShaderSource| source.expand(common).unwrap_err().to_string();
+        let text = fault(ShaderSource::new("gate", TEXT).with("ROWS", 1.0f32));
         assert!(text.contains("gate") && text.contains("ROWS") && text.contains("u32"), "{text}");
-        let text = fault(Source::new("gate", TEXT).with("EPSILON", f32::NAN));
+        let text = fault(ShaderSource::new("gate", TEXT).with("EPSILON", f32::NAN));
         assert!(text.contains("cannot write"), "{text}");
     }
 
     #[test]
     fn unknown_imports_and_directives_name_file_and_line() {
-        let text = Source::new("gate", "\n#import nowhere\n").expand(common).unwrap_err().to_string();
+        let text = ShaderSource::new("gate", "\n#import nowhere\n").expand(common).unwrap_err().to_string();
         assert!(text.starts_with("shaders/gate.wgsl:2: ") && text.contains("shaders/common/nowhere.wgsl"), "{text}");
         let nested = |name: &str| (name == "outer").then_some("// first\n\n#import inner\n");
-        let text = Source::new("gate", "#import outer\n").expand(nested).unwrap_err().to_string();
+        let text = ShaderSource::new("gate", "#import outer\n").expand(nested).unwrap_err().to_string();
         assert!(text.starts_with("shaders/common/outer.wgsl:3: "), "{text}");
-        let text = Source::new("gate", "#ifdef FAST\n").expand(common).unwrap_err().to_string();
+        let text = ShaderSource::new("gate", "#ifdef FAST\n").expand(common).unwrap_err().to_string();
         assert!(text.contains("`#ifdef FAST` is not a directive"), "{text}");
     }
 }

@@ -94,7 +94,7 @@ impl Timer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{OpenOptions, PipelineCache, Source, testing};
+    use crate::gpu::{OpenOptions, PipelineCache, ShaderSource, testing};
 
     const COUNT: &str = "@group(0) @binding(0) var<storage, read_write> sums: array<u32>;\n\
         const ROUNDS: u32 = 1u;\n\
@@ -125,7 +125,7 @@ mod tests {
             return;
         };
         let cache = PipelineCache::new();
-        let variant = |rounds: u32| Source::new("count", COUNT).with("ROUNDS", rounds).expand(|_| None).unwrap();
+        let variant = |rounds: u32| ShaderSource::new("count", COUNT).with("ROUNDS", rounds).expand(|_| None).unwrap();
         let built = cache.get_all(&gpu, &[variant(1), variant(20_000)]).unwrap();
         let sums = buffer::storage(&gpu, "sums", 64 * 64 * 4).unwrap();
         let mut encoder = gpu.encoder("profile");

@@ -1,12 +1,12 @@
-//! Where a step's integers lie: which data rows it trains on, their scenarios, the shuffle, and the sorted embedding
-//! keys.
+//! The batch layout: where the integers of a step lie, that is the data rows it trains on, their scenarios, the shuffle π
+//! and the sorted embedding keys.
 //!
-//! The host writes one slot of 32-bit words per step; shaders and CPU code read it at the same offsets.
+//! The host packs each step's batch into 32-bit words; shaders and CPU code read them at the same offsets.
 
 use super::Graph;
 use crate::cpu::LANES;
 
-/// Word offsets, within a slot, of the sorted keys of one embedding table.
+/// Word offsets, within a batch, of the sorted keys of one embedding table.
 ///
 /// The batch's lookups are sorted by table row. `unique[u]` is the u-th distinct row; the lookups that read it are
 /// `positions[starts[u]..starts[u + 1]]`, a position being `sample * fields + field`, or
@@ -25,7 +25,7 @@ pub struct KeyLayout {
     pub lookups: usize,
 }
 
-/// Word offsets, within a slot, of what tells where the samples' sequences lie.
+/// Word offsets, within a batch, of the samples' sequences.
 ///
 /// The items of all sequences are tokens, one sample's after another's, each with a row of tensors [T, ·]. The first
 /// token of every sixteenth sample has a number that is a multiple of 16: so a block of samples has blocks of tokens of
@@ -47,7 +47,7 @@ pub fn token_places(samples: usize, longest: usize) -> usize {
     samples.next_multiple_of(LANES) * longest
 }
 
-/// Layout of one step's slot.
+/// Layout of one step's batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchLayout {
     /// Samples a step can hold.
@@ -64,7 +64,7 @@ pub struct BatchLayout {
     pub tokens: Option<TokenLayout>,
     /// The keys of every embedding table; empty where nothing is trained.
     pub keys: Vec<KeyLayout>,
-    /// Words from one slot to the next.
+    /// Words from one batch to the next.
     pub stride: usize,
 }
 
@@ -117,13 +117,13 @@ impl BatchLayout {
         self.tokens.as_ref().map_or(0, |tokens| tokens.capacity)
     }
 
-    /// A writable view of one slot's words.
+    /// A writable view of one batch's words.
     pub fn slot<'a>(&'a self, words: &'a mut [u32]) -> SlotMut<'a> {
         SlotMut { batch_layout: self, words }
     }
 }
 
-/// One slot while the host fills it.
+/// One batch while the host packs it.
 pub struct SlotMut<'a> {
     batch_layout: &'a BatchLayout,
     words: &'a mut [u32],

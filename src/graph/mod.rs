@@ -1,13 +1,13 @@
 //! The graph a model is written in: tensors, parameters and the operations between them.
 //!
-//! Every tensor is a matrix. Its rows are either the samples of a minibatch ([`Rows::Batch`], known only when a step
+//! Every tensor is a matrix. Its rows are either the samples of a minibatch ([`RowExtent::Batch`], known only when a step
 //! runs) or fixed. A model file adds nodes through the layers; [`crate::plan`] differentiates the graph and lays it out.
 
 mod batch_layout;
 mod parameter;
 
 pub use batch_layout::{BatchLayout, KeyLayout, SlotMut, TokenLayout, token_places};
-pub use parameter::{Cross, Init, Parameter, Role, Table, TableField, TokenField, pcg};
+pub use parameter::{Cross, EmbeddingTable, Init, Parameter, ParameterRole, TableField, TokenField, pcg};
 
 use crate::ops::{Op, Operation};
 
@@ -17,7 +17,7 @@ pub struct TensorId(pub usize);
 
 /// How many rows a tensor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rows {
+pub enum RowExtent {
     /// One per sample of the minibatch.
     Batch,
     /// One per place of the samples' sequences, each of which has at most this many (see [`TokenLayout`]).
@@ -30,7 +30,7 @@ pub enum Rows {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// How many rows.
-    pub rows: Rows,
+    pub rows: RowExtent,
     /// Values in a row.
     pub cols: usize,
 }
@@ -38,17 +38,17 @@ pub struct Shape {
 impl Shape {
     /// One row of `cols` values per sample.
     pub const fn batch(cols: usize) -> Self {
-        Self { rows: Rows::Batch, cols }
+        Self { rows: RowExtent::Batch, cols }
     }
 
     /// One row of `cols` values per place of sequences of up to `longest`.
     pub const fn tokens(longest: usize, cols: usize) -> Self {
-        Self { rows: Rows::Tokens(longest), cols }
+        Self { rows: RowExtent::Tokens(longest), cols }
     }
 
     /// `rows` × `cols`, whatever the batch.
     pub const fn fixed(rows: usize, cols: usize) -> Self {
-        Self { rows: Rows::Fixed(rows), cols }
+        Self { rows: RowExtent::Fixed(rows), cols }
     }
 
     /// Rows of a tensor whose rows are fixed.
@@ -57,17 +57,17 @@ impl Shape {
     /// When they are the batch's.
     pub fn fixed_rows(&self) -> usize {
         match self.rows {
-            Rows::Fixed(rows) => rows,
-            Rows::Batch | Rows::Tokens(_) => panic!("a tensor of {self} has no fixed rows"),
+            RowExtent::Fixed(rows) => rows,
+            RowExtent::Batch | RowExtent::Tokens(_) => panic!("a tensor of {self} has no fixed rows"),
         }
     }
 
     /// Values held when the batch has `batch` rows.
     pub fn len(&self, batch: usize) -> usize {
         match self.rows {
-            Rows::Batch => batch * self.cols,
-            Rows::Tokens(longest) => batch * longest * self.cols,
-            Rows::Fixed(rows) => rows * self.cols,
+            RowExtent::Batch => batch * self.cols,
+            RowExtent::Tokens(longest) => batch * longest * self.cols,
+            RowExtent::Fixed(rows) => rows * self.cols,
         }
     }
 }
@@ -75,9 +75,9 @@ impl Shape {
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.rows {
-            Rows::Batch => write!(f, "B×{}", self.cols),
-            Rows::Tokens(_) => write!(f, "T×{}", self.cols),
-            Rows::Fixed(rows) => write!(f, "{rows}×{}", self.cols),
+            RowExtent::Batch => write!(f, "B×{}", self.cols),
+            RowExtent::Tokens(_) => write!(f, "T×{}", self.cols),
+            RowExtent::Fixed(rows) => write!(f, "{rows}×{}", self.cols),
         }
     }
 }
@@ -125,16 +125,16 @@ pub struct LossTerm {
     pub coefficient: f64,
     /// Logged columns and their weights within the term.
     pub columns: Vec<(usize, f64)>,
-    /// How the coefficient grows.
-    pub ramp: Ramp,
+    /// Warm-up of the coefficient.
+    pub warm_up: WarmUp,
 }
 
-/// Growth of a coefficient from nearly 0 to its whole over the first so many steps; 0 for the whole from the first on.
+/// Linear warm-up of a coefficient over this many steps; 0 disables it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ramp(pub u32);
+pub struct WarmUp(pub u32);
 
-impl Ramp {
-    /// What part of the coefficient counts after `steps` steps.
+impl WarmUp {
+    /// Factor of the coefficient after `steps` optimiser steps: min((steps + 1) / n, 1).
     pub fn at(self, steps: u32) -> f64 {
         if self.0 == 0 { 1.0 } else { ((f64::from(steps) + 1.0) / f64::from(self.0)).min(1.0) }
     }
@@ -171,7 +171,7 @@ pub struct Graph {
     /// Dense trainable parameters.
     pub parameters: Vec<Parameter>,
     /// Embedding tables.
-    pub tables: Vec<Table>,
+    pub tables: Vec<EmbeddingTable>,
     /// Terms of the loss, in the order they are reported.
     pub losses: Vec<LossTerm>,
     /// Columns logged by loss nodes so far.
@@ -220,15 +220,15 @@ impl Graph {
 
     /// A new dense parameter of `rows` × `cols` values.
     pub fn parameter(&mut self, name: &str, rows: usize, cols: usize, init: Init) -> TensorId {
-        self.parameter_as(Role::Trained, name, [rows, cols], init)
+        self.parameter_as(ParameterRole::Trained, name, [rows, cols], init)
     }
 
-    /// A parameter that training steps change otherwise than by a gradient; see [`Role::State`].
+    /// A parameter that training steps change otherwise than by a gradient; see [`ParameterRole::State`].
     pub fn state(&mut self, name: &str, [rows, cols]: [usize; 2], init: Init) -> TensorId {
-        self.parameter_as(Role::State, name, [rows, cols], init)
+        self.parameter_as(ParameterRole::State, name, [rows, cols], init)
     }
 
-    fn parameter_as(&mut self, role: Role, name: &str, [rows, cols]: [usize; 2], init: Init) -> TensorId {
+    fn parameter_as(&mut self, role: ParameterRole, name: &str, [rows, cols]: [usize; 2], init: Init) -> TensorId {
         let name = self.full_name(name);
         let tensor = TensorId(self.tensors.len());
         self.tensors.push(Tensor {
@@ -249,7 +249,7 @@ impl Graph {
         op: impl Into<Op>,
         inputs: &[TensorId],
     ) -> TensorId {
-        let output = self.parameter_as(Role::Derived, name, [rows, cols], Init::Zeros);
+        let output = self.parameter_as(ParameterRole::Derived, name, [rows, cols], Init::Zeros);
         let (op, name) = (op.into(), self.full_name(name));
         let shapes: Vec<Shape> = inputs.iter().map(|&t| self.shape(t)).collect();
         assert_eq!(op.outputs(&shapes), [Shape::fixed(rows, cols)], "{name}: shape");
@@ -264,12 +264,12 @@ impl Graph {
 
     /// Values of all dense parameters that are trained.
     pub fn trained_values(&self) -> usize {
-        let trained = self.parameters.iter().filter(|parameter| parameter.role == Role::Trained);
+        let trained = self.parameters.iter().filter(|parameter| parameter.role == ParameterRole::Trained);
         trained.map(|parameter| parameter.rows * parameter.cols).sum()
     }
 
     /// A new embedding table; returns its index in [`Graph::tables`].
-    pub fn table(&mut self, table: Table) -> usize {
+    pub fn table(&mut self, table: EmbeddingTable) -> usize {
         self.tables.push(table);
         self.tables.len() - 1
     }

@@ -38,12 +38,12 @@ pub struct Parameter {
     /// The tensor that stands for it.
     pub tensor: TensorId,
     /// How it changes.
-    pub role: Role,
+    pub role: ParameterRole,
 }
 
 /// How a parameter changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum ParameterRole {
     /// By its gradient.
     Trained,
     /// Every step makes it anew of other parameters; it is not saved.
@@ -120,7 +120,7 @@ pub struct TokenField {
 
 /// An embedding table: the rows of several fields one after another, all `width` wide.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub struct EmbeddingTable {
     /// Name in checkpoints.
     pub name: String,
     /// Values in a row.
@@ -133,7 +133,7 @@ pub struct Table {
     pub deviation: f64,
 }
 
-impl Table {
+impl EmbeddingTable {
     /// All fields' rows together.
     pub fn rows(&self) -> usize {
         self.fields.last().map_or(0, |field| field.offset + field.rows)

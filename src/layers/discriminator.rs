@@ -1,7 +1,7 @@
 //! The discriminators T of mutual-information regularisation (equation 7).
 
 use super::Layer;
-use crate::graph::{Graph, Init, LossTerm, Ramp, TensorId};
+use crate::graph::{Graph, Init, LossTerm, TensorId, WarmUp};
 use crate::ops::{Activation, Affine, Discriminate, Epilogue, Pairing};
 
 /// T(e, S) = w · ReLU(A e + B S + b) + c.
@@ -10,7 +10,7 @@ pub struct Discriminator {
     /// Width of the hidden layer.
     pub hidden: usize,
     /// How the weight of their losses grows.
-    pub ramp: Ramp,
+    pub warm_up: WarmUp,
 }
 
 impl Discriminator {
@@ -28,7 +28,7 @@ impl Discriminator {
         weight: f64,
         coefficient: f64,
     ) {
-        let mut term = LossTerm { name: name.to_owned(), coefficient, columns: Vec::new(), ramp: self.ramp };
+        let mut term = LossTerm { name: name.to_owned(), coefficient, columns: Vec::new(), warm_up: self.warm_up };
         let mut pairings = Vec::new();
         let mut inputs = Vec::new();
         for &(layer, weighting) in weightings {
@@ -37,7 +37,7 @@ impl Discriminator {
             term.columns.extend([(first_column, weight), (first_column + 1, weight)]);
             inputs.extend(self.parts(graph, &format!("discriminator.{layer}"), aware, weighting));
         }
-        graph.add(name, Discriminate { hidden: self.hidden, pairings, ramp: self.ramp }, &inputs);
+        graph.add(name, Discriminate { hidden: self.hidden, pairings, warm_up: self.warm_up }, &inputs);
         graph.losses.push(term);
     }
 

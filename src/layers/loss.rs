@@ -1,6 +1,6 @@
 //! Terms of the training loss.
 
-use crate::graph::{Graph, LossTerm, Ramp, TensorId};
+use crate::graph::{Graph, LossTerm, TensorId, WarmUp};
 use crate::ops::{LogitLoss, Orthogonal, Orthogonality};
 
 /// Binary cross entropy of the logit [B, 1] with the label, as term `name` (equation 8 of MI-DPG, both halves).
@@ -11,7 +11,7 @@ pub fn cross_entropy(graph: &mut Graph, name: &str, logits: TensorId) {
         name: name.to_owned(),
         coefficient: 1.0,
         columns: vec![(column, 1.0)],
-        ramp: Ramp::default(),
+        warm_up: WarmUp::default(),
     });
 }
 
@@ -24,6 +24,6 @@ pub fn orthogonality(graph: &mut Graph, name: &str, r: TensorId, vectors: usize,
         name: name.to_owned(),
         coefficient: lambda,
         columns: vec![(first_column, 1.0)],
-        ramp: Ramp::default(),
+        warm_up: WarmUp::default(),
     });
 }

@@ -1,7 +1,7 @@
 //! Dense layers of one shape in one parameter: one for each scenario, expert or both.
 
 use crate::graph::{Graph, Init, TensorId};
-use crate::ops::{BiasPart, Draft, Epilogue, Part, Source, Star};
+use crate::ops::{AffinePart, BiasPart, Draft, Epilogue, PartSource, Star};
 
 /// So many dense layers: `NAME.weight` [count·outputs, inputs], `NAME.bias` [1, count·outputs].
 #[derive(Clone, Copy, Debug)]
@@ -95,9 +95,17 @@ pub fn stacked(graph: &mut Graph, name: &str, uses: &[Use], epilogue: Epilogue) 
         };
         let mut col = 0;
         for &(x, from, inner) in inputs {
-            let source =
-                Source::Product { x, from, inner, weight: stack.weight, row, col, transposed: false, scenario_stride };
-            parts.push(Part { to, width, source });
+            let source = PartSource::Product {
+                x,
+                from,
+                inner,
+                weight: stack.weight,
+                row,
+                col,
+                transposed: false,
+                scenario_stride,
+            };
+            parts.push(AffinePart { to, width, source });
             col += inner;
         }
         assert_eq!(col, stack.inputs, "{name}: width of the inputs");

@@ -36,7 +36,7 @@ pub struct SequenceInput {
 
 /// Whether scenarios have embeddings of their own.
 #[derive(Clone, Copy, Debug)]
-pub enum Rows {
+pub enum Sharing {
     /// All share them.
     Shared,
     /// Each has its own, of every field.
@@ -51,14 +51,14 @@ impl Inputs {
     /// # Errors
     /// When the table would have more rows than ids can name, or too many fields with a numeric one among them.
     pub fn embed(&self, graph: &mut Graph, width: usize) -> Result<EmbeddingSet, Error> {
-        self.embed_as(graph, "embedding", width, Rows::Shared)
+        self.embed_as(graph, "embedding", width, Sharing::Shared)
     }
 
     /// The same, called `name`, with rows for each scenario or for all.
     ///
     /// # Errors
     /// As for [`Inputs::embed`].
-    pub fn embed_as(&self, graph: &mut Graph, name: &str, width: usize, rows: Rows) -> Result<EmbeddingSet, Error> {
+    pub fn embed_as(&self, graph: &mut Graph, name: &str, width: usize, rows: Sharing) -> Result<EmbeddingSet, Error> {
         let fields: Vec<Field> = self.fields.iter().map(|field| self.crossed(field, rows)).collect();
         let rows: usize = fields.iter().map(|field| field.rows).sum();
         if u32::try_from(rows).is_err() {
@@ -91,12 +91,12 @@ impl Inputs {
         Ok(embeddings.slice(graph, "aware", 0, self.aware))
     }
 
-    fn crossed(&self, field: &Field, rows: Rows) -> Field {
+    fn crossed(&self, field: &Field, rows: Sharing) -> Field {
         let (each, all) = (field.rows, field.rows * self.scenarios);
         let (rows, cross) = match rows {
-            Rows::Shared => (each, Cross::None),
-            Rows::Hashed(max) if all > max => (max, Cross::Hashed { each }),
-            Rows::PerScenario | Rows::Hashed(_) => (all, Cross::Scenario { each }),
+            Sharing::Shared => (each, Cross::None),
+            Sharing::Hashed(max) if all > max => (max, Cross::Hashed { each }),
+            Sharing::PerScenario | Sharing::Hashed(_) => (all, Cross::Scenario { each }),
         };
         Field { rows, cross, ..field.clone() }
     }

@@ -11,7 +11,7 @@ use super::{
     Error, Inputs, Model, check_network, is_number, options, predict_by, require, require_not_negative,
     require_positive,
 };
-use crate::graph::{Graph, Probed, Ramp, TensorId};
+use crate::graph::{Graph, Probed, TensorId, WarmUp};
 use crate::layers::{
     Decomposition, Discriminator, Layer, RowAxis, Weighting, WeightingOptions, hidden_epilogue, stop_gradient,
 };
@@ -41,7 +41,7 @@ pub enum MirNegatives {
     OtherScenario,
 }
 
-/// What discriminators are told of a sample's scenario.
+/// What discriminators see of a sample's scenario.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MirInput {
@@ -168,7 +168,7 @@ impl Model for MiDpg {
 }
 
 impl MiDpg {
-    /// The scenario's field, where discriminators are told of it alone.
+    /// The scenario's field, where discriminators see that alone.
     fn discriminator_field(&self, inputs: &Inputs) -> Result<Option<usize>, Error> {
         let scenario = inputs.scenario.filter(|&field| field < inputs.aware);
         require(scenario.is_some() || self.mir_input != MirInput::Scenario, || {
@@ -177,10 +177,10 @@ impl MiDpg {
         Ok(scenario.filter(|_| self.mir_input != MirInput::Aware))
     }
 
-    /// λ L_mi (equations 6 and 7) of `known`, what T is told beside S. Gradient flows to T and to S, and to `known` where that
+    /// λ L_mi (equations 6 and 7) of `known`, what T sees beside S. Gradient flows to T and to S, and to `known` where that
     /// is not stopped.
     fn add_regulariser(&self, graph: &mut Graph, known: TensorId, weightings: &[TensorId]) {
-        let discriminator = Discriminator { hidden: self.discriminator_hidden, ramp: Ramp(self.mir_warmup) };
+        let discriminator = Discriminator { hidden: self.discriminator_hidden, warm_up: WarmUp(self.mir_warmup) };
         let count = weightings.len();
         let (from, weight) = match self.mir_reduce {
             MirReduce::Mean => (0, 1.0 / count as f64),

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::inputs::Rows;
+use super::inputs::Sharing;
 use super::{Error, Inputs, Model, check_network, options, predict_by, require, require_positive, scenario_graph};
 use crate::graph::{Graph, Probed, TensorId};
 use crate::layers::{
@@ -113,10 +113,10 @@ impl Saml {
         self.check(sequences.len())?;
         g.longest = if self.sequence { inputs.longest() } else { 0 };
         let rows = match self.specific {
-            Specific::PerScenario => Rows::PerScenario,
-            Specific::Hashed => Rows::Hashed(self.specific_rows),
+            Specific::PerScenario => Sharing::PerScenario,
+            Specific::Hashed => Sharing::Hashed(self.specific_rows),
         };
-        let global = inputs.embed_as(g, "global", self.width, Rows::Shared)?;
+        let global = inputs.embed_as(g, "global", self.width, Sharing::Shared)?;
         let specific = inputs.embed_as(g, "specific", self.specific_width, rows)?;
         if sequences.is_empty() {
             return Ok((global.all, specific.all));

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Routes, RowMap, StepUniforms};
 use crate::cpu::{Arena, Columns, LANES, Lanes, Real};
-use crate::graph::{BatchLayout, Shape, Table};
+use crate::graph::{BatchLayout, EmbeddingTable, Shape};
 
 /// Adam's constants (Kingma and Ba 2015), ε outside the bias correction as in TensorFlow.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,7 +50,7 @@ pub struct ModelState<T> {
     pub tables: Vec<TableState<T>>,
 }
 
-/// Data rows an operation may read on the CPU; `order` of the step's slot says which.
+/// Data rows an operation may read on the CPU; `order` of the step's batch says which.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceView<'a> {
     /// Table rows, one per sample and field.
@@ -71,10 +71,10 @@ pub struct StepView<'a> {
     /// The step's numbers, the very struct that shaders read.
     pub uniforms: &'a StepUniforms,
     /// The graph's tables, for their layout.
-    pub layout: &'a [Table],
-    /// Layout of the slot.
+    pub layout: &'a [EmbeddingTable],
+    /// Layout of the batch.
     pub batch_layout: &'a BatchLayout,
-    /// The step's slot.
+    /// The step's batch.
     pub words: &'a [u32],
     /// The data.
     pub source: SourceView<'a>,

@@ -5,15 +5,15 @@ use bytemuck::{Pod, Zeroable};
 use crate::gpu::{Constant, DeviceClass};
 use crate::graph::TensorId;
 
-/// A step's numbers, as shaders read them (`shaders/common/uniforms.wgsl`).
+/// The step uniforms: what all dispatches of a step read through one dynamic offset (`shaders/common/uniforms.wgsl`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct StepUniforms {
     /// Samples in this step.
     pub rows: u32,
-    /// First word of the step's slot in the schedule.
+    /// First word of the step's batch in the batches' buffer.
     pub base: u32,
-    /// Number of the slot: where losses are logged.
+    /// Number of the batch within its chunk: its row of the loss log.
     pub slot: u32,
     /// Row of the results where this step's first prediction goes.
     pub first: u32,
@@ -25,7 +25,7 @@ pub struct StepUniforms {
     pub learning_rate: f32,
     /// 1 / rows.
     pub inverse_rows: f32,
-    /// Places of the samples' sequences in this step, those between blocks included.
+    /// Tokens in this step, padding between blocks of samples included.
     pub tokens: u32,
 }
 
@@ -58,15 +58,15 @@ impl Location {
 pub struct Target {
     /// Samples a step can hold.
     pub capacity: usize,
-    /// Places of sequences a step can hold.
+    /// Tokens a step can hold.
     pub tokens: usize,
-    /// Layout of a step's slot.
+    /// Layout of a step's batch.
     pub batch_layout: crate::graph::BatchLayout,
-    /// Rows of each table that fit one binding; a table is split in shards of so many.
+    /// Rows per shard of each table: as many as fit one binding.
     pub shard_rows: Vec<usize>,
     /// Invocations of a workgroup, where a kernel does not ask for others.
     pub workgroup: u32,
-    /// Which family of kernels suits the device.
+    /// The device's class, which decides the family of kernels.
     pub class: DeviceClass,
     /// Lookups of a sample, over all tables.
     pub fields: usize,
@@ -80,7 +80,7 @@ pub struct Target {
     pub parameters: usize,
     /// Those of them, the first, that are trained.
     pub trained: usize,
-    /// Copies of the gradients' buffer: sums over a batch are computed in at most so many parts.
+    /// Copies of the gradients' buffer: a sum over a batch is split into at most this many parts (split-K).
     pub parts: usize,
 }
 
@@ -145,7 +145,7 @@ pub enum Arg {
     FirstMoments,
     /// Their second moments.
     SecondMoments,
-    /// The slots of the steps in flight.
+    /// The batches of the steps in flight.
     Batches,
     /// Table rows of the data.
     Ids,

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::graph::{Graph, Rows, Shape, TensorId, token_places};
+use crate::graph::{Graph, RowExtent, Shape, TensorId, token_places};
 use crate::ops::{Location, Op};
 
 /// Where a tensor lies.
@@ -52,9 +52,9 @@ struct Activation {
 /// Rows of a tensor in a step of `capacity` samples.
 fn rows(shape: Shape, capacity: usize) -> usize {
     match shape.rows {
-        Rows::Batch => capacity,
-        Rows::Tokens(longest) => token_places(capacity, longest),
-        Rows::Fixed(rows) => rows,
+        RowExtent::Batch => capacity,
+        RowExtent::Tokens(longest) => token_places(capacity, longest),
+        RowExtent::Fixed(rows) => rows,
     }
 }
 

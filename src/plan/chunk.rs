@@ -1,12 +1,12 @@
 //! Minibatches as executors take them: several steps at a time, with the integers each needs.
 
 use crate::data::Sequence;
-use crate::graph::{BatchLayout, Graph, SlotMut, Table};
+use crate::graph::{BatchLayout, EmbeddingTable, Graph, SlotMut};
 use crate::ops::StepUniforms;
 
 /// Rows of encoded data.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct RowSource<'a> {
     /// How many rows.
     pub rows: usize,
     /// Ids of the fields, row-major: rows × `fields`.
@@ -27,7 +27,7 @@ pub struct Source<'a> {
     pub first_in_sequences: usize,
 }
 
-impl<'a> Source<'a> {
+impl<'a> RowSource<'a> {
     fn items(&self, sequence: usize, row: u32) -> &'a [u32] {
         self.sequences[sequence].row(self.first_in_sequences + row as usize)
     }
@@ -44,9 +44,9 @@ impl<'a> Source<'a> {
     }
 
     /// The rows from `first` on, `count` at most.
-    pub(super) fn rows_from(&self, first: usize, count: usize) -> Source<'a> {
+    pub(super) fn rows_from(&self, first: usize, count: usize) -> RowSource<'a> {
         let end = self.rows.min(first + count);
-        Source {
+        RowSource {
             rows: end - first,
             ids: &self.ids[first * self.fields..end * self.fields],
             values: &self.values[first * self.value_count..end * self.value_count],
@@ -65,18 +65,18 @@ pub struct Step<'a> {
     pub rows: &'a [u32],
     /// The permutation π of its samples; empty where there is none.
     pub shuffle: &'a [u32],
-    /// Seed, step, learning rate and place of the results; rows, slot and base are filled in.
+    /// Seed, step, learning rate and place of the results; `rows`, `slot` and `base` are filled in.
     pub uniforms: StepUniforms,
 }
 
-/// Several steps, ready for an executor.
+/// A chunk of consecutive steps, packed for an executor.
 #[derive(Clone, Debug, Default)]
 pub struct StepChunk {
-    /// The steps' numbers.
+    /// The step uniforms of each.
     pub uniforms: Vec<StepUniforms>,
-    /// Their slots, one after another.
+    /// Their packed batches, one after another.
     pub words: Vec<u32>,
-    /// Table rows of the samples, one line per sample and slot place; empty when the data lies on the device.
+    /// Table rows of the samples, one line per sample; empty when the data lies on the device.
     pub ids: Vec<u32>,
     /// Values, likewise.
     pub values: Vec<f32>,
@@ -84,11 +84,11 @@ pub struct StepChunk {
     pub labels: Vec<f32>,
 }
 
-/// Fills chunks. Works on the host alone, so that it can run while a device computes.
+/// Packs batches into chunks, on the host: another thread can pack the next chunk while a device computes this one.
 #[derive(Clone, Debug)]
 pub struct BatchPacker {
     batch_layout: BatchLayout,
-    tables: Vec<Table>,
+    tables: Vec<EmbeddingTable>,
     resident: bool,
     with_target: bool,
     scratch: Vec<u64>,
@@ -96,7 +96,7 @@ pub struct BatchPacker {
 }
 
 impl BatchPacker {
-    /// A feeder for plans of `graph` with slots of this layout. If `resident`, the device has the data: chunks say only
+    /// A packer for plans of `graph` with batches of this layout. If `resident`, the device has the data: chunks say only
     /// which rows.
     pub fn new(graph: &Graph, batch_layout: &BatchLayout, resident: bool) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl BatchPacker {
     ///
     /// # Panics
     /// When a step has more rows than the plan's capacity.
-    pub fn fill(&mut self, source: &Source<'_>, steps: &[Step<'_>], chunk: &mut StepChunk) {
+    pub fn fill(&mut self, source: &RowSource<'_>, steps: &[Step<'_>], chunk: &mut StepChunk) {
         let BatchLayout { capacity, stride, .. } = self.batch_layout;
         let lookups = self.lookups();
         chunk.uniforms.clear();
@@ -194,7 +194,7 @@ impl BatchPacker {
     }
 
     /// Table rows of data rows `first..first + count`, as a device that holds the data wants them.
-    pub fn lookups_of(&self, source: &Source<'_>, first: usize, count: usize) -> Vec<u32> {
+    pub fn lookups_of(&self, source: &RowSource<'_>, first: usize, count: usize) -> Vec<u32> {
         let lookups = self.lookups();
         let mut ids = vec![0; count * lookups];
         for (i, ids) in ids.chunks_exact_mut(lookups).enumerate() {
@@ -208,9 +208,9 @@ impl BatchPacker {
 fn set_token_rows(
     view: &mut SlotMut<'_>,
     number: usize,
-    table: &Table,
+    table: &EmbeddingTable,
     tokens: usize,
-    source: &Source<'_>,
+    source: &RowSource<'_>,
     samples: &[u32],
     with_target: bool,
 ) {
@@ -231,7 +231,7 @@ fn set_token_rows(
     }
 }
 
-fn lookup_rows(tables: &[Table], source: &Source<'_>, row: usize, out: &mut [u32]) {
+fn lookup_rows(tables: &[EmbeddingTable], source: &RowSource<'_>, row: usize, out: &mut [u32]) {
     let ids = &source.ids[row * source.fields..][..source.fields];
     let scenario = source.scenario(row as u32);
     for (out, field) in out.iter_mut().zip(tables.iter().flat_map(|table| &table.fields)) {
@@ -239,11 +239,11 @@ fn lookup_rows(tables: &[Table], source: &Source<'_>, row: usize, out: &mut [u32
     }
 }
 
-/// Feeds `rows` of `source` to `run`, `steps` batches of `capacity` rows at a time. Returns them in the order in which they
+/// Predicts `rows` of `source` to `run`, `steps` batches of `capacity` rows at a time. Returns them in the order in which they
 /// were fed: within a batch they may be grouped by scenario.
 pub(super) fn predict_in_chunks<E>(
     packer: &mut BatchPacker,
-    source: &Source<'_>,
+    source: &RowSource<'_>,
     mut rows: Vec<u32>,
     capacity: usize,
     steps: usize,

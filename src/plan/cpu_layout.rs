@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Plan;
-use crate::graph::{Node, Rows, TensorId};
+use crate::graph::{Node, RowExtent, TensorId};
 use crate::ops::{Operation, Phase};
 
 /// Where a tensor lies.
@@ -130,7 +130,7 @@ impl Layout {
             active.retain(|&(_, _, last)| last >= index);
             for &output in &node.outputs {
                 let width = plan.graph.width(output);
-                if matches!(plan.graph.shape(output).rows, Rows::Tokens(_)) {
+                if matches!(plan.graph.shape(output).rows, RowExtent::Tokens(_)) {
                     self.slots[output.0] = Slot::Tokens { first: self.token_columns, width };
                     self.token_columns += width;
                     continue;

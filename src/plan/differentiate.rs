@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::TrainingOptions;
-use crate::graph::{Graph, Node, Role, Shape, TensorId};
+use crate::graph::{Graph, Node, ParameterRole, Shape, TensorId};
 use crate::ops::{Affine, DenseAdam, DenseRowAdam, EmbedGrad, GradItem, Op, Operation, RowAdam, View, WeightGrads};
 
 /// The graph with its backward pass and optimiser appended, and each parameter's gradient.
@@ -28,7 +28,7 @@ pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Grap
         .parameters
         .iter()
         .map(|parameter| match contributions.get(&parameter.tensor).map(Vec::as_slice) {
-            _ if parameter.role == Role::State => [].as_slice(),
+            _ if parameter.role == ParameterRole::State => [].as_slice(),
             None | Some([]) => panic!("parameter {} has no influence on the loss", parameter.name),
             Some(parts) => parts,
         })
@@ -153,7 +153,7 @@ fn position(tensors: &mut Vec<TensorId>, tensor: TensorId) -> usize {
 
 fn append_optimiser(graph: &mut Graph, gradients: &[Option<TensorId>], options: &TrainingOptions) {
     let (parameters, inputs): (Vec<usize>, Vec<TensorId>) = (0..gradients.len())
-        .filter(|&number| graph.parameters[number].role == Role::Trained)
+        .filter(|&number| graph.parameters[number].role == ParameterRole::Trained)
         .filter_map(|number| Some((number, gradients[number]?)))
         .unzip();
     if !parameters.is_empty() {

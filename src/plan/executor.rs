@@ -1,6 +1,6 @@
 //! What every executor can do.
 
-use super::{Source, StepChunk};
+use super::{RowSource, StepChunk};
 use crate::graph::Graph;
 use crate::ops::{ModelState, StepUniforms};
 
@@ -58,7 +58,7 @@ pub(super) fn mean_losses(graph: &Graph, sums: &[f64], uniforms: &StepUniforms) 
     let terms: Vec<f64> =
         graph.losses.iter().map(|term| term.columns.iter().map(|&(col, weight)| weight * mean(col)).sum()).collect();
     let total = graph.losses.iter().zip(&terms);
-    let total = total.map(|(term, value)| term.coefficient * term.ramp.at(uniforms.step) * value).sum();
+    let total = total.map(|(term, value)| term.coefficient * term.warm_up.at(uniforms.step) * value).sum();
     StepLosses { step: uniforms.step, terms, total }
 }
 
@@ -71,11 +71,11 @@ pub trait Executor {
     fn device_bytes(&self) -> Option<u64>;
 
     /// Takes training data to the device if it fits there; says whether it did. Chunks for [`train`](Self::train) are
-    /// then filled by a feeder that knows it.
+    /// then packed by a packer that knows it.
     ///
     /// # Errors
     /// When the device fails.
-    fn load(&mut self, source: &Source<'_>) -> Result<bool, Error>;
+    fn load(&mut self, source: &RowSource<'_>) -> Result<bool, Error>;
 
     /// Steps that one chunk should hold.
     fn steps_per_chunk(&self) -> usize;
@@ -96,7 +96,7 @@ pub trait Executor {
     ///
     /// # Errors
     /// When the device fails.
-    fn predict(&mut self, source: &Source<'_>) -> Result<Vec<f32>, Error>;
+    fn predict(&mut self, source: &RowSource<'_>) -> Result<Vec<f32>, Error>;
 
     /// A copy of the model's state.
     ///

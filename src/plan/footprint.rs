@@ -6,7 +6,7 @@ use super::cpu_layout::Layout;
 use super::{DispatchLimits, Error, Plan, parameter_places};
 use crate::cpu::LANES;
 use crate::gpu::human;
-use crate::graph::{Graph, Rows, Shape, token_places};
+use crate::graph::{Graph, RowExtent, Shape, token_places};
 
 /// Bytes of a value.
 const VALUE: u128 = size_of::<f32>() as u128;
@@ -42,9 +42,9 @@ pub fn check_graph(graph: &Graph, available: u64) -> Result<(), Error> {
 
 fn tensor_rows(shape: Shape, capacity: usize) -> u128 {
     match shape.rows {
-        Rows::Batch => capacity as u128,
-        Rows::Tokens(longest) => token_places(capacity, longest) as u128,
-        Rows::Fixed(rows) => rows as u128,
+        RowExtent::Batch => capacity as u128,
+        RowExtent::Tokens(longest) => token_places(capacity, longest) as u128,
+        RowExtent::Fixed(rows) => rows as u128,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fusion: sums into the products that make them, concatenations and slices into their readers.
 
 use crate::graph::{Graph, Node, TensorId};
-use crate::ops::{Draft, GradItem, GradPair, Op, Operation, Part, RowMap, Source, View, WeightGrads};
+use crate::ops::{AffinePart, Draft, GradItem, GradPair, Op, Operation, PartSource, RowMap, View, WeightGrads};
 
 /// Fuses what can be fused. `kept` tensors stay.
 ///
@@ -62,13 +62,13 @@ impl<'a> Uses<'a> {
             }
             for part in &draft.parts {
                 match part.source {
-                    Source::View { tensor: read, from, rows } if read == tensor => {
+                    PartSource::View { tensor: read, from, rows } if read == tensor => {
                         if rows != RowMap::Same {
                             return false;
                         }
                         ranges.push((from, from + part.width));
                     }
-                    Source::Product { x, .. } if x == tensor => return false,
+                    PartSource::Product { x, .. } if x == tensor => return false,
                     _ => {}
                 }
             }
@@ -83,7 +83,7 @@ impl<'a> Uses<'a> {
         let mut pieces = Vec::new();
         for part in overlapping(&self.sum(tensor)?.parts, from, width) {
             match part.source {
-                Source::View { tensor, from: column, rows: RowMap::Same } => {
+                PartSource::View { tensor, from: column, rows: RowMap::Same } => {
                     pieces.push((part.to - from, part.width, tensor, column));
                 }
                 _ => return None,
@@ -95,8 +95,8 @@ impl<'a> Uses<'a> {
 }
 
 /// The parts that touch columns `from..from + width`, cut to these.
-fn overlapping(parts: &[Part], from: usize, width: usize) -> Vec<Part> {
-    let cut = |part: &Part| {
+fn overlapping(parts: &[AffinePart], from: usize, width: usize) -> Vec<AffinePart> {
+    let cut = |part: &AffinePart| {
         let (first, end) = (from.max(part.to), (from + width).min(part.to + part.width));
         (first < end).then(|| part.columns(first - part.to, end - first))
     };
@@ -129,36 +129,36 @@ fn find_change(graph: &Graph, kept: &[TensorId]) -> Option<(usize, Node)> {
 /// The draft with part number `index` replaced by what makes the tensor it reads.
 fn inline(draft: &Draft, index: usize, uses: &Uses<'_>, shared: impl Fn(TensorId) -> bool) -> Option<Draft> {
     let part = draft.parts[index];
-    let with = |parts: Vec<Part>| {
+    let with = |parts: Vec<AffinePart>| {
         let mut draft = draft.clone();
         draft.parts.splice(index..=index, parts);
         draft
     };
     match part.source {
-        Source::View { tensor, from, rows } => {
+        PartSource::View { tensor, from, rows } => {
             let inner = uses.sum(tensor)?;
-            let products = inner.parts.iter().any(|part| matches!(part.source, Source::Product { .. }));
+            let products = inner.parts.iter().any(|part| matches!(part.source, PartSource::Product { .. }));
             // A product is computed once: where its column is added, if that is in one place only.
             if products && shared(tensor) {
                 return None;
             }
             let parts = overlapping(&inner.parts, from, part.width).into_iter().map(|inner| {
                 let source = match inner.source {
-                    Source::View { tensor, from, rows: inner } => {
-                        Source::View { tensor, from, rows: rows.then(inner)? }
+                    PartSource::View { tensor, from, rows: inner } => {
+                        PartSource::View { tensor, from, rows: rows.then(inner)? }
                     }
                     product => product,
                 };
-                Some(Part { to: part.to + inner.to - from, source, ..inner })
+                Some(AffinePart { to: part.to + inner.to - from, source, ..inner })
             });
             Some(with(parts.collect::<Option<_>>()?))
         }
-        Source::Product { x, from, inner, weight, row, col, transposed, scenario_stride } => {
+        PartSource::Product { x, from, inner, weight, row, col, transposed, scenario_stride } => {
             let pieces = uses.copied(x, from, inner)?;
             let parts = pieces.into_iter().map(|(first, inner, x, from)| {
                 let (row, col) = if transposed { (row + first, col) } else { (row, col + first) };
-                Part {
-                    source: Source::Product { x, from, inner, weight, row, col, transposed, scenario_stride },
+                AffinePart {
+                    source: PartSource::Product { x, from, inner, weight, row, col, transposed, scenario_stride },
                     ..part
                 }
             });
@@ -248,8 +248,8 @@ fn add_where_made(graph: &mut Graph) -> bool {
     let found = graph.nodes.iter().enumerate().find_map(|(index, node)| {
         let Op::Affine(op) = &node.op else { return None };
         let draft = Draft::of(op, &node.inputs);
-        let whole = |part: &Part| match part.source {
-            Source::View { tensor, from: 0, rows: RowMap::Same }
+        let whole = |part: &AffinePart| match part.source {
+            PartSource::View { tensor, from: 0, rows: RowMap::Same }
                 if part.width == draft.width && graph.width(tensor) == draft.width =>
             {
                 Some(tensor)

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::cpu::zeros;
-use crate::graph::{Graph, Init, Table};
+use crate::graph::{EmbeddingTable, Graph, Init};
 use crate::ops::{DenseState, ModelState, TableState};
 
 /// Table rows drawn from one stream of random numbers.
@@ -47,7 +47,7 @@ fn glorot(random: &mut Pcg64, sizes: usize, count: usize) -> Vec<f32> {
     (0..count).map(|_| uniform.sample(random) as f32).collect()
 }
 
-fn initial_table(table: &Table, seed: u64) -> TableState<f32> {
+fn initial_table(table: &EmbeddingTable, seed: u64) -> TableState<f32> {
     let mut weights = zeros(table.len());
     for field in &table.fields {
         // A stream per field as well: a field keeps its first values whatever stands beside it.

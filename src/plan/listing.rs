@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Dispatch, DispatchLimits, Plan, Resource, parameter_places};
-use crate::graph::Table;
+use crate::graph::EmbeddingTable;
 use crate::ops::{Location, TableArg};
 
 /// One dispatch of a step.
@@ -68,7 +68,7 @@ impl Plan {
         let dispatches: Vec<DispatchListing> =
             self.dispatches(limits).iter().map(|dispatch| self.list(dispatch)).collect();
         let parameters = parameter_places(&self.graph).total;
-        let table_values = |table: &Table| table.rows() * Location::stride_of(table.width);
+        let table_values = |table: &EmbeddingTable| table.rows() * Location::stride_of(table.width);
         let table_values: usize = self.graph.tables.iter().map(table_values).sum();
         // Values, gradients and both moments.
         let copies = match self.gradient_copies(limits) {

@@ -2,8 +2,8 @@
 
 use super::buffers::{self, Memory};
 use super::{Place, Plan};
-use crate::gpu::{DeviceClass, Source};
-use crate::graph::{Graph, Node, Parameter, Role, Shape, TensorId};
+use crate::gpu::{DeviceClass, ShaderSource};
+use crate::graph::{Graph, Node, Parameter, ParameterRole, Shape, TensorId};
 use crate::ops::{Arg, Cost, Location, Operation, TableArg, Target, shader_text};
 
 /// What lowering must know of a device.
@@ -46,7 +46,7 @@ pub enum Resource {
         /// Which buffer.
         what: TableArg,
     },
-    /// The slots of the steps in flight.
+    /// The batches of the steps in flight.
     Batches,
     /// Table rows of the data.
     Ids,
@@ -74,7 +74,7 @@ pub struct Dispatch {
     /// File stem of the shader.
     pub shader: &'static str,
     /// The shader with its constants.
-    pub source: Source,
+    pub source: ShaderSource,
     /// Buffers in the order of the shader's bindings.
     pub resources: Vec<Resource>,
     /// Invocations.
@@ -124,7 +124,7 @@ pub fn parameter_places(graph: &Graph) -> ParameterPlaces {
     let mut next = 0;
     let mut places = vec![Location { first: 0, stride: 0 }; graph.parameters.len()];
     let mut place = |trained: bool| {
-        let role = |parameter: &Parameter| (parameter.role == Role::Trained) == trained;
+        let role = |parameter: &Parameter| (parameter.role == ParameterRole::Trained) == trained;
         for (parameter, place) in graph.parameters.iter().zip(&mut places).filter(|(p, _)| role(p)) {
             let stride = Location::stride_of(parameter.cols);
             *place = Location { first: next as u32, stride: stride as u32 };
@@ -208,7 +208,7 @@ impl Plan {
                 let constants = kernel.constants.iter().copied();
                 let source = constants
                     .chain([("WORKGROUP", workgroup.into())])
-                    .fold(Source::new(path, text), |source, (name, value)| source.with(name, value));
+                    .fold(ShaderSource::new(path, text), |source, (name, value)| source.with(name, value));
                 let first = words;
                 kernel.table.resize(kernel.table.len().next_multiple_of(GRAIN), 0);
                 words += kernel.table.len();

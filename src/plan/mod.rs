@@ -22,7 +22,7 @@ mod pacing;
 mod profile;
 
 pub use buffers::{ARENAS, Memory, Place};
-pub use chunk::{BatchPacker, Source, Step, StepChunk};
+pub use chunk::{BatchPacker, RowSource, Step, StepChunk};
 pub use cpu_executor::{CpuExecutor, convert, probe};
 pub use executor::{Error, Executor, StepLosses};
 pub use footprint::check_graph;
@@ -30,7 +30,7 @@ pub use gpu_executor::{GpuExecutor, GpuOptions};
 pub use initial::initial_state;
 pub use listing::{DispatchListing, Listing, MemoryListing};
 pub use lower::{Dispatch, DispatchLimits, ParameterPlaces, Resource, parameter_places};
-pub use profile::{Part, Profile};
+pub use profile::{Profile, TimedPart};
 
 use crate::graph::{BatchLayout, Graph, TensorId};
 use crate::ops::{AdamOptions, StoreLogits};
@@ -44,7 +44,7 @@ pub struct TrainingOptions {
     pub dense: AdamOptions,
     /// Adam of the embedding rows.
     pub embeddings: AdamOptions,
-    /// Whether rows that a batch did not read move too.
+    /// Whether Adam also moves embedding rows that a batch did not read (dense Adam; lazy otherwise).
     pub dense_embedding_adam: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct Plan {
     pub graph: Graph,
     /// Samples a step can hold.
     pub capacity: usize,
-    /// Layout of a step's slot.
+    /// Layout of a step's batch.
     pub batch_layout: BatchLayout,
     /// For each parameter its gradient, if it has one; empty where nothing is trained.
     pub gradients: Vec<Option<TensorId>>,

@@ -7,7 +7,7 @@ use crate::ops::Cost;
 
 /// One part of a training step: a dispatch on a GPU, an operation on the CPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct TimedPart {
     /// The part of the model it computes, such as `backbone.0`.
     pub name: String,
     /// The operation.
@@ -18,7 +18,7 @@ pub struct Part {
     pub cost: Cost,
 }
 
-impl From<DispatchListing> for Part {
+impl From<DispatchListing> for TimedPart {
     fn from(dispatch: DispatchListing) -> Self {
         Self {
             name: dispatch.name,
@@ -33,7 +33,7 @@ impl From<DispatchListing> for Part {
 /// moves on, and is good for nothing but more measurements.
 pub trait Profile: Executor {
     /// The parts of a training step, in the order they run.
-    fn parts(&self) -> Vec<Part>;
+    fn parts(&self) -> Vec<TimedPart>;
 
     /// Whether [`profile`](Self::profile) reads the device's own clock. Without one, parts are run many times in a row,
     /// and find in the caches what in a step other parts have driven out.

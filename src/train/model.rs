@@ -3,13 +3,13 @@
 use super::Error;
 use super::memory::main_memory_bytes;
 use crate::config::{Config, ConfigError, EmbeddingAdam, TrainOptions, nearest};
-use crate::data::{Encoder, Role, Rows};
+use crate::data::{Encoder, FieldRole, Rows};
 use crate::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use crate::graph::{Cross, Graph};
 use crate::layers::Field;
 use crate::models::{self, Inputs, MirNegatives, ModelEntry, SequenceInput};
 use crate::ops::{AdamOptions, ModelState};
-use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, TrainingOptions, check_graph};
+use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, RowSource, TrainingOptions, check_graph};
 
 /// A model as the configuration asks for it.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ pub fn write_defaults(config: &mut Config) -> Result<(), ConfigError> {
 fn inputs(encoder: &Encoder) -> Inputs {
     let fields = encoder.fields();
     Inputs {
-        aware: fields.iter().filter(|field| field.role == Role::Aware).count(),
+        aware: fields.iter().filter(|field| field.role == FieldRole::Aware).count(),
         scenarios: encoder.scenarios().len(),
         has_scenarios: encoder.schema().scenario.is_some(),
         scenario: fields.iter().position(|field| Some(&field.name) == encoder.schema().scenario.as_ref()),
@@ -129,8 +129,8 @@ pub fn check_sequences(model: &BuiltModel, rows: &Rows, encoder: &Encoder) -> Re
 }
 
 /// Encoded rows as executors take them.
-pub fn source<'a>(rows: &'a Rows, encoder: &Encoder) -> Source<'a> {
-    Source {
+pub fn source<'a>(rows: &'a Rows, encoder: &Encoder) -> RowSource<'a> {
+    RowSource {
         rows: rows.len(),
         ids: rows.ids(),
         fields: encoder.fields().len(),

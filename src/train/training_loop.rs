@@ -25,7 +25,7 @@ use crate::train::run::tensorboard;
 
 /// What the loop tells whoever watches it.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum LoopEvent<'a> {
     /// An epoch begins, perhaps not at its first step.
     EpochStart {
         /// From 1.
@@ -170,7 +170,7 @@ impl<'a> TrainingLoop<'a> {
     ///
     /// # Errors
     /// When the device fails, a loss is not a number, or a file cannot be written.
-    pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn FnMut(Event<'_>)) -> Result<Ending, Error> {
+    pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn FnMut(LoopEvent<'_>)) -> Result<Ending, Error> {
         check_validation(self.options, &self.data.valid)?;
         self.keep_metrics_until(self.position.epoch)?;
         if self.position.total_steps == 0 {
@@ -205,11 +205,11 @@ impl<'a> TrainingLoop<'a> {
         &mut self,
         resident: bool,
         stop: &AtomicBool,
-        observer: &mut dyn FnMut(Event<'_>),
+        observer: &mut dyn FnMut(LoopEvent<'_>),
     ) -> Result<bool, Error> {
         let steps = self.steps_per_epoch();
         let epoch = self.position.epoch + 1;
-        observer(Event::EpochStart { epoch, steps, done: self.position.step });
+        observer(LoopEvent::EpochStart { epoch, steps, done: self.position.step });
         let (first, total) = (self.position.step, self.position.total_steps);
         let per_chunk = self.executor.steps_per_chunk() as u64;
         let batches = Batches::new(self.model, self.data, self.options, epoch, resident, total - first);
@@ -236,7 +236,7 @@ impl<'a> TrainingLoop<'a> {
                 self.position.step += count;
                 self.position.total_steps += count;
                 self.note_losses(false)?;
-                observer(Event::Steps { done: self.position.step, loss: self.mean_cross_entropy() });
+                observer(LoopEvent::Steps { done: self.position.step, loss: self.mean_cross_entropy() });
                 if stop.load(Ordering::Relaxed) && self.position.step < steps {
                     self.note_losses(true)?;
                     return Ok(true);
@@ -253,7 +253,7 @@ impl<'a> TrainingLoop<'a> {
         })
     }
 
-    fn end_epoch(&mut self, rows: u64, started: Instant, observer: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+    fn end_epoch(&mut self, rows: u64, started: Instant, observer: &mut dyn FnMut(LoopEvent<'_>)) -> Result<(), Error> {
         let train_seconds = started.elapsed().as_secs_f64();
         let train = self.train_means();
         let validated = Instant::now();
@@ -306,7 +306,7 @@ impl<'a> TrainingLoop<'a> {
         self.append_metrics(&record)?;
         tensorboard::append_epoch(&self.folder.events(), &record, self.position.best_epoch)?;
         self.write_checkpoint(&state)?;
-        observer(Event::EpochEnd(&record));
+        observer(LoopEvent::EpochEnd(&record));
         Ok(())
     }
 

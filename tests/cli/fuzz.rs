@@ -14,7 +14,7 @@ use polyscene::config::Config;
 use polyscene::data::{self, Encoder, Inputs, Rows, Schema};
 use polyscene::plan::{CpuExecutor, Plan};
 use polyscene::report::html::write_report;
-use polyscene::train::comparison::{Comparison, Kind};
+use polyscene::train::comparison::{Comparison, ExperimentKind};
 use polyscene::train::evaluation::predict::predict;
 use polyscene::train::model::{build, training_options};
 use polyscene::train::run::checkpoint::{load_checkpoint, load_model};
@@ -292,8 +292,8 @@ fn damaged_configurations() {
     let comparison =
         |kind, name: &str| Comparison::load(kind, &folder.join(name), &[], &str::to_owned).map(|_| ()).map_err(said);
     fuzz("toml", 1500, &folder, &["run.toml", "typed.toml", "compare.toml", "sweep.toml"], |name| match name {
-        "compare.toml" => comparison(Kind::Compare, name),
-        "sweep.toml" => comparison(Kind::Sweep, name),
+        "compare.toml" => comparison(ExperimentKind::Compare, name),
+        "sweep.toml" => comparison(ExperimentKind::Sweep, name),
         _ => {
             let mut config = Config::load(folder.join(name), &[]).map_err(said)?;
             let schema: Schema = config.data().map_err(said)?;

@@ -2,7 +2,7 @@
 //! gradient, ten Adam steps.
 
 use crate::common::{CASES, Golden, difference, only_step, plans};
-use polyscene::graph::{Node, Role};
+use polyscene::graph::{Node, ParameterRole};
 use polyscene::ops::Op;
 use polyscene::plan::{CpuExecutor, Executor};
 
@@ -29,8 +29,11 @@ fn one_step_gives_pytorchs_losses_and_gradients() {
         for (term, &value) in graph.losses.iter().zip(&losses[0].terms) {
             check(&term.name, &[value], &golden.values(&format!("output.{}", term.name)));
         }
-        let trained =
-            graph.parameters.iter().zip(executor.gradients()).filter(|(parameter, _)| parameter.role == Role::Trained);
+        let trained = graph
+            .parameters
+            .iter()
+            .zip(executor.gradients())
+            .filter(|(parameter, _)| parameter.role == ParameterRole::Trained);
         let mut known = 0;
         for (parameter, gradient) in trained {
             check(&parameter.name, gradient, &golden.values(&format!("grad.{}", parameter.name)));
@@ -92,7 +95,7 @@ fn ten_adam_steps_are_pytorchs() {
         let expected = golden.state(&graph, "adam.param");
         let found = executor.model();
         for (i, parameter) in
-            graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role != Role::Derived)
+            graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role != ParameterRole::Derived)
         {
             let off = difference(&found.dense.weights[i], &expected.dense.weights[i]);
             assert!(off < STEP_TOLERANCE, "{name}: {} differs by {off:e}", parameter.name);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::{CASES, Golden, difference, only_step, plans};
 use polyscene::gpu::{Gpu, OpenOptions, testing};
-use polyscene::graph::Role;
+use polyscene::graph::ParameterRole;
 use polyscene::ops::ModelState;
 use polyscene::plan::{Executor, GpuExecutor, GpuOptions, convert};
 
@@ -66,7 +66,7 @@ fn check_case(name: &str, gpu: &Gpu) -> Vec<u32> {
     let losses = executor.losses(true).unwrap();
     check("loss", &[losses[0].total], &golden.values("output.loss"), TOLERANCE);
     let gradients = graph.parameters.iter().zip(executor.gradients().unwrap());
-    for (parameter, gradient) in gradients.filter(|(parameter, _)| parameter.role == Role::Trained) {
+    for (parameter, gradient) in gradients.filter(|(parameter, _)| parameter.role == ParameterRole::Trained) {
         let expected = golden.values(&format!("grad.{}", parameter.name));
         check(&parameter.name, &wide(&gradient), &expected, TOLERANCE);
     }
@@ -77,7 +77,9 @@ fn check_case(name: &str, gpu: &Gpu) -> Vec<u32> {
     check("ten losses", &losses, &golden.values("adam.losses"), 1e-4);
     let expected = golden.state(&graph, "adam.param");
     let found = executor.state().unwrap();
-    for (i, parameter) in graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role != Role::Derived) {
+    for (i, parameter) in
+        graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role != ParameterRole::Derived)
+    {
         // Where a gradient is near 0, Adam's first steps turn its rounding into a step: compared by norm.
         let off = relative_norm(&found.dense.weights[i], &expected.dense.weights[i]);
         assert!(off < 1e-3, "{name}, checked {checked}: {} is off by {off:e} after ten steps", parameter.name);

@@ -3,7 +3,7 @@
 
 use crate::common::data::{Data, fault, named, random_state, training};
 use crate::common::graphs::{SmallGraph, small_graphs};
-use polyscene::graph::Role;
+use polyscene::graph::ParameterRole;
 use polyscene::ops::ModelState;
 use polyscene::plan::{CpuExecutor, Executor, Plan, StepChunk};
 
@@ -47,7 +47,7 @@ fn is_live(small: &SmallGraph, state: &ModelState<f64>) -> bool {
             .graph
             .parameters
             .iter()
-            .any(|p| p.role != Role::Trained && name == format!("{}'s first moments", p.name));
+            .any(|p| p.role != ParameterRole::Trained && name == format!("{}'s first moments", p.name));
         name.ends_with("first moments") && !derived && !small.constant.as_ref().is_some_and(|t| name.starts_with(t))
     };
     named(&small.graph, state)
@@ -73,7 +73,7 @@ fn faults(small: &SmallGraph) -> Vec<String> {
     // The first moments are the gradients (β₁ = 0), of embedding rows as well.
     let after = executor.model().clone();
     let trained: Vec<_> =
-        graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role == Role::Trained).collect();
+        graph.parameters.iter().enumerate().filter(|(_, parameter)| parameter.role == ParameterRole::Trained).collect();
     for &(i, _) in &trained {
         assert_eq!(after.dense.weights[i], state.dense.weights[i]);
         assert_eq!(executor.gradients()[i], after.dense.first[i]);

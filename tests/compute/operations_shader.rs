@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use crate::common::data::{ADAM, Data, bits, fault, named, random_state, training};
 use crate::common::graphs::{embedding, finish, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
-use polyscene::graph::{Cross, Graph, Init, Role};
+use polyscene::graph::{Cross, Graph, Init, ParameterRole};
 use polyscene::layers::{Field, Layer, hidden_epilogue};
 use polyscene::models::{Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput, Transfer};
 use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, ModelState, Repeat, WeightedLinear};
@@ -103,7 +103,7 @@ fn odd_batches(class: DeviceClass) {
             // With β₁ = 0 the first moments are the gradients and L2's; the gradients' own buffers, too, are right.
             let gradients = graph.parameters.iter().zip(gpu.gradients().unwrap()).zip(cpu.gradients());
             for ((parameter, found), expected) in
-                gradients.filter(|((parameter, _), _)| parameter.role == Role::Trained)
+                gradients.filter(|((parameter, _), _)| parameter.role == ParameterRole::Trained)
             {
                 faults.extend(
                     fault(&found, expected, TOLERANCE).map(|fault| format!("{} gradient{fault}", parameter.name)),

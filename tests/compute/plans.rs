@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::common::data::training;
 use crate::common::variants::{all_plans, inputs, models as all_models};
 use polyscene::gpu::{BindingKind, DeviceClass};
-use polyscene::graph::{Graph, Role, Rows, TensorId, token_places};
+use polyscene::graph::{Graph, ParameterRole, RowExtent, TensorId, token_places};
 use polyscene::layers::Decomposition;
 use polyscene::models::{self, Dnn, MiDpg, MirInput, Model, ModelEntry, SequenceInput};
 use polyscene::ops::{AdamOptions, Op, import_text};
@@ -71,9 +71,9 @@ fn undisturbed(name: &str, plan: &Plan, limits: &DispatchLimits) {
             let shape = plan.graph.shape(tensor);
             assert_eq!(offset % 64, 0, "{name}");
             let rows = match shape.rows {
-                Rows::Batch => plan.capacity,
-                Rows::Tokens(longest) => token_places(plan.capacity, longest),
-                Rows::Fixed(rows) => rows,
+                RowExtent::Batch => plan.capacity,
+                RowExtent::Tokens(longest) => token_places(plan.capacity, longest),
+                RowExtent::Fixed(rows) => rows,
             };
             let fours = match op {
                 Op::EmbedGrad(op) => op.rows() * op.width.div_ceil(4),
@@ -110,7 +110,9 @@ fn undisturbed(name: &str, plan: &Plan, limits: &DispatchLimits) {
                     }
                 }
                 // What is made of parameters lies among them.
-                Place::Parameter(parameter) if plan.graph.parameters[parameter].role == Role::Derived => continue,
+                Place::Parameter(parameter) if plan.graph.parameters[parameter].role == ParameterRole::Derived => {
+                    continue;
+                }
                 place => panic!("{name}: {} writes {place:?}", node.name),
             }
             made.insert(output, &node.op);
@@ -164,7 +166,7 @@ fn weights_of_each_sample_are_never_laid_out() {
         let graph = paper(decomposition, 1000);
         for plan in [Plan::training(&graph, &options(BATCH)), Plan::inference(&graph, BATCH)] {
             let widths = plan.graph.nodes.iter().flat_map(|node| &node.outputs).map(|&tensor| plan.graph.shape(tensor));
-            let largest = widths.filter(|shape| shape.rows == Rows::Batch).map(|shape| shape.cols).max().unwrap();
+            let largest = widths.filter(|shape| shape.rows == RowExtent::Batch).map(|shape| shape.cols).max().unwrap();
             assert!(largest <= widest, "{decomposition:?}: {largest} values per sample");
             assert!(largest < sizes[0] * sizes[1] / 8);
         }

@@ -3,12 +3,12 @@
 
 use crate::common::Golden;
 use polyscene::gpu::{OpenOptions, testing};
-use polyscene::graph::{BatchLayout, Cross, Graph, Role};
+use polyscene::graph::{BatchLayout, Cross, Graph, ParameterRole};
 use polyscene::layers::Field;
 use polyscene::models::{Inputs, Model, OptMsm, Saml, SequenceInput, Transfer};
 use polyscene::ops::{AdamOptions, ModelState, StepUniforms};
 use polyscene::plan::{
-    BatchPacker, CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, Source, Step, StepChunk, TrainingOptions,
+    BatchPacker, CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, RowSource, Step, StepChunk, TrainingOptions,
     convert, initial_state,
 };
 
@@ -80,8 +80,8 @@ impl Data {
         }
     }
 
-    fn source(&self) -> Source<'_> {
-        Source {
+    fn source(&self) -> RowSource<'_> {
+        RowSource {
             rows: self.labels.len(),
             ids: &self.ids,
             fields: ROWS.len(),
@@ -120,8 +120,11 @@ fn is_of_scenarios(name: &str) -> bool {
 
 fn untouched(what: &str, graph: &Graph, own: usize, before: &ModelState<f32>, after: &ModelState<f32>) {
     let mut moved = 0;
-    for (i, parameter) in
-        graph.parameters.iter().enumerate().filter(|(_, p)| is_of_scenarios(&p.name) && p.role == Role::Trained)
+    for (i, parameter) in graph
+        .parameters
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| is_of_scenarios(&p.name) && p.role == ParameterRole::Trained)
     {
         let part = before.dense.weights[i].len() / SCENARIOS;
         let changed = |scenario: usize| {
@@ -227,7 +230,7 @@ fn predictions_come_in_the_order_of_the_rows_whoever_stands_beside_them() {
         let all = cpu.predict(&data.source()).unwrap();
         for (row, &logit) in all.iter().enumerate().step_by(5) {
             let source = data.source();
-            let one = Source {
+            let one = RowSource {
                 rows: 1,
                 ids: &source.ids[row * ROWS.len()..(row + 1) * ROWS.len()],
                 labels: &source.labels[row..=row],

@@ -6,7 +6,7 @@ use std::mem::offset_of;
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use polyscene::gpu::{BindingKind, DeviceClass, Shader, Source};
+use polyscene::gpu::{BindingKind, DeviceClass, Shader, ShaderSource};
 use polyscene::ops::{SHADERS, StepUniforms, import_text};
 use polyscene::plan::DispatchLimits;
 
@@ -75,7 +75,7 @@ fn every_variant_is_valid_everywhere() {
 #[test]
 fn every_file_is_valid_as_it_stands() {
     for &(path, text) in SHADERS {
-        let shader = Source::new(path, text).expand(import_text).unwrap();
+        let shader = ShaderSource::new(path, text).expand(import_text).unwrap();
         if let Err(fault) = check(&shader) {
             panic!("{path}: {fault}");
         }
@@ -96,7 +96,7 @@ fn the_shaders_that_measure_ceilings_are_valid_everywhere() {
 #[test]
 fn the_clock_is_laid_out_as_shaders_see_it() {
     let (path, text) = SHADERS[0];
-    let layout = Source::new(path, text).expand(import_text).unwrap().struct_layout("StepUniforms").unwrap();
+    let layout = ShaderSource::new(path, text).expand(import_text).unwrap().struct_layout("StepUniforms").unwrap();
     let members = [
         ("rows", offset_of!(StepUniforms, rows)),
         ("base", offset_of!(StepUniforms, base)),

@@ -6,7 +6,7 @@ use crate::app::Observer;
 use crate::app::open::{build_on, generate_missing, load_vocabularies, open_data, tell_warnings};
 use crate::config::{ConfigError, nearest};
 use crate::data::{Dataset, Schema};
-use crate::train::comparison::{Comparison, Invalid, Kind, State, Variant};
+use crate::train::comparison::{Comparison, ExperimentKind, Invalid, State, Variant};
 use crate::train::{Error, check_validation};
 
 /// Opens the data of variants that are still to be trained, each once, and builds their models: what cannot be trained
@@ -49,11 +49,11 @@ pub(super) fn check_variants(
 }
 
 /// That a variant can be trained on this data.
-fn check_variant(kind: Kind, variant: &Variant, data: &Dataset) -> Result<(), Error> {
+fn check_variant(kind: ExperimentKind, variant: &Variant, data: &Dataset) -> Result<(), Error> {
     let mut config = variant.config.clone();
     build_on(&mut config, data)?;
     check_validation(&config.train, &data.valid)?;
-    if kind == Kind::Sweep && data.valid.is_empty() {
+    if kind == ExperimentKind::Sweep && data.valid.is_empty() {
         let expected = "validation rows, by which a sweep chooses";
         return Err(ConfigError::value(config.file(), "data.split", expected, "none").into());
     }

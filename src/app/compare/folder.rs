@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::train::Error;
-use crate::train::comparison::{Comparison, Kind};
+use crate::train::comparison::{Comparison, ExperimentKind};
 use crate::train::run::folder::{RunFolder, write_text};
 use crate::train::run::lock::FolderLock;
 
@@ -11,14 +11,15 @@ use crate::train::run::lock::FolderLock;
 const RESOLVED: &str = "# Written by polyscene: the configuration of this folder's runs, as it was understood.";
 
 /// Whether the folder's resolved configuration was written by this program.
-pub(super) fn is_ours(kind: Kind, root: &Path) -> bool {
+pub(super) fn is_ours(kind: ExperimentKind, root: &Path) -> bool {
     std::fs::read_to_string(root.join(kind.file())).is_ok_and(|text| text.starts_with(RESOLVED))
 }
 
 /// That the folder is not something else's.
-pub(super) fn check_root(kind: Kind, root: &Path) -> Result<(), Error> {
-    let other =
-        [Kind::Compare, Kind::Sweep].into_iter().find(|&other| other != kind && root.join(other.file()).is_file());
+pub(super) fn check_root(kind: ExperimentKind, root: &Path) -> Result<(), Error> {
+    let other = [ExperimentKind::Compare, ExperimentKind::Sweep]
+        .into_iter()
+        .find(|&other| other != kind && root.join(other.file()).is_file());
     let what = match other {
         Some(other) => format!("holds what `{}` made ({})", other.section(), other.file()),
         None if RunFolder::new(root).is_taken() => "holds a run".to_owned(),

@@ -15,10 +15,10 @@ use super::train::write_report;
 use crate::gpu::DeviceChoice;
 use crate::report::comparison::write_files;
 use crate::train::Error;
-use crate::train::comparison::{Cell, Comparison, Ending, State, Summaries, Variant, train_cell};
+use crate::train::comparison::{Cell, CellEnding, Comparison, State, Summaries, Variant, train_cell};
 use crate::train::run::lock::FolderLock;
 
-pub use crate::train::comparison::{Interrupt, Invalid, Kind};
+pub use crate::train::comparison::{ExperimentKind, Interrupt, Invalid};
 
 /// A comparison or a sweep, read and checked: what is to be run, and where.
 pub struct Experiment {
@@ -77,7 +77,7 @@ pub struct Listed {
 /// What whoever watches an experiment is told.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum CompareEvent<'a> {
     /// Of opening data and writing tables.
     App(AppEvent<'a>),
     /// All is checked, and runs begin.
@@ -100,7 +100,7 @@ pub enum Event<'a> {
         position: &'a str,
         /// The line.
         line: &'a str,
-        /// As in [`Event::RunStart`].
+        /// As in [`CompareEvent::RunStart`].
         seconds_left: Option<f64>,
     },
     /// A run ended.
@@ -110,7 +110,7 @@ pub enum Event<'a> {
 }
 
 /// Whoever is told of an experiment's events.
-pub type Observer<'a> = dyn FnMut(Event<'_>) + 'a;
+pub type Observer<'a> = dyn FnMut(CompareEvent<'_>) + 'a;
 
 impl Experiment {
     /// Reads the file at `config`.
@@ -118,7 +118,7 @@ impl Experiment {
     /// # Errors
     /// When the configuration is at fault, a label is unknown, or the folder holds something else.
     pub fn open(
-        kind: Kind,
+        kind: ExperimentKind,
         config: &Path,
         options: ExperimentOptions,
         observer: &mut Observer<'_>,
@@ -127,7 +127,7 @@ impl Experiment {
         let bases = bases(config);
         let comparison = Comparison::load(kind, config, &sets, &|path| absolute(path, &bases))?;
         if !comparison.left_out.is_empty() {
-            observer(Event::App(AppEvent::KeysLeftOut(&comparison.left_out)));
+            observer(CompareEvent::App(AppEvent::KeysLeftOut(&comparison.left_out)));
         }
         check_only(&comparison, &only)?;
         let root = out.unwrap_or_else(|| default_root(kind, config));
@@ -172,12 +172,12 @@ impl Experiment {
         let invalid = self.check(observer)?;
         self.comparison.settle(invalid)?;
         let _lock = begin(&self.comparison, &self.root, lock)?;
-        observer(Event::Starting { comparison: &self.comparison, root: &self.root });
+        observer(CompareEvent::Starting { comparison: &self.comparison, root: &self.root });
         let mut failed = Vec::new();
         let interrupted = self.train(runner, &mut failed, observer)?;
         let summaries = write_files(&self.comparison, &self.root)?;
         if summaries.standings.iter().any(|standing| standing.seeds[0] > 0) {
-            write_report(&self.root, &mut |event| observer(Event::App(event)));
+            write_report(&self.root, &mut |event| observer(CompareEvent::App(event)));
         }
         Ok(Compared { summaries, interrupted, failed })
     }
@@ -191,7 +191,7 @@ impl Experiment {
             states.iter().any(|(label, state)| *label == variant.label && *state != State::Finished)
         };
         check_variants(&self.comparison, &self.bases, &self.root, &unfinished, &mut |event| {
-            observer(Event::App(event));
+            observer(CompareEvent::App(event));
         })
     }
 
@@ -218,20 +218,20 @@ impl Experiment {
             }
             let left = wanted[number..].iter().filter(|cell| !cell.run(&self.root).result().is_file());
             estimate.begin(&left.map(|cell| cell.variant.label.as_str()).collect::<Vec<_>>());
-            observer(Event::RunStart { position: &position, seconds_left: estimate.seconds_left() });
+            observer(CompareEvent::RunStart { position: &position, seconds_left: estimate.seconds_left() });
             let mut said = |line: &str| {
-                observer(Event::RunSaid { position: &position, line, seconds_left: estimate.seconds_left() });
+                observer(CompareEvent::RunSaid { position: &position, line, seconds_left: estimate.seconds_left() });
             };
             let ending = train_cell(cell, state, program, &self.root, &device, interrupt, &mut said);
-            observer(Event::RunEnd);
+            observer(CompareEvent::RunEnd);
             match ending? {
-                Ending::Finished => {
+                CellEnding::Finished => {
                     estimate.end(label);
                     write_files(&self.comparison, &self.root)?;
                 }
-                Ending::Interrupted => return Ok(Some(position)),
-                Ending::Failed(reason) => {
-                    observer(Event::RunFailed(&reason));
+                CellEnding::Interrupted => return Ok(Some(position)),
+                CellEnding::Failed(reason) => {
+                    observer(CompareEvent::RunFailed(&reason));
                     let log = cell.log_file(&self.root);
                     failed.push(format!("{label}, seed {seed}: {reason} (all that it said: {})", log.display()));
                 }
@@ -242,7 +242,7 @@ impl Experiment {
 }
 
 /// The folder of the resolved configuration, where `config` is one; else one named after the file.
-fn default_root(kind: Kind, config: &Path) -> PathBuf {
+fn default_root(kind: ExperimentKind, config: &Path) -> PathBuf {
     let beside = config.parent().unwrap_or(Path::new(""));
     if config.file_name().is_some_and(|name| name == kind.file()) && is_ours(kind, beside) {
         return if beside == Path::new("") { PathBuf::from(".") } else { beside.to_owned() };

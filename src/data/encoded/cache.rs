@@ -14,7 +14,7 @@ use crate::data::encoded::rows::Rows;
 use crate::data::encoded::tensors::{Shape, map};
 use crate::data::error::{Error, Result};
 use crate::data::fit::Fitted;
-use crate::data::open::{Notes, Phase, Progress};
+use crate::data::open::{Notes, OpeningPhase, Progress};
 use crate::data::read::inputs::Inputs;
 use crate::data::schema::{Schema, SplitName};
 
@@ -94,7 +94,7 @@ pub(crate) fn key(inputs: &Inputs, schema: &Schema, progress: &mut dyn FnMut(Pro
             }
             hash.update(&buffer[..n]);
             done += n as u64;
-            progress(Progress { phase: Phase::Hashing, done, total, rows: 0 });
+            progress(Progress { phase: OpeningPhase::Hashing, done, total, rows: 0 });
         }
     }
     Ok(format!("{:032x}", hash.digest128()))

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Whether a field tells scenarios apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
+pub enum FieldRole {
     /// Named in `data.aware`.
     Aware,
     /// Named in `data.agnostic`.
@@ -28,7 +28,7 @@ pub struct FieldInfo {
     /// The column's name.
     pub name: String,
     /// Whether it tells scenarios apart.
-    pub role: Role,
+    pub role: FieldRole,
     /// Embedding rows, row 0 (missing and unknown values) included.
     pub rows: usize,
     /// `Some(k)`: column k of [`Rows::values`] multiplies the embedding.
@@ -179,7 +179,7 @@ impl Encoder {
             .map(|(k, (name, coding))| {
                 let value_index = matches!(coding, Coding::Numeric { .. }).then_some(value_count);
                 value_count += usize::from(value_index.is_some());
-                let role = if k < schema.aware.len() { Role::Aware } else { Role::Agnostic };
+                let role = if k < schema.aware.len() { FieldRole::Aware } else { FieldRole::Agnostic };
                 FieldInfo { name: name.to_owned(), role, rows: coding.rows(), value_index }
             })
             .collect();

@@ -13,7 +13,7 @@ use crate::data::fit::evidence::Evidence;
 use crate::data::fit::vocabulary::Vocabulary;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;
-use crate::data::schema::{Kind, Schema};
+use crate::data::schema::{FieldKind, Schema};
 
 /// The name of the file of everything but vocabularies.
 pub(crate) const ENCODER: &str = "encoder.toml";
@@ -141,17 +141,19 @@ impl Encoder {
                         Some(value_type) => (vocabulary, value_type),
                         None => typed(vocabulary),
                     };
-                    (Coding::Category(vocabulary), value_type, Kind::Category)
+                    (Coding::Category(vocabulary), value_type, FieldKind::Category)
                 }
                 SavedCoding::Hash { rows } => {
-                    (Coding::Hash(*rows), field.value_type.unwrap_or_default(), Kind::Category)
+                    (Coding::Hash(*rows), field.value_type.unwrap_or_default(), FieldKind::Category)
                 }
                 SavedCoding::Numeric { mean, std } => {
-                    (Coding::Numeric { mean: *mean, std: *std }, ValueType::default(), Kind::Numeric)
+                    (Coding::Numeric { mean: *mean, std: *std }, ValueType::default(), FieldKind::Numeric)
                 }
-                SavedCoding::Bucket { buckets, edges } => {
-                    (Coding::Bucket { edges: edges.clone(), buckets: *buckets }, ValueType::default(), Kind::Bucket)
-                }
+                SavedCoding::Bucket { buckets, edges } => (
+                    Coding::Bucket { edges: edges.clone(), buckets: *buckets },
+                    ValueType::default(),
+                    FieldKind::Bucket,
+                ),
             };
             let edges_fit = !matches!(&coding, Coding::Bucket { edges, buckets } if edges.len() >= *buckets as usize);
             if kind != options.kind || !edges_fit || matches!(coding, Coding::Hash(0)) {

@@ -15,13 +15,13 @@ use crate::data::fit::evidence::Evidence;
 use crate::data::fit::spool::{Block, Spool};
 use crate::data::fit::tally::{Counts, Moments, Sample};
 use crate::data::fit::vocabulary::{Interner, Vocabulary};
-use crate::data::open::{Phase, Progress};
+use crate::data::open::{OpeningPhase, Progress};
 use crate::data::read::checks::{Checked, Skipped, check};
 use crate::data::read::reader::{Chunk, MAX_MESSAGES, Reader};
 use crate::data::schema::columns::Plan;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;
-use crate::data::schema::{Kind, OnBadRow, Schema, Split, SplitName, UnknownScenario};
+use crate::data::schema::{FieldKind, OnBadRow, Schema, Split, SplitName, UnknownScenario};
 use crate::data::split::choice::{Assignment, Times, by_seed, check_rows};
 
 /// How many buckets a field has whose options don't say.
@@ -79,14 +79,16 @@ pub(super) fn gather(
     let values = schema.field_names().zip(known.iter()).map(|(name, known)| {
         let options = schema.field_options(name);
         match (options.kind, options.hash) {
-            (Kind::Category, Some(rows)) => Values::Hash(Hashing {
+            (FieldKind::Category, Some(rows)) => Values::Hash(Hashing {
                 rows,
                 value_type: options.value_type.unwrap_or_else(|| known.decide()),
                 evidence: options.value_type.is_none().then(|| known.clone()),
                 began: false,
                 was_wrong: false,
             }),
-            (Kind::Category, None) => Values::Category { values: Interner::default(), evidence: Evidence::default() },
+            (FieldKind::Category, None) => {
+                Values::Category { values: Interner::default(), evidence: Evidence::default() }
+            }
             _ => Values::Number,
         }
     });
@@ -108,7 +110,12 @@ pub(super) fn gather(
             return Ok(None);
         }
         chunk = next?;
-        progress(Progress { phase: Phase::Reading, done: reader.bytes_done(), total, rows: gathered.spool.rows() });
+        progress(Progress {
+            phase: OpeningPhase::Reading,
+            done: reader.bytes_done(),
+            total,
+            rows: gathered.spool.rows(),
+        });
     }
     Ok(Some(gathered))
 }
@@ -174,7 +181,9 @@ impl Gathered {
             .map(|(name, values)| match values {
                 Values::Category { values, .. } => Tally::Counts(Counts::new(values.len() + 1)),
                 Values::Hash(_) => Tally::Hashed(0),
-                Values::Number if schema.field_options(name).kind == Kind::Bucket => Tally::Sample(Sample::default()),
+                Values::Number if schema.field_options(name).kind == FieldKind::Bucket => {
+                    Tally::Sample(Sample::default())
+                }
                 Values::Number => Tally::Moments(Moments::default()),
             })
             .collect();
@@ -186,7 +195,7 @@ impl Gathered {
             tallies.par_iter_mut().enumerate().for_each(|(f, tally)| tally.add(block, f, &train));
             sizes.add(block, &splits);
             done += block.len() as u64;
-            progress(Progress { phase: Phase::Counting, done, total, rows: done });
+            progress(Progress { phase: OpeningPhase::Counting, done, total, rows: done });
             Ok(())
         })?;
         sizes.check(schema)?;
@@ -237,7 +246,7 @@ impl Values {
         (field, name): (usize, &str),
         nulls: &Nulls,
     ) -> Result<FieldBlock> {
-        if schema.field_options(name).kind != Kind::Category {
+        if schema.field_options(name).kind != FieldKind::Category {
             return Ok(FieldBlock { ids: Vec::new(), sequences: Vec::new() });
         }
         let column = plan.fields[field];

@@ -15,7 +15,7 @@ use crate::data::read::reader::{Chunk, Fault, Faults, MAX_MESSAGES};
 use crate::data::schema::columns::Plan;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::{ValueType, WHOLE, is_rounded, truth};
-use crate::data::schema::{Kind, OnBadRow, Schema, SequenceColumn, Split, UnknownScenario};
+use crate::data::schema::{FieldKind, OnBadRow, Schema, SequenceColumn, Split, UnknownScenario};
 
 /// The bad rows that were left out, under `on_bad_row = "skip"`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,7 +164,7 @@ pub(crate) fn check(
     jobs.extend(probability.map(|column| (column, Check::Number(Rule::Probability))));
     for (f, (name, column)) in schema.field_names().zip(&plan.fields).enumerate() {
         let options = schema.field_options(name);
-        if options.kind != Kind::Category {
+        if options.kind != FieldKind::Category {
             jobs.push((*column, Check::Number(Rule::Feature)));
             continue;
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use arrow_schema::DataType;
 
 use crate::data::error::{Error, MissingColumn, Result, nearest};
-use crate::data::schema::{Kind, Schema, Split};
+use crate::data::schema::{FieldKind, Schema, Split};
 
 /// What a column is used for, which decides the types it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Plan {
         plan.probability = probability.map(|p| plan.want(p, "data.probability", Use::Number, metrics));
         for (key, names) in [("data.aware", &schema.aware), ("data.agnostic", &schema.agnostic)] {
             for name in names {
-                let category = schema.field_options(name).kind == Kind::Category;
+                let category = schema.field_options(name).kind == FieldKind::Category;
                 let column = plan.want(name, key, if category { Use::Text } else { Use::Number }, true);
                 plan.fields.push(column);
             }

@@ -158,7 +158,7 @@ impl UnknownScenario {
 pub struct FieldOptions {
     /// How a value becomes an embedding row.
     #[serde(default)]
-    pub kind: Kind,
+    pub kind: FieldKind,
     /// For categories: what the values are, where the files do not tell or would be understood wrongly.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub value_type: Option<ValueType>,
@@ -176,7 +176,7 @@ pub struct FieldOptions {
 /// How a field's value becomes an embedding row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum FieldKind {
     /// One row per value.
     #[default]
     Category,

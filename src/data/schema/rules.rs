@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::data::error::{Error, Result, nearest, suggestion};
-use crate::data::schema::{FieldOptions, Kind, Schema, SequenceColumn, Split};
+use crate::data::schema::{FieldKind, FieldOptions, Schema, SequenceColumn, Split};
 
 /// The largest number of rows that one embedding table may have, so that all row numbers fit 32 bits.
 const MAX_ROWS: u32 = 1 << 31;
@@ -95,9 +95,9 @@ impl Schema {
             let near = nearest(name, self.field_names());
             return wrong(format!("{key}: no field of that name in data.aware or data.agnostic{}", suggestion(&near)));
         }
-        let category = options.kind == Kind::Category;
+        let category = options.kind == FieldKind::Category;
         match options {
-            FieldOptions { buckets: Some(_), kind, .. } if *kind != Kind::Bucket => {
+            FieldOptions { buckets: Some(_), kind, .. } if *kind != FieldKind::Bucket => {
                 wrong(format!("{key}.buckets needs {key}.kind = \"bucket\""))
             }
             FieldOptions { buckets: Some(n), .. } if !(2..MAX_ROWS).contains(n) => {
@@ -144,7 +144,7 @@ impl Schema {
                 suggestion(&near)
             ));
         }
-        if self.field_options(vocabulary).kind != Kind::Category {
+        if self.field_options(vocabulary).kind != FieldKind::Category {
             return wrong(format!("{key}: vocabulary \"{vocabulary}\" must be a field of categories"));
         }
         Ok(())

@@ -100,7 +100,7 @@ fn progress_is_told_in_every_phase_up_to_its_end() {
     let mut seen: Vec<Progress> = Vec::new();
     let inputs = fixture.inputs().unwrap();
     open_inputs(&fixture.schema, &inputs, &[fixture.root()], &Limits::default(), &mut |p| seen.push(p)).unwrap();
-    for phase in [Phase::Hashing, Phase::Reading, Phase::Counting, Phase::Encoding] {
+    for phase in [OpeningPhase::Hashing, OpeningPhase::Reading, OpeningPhase::Counting, OpeningPhase::Encoding] {
         let last = seen.iter().rfind(|p| p.phase == phase).unwrap();
         assert_eq!(last.done, last.total, "{phase:?}");
     }

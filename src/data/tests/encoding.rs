@@ -23,7 +23,7 @@ fn categories_get_rows_in_the_train_rows_order() {
     // z is seen in valid only and unknown; the last row's item is missing.
     assert_eq!((ids(&data.valid), ids(&data.test)), (&[2, 0][..], &[1, 2, 2, 0][..]));
     let fields: Vec<_> = data.encoder.fields().iter().map(|f| (f.name.as_str(), f.role, f.rows)).collect();
-    assert_eq!(fields, [("scenario", Role::Aware, 3), ("item", Role::Agnostic, 3)]);
+    assert_eq!(fields, [("scenario", FieldRole::Aware, 3), ("item", FieldRole::Agnostic, 3)]);
     let items = data.encoder.vocabulary(1).unwrap();
     assert_eq!((items.value(1), items.count(1), items.value(2), items.count(2)), (Some("x"), 2, Some("y"), 1));
     assert_eq!((data.train.users(), data.train.probabilities(), data.skipped.count), (None, None, 0));

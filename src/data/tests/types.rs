@@ -225,7 +225,7 @@ fn data_may_have_no_scenarios() {
     assert_eq!((data.train.ids(), data.train.scenarios()), (&[1, 2, 1][..], &[0, 0, 0][..]));
     assert_eq!(data.encoder.scenarios().len(), 1);
     let fields: Vec<_> = data.encoder.fields().iter().map(|field| (field.name.as_str(), field.role)).collect();
-    assert_eq!(fields, [("item", Role::Agnostic)]);
+    assert_eq!(fields, [("item", FieldRole::Agnostic)]);
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! `adasparse`: layers that do without some of their inputs, sample by sample (Yang et al. 2022).
 
 use super::{Error, Inputs, Model, check_network, finish, is_number, options, require, require_not_negative};
-use crate::graph::{Graph, Init, LossTerm, Probed, Ramp, TensorId};
+use crate::graph::{Graph, Init, LossTerm, Probed, TensorId, WarmUp};
 use crate::layers::{Layer, layers_to_logit};
 use crate::ops::{Activation, Affine, Anneal, Multiply, Prune, Sparsity, parameters_of};
 
@@ -94,7 +94,7 @@ impl AdaSparse {
             name: "sparsity".to_owned(),
             coefficient: self.lambda,
             columns,
-            ramp: Ramp::default(),
+            warm_up: WarmUp::default(),
         });
     }
 }

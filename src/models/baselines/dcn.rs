@@ -3,7 +3,7 @@
 use super::{Error, Inputs, Model, check_network, finish, options, require_counts};
 use crate::graph::{Graph, Init, TensorId};
 use crate::layers::{Layer, hidden_layers};
-use crate::ops::{Activation, Affine, BiasPart, Draft, Multiply, Part, RowMap};
+use crate::ops::{Activation, Affine, AffinePart, BiasPart, Draft, Multiply, RowMap};
 
 options! {
     /// Options of DCN.
@@ -30,7 +30,7 @@ fn by_vector(g: &mut Graph, x_0: TensorId, x: TensorId) -> TensorId {
     let weighed = Layer { bias: false, ..Layer::new(1, Activation::None) }.add(g, "", x);
     let bias = g.parameter("bias", 1, width, Init::Zeros);
     let crossed = g.add_one("product", Multiply { group: width, scale: 1.0 }, &[x_0, weighed]);
-    let parts = [crossed, x].map(|tensor| Part::view(tensor, 0, 0, width, RowMap::Same));
+    let parts = [crossed, x].map(|tensor| AffinePart::view(tensor, 0, 0, width, RowMap::Same));
     let bias = vec![BiasPart { to: 0, width, bias, from: 0, scenario_stride: 0 }];
     Draft { bias, ..Draft::sum(width, parts.to_vec()) }.add(g, "sum")
 }

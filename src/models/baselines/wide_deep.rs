@@ -3,7 +3,7 @@
 use super::{Error, Inputs, Model, check_network, finish, options};
 use crate::graph::{Graph, TensorId};
 use crate::layers::{Layer, mlp};
-use crate::models::inputs::Rows;
+use crate::models::inputs::Sharing;
 use crate::ops::{Activation, Affine, Pool};
 
 options! {
@@ -13,7 +13,7 @@ options! {
 
 /// Σ of a weight for each value of a sample's fields: [B, 1]. They lie in a table of their own, `wide`.
 pub(super) fn linear(g: &mut Graph, inputs: &Inputs) -> Result<TensorId, Error> {
-    let weights = inputs.embed_as(g, "wide", 1, Rows::Shared)?;
+    let weights = inputs.embed_as(g, "wide", 1, Sharing::Shared)?;
     let sum = Pool { group: weights.fields, scale: 1.0, spread: false };
     Ok(g.add_one("wide", sum, &[weights.all]))
 }

@@ -6,7 +6,7 @@ use crate::ops::{Activation, ActivationGrad, Epilogue, RowMap, View};
 
 /// What a part adds to its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum PartSource {
     /// Columns of a tensor [B, ·].
     View {
         /// The tensor.
@@ -39,19 +39,19 @@ pub enum Source {
 
 /// Something added to columns `to..to + width`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct AffinePart {
     /// First column.
     pub to: usize,
     /// Columns.
     pub width: usize,
     /// What is added.
-    pub source: Source,
+    pub source: PartSource,
 }
 
-impl Part {
+impl AffinePart {
     /// Columns `from..from + width` of `tensor`, added to columns `to..to + width`.
     pub fn view(tensor: TensorId, from: usize, to: usize, width: usize, rows: RowMap) -> Self {
-        Self { to, width, source: Source::View { tensor, from, rows } }
+        Self { to, width, source: PartSource::View { tensor, from, rows } }
     }
 
     /// The columns `first..first + width` of this part.
@@ -59,10 +59,10 @@ impl Part {
     pub fn columns(self, first: usize, width: usize) -> Self {
         assert!(first + width <= self.width);
         let source = match self.source {
-            Source::View { tensor, from, rows } => Source::View { tensor, from: from + first, rows },
-            Source::Product { x, from, inner, weight, row, col, transposed, scenario_stride } => {
+            PartSource::View { tensor, from, rows } => PartSource::View { tensor, from: from + first, rows },
+            PartSource::Product { x, from, inner, weight, row, col, transposed, scenario_stride } => {
                 let (down, across) = if transposed { (0, first) } else { (first, 0) };
-                Source::Product {
+                PartSource::Product {
                     x,
                     from,
                     inner,
@@ -107,7 +107,7 @@ pub struct Draft {
     /// Columns of the output; those that no part covers are act(bias).
     pub width: usize,
     /// What is summed.
-    pub parts: Vec<Part>,
+    pub parts: Vec<AffinePart>,
     /// Rows that are added to columns, none to any column twice.
     pub bias: Vec<BiasPart>,
     /// Applied to the sum.
@@ -118,7 +118,7 @@ pub struct Draft {
 
 impl Draft {
     /// A sum of parts.
-    pub fn sum(width: usize, parts: Vec<Part>) -> Self {
+    pub fn sum(width: usize, parts: Vec<AffinePart>) -> Self {
         Self { width, parts, bias: Vec::new(), epilogue: Epilogue::default(), activation_grad: None }
     }
 
@@ -130,7 +130,7 @@ impl Draft {
             assert_eq!(item.output, 0, "one output");
             let (to, width) = (item.to, item.width);
             parts.extend(item.terms.iter().map(|term| {
-                let source = Source::Product {
+                let source = PartSource::Product {
                     x: inputs[term.x.input],
                     from: term.x.from,
                     inner: term.inner,
@@ -140,13 +140,15 @@ impl Draft {
                     transposed: term.transposed,
                     scenario_stride: term.scenario_stride,
                 };
-                Part { to, width, source }
+                AffinePart { to, width, source }
             }));
             bias.extend(item.bias.map(|row| {
                 let Bias { input, from, scenario_stride } = row;
                 BiasPart { to, width, bias: inputs[input], from, scenario_stride }
             }));
-            parts.extend(item.adds.iter().map(|view| Part::view(inputs[view.input], view.from, to, width, view.rows)));
+            parts.extend(
+                item.adds.iter().map(|view| AffinePart::view(inputs[view.input], view.from, to, width, view.rows)),
+            );
         }
         Self {
             width: op.width(0),
@@ -187,10 +189,10 @@ impl Draft {
         };
         for part in self.parts.iter().filter(|part| part.to <= to && end <= part.to + part.width) {
             match part.columns(to - part.to, end - to).source {
-                Source::View { tensor, from, rows } => {
+                PartSource::View { tensor, from, rows } => {
                     item.adds.push(View { input: number(inputs, tensor), from, rows });
                 }
-                Source::Product { x, from, inner, weight, row, col, transposed, scenario_stride } => {
+                PartSource::Product { x, from, inner, weight, row, col, transposed, scenario_stride } => {
                     item.terms.push(Term {
                         x: View::of(number(inputs, x)).shifted(from),
                         inner,
@@ -223,7 +225,7 @@ impl Draft {
 
 impl Affine {
     /// Adds act(Σ parts), a tensor of `width` columns; those that no part covers are act(0).
-    pub fn sum(graph: &mut Graph, name: &str, width: usize, parts: &[Part], activation: Activation) -> TensorId {
+    pub fn sum(graph: &mut Graph, name: &str, width: usize, parts: &[AffinePart], activation: Activation) -> TensorId {
         Draft { epilogue: Epilogue::new(activation), ..Draft::sum(width, parts.to_vec()) }.add(graph, name)
     }
 
@@ -239,15 +241,15 @@ impl Affine {
         let (width, inner) = (graph.shape(weight).fixed_rows(), graph.width(weight));
         assert_eq!(graph.width(x), inner, "dense: width of x");
         let source =
-            Source::Product { x, from: 0, inner, weight, row: 0, col: 0, transposed: false, scenario_stride: 0 };
-        let parts = vec![Part { to: 0, width, source }];
+            PartSource::Product { x, from: 0, inner, weight, row: 0, col: 0, transposed: false, scenario_stride: 0 };
+        let parts = vec![AffinePart { to: 0, width, source }];
         let bias = bias.map(|bias| BiasPart { to: 0, width, bias, from: 0, scenario_stride: 0 }).into_iter().collect();
         Draft { bias, epilogue, ..Draft::sum(width, parts) }.add(graph, name)
     }
 
     /// Columns `from..from + width` of `tensor`.
     pub fn slice(graph: &mut Graph, name: &str, tensor: TensorId, from: usize, width: usize) -> TensorId {
-        Self::sum(graph, name, width, &[Part::view(tensor, from, 0, width, RowMap::Same)], Activation::None)
+        Self::sum(graph, name, width, &[AffinePart::view(tensor, from, 0, width, RowMap::Same)], Activation::None)
     }
 
     /// The tensors side by side.
@@ -256,7 +258,7 @@ impl Affine {
         let mut parts = Vec::new();
         for &tensor in tensors {
             let width = graph.width(tensor);
-            parts.push(Part::view(tensor, 0, to, width, RowMap::Same));
+            parts.push(AffinePart::view(tensor, 0, to, width, RowMap::Same));
             to += width;
         }
         Self::sum(graph, name, to, &parts, Activation::None)
@@ -265,7 +267,8 @@ impl Affine {
     /// The sum of tensors of one shape.
     pub fn total(graph: &mut Graph, name: &str, tensors: &[TensorId]) -> TensorId {
         let width = graph.width(tensors[0]);
-        let parts: Vec<Part> = tensors.iter().map(|&tensor| Part::view(tensor, 0, 0, width, RowMap::Same)).collect();
+        let parts: Vec<AffinePart> =
+            tensors.iter().map(|&tensor| AffinePart::view(tensor, 0, 0, width, RowMap::Same)).collect();
         Self::sum(graph, name, width, &parts, Activation::None)
     }
 
@@ -273,7 +276,7 @@ impl Affine {
     pub fn through(graph: &mut Graph, name: &str, dy: TensorId, y: TensorId, epilogue: Epilogue) -> TensorId {
         let Some(activation_grad) = epilogue.gradient() else { return dy };
         let width = graph.width(dy);
-        let parts = vec![Part::view(dy, 0, 0, width, RowMap::Same)];
+        let parts = vec![AffinePart::view(dy, 0, 0, width, RowMap::Same)];
         Draft { activation_grad: Some((y, activation_grad)), ..Draft::sum(width, parts) }.add(graph, name)
     }
 }

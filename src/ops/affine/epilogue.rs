@@ -22,7 +22,7 @@ pub enum Activation {
 pub(crate) const LEAK: f64 = 0.01;
 
 impl Activation {
-    /// The number shaders know it by.
+    /// Its number in shaders (`shaders/common/epilogue.wgsl`).
     pub(crate) fn code(self) -> usize {
         match self {
             Self::None => 0,
@@ -43,8 +43,7 @@ pub struct Epilogue {
     pub dropout: f64,
     /// Makes this layer's masks differ from other layers'.
     pub salt: u32,
-    /// How many networks stand side by side in the tensor's columns that drop the same; 1 if every column has a mask of its
-    /// own.
+    /// How many networks, side by side in the tensor's columns, share one dropout mask; 1 if every column has its own.
     pub shared_mask: usize,
 }
 
@@ -60,7 +59,7 @@ impl Epilogue {
         Self { activation, dropout: 0.0, salt: 0, shared_mask: 1 }
     }
 
-    /// The columns of each of the networks that drop the same, in a tensor so many columns wide.
+    /// Columns of the dropout mask, for a tensor of `width` columns.
     pub(crate) fn masked(self, width: usize) -> usize {
         assert!(width.is_multiple_of(self.shared_mask), "epilogue: networks of one width");
         width / self.shared_mask
@@ -71,7 +70,7 @@ impl Epilogue {
         Self { dropout: 0.0, salt: 0, ..self }
     }
 
-    /// The derivative, from what the epilogue stored; `None` for the identity.
+    /// The activation's gradient, computed from its stored output; `None` for the identity.
     pub fn gradient(self) -> Option<ActivationGrad> {
         match self.activation {
             Activation::None => None,

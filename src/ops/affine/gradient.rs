@@ -1,7 +1,7 @@
 //! The gradient rule of affine nodes.
 
-use super::{Affine, Part, Source};
-use crate::graph::{Graph, Node, Rows, TensorId};
+use super::{Affine, AffinePart, PartSource};
+use crate::graph::{Graph, Node, RowExtent, TensorId};
 use crate::ops::{Activation, GradItem, GradPair, View, WeightGrads};
 
 /// Gradients of the node's inputs: of views and x by affine nodes, of weights and biases by one [`WeightGrads`].
@@ -22,16 +22,16 @@ pub(super) fn gradient(
             Some(Affine::through(graph, &node.name, dy?, node.outputs[output], epilogue))
         })
         .collect();
-    let mut parts: Vec<Vec<Part>> = vec![Vec::new(); node.inputs.len()];
+    let mut parts: Vec<Vec<AffinePart>> = vec![Vec::new(); node.inputs.len()];
     let mut weights = GradBuilder::default();
     for item in &op.items {
         assert!(item.activation_grad.is_none(), "activation gradients only occur in backward passes");
         let Some(dz) = before[item.output] else { continue };
         for term in &item.terms {
-            parts[term.x.input].push(Part {
+            parts[term.x.input].push(AffinePart {
                 to: term.x.from,
                 width: term.inner,
-                source: Source::Product {
+                source: PartSource::Product {
                     x: dz,
                     from: item.to,
                     inner: item.width,
@@ -50,7 +50,7 @@ pub(super) fn gradient(
             }
         }
         for view in &item.adds {
-            let part = Part::view(dz, item.to, view.from, item.width, view.rows.inverse());
+            let part = AffinePart::view(dz, item.to, view.from, item.width, view.rows.inverse());
             parts[view.input].push(part);
         }
         if let Some(bias) = item.bias {
@@ -67,7 +67,7 @@ pub(super) fn gradient(
         graph.add(&node.name, WeightGrads { items, shapes }, &inputs)
     };
     let live: Vec<bool> = (0..node.inputs.len())
-        .map(|input| !parts[input].is_empty() && !matches!(graph.shape(node.inputs[input]).rows, Rows::Fixed(_)))
+        .map(|input| !parts[input].is_empty() && !matches!(graph.shape(node.inputs[input]).rows, RowExtent::Fixed(_)))
         .collect();
     (0..node.inputs.len())
         .map(|input| {

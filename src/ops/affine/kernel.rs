@@ -2,7 +2,7 @@
 //! what that is.
 
 use crate::gpu::DeviceClass;
-use crate::graph::{Graph, Node, Rows, TensorId};
+use crate::graph::{Graph, Node, RowExtent, TensorId};
 use crate::ops::affine::epilogue::LEAK;
 use crate::ops::table::{Groups, NONE, TILES_PER_GROUP};
 use crate::ops::{
@@ -170,7 +170,7 @@ pub(crate) fn parts(target: &Target, tiles: usize) -> usize {
 }
 
 fn is_tokens(graph: &Graph, tensor: TensorId) -> bool {
-    matches!(graph.shape(tensor).rows, Rows::Tokens(_))
+    matches!(graph.shape(tensor).rows, RowExtent::Tokens(_))
 }
 
 pub(crate) fn weight_grads(op: &WeightGrads, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {

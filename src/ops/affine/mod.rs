@@ -9,13 +9,13 @@ pub(super) mod kernel;
 mod view;
 mod weight_grads;
 
-pub use build::{BiasPart, Draft, Part, Source};
+pub use build::{AffinePart, BiasPart, Draft, PartSource};
 pub use epilogue::{Activation, Epilogue};
 pub use view::{ActivationGrad, RowMap, View};
 pub use weight_grads::{GradItem, GradPair, WeightGrads};
 
 use crate::cpu::Real;
-use crate::graph::{Graph, Node, Rows, Shape, TensorId};
+use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// A product x W of a view with a part of a weight.
@@ -157,7 +157,7 @@ impl Operation for Affine {
             }
         }
         let mut rows = self.items.iter().flat_map(Item::views).map(|(view, _)| inputs[view.input].rows);
-        let kind = rows.next().unwrap_or(Rows::Batch);
+        let kind = rows.next().unwrap_or(RowExtent::Batch);
         assert!(rows.all(|rows| rows == kind), "affine: rows of one kind");
         (0..self.outputs_count())
             .map(|output| {
@@ -175,7 +175,7 @@ impl Operation for Affine {
     fn inference(&self) -> Op {
         let mut op = self.clone();
         for item in &mut op.items {
-            // Only training steps have a π in their slots.
+            // Only training steps have a π in their batches.
             assert!(item.views().all(|(view, _)| view.rows == RowMap::Same), "affine: logits depend on a shuffle");
             item.epilogue = item.epilogue.inference();
         }

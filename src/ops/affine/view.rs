@@ -56,16 +56,16 @@ impl View {
     }
 }
 
-/// The derivative of an activation, from what the activation stored.
+/// The gradient of an activation, computed from its stored output y.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ActivationGrad {
-    /// `scale` where the stored value is positive, 0 elsewhere: ReLU, and dropout's 1/(1 − p).
+    /// ReLU and dropout: `scale` = 1/(1 − p) where y is positive, 0 elsewhere.
     Relu {
         /// Factor of the kept values.
         scale: f64,
     },
     /// y (1 − y).
     Sigmoid,
-    /// 1 where the stored value is positive, the leaky ReLU's slope elsewhere.
+    /// Leaky ReLU: 1 where y is positive, its slope elsewhere.
     LeakyRelu,
 }

@@ -1,7 +1,7 @@
 //! Normalisation of every row by its own moments (Ba et al. 2016).
 
 use crate::cpu::{Lanes, Real, dot, vectorized};
-use crate::graph::{Graph, Node, Rows, Shape, TensorId};
+use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::norm::normalize::EPSILON;
 use crate::ops::{Arg, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, PerSample, Target, View, WeightGrads};
 
@@ -42,7 +42,7 @@ fn column_sums(graph: &mut Graph, name: &str, sums: [TensorId; 2], width: usize)
 
 /// A kernel with the constants that both operations share: one invocation per row.
 fn kernel(shader: &'static str, [x, scale, y]: [TensorId; 3], graph: &Graph, target: &Target) -> Kernel {
-    let tokens = matches!(graph.shape(x).rows, Rows::Tokens(_));
+    let tokens = matches!(graph.shape(x).rows, RowExtent::Tokens(_));
     target
         .kernel(shader, target.rows(tokens))
         .with("TOKENS", tokens)

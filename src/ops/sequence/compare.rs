@@ -1,7 +1,7 @@
 //! A sample's behaviours beside what is to be predicted: the inputs of DIN's target attention (Zhou et al. 2018).
 
 use crate::cpu::{Lanes, Real};
-use crate::graph::{Graph, Node, Rows, Shape, TensorId};
+use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::sequence::tokens::{clear, place, with_tokens};
 use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
@@ -36,7 +36,7 @@ impl Operation for Compare {
     }
 
     fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
-        assert!(inputs[0].cols == inputs[1].cols && inputs[1].rows == Rows::Batch, "compare: tokens and samples");
+        assert!(inputs[0].cols == inputs[1].cols && inputs[1].rows == RowExtent::Batch, "compare: tokens and samples");
         vec![Shape { cols: 4 * inputs[0].cols, ..inputs[0] }]
     }
 

@@ -1,7 +1,7 @@
 //! Sums over a sample's tokens.
 
 use crate::cpu::{Lanes, Real};
-use crate::graph::{Graph, Node, Rows, Shape, TensorId};
+use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::sequence::tokens::{clear, place, with_tokens};
 use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
@@ -49,7 +49,7 @@ impl Operation for TokenPool {
     }
 
     fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
-        assert!(matches!(inputs[0].rows, Rows::Tokens(_)), "token_pool: of tokens");
+        assert!(matches!(inputs[0].rows, RowExtent::Tokens(_)), "token_pool: of tokens");
         assert!(inputs[1..].iter().all(|w| *w == Shape { cols: 1, ..inputs[0] }), "token_pool: a weight for each");
         vec![Shape::batch(inputs[0].cols)]
     }

@@ -1,13 +1,13 @@
 //! What operations over sequences share.
 
 use crate::cpu::{LANES, Lanes, Real};
-use crate::graph::{Rows, Shape};
+use crate::graph::{RowExtent, Shape};
 use crate::ops::{Arg, Block, Kernel, Target};
 
 /// The most tokens of a sample, of a tensor of tokens.
 pub(crate) fn longest(shape: Shape) -> usize {
     match shape.rows {
-        Rows::Tokens(longest) => longest,
+        RowExtent::Tokens(longest) => longest,
         _ => panic!("a row for each token is wanted"),
     }
 }

@@ -1,10 +1,10 @@
 //! Discriminators of mutual-information regularisation (MI-DPG, equations 6 and 7): scores, loss and gradient in one.
 
 use crate::cpu::{LANES, Lanes, Real, log1p_exp, sigmoid, vectorized};
-use crate::graph::{Graph, Node, Ramp, Shape, TensorId};
+use crate::graph::{Graph, Node, Shape, TensorId, WarmUp};
 use crate::ops::{Activation, PerSample};
 use crate::ops::{
-    Affine, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, Part, RowMap, Target, View, WeightGrads,
+    Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, RowMap, Target, View, WeightGrads,
 };
 
 /// One discriminator.
@@ -29,7 +29,7 @@ pub struct Discriminate {
     /// The discriminators.
     pub pairings: Vec<Pairing>,
     /// How their losses' weights grow.
-    pub ramp: Ramp,
+    pub warm_up: WarmUp,
 }
 
 /// Inputs and outputs of one discriminator.
@@ -61,7 +61,7 @@ impl Operation for Discriminate {
         for outputs in node.outputs.chunks_exact(EACH) {
             let [z, sum, _, _] = outputs[..] else { unreachable!("four outputs each") };
             let parts = [(0, RowMap::Same), (hidden, RowMap::Unshuffled)]
-                .map(|(from, rows)| Part::view(z, from, 0, hidden, rows));
+                .map(|(from, rows)| AffinePart::view(z, from, 0, hidden, rows));
             gradients.push(Affine::sum(graph, &node.name, hidden, &parts, Activation::None));
             gradients.push(sum);
             // t = w · y + c: both pairs count towards w and c.
@@ -149,7 +149,7 @@ impl Discriminate {
                 block.output(outputs + 2)[half * hidden + k] = y;
             }
         }
-        let weight = T::of(pairing.weight * self.ramp.at(block.uniforms.step)) * inverse_rows;
+        let weight = T::of(pairing.weight * self.warm_up.at(block.uniforms.step)) * inverse_rows;
         for (half, t) in scores.into_iter().enumerate() {
             let target = if half == 0 { T::one() } else { T::zero() };
             let (mut losses, mut gradients) = (Lanes::zero(), Lanes::zero());

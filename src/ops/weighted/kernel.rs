@@ -245,7 +245,7 @@ pub(crate) fn discriminate(op: &Discriminate, node: &Node, graph: &Graph, target
         .kernel("discriminate", groups.count() * SAMPLES_PER_GROUP)
         .in_groups_of(SAMPLES_PER_GROUP as u32)
         .with("HIDDEN", op.hidden)
-        .with("RAMP", op.ramp.0)
+        .with("WARM_UP", op.warm_up.0)
         .with("SHUFFLE", target.batch_layout.shuffle)
         .with("LANES", LOSS_LANES)
         .with("LOG_WIDTH", graph.loss_columns)

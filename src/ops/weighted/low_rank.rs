@@ -1,10 +1,10 @@
 //! The low-rank core of MI-DPG's weighting matrix, S = σ(S_R S_C) (equations 3–5).
 
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, sigmoid, vectorized};
-use crate::graph::{Graph, Node, Rows, Shape, TensorId};
+use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::{Activation, PerSample};
 use crate::ops::{
-    Affine, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, Part, Source, Target, View, WeightGrads,
+    Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, PartSource, Target, View, WeightGrads,
 };
 
 /// Where a factor comes from.
@@ -42,7 +42,7 @@ pub struct LowRank {
 
 /// Whether all samples share a tensor.
 pub(crate) fn is_shared(shape: Shape) -> bool {
-    matches!(shape.rows, Rows::Fixed(_))
+    matches!(shape.rows, RowExtent::Fixed(_))
 }
 
 impl LowRank {
@@ -117,7 +117,7 @@ impl Operation for LowRank {
                 Factor::Generated => {
                     let (g, w) = (node.inputs[first], node.inputs[first + 1]);
                     let inner = graph.width(g);
-                    let product = Source::Product {
+                    let product = PartSource::Product {
                         x: d,
                         from: 0,
                         inner: rows * cols,
@@ -127,7 +127,7 @@ impl Operation for LowRank {
                         transposed: true,
                         scenario_stride: 0,
                     };
-                    let part = Part { to: 0, width: inner, source: product };
+                    let part = AffinePart { to: 0, width: inner, source: product };
                     gradients.push(Affine::sum(graph, &node.name, inner, &[part], Activation::None));
                     let size = rows * cols;
                     let item = |output: usize, rows: usize, cols: usize, x: Option<View>| GradItem {

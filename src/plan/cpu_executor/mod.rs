@@ -9,14 +9,14 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::cpu::{Arena, LANES, Real, zeros};
-use crate::graph::{BatchLayout, Graph, Node, Rows, Shape, TensorId};
+use crate::graph::{BatchLayout, Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::{
     Batch, Block, DenseState, ModelState, Operation, SourceView, StepUniforms, StepView, TableState, Value,
 };
 use crate::plan::chunk::{in_row_order, predict_in_chunks};
 use crate::plan::cpu_layout::{Layout, Slot};
 use crate::plan::executor::mean_losses;
-use crate::plan::{BatchPacker, Error, Executor, Plan, Source, StepChunk, StepLosses};
+use crate::plan::{BatchPacker, Error, Executor, Plan, RowSource, StepChunk, StepLosses};
 
 /// A plan with memory for everything it computes.
 struct Program<T> {
@@ -45,7 +45,7 @@ enum Stage {
     Sum(usize),
 }
 
-/// The data and the slot of one step.
+/// The data and the batch of one step.
 struct StepInput<'a> {
     uniforms: &'a StepUniforms,
     words: &'a [u32],
@@ -274,7 +274,7 @@ impl<T: Real> Program<T> {
     fn kept(
         &mut self,
         state: &mut ModelState<T>,
-        source: &Source<'_>,
+        source: &RowSource<'_>,
         rows: Vec<u32>,
     ) -> Result<(Vec<u32>, Vec<Vec<f32>>), Error> {
         let mut packer = BatchPacker::new(&self.plan.graph, &self.plan.batch_layout, false);
@@ -308,7 +308,7 @@ pub fn probe(
     graph: &Graph,
     capacity: usize,
     mut state: ModelState<f32>,
-    source: &Source<'_>,
+    source: &RowSource<'_>,
     rows: Vec<u32>,
 ) -> Result<(Vec<u32>, Vec<Vec<f32>>), Error> {
     Program::new(Plan::probing(graph, capacity)).kept(&mut state, source, rows)
@@ -316,7 +316,7 @@ pub fn probe(
 
 /// Whether a node's rows are tokens, and not samples that only read or write theirs.
 fn runs_by_tokens(node: &Node, graph: &Graph) -> bool {
-    let tokens = |tensor: &TensorId| matches!(graph.shape(*tensor).rows, Rows::Tokens(_));
+    let tokens = |tensor: &TensorId| matches!(graph.shape(*tensor).rows, RowExtent::Tokens(_));
     node.outputs.first().is_some_and(tokens) && !node.op.runs_by_samples()
 }
 
@@ -378,7 +378,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
         None
     }
 
-    fn load(&mut self, _: &Source<'_>) -> Result<bool, Error> {
+    fn load(&mut self, _: &RowSource<'_>) -> Result<bool, Error> {
         // The host's memory is the device's: chunks carry their rows.
         Ok(false)
     }
@@ -403,7 +403,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
         Ok(std::mem::take(&mut self.finished))
     }
 
-    fn predict(&mut self, source: &Source<'_>) -> Result<Vec<f32>, Error> {
+    fn predict(&mut self, source: &RowSource<'_>) -> Result<Vec<f32>, Error> {
         let (order, logits) = self.predict.kept(&mut self.state, source, (0..source.rows as u32).collect())?;
         Ok(in_row_order(&order, &logits[0]))
     }

@@ -9,7 +9,7 @@ use crate::cpu::Real;
 use crate::graph::Node;
 use crate::ops::Operation;
 use crate::plan::lower::shape_of;
-use crate::plan::{Error, Part, Profile, StepChunk};
+use crate::plan::{Error, Profile, StepChunk, TimedPart};
 
 impl<T: Real> CpuExecutor<T> {
     /// Runs some nodes of the chunk's first step.
@@ -23,14 +23,14 @@ impl<T: Real> CpuExecutor<T> {
 }
 
 impl<T: Real> Profile for CpuExecutor<T> {
-    fn parts(&self) -> Vec<Part> {
+    fn parts(&self) -> Vec<TimedPart> {
         let plan = &self.train.plan;
         let part = |node: &Node| {
             // An update reads and writes the state, not tensors.
             let shape =
                 shape_of(node).map_or_else(|| "state".to_owned(), |tensor| plan.graph.shape(tensor).to_string());
             let cost = node.op.cost(node, &plan.graph, plan.capacity);
-            Part { name: node.name.clone(), operation: node.op.name().to_owned(), shape, cost }
+            TimedPart { name: node.name.clone(), operation: node.op.name().to_owned(), shape, cost }
         };
         plan.graph.nodes.iter().map(part).collect()
     }

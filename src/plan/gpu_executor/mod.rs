@@ -16,7 +16,7 @@ use crate::plan::chunk::{in_row_order, predict_in_chunks};
 use crate::plan::executor::mean_losses;
 use crate::plan::gpu_memory::GpuMemory;
 use crate::plan::pacing::{Pacer, SUBMIT_LIMIT, Submit};
-use crate::plan::{BatchPacker, DispatchLimits, Error, Executor, Plan, Resource, Source, StepChunk, StepLosses};
+use crate::plan::{BatchPacker, DispatchLimits, Error, Executor, Plan, Resource, RowSource, StepChunk, StepLosses};
 
 /// How a model is run on a GPU.
 #[derive(Clone, Copy, Debug)]
@@ -290,7 +290,7 @@ impl Program {
         }
     }
 
-    /// Makes the dispatches that follow those of the step in a slot.
+    /// Makes the dispatches that follow those of the step in a batch.
     fn set_slot(&self, pass: &mut wgpu::ComputePass<'_>, slot: usize) {
         pass.set_bind_group(1, &self.uniforms_group, &[(slot * self.uniforms_stride) as u32]);
     }
@@ -371,7 +371,7 @@ impl Executor for GpuExecutor {
         Some(self.memory.bytes() + self.train.bytes() + self.predict.bytes() + self.results.size())
     }
 
-    fn load(&mut self, source: &Source<'_>) -> Result<bool, Error> {
+    fn load(&mut self, source: &RowSource<'_>) -> Result<bool, Error> {
         let packer = BatchPacker::new(self.graph(), &self.train.plan.batch_layout, true);
         let words = [packer.lookups(), source.value_count, 1].map(|per_row| source.rows * per_row);
         let largest = 4 * words.into_iter().max().unwrap_or(0) as u64;
@@ -429,7 +429,7 @@ impl Executor for GpuExecutor {
         Ok(losses)
     }
 
-    fn predict(&mut self, source: &Source<'_>) -> Result<Vec<f32>, Error> {
+    fn predict(&mut self, source: &RowSource<'_>) -> Result<Vec<f32>, Error> {
         let mut logits = Vec::with_capacity(source.rows);
         let Self { gpu, predict, results, .. } = self;
         let mut packer = BatchPacker::new(&predict.plan.graph, &predict.plan.batch_layout, false);

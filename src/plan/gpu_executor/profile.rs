@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::GpuExecutor;
 use crate::gpu::Timer;
-use crate::plan::{DispatchLimits, Error, Part, Profile, StepChunk};
+use crate::plan::{DispatchLimits, Error, Profile, StepChunk, TimedPart};
 
 /// Most dispatches per submit when one is repeated.
 const REPEATS_PER_SUBMIT: usize = 128;
@@ -59,9 +59,9 @@ impl GpuExecutor {
 }
 
 impl Profile for GpuExecutor {
-    fn parts(&self) -> Vec<Part> {
+    fn parts(&self) -> Vec<TimedPart> {
         let listing = self.train.plan.listing(&DispatchLimits::of(&self.gpu));
-        listing.dispatches.into_iter().map(Part::from).collect()
+        listing.dispatches.into_iter().map(TimedPart::from).collect()
     }
 
     fn has_clock(&self) -> bool {

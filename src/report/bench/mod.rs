@@ -2,7 +2,7 @@
 
 pub mod results;
 
-use crate::bench::{Bound, Ceilings, Kernel, Kernels, Outcome, Step};
+use crate::bench::{Bound, Ceilings, KernelTimes, Kernels, StepOutcome, StepTimes};
 use crate::report::table::{TableStyle, draw, grouped};
 
 /// What a device can do at most.
@@ -90,8 +90,8 @@ struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn of(kernels: impl Iterator<Item = &'a Kernel> + Clone) -> Self {
-        let sum = |of: fn(&Kernel) -> f64| kernels.clone().map(of).sum::<f64>();
+    fn of(kernels: impl Iterator<Item = &'a KernelTimes> + Clone) -> Self {
+        let sum = |of: fn(&KernelTimes) -> f64| kernels.clone().map(of).sum::<f64>();
         let time = |bound| kernels.clone().filter(|kernel| kernel.bound == bound).map(|kernel| kernel.seconds).sum();
         let max = [Bound::Arithmetic, Bound::Memory, Bound::Latency]
             .into_iter()
@@ -122,7 +122,7 @@ fn groups(kernels: &Kernels) -> Vec<Group<'_>> {
 }
 
 /// Whole steps and their bounds.
-pub fn steps_table(steps: &[Outcome], style: TableStyle) -> String {
+pub fn steps_table(steps: &[StepOutcome], style: TableStyle) -> String {
     let heads = [
         "model",
         "batch",
@@ -137,12 +137,12 @@ pub fn steps_table(steps: &[Outcome], style: TableStyle) -> String {
         "of it",
         "why not",
     ];
-    let skipped = steps.iter().any(|outcome| matches!(outcome, Outcome::Skipped(_)));
+    let skipped = steps.iter().any(|outcome| matches!(outcome, StepOutcome::Skipped(_)));
     let heads = if skipped { &heads[..] } else { &heads[..heads.len() - 1] };
     let lines: Vec<Vec<String>> = steps
         .iter()
         .map(|outcome| match outcome {
-            Outcome::Measured(step) => {
+            StepOutcome::Measured(step) => {
                 let mut line = vec![step.model.to_owned(), step.batch_size.to_string(), step.dispatches.to_string()];
                 line.extend([milli(step.seconds), percent(step.spread / 2.0), thousands(step.samples_per_second)]);
                 line.extend([step.arithmetic_seconds, step.memory_seconds, step.latency_seconds].map(milli));
@@ -150,7 +150,7 @@ pub fn steps_table(steps: &[Outcome], style: TableStyle) -> String {
                 line.resize(heads.len(), String::new());
                 line
             }
-            Outcome::Skipped(skipped) => {
+            StepOutcome::Skipped(skipped) => {
                 let mut line = vec![skipped.model.to_owned(), skipped.batch_size.to_string()];
                 line.resize(heads.len() - 1, String::new());
                 line.push(skipped.skipped.clone());
@@ -162,15 +162,15 @@ pub fn steps_table(steps: &[Outcome], style: TableStyle) -> String {
 }
 
 /// What the bounds of steps say, a sentence for each.
-pub fn verdicts(steps: &[Outcome]) -> String {
+pub fn verdicts(steps: &[StepOutcome]) -> String {
     let measured = steps.iter().filter_map(|outcome| match outcome {
-        Outcome::Measured(step) => Some(verdict(step)),
-        Outcome::Skipped(_) => None,
+        StepOutcome::Measured(step) => Some(verdict(step)),
+        StepOutcome::Skipped(_) => None,
     });
     measured.collect::<Vec<_>>().join("\n")
 }
 
-fn verdict(step: &Step) -> String {
+fn verdict(step: &StepTimes) -> String {
     let best = step.batch_size as f64 / (step.seconds * step.fraction);
     let bound = match step.bound {
         Bound::Arithmetic => format!("{:.0} MFLOP of arithmetic", step.flops as f64 / 1e6),

@@ -1,7 +1,7 @@
 //! Rows for the tables of `docs/results.md`.
 
 use super::{giga, micro, percent, thousands};
-use crate::bench::{Ceilings, DeviceDescription, Outcome, Report, Step};
+use crate::bench::{Ceilings, DeviceDescription, Report, StepOutcome, StepTimes};
 
 /// Heads of the table of devices in `docs/results.md`.
 pub const DEVICE_HEADS: [&str; 9] = [
@@ -41,9 +41,9 @@ pub fn device_row(report: &Report) -> String {
 /// The rows of a device's training steps in `docs/results.md`, one for each model.
 pub fn step_rows(report: &Report) -> Vec<String> {
     let mut models: Vec<&str> = Vec::new();
-    let mut measured: Vec<&Step> = Vec::new();
+    let mut measured: Vec<&StepTimes> = Vec::new();
     for outcome in &report.steps {
-        if let Outcome::Measured(step) = outcome {
+        if let StepOutcome::Measured(step) = outcome {
             measured.push(step);
             if models.last() != Some(&step.model) {
                 models.push(step.model);

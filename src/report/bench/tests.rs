@@ -2,10 +2,10 @@
 
 use super::results::{DEVICE_HEADS, STEP_HEADS, device_row, step_rows};
 use super::*;
-use crate::bench::{CopyRate, DeviceDescription, MultiplyAddRate, Report, Skipped, TimedBy};
+use crate::bench::{CopyRate, DeviceDescription, MultiplyAddRate, Report, SkippedStep, TimedBy};
 
-fn kernel(operation: &str, seconds: f64, fraction: f64, bound: Bound) -> Kernel {
-    Kernel {
+fn kernel(operation: &str, seconds: f64, fraction: f64, bound: Bound) -> KernelTimes {
+    KernelTimes {
         name: "layer".to_owned(),
         operation: operation.to_owned(),
         shape: "B×1".to_owned(),
@@ -51,7 +51,7 @@ fn report() -> Report {
         step_seconds: 8e-4,
         dispatches,
     };
-    let step = Step {
+    let step = StepTimes {
         model: "dnn",
         batch_size: 512,
         dispatches: 4,
@@ -66,8 +66,8 @@ fn report() -> Report {
         bound: Bound::Latency,
         fraction: 0.25,
     };
-    let skipped = Skipped { model: "dnn", batch_size: 2048, skipped: "a step would take about 9 s".to_owned() };
-    Report::new(device, false, ceilings, kernels, vec![Outcome::Measured(step), Outcome::Skipped(skipped)])
+    let skipped = SkippedStep { model: "dnn", batch_size: 2048, skipped: "a step would take about 9 s".to_owned() };
+    Report::new(device, false, ceilings, kernels, vec![StepOutcome::Measured(step), StepOutcome::Skipped(skipped)])
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Figure {
     }
 }
 
-/// An SVG of a size, with a text for whom it cannot be seen by.
+/// An SVG of this size in pixels, with alt text.
 fn svg(width: f64, height: f64, about: &str, content: &Markup) -> Markup {
     let size = format!("0 0 {} {}", pixels(width), pixels(height));
     html! {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{html, text};
 use crate::report::table::TableStyle;
 use crate::train::Error;
-use crate::train::comparison::{Comparison, Outcome, Score, Scores, Summaries, summarise};
+use crate::train::comparison::{CellOutcome, Comparison, Score, Scores, Summaries, summarise};
 use crate::train::evaluation::metrics::Metrics;
 use crate::train::evaluation::statistics::PairedTest;
 use crate::train::run::folder::write_text;
@@ -119,7 +119,7 @@ pub fn models_csv(summaries: &Summaries) -> String {
 }
 
 /// `cells.csv`: a line for each cell; those that are not finished have no numbers.
-pub fn cells_csv(comparison: &Comparison, outcomes: &[Outcome]) -> String {
+pub fn cells_csv(comparison: &Comparison, outcomes: &[CellOutcome]) -> String {
     let mut scenarios: Vec<&str> = Vec::new();
     for (name, _) in outcomes.iter().flat_map(|outcome| &outcome.result.test.scenarios) {
         if !scenarios.contains(&name.as_str()) {
@@ -160,8 +160,8 @@ pub fn cells_csv(comparison: &Comparison, outcomes: &[Outcome]) -> String {
 }
 
 /// `cells.jsonl`: a line for each finished cell.
-pub fn cells_jsonl(outcomes: &[Outcome]) -> String {
-    let line = |outcome: &Outcome| {
+pub fn cells_jsonl(outcomes: &[CellOutcome]) -> String {
+    let line = |outcome: &CellOutcome| {
         let mut line = serde_json::to_string(outcome).expect("texts and numbers are JSON");
         line.push('\n');
         line

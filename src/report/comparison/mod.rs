@@ -9,7 +9,7 @@ pub use html::html;
 
 use crate::data::shortened;
 use crate::report::table::{MISSING, Mark, Marked, TableStyle, draw_marked, escaped_markdown, grouped};
-use crate::train::comparison::{Kind, Score, Scores, Standing, Summaries};
+use crate::train::comparison::{ExperimentKind, Score, Scores, Standing, Summaries};
 use crate::train::evaluation::statistics::PairedTest;
 
 /// Columns of scenarios that stand side by side on a terminal.
@@ -57,8 +57,8 @@ impl Column {
 
 fn part(title: impl Into<String>, summaries: &Summaries, columns: Vec<Column>) -> Part {
     let first = match summaries.kind {
-        Kind::Compare => "model",
-        Kind::Sweep => "combination",
+        ExperimentKind::Compare => "model",
+        ExperimentKind::Sweep => "combination",
     };
     let heads = std::iter::once(first.to_owned()).chain(columns.iter().map(|column| column.head.clone())).collect();
     let line = |(row, standing): (usize, &Standing)| {
@@ -81,17 +81,17 @@ pub fn parts(summaries: &Summaries, scenarios: usize) -> Vec<Part> {
         [done, wanted] => format!("{done} of {wanted}"),
     });
     let mut columns = vec![Column::new("seeds", seeds)];
-    if summaries.kind == Kind::Sweep {
+    if summaries.kind == ExperimentKind::Sweep {
         columns.push(scores("valid AUC", &|standing| standing.valid.auc, true));
         columns.push(scores("valid LogLoss", &|standing| standing.valid.logloss, false));
     }
-    let before = if summaries.kind == Kind::Sweep { "test " } else { "" };
+    let before = if summaries.kind == ExperimentKind::Sweep { "test " } else { "" };
     columns.push(scores(&format!("{before}AUC"), &|standing| standing.test.auc, true));
     columns.push(scores(&format!("{before}LogLoss"), &|standing| standing.test.logloss, false));
     if has(&|standing| standing.test.gauc.is_some()) {
         columns.push(scores(&format!("{before}GAUC"), &|standing| standing.test.gauc, true));
     }
-    if summaries.kind == Kind::Compare {
+    if summaries.kind == ExperimentKind::Compare {
         columns.extend(comparing(summaries));
     }
     let mut parts = vec![part("Test rows", summaries, columns)];
@@ -203,7 +203,7 @@ pub fn notes(summaries: &Summaries, marked: bool) -> Vec<String> {
             false => format!("Ours ({}) are tested against {best}, the only baseline.", ours.join(", ")),
         });
     }
-    if summaries.kind == Kind::Sweep {
+    if summaries.kind == ExperimentKind::Sweep {
         notes.push("Ordered by mean validation AUC, which chooses; test columns are there to look at.".to_owned());
     }
     notes.push(

@@ -1,5 +1,5 @@
 use super::*;
-use crate::train::comparison::{Costs, Kind};
+use crate::train::comparison::{Costs, ExperimentKind};
 use crate::train::evaluation::statistics::Summary;
 
 fn score(mean: f64, deviation: f64) -> Score {
@@ -45,7 +45,7 @@ fn summaries() -> Summaries {
     let mut other = standing("other", false, 0.8128, 0.53);
     other.test.logloss = None;
     Summaries {
-        kind: Kind::Compare,
+        kind: ExperimentKind::Compare,
         standings: vec![standing("plain", false, 0.81, 0.51), other, ours],
         scenarios: vec!["young".to_owned(), "old & <wise>".to_owned()],
         baseline: Some("plain".to_owned()),
@@ -155,7 +155,7 @@ fn csv_has_every_digit() {
 #[test]
 fn a_sweep_shows_validation_first() {
     let mut sweep = summaries();
-    (sweep.kind, sweep.baseline, sweep.best_baseline) = (Kind::Sweep, None, None);
+    (sweep.kind, sweep.baseline, sweep.best_baseline) = (ExperimentKind::Sweep, None, None);
     sweep.skipped = vec!["row_div=3".to_owned()];
     let text = text(&sweep, TableStyle::Plain);
     let heads = bare(text.lines().nth(1).unwrap());

@@ -13,7 +13,7 @@ use super::probes::{cloud, cloud_legend, scenarios_by_samples, silhouette};
 use super::read::{Epoch, Probe, Scores, epochs, probes};
 use super::sweep::sweep_figures;
 use crate::train::Error;
-use crate::train::comparison::Kind;
+use crate::train::comparison::ExperimentKind;
 use crate::train::evaluation::statistics::Summary;
 
 /// Labels that one chart shows, at most: the best ones.
@@ -47,7 +47,7 @@ enum Order {
 
 impl Order {
     fn of(folder: &Path) -> Self {
-        let Ok(text) = fs::read_to_string(folder.join(Kind::Sweep.file())) else { return Self::Test };
+        let Ok(text) = fs::read_to_string(folder.join(ExperimentKind::Sweep.file())) else { return Self::Test };
         let config: toml::Table = text.parse().unwrap_or_default();
         let seeds = config.get("sweep").and_then(|sweep| sweep.get("seeds")?.as_array());
         Self::Validation { seeds: seeds.map_or(0, Vec::len) }

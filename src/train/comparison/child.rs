@@ -13,7 +13,7 @@ use crate::train::run::folder::write_text;
 
 /// How the training of a cell ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum CellEnding {
     /// With a result.
     Finished,
     /// It was interrupted, and wrote a checkpoint where it could.
@@ -82,7 +82,7 @@ pub fn train_cell(
     arguments: &[String],
     interrupt: &Interrupt,
     observer: &mut dyn FnMut(&str),
-) -> Result<Ending, Error> {
+) -> Result<CellEnding, Error> {
     let (run, config, log) = (cell.run(root), cell.config_file(root), cell.log_file(root));
     let folder = root.join(&cell.variant.folder);
     std::fs::create_dir_all(&folder).map_err(Error::file(&folder, "making the folder"))?;
@@ -110,14 +110,14 @@ pub fn train_cell(
     interrupt.follow(None);
     let status = child.wait().map_err(Error::file(program, "waiting for the run"))?;
     Ok(if status.code() == Some(INTERRUPTED) {
-        Ending::Interrupted
+        CellEnding::Interrupted
     } else if status.success() && run.result().is_file() {
-        Ending::Finished
+        CellEnding::Finished
     } else if interrupt.is_set() && status.code().is_none() {
         // Stopped a second time, before it could catch the signal.
-        Ending::Interrupted
+        CellEnding::Interrupted
     } else {
-        Ending::Failed(reason(&said, status))
+        CellEnding::Failed(reason(&said, status))
     })
 }
 

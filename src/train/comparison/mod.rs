@@ -18,9 +18,9 @@ use super::Error;
 use crate::config::{ConfigError, load_document};
 
 pub use cell::{Cell, State};
-pub use child::{Ending, Interrupt, train_cell};
-pub use outcome::Outcome;
-pub use sections::Kind;
+pub use child::{CellEnding, Interrupt, train_cell};
+pub use outcome::CellOutcome;
+pub use sections::ExperimentKind;
 pub use summary::{Costs, Score, Scores, Standing, Summaries, summarise};
 pub use variant::Variant;
 
@@ -28,7 +28,7 @@ pub use variant::Variant;
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// Whether models are compared or a grid is searched.
-    pub kind: Kind,
+    pub kind: ExperimentKind,
     /// What is compared, in the file's order.
     pub variants: Vec<Variant>,
     /// The label that RelaImpr refers to; a sweep has none.
@@ -63,7 +63,7 @@ impl Comparison {
     /// When the file cannot be read, a key is unknown or a value out of range, labels or seeds repeat, or a variant's
     /// configuration is wrong. A sweep's wrong variants are no error yet: they are in `invalid`.
     pub fn load(
-        kind: Kind,
+        kind: ExperimentKind,
         path: &Path,
         sets: &[String],
         locate: &dyn Fn(&str) -> String,
@@ -89,14 +89,14 @@ impl Comparison {
         for entry in &read.entries {
             match shared.variant(entry) {
                 Ok(variant) => comparison.variants.push(variant),
-                Err(error) if kind == Kind::Sweep => {
+                Err(error) if kind == ExperimentKind::Sweep => {
                     let invalid = Invalid { label: entry.label.clone(), reason: error.to_string() };
                     comparison.invalid.push(invalid);
                 }
                 Err(error) => return Err(error),
             }
         }
-        if kind == Kind::Compare {
+        if kind == ExperimentKind::Compare {
             let (baseline, ours) = sections::roles(&read, &comparison.file).map_err(|error| error.blame(sets))?;
             for variant in &mut comparison.variants {
                 variant.ours = ours.contains(&variant.label);
@@ -121,8 +121,8 @@ impl Comparison {
         const SHOWN: usize = 10;
         let mut message = format!("{} of {} ", self.skipped.len(), self.skipped.len() + self.variants.len());
         message += match self.kind {
-            Kind::Compare => "models cannot be trained:",
-            Kind::Sweep => "combinations cannot be trained:",
+            ExperimentKind::Compare => "models cannot be trained:",
+            ExperimentKind::Sweep => "combinations cannot be trained:",
         };
         for Invalid { label, reason } in self.skipped.iter().take(SHOWN) {
             message += &format!("\n  {label}: {reason}");
@@ -130,7 +130,7 @@ impl Comparison {
         if self.skipped.len() > SHOWN {
             message += &format!("\n  and {} more", self.skipped.len() - SHOWN);
         }
-        if self.kind == Kind::Sweep && !self.variants.is_empty() {
+        if self.kind == ExperimentKind::Sweep && !self.variants.is_empty() {
             message += "\nto run the others: sweep.skip_invalid = true";
         }
         Err(ConfigError::Other { origin: self.file.clone(), key: self.kind.section().to_owned(), message }.into())
@@ -184,7 +184,7 @@ impl Comparison {
             }
             section.insert("models".to_owned(), models.into());
         }
-        if let Some(entry) = read.entries.first().filter(|_| self.kind == Kind::Sweep) {
+        if let Some(entry) = read.entries.first().filter(|_| self.kind == ExperimentKind::Sweep) {
             section.insert("seeds".to_owned(), seeds(&entry.seeds)?);
             section.insert("skip_invalid".to_owned(), self.skip_invalid.into());
         }

@@ -11,7 +11,7 @@ use crate::train::run::result::RunResult;
 
 /// A finished cell. As JSON it is a line of `cells.jsonl`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
+pub struct CellOutcome {
     /// The variant's label.
     pub label: String,
     /// The model's name.
@@ -30,12 +30,12 @@ pub struct Outcome {
     pub raw: Value,
 }
 
-impl Outcome {
+impl CellOutcome {
     /// Of one cell; `None` while it is not finished.
     ///
     /// # Errors
     /// As [`Cell::state`].
-    pub fn of(cell: &Cell<'_>, root: &Path) -> Result<Option<Outcome>, Error> {
+    pub fn of(cell: &Cell<'_>, root: &Path) -> Result<Option<CellOutcome>, Error> {
         if cell.state(root)? != State::Finished {
             return Ok(None);
         }
@@ -49,7 +49,7 @@ impl Outcome {
             settings.insert(key.clone(), value);
         }
         let (label, model) = (cell.variant.label.clone(), cell.variant.config.model_name().to_owned());
-        Ok(Some(Outcome { label, model, seed: cell.seed, folder: cell.folder(), settings, result, raw }))
+        Ok(Some(CellOutcome { label, model, seed: cell.seed, folder: cell.folder(), settings, result, raw }))
     }
 }
 
@@ -58,7 +58,7 @@ impl Comparison {
     ///
     /// # Errors
     /// As [`Cell::state`].
-    pub fn outcomes(&self, root: &Path) -> Result<Vec<Outcome>, Error> {
-        self.cells().iter().filter_map(|cell| Outcome::of(cell, root).transpose()).collect()
+    pub fn outcomes(&self, root: &Path) -> Result<Vec<CellOutcome>, Error> {
+        self.cells().iter().filter_map(|cell| CellOutcome::of(cell, root).transpose()).collect()
     }
 }

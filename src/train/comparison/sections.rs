@@ -13,27 +13,27 @@ const MAX_CELLS: usize = 100_000;
 
 /// Whether models are compared or a grid is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ExperimentKind {
     /// `[compare]`: models with options of their own.
     Compare,
     /// `[sweep]`: all combinations of some options.
     Sweep,
 }
 
-impl Kind {
+impl ExperimentKind {
     /// The section, which is the command's name too.
     pub fn section(self) -> &'static str {
         match self {
-            Kind::Compare => "compare",
-            Kind::Sweep => "sweep",
+            ExperimentKind::Compare => "compare",
+            ExperimentKind::Sweep => "sweep",
         }
     }
 
     /// The file in which the resolved configuration is kept.
     pub fn file(self) -> &'static str {
         match self {
-            Kind::Compare => "compare.toml",
-            Kind::Sweep => "sweep.toml",
+            ExperimentKind::Compare => "compare.toml",
+            ExperimentKind::Sweep => "sweep.toml",
         }
     }
 }
@@ -92,7 +92,7 @@ pub(super) struct Entry {
 
 /// What a file says.
 pub(super) struct Read {
-    kind: Kind,
+    kind: ExperimentKind,
     /// The file without the section.
     pub(super) base: Table,
     /// The section as it stands.
@@ -104,19 +104,19 @@ pub(super) struct Read {
 }
 
 /// Takes the section out of `document` and reads it.
-pub(super) fn read(kind: Kind, mut document: Table, file: &str) -> Result<Read, ConfigError> {
+pub(super) fn read(kind: ExperimentKind, mut document: Table, file: &str) -> Result<Read, ConfigError> {
     let section = kind.section();
     if !document.contains_key(section) {
         let what = match kind {
-            Kind::Compare => "needs this section, with [[compare.models]], to know which models to compare",
-            Kind::Sweep => "needs this section, with [sweep.grid], to know which options to search",
+            ExperimentKind::Compare => "needs this section, with [[compare.models]], to know which models to compare",
+            ExperimentKind::Sweep => "needs this section, with [sweep.grid], to know which options to search",
         };
         return Err(other(file, &format!("[{section}]"), what.to_owned()));
     }
     let model = document.get("model").and_then(|model| model.get("name")).and_then(Value::as_str).map(str::to_owned);
     let mut read = match kind {
-        Kind::Compare => read_compare(&document, model.as_deref(), file)?,
-        Kind::Sweep => read_sweep(&document, model.as_deref(), file)?,
+        ExperimentKind::Compare => read_compare(&document, model.as_deref(), file)?,
+        ExperimentKind::Sweep => read_sweep(&document, model.as_deref(), file)?,
     };
     if let Some(Value::Table(table)) = document.remove(section) {
         read.section = table;
@@ -158,7 +158,7 @@ fn read_compare(document: &Table, model: Option<&str>, file: &str) -> Result<Rea
     }
     let (baseline, ours) = (section.baseline, section.ours);
     let (base, section) = (Table::new(), Table::new());
-    Ok(Read { kind: Kind::Compare, base, section, entries, skip_invalid: false, baseline, ours })
+    Ok(Read { kind: ExperimentKind::Compare, base, section, entries, skip_invalid: false, baseline, ours })
 }
 
 fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read, ConfigError> {
@@ -208,7 +208,7 @@ fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read,
     }
     let skip_invalid = section.skip_invalid;
     let (base, section) = (Table::new(), Table::new());
-    Ok(Read { kind: Kind::Sweep, base, section, entries, skip_invalid, baseline: None, ours: None })
+    Ok(Read { kind: ExperimentKind::Sweep, base, section, entries, skip_invalid, baseline: None, ours: None })
 }
 
 /// One direction of a grid: the settings at each of its points.
@@ -395,7 +395,7 @@ const OURS: [&str; 3] = ["mi-dpg", "optmsm", "saml"];
 
 /// That no `--set` takes from variants what tells them apart.
 pub(super) fn check_sets(read: &Read, sets: &[String]) -> Result<(), ConfigError> {
-    let sweep = read.kind == Kind::Sweep;
+    let sweep = read.kind == ExperimentKind::Sweep;
     for set in sets {
         let Some(key) = target(set) else { continue };
         let reason = match key.as_str() {

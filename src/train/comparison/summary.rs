@@ -1,6 +1,6 @@
 //! The finished cells of a comparison as numbers: means and deviations over seeds, improvements, tests, costs.
 
-use super::{Comparison, Kind, Outcome};
+use super::{CellOutcome, Comparison, ExperimentKind};
 use crate::train::evaluation::metrics::{Metrics, relative_improvement};
 use crate::train::evaluation::statistics::{PairedTest, Summary, mean, paired_test};
 use crate::train::run::result::RunResult;
@@ -101,7 +101,7 @@ pub struct Standing {
 #[derive(Clone, Debug)]
 pub struct Summaries {
     /// What kind of comparison it is.
-    pub kind: Kind,
+    pub kind: ExperimentKind,
     /// The variants: of a sweep the best by mean validation AUC first, else in the file's order.
     pub standings: Vec<Standing>,
     /// Names of all scenarios.
@@ -119,7 +119,7 @@ pub struct Summaries {
 }
 
 /// Sums finished cells up.
-pub fn summarise(comparison: &Comparison, outcomes: &[Outcome]) -> Summaries {
+pub fn summarise(comparison: &Comparison, outcomes: &[CellOutcome]) -> Summaries {
     let of = |label: &str| outcomes.iter().filter(|outcome| outcome.label == label).collect::<Vec<_>>();
     let mut scenarios: Vec<String> = Vec::new();
     let mut devices: Vec<String> = Vec::new();
@@ -186,7 +186,7 @@ pub fn summarise(comparison: &Comparison, outcomes: &[Outcome]) -> Summaries {
             }
         }
     }
-    if comparison.kind == Kind::Sweep {
+    if comparison.kind == ExperimentKind::Sweep {
         let valid = |standing: &Standing| standing.valid.auc.map_or(f64::NEG_INFINITY, |auc| auc.mean);
         standings.sort_by(|a, b| f64::total_cmp(&valid(b), &valid(a)));
     }
@@ -199,7 +199,7 @@ impl Summaries {
     /// The best combination of a sweep, by mean validation AUC among those that have all their seeds.
     pub fn best(&self) -> Option<&Standing> {
         let whole = |standing: &&Standing| standing.seeds[0] == standing.seeds[1] && standing.valid.auc.is_some();
-        self.standings.iter().find(whole).filter(|_| self.kind == Kind::Sweep)
+        self.standings.iter().find(whole).filter(|_| self.kind == ExperimentKind::Sweep)
     }
 
     /// Cells that have no result yet.
@@ -209,7 +209,7 @@ impl Summaries {
 }
 
 /// Test AUCs of two variants at the seeds that both have.
-fn common(one: &[&Outcome], other: &[&Outcome]) -> Vec<(f64, f64)> {
+fn common(one: &[&CellOutcome], other: &[&CellOutcome]) -> Vec<(f64, f64)> {
     let partner = |seed: u64| other.iter().find(|outcome| outcome.seed == seed)?.result.test.auc;
     one.iter().filter_map(|outcome| Some((outcome.result.test.auc?, partner(outcome.seed)?))).collect()
 }

@@ -18,7 +18,7 @@ epochs = 2
 "#;
 
 /// Reads `text` behind [`BASE`] as a comparison or a sweep.
-fn load(kind: Kind, text: &str, sets: &[&str]) -> Result<Comparison, Error> {
+fn load(kind: ExperimentKind, text: &str, sets: &[&str]) -> Result<Comparison, Error> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("many.toml");
     fs::write(&path, format!("{BASE}{text}")).unwrap();
@@ -27,11 +27,11 @@ fn load(kind: Kind, text: &str, sets: &[&str]) -> Result<Comparison, Error> {
 }
 
 fn compare(text: &str) -> Result<Comparison, Error> {
-    load(Kind::Compare, text, &[])
+    load(ExperimentKind::Compare, text, &[])
 }
 
 fn sweep(text: &str) -> Result<Comparison, Error> {
-    load(Kind::Sweep, &format!("[model]\nname = \"mi-dpg\"\nhidden = [8]\n[sweep]\nseeds = 2\n{text}"), &[])
+    load(ExperimentKind::Sweep, &format!("[model]\nname = \"mi-dpg\"\nhidden = [8]\n[sweep]\nseeds = 2\n{text}"), &[])
 }
 
 /// The message of a fault, without the file's folder.
@@ -97,7 +97,8 @@ fn models_share_a_file_and_set_what_is_their_own() {
 #[test]
 fn the_command_line_has_the_last_word() {
     let comparison =
-        load(Kind::Compare, THREE, &["train.learning_rate=0.1", "model.lambda=2", "compare.seeds=1"]).unwrap();
+        load(ExperimentKind::Compare, THREE, &["train.learning_rate=0.1", "model.lambda=2", "compare.seeds=1"])
+            .unwrap();
     let [dnn, _, dpg] = &comparison.variants[..] else { panic!("three models") };
     assert_eq!((dnn.config.train.learning_rate, dpg.config.train.learning_rate), (0.1, 0.1));
     assert!(!dnn.config.model.contains_key("lambda"));
@@ -110,7 +111,7 @@ fn the_command_line_has_the_last_word() {
         ("train.epoch=3", "did you mean `epochs`?"),
         ("compare.seed=3", "did you mean `seeds`?"),
     ] {
-        let message = load(Kind::Compare, THREE, &[set]).unwrap_err().to_string();
+        let message = load(ExperimentKind::Compare, THREE, &[set]).unwrap_err().to_string();
         assert!(message.starts_with(&format!("--set {set}: ")) && message.contains(says), "{message}");
     }
 }
@@ -121,7 +122,7 @@ fn the_resolved_file_says_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("compare.toml");
     fs::write(&path, comparison.to_toml().unwrap()).unwrap();
-    let again = Comparison::load(Kind::Compare, &path, &[], &str::to_owned).unwrap();
+    let again = Comparison::load(ExperimentKind::Compare, &path, &[], &str::to_owned).unwrap();
     assert_eq!(again.to_toml().unwrap(), comparison.to_toml().unwrap());
     for (one, other) in comparison.variants.iter().zip(&again.variants) {
         assert_eq!((&one.label, &one.settings, &one.seeds), (&other.label, &other.settings, &other.seeds));
@@ -129,7 +130,7 @@ fn the_resolved_file_says_the_same() {
     }
     let swept = sweep("[sweep.grid]\n\"model.d_k\" = [1, 2]").unwrap();
     fs::write(&path, swept.to_toml().unwrap()).unwrap();
-    let again = Comparison::load(Kind::Sweep, &path, &[], &str::to_owned).unwrap();
+    let again = Comparison::load(ExperimentKind::Sweep, &path, &[], &str::to_owned).unwrap();
     assert_eq!(again.to_toml().unwrap(), swept.to_toml().unwrap());
     assert_eq!(again.variants[1].config, swept.variants[1].config);
 }
@@ -274,10 +275,14 @@ fn slips_in_a_sweep_say_where_and_what_would_be_right() {
     let set = "model.d_k=3";
     let text = "[model]\nname = \"mi-dpg\"\n[sweep.grid]\n\"model.d_k\" = [1, 2]";
     assert!(
-        load(Kind::Sweep, text, &[set]).unwrap_err().to_string().contains("is in the grid; set sweep.grid instead")
+        load(ExperimentKind::Sweep, text, &[set])
+            .unwrap_err()
+            .to_string()
+            .contains("is in the grid; set sweep.grid instead")
     );
     assert!(
-        fault(load(Kind::Sweep, "[sweep.grid]\n\"model.d_k\" = [1]", &[])).contains("[model] needs the key `name`")
+        fault(load(ExperimentKind::Sweep, "[sweep.grid]\n\"model.d_k\" = [1]", &[]))
+            .contains("[model] needs the key `name`")
     );
 }
 
@@ -300,12 +305,12 @@ fn result(test: f64, valid: f64) -> RunResult {
 }
 
 /// Cells of a comparison with these test and validation AUCs, by label and seed.
-pub(crate) fn outcomes(cells: &[(&str, u64, f64, f64)]) -> Vec<Outcome> {
+pub(crate) fn outcomes(cells: &[(&str, u64, f64, f64)]) -> Vec<CellOutcome> {
     let outcome = |&(label, seed, test, valid): &(&str, u64, f64, f64)| {
         let result = result(test, valid);
         let raw = serde_json::to_value(&result).unwrap();
         let (folder, settings) = (format!("{label}/seed-{seed}"), serde_json::Map::new());
-        Outcome { label: label.to_owned(), model: "m".to_owned(), seed, folder, settings, result, raw }
+        CellOutcome { label: label.to_owned(), model: "m".to_owned(), seed, folder, settings, result, raw }
     };
     cells.iter().map(outcome).collect()
 }

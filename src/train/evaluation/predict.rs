@@ -1,7 +1,7 @@
 //! A model's predictions for encoded rows, those of scenarios that it was not trained on included.
 
 use crate::data::{Encoder, Rows};
-use crate::plan::{Executor, Source};
+use crate::plan::{Executor, RowSource};
 use crate::train::Error;
 use crate::train::model::{BuiltModel, source};
 
@@ -30,12 +30,12 @@ pub fn predict(
     }
     let scenarios: Vec<u32> =
         rows.scenarios().iter().map(|number| if *number == encoder.new_scenario() { 0 } else { *number }).collect();
-    let mut logits = executor.predict(&Source { scenarios: &scenarios, ..all })?;
+    let mut logits = executor.predict(&RowSource { scenarios: &scenarios, ..all })?;
     let chosen = rows.select(&new)?;
     let mut means: Vec<MeanProbability> = new.iter().map(|row| MeanProbability::of(logits[*row])).collect();
     for scenario in 1..encoder.new_scenario() {
         let scenarios = vec![scenario; new.len()];
-        let found = executor.predict(&Source { scenarios: &scenarios, ..source(&chosen, encoder) })?;
+        let found = executor.predict(&RowSource { scenarios: &scenarios, ..source(&chosen, encoder) })?;
         means.iter_mut().zip(found).for_each(|(mean, logit)| mean.add(logit));
     }
     new.iter().zip(means).for_each(|(row, mean)| logits[*row] = mean.logit());

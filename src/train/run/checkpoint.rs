@@ -11,7 +11,7 @@ use safetensors::{SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::graph::{Graph, Parameter, Role};
+use crate::graph::{Graph, Parameter, ParameterRole};
 use crate::ops::{DenseState, ModelState, TableState};
 use crate::train::Error;
 use crate::train::run::folder::write_whole;
@@ -43,9 +43,9 @@ const PREFIXES: [&str; 3] = ["", "adam.first.", "adam.second."];
 /// Whether a parameter has values under a prefix: only what is trained has moments.
 fn is_saved(parameter: &Parameter, prefix: &str) -> bool {
     match parameter.role {
-        Role::Trained => true,
-        Role::State => prefix.is_empty(),
-        Role::Derived => false,
+        ParameterRole::Trained => true,
+        ParameterRole::State => prefix.is_empty(),
+        ParameterRole::Derived => false,
     }
 }
 

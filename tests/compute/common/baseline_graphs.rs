@@ -1,9 +1,9 @@
 //! Small graphs with the operations that baselines are made of.
 
-use polyscene::graph::{Cross, Graph, Init, LossTerm, Ramp, TensorId, TokenField};
+use polyscene::graph::{Cross, Graph, Init, LossTerm, TensorId, TokenField, WarmUp};
 use polyscene::layers::{EmbeddingSet, Layer, layer_norm, partitioned_norm, self_attention, transformer};
 use polyscene::ops::{
-    Activation, AddPositions, Affine, Anneal, Compare, LabelMixture, Mixture, Pairwise, Part, Prune, RowMap,
+    Activation, AddPositions, Affine, AffinePart, Anneal, Compare, LabelMixture, Mixture, Pairwise, Prune, RowMap,
     SampleMatrix, Sparsity, TokenPool,
 };
 
@@ -69,7 +69,7 @@ fn norms() -> Vec<SmallGraph> {
     }
     graphs.push(routed("partitioned norm, columns that are still".to_owned(), |graph, x| {
         let h = before(graph, "h", x, 4);
-        let part = Part::view(h, 0, 3, 4, RowMap::Same);
+        let part = AffinePart::view(h, 0, 3, 4, RowMap::Same);
         let padded = Affine::sum(graph, "padded", 9, &[part], Activation::None);
         partitioned_norm(graph, "norm", padded, false)
     }));
@@ -96,7 +96,7 @@ fn prunings() -> Vec<SmallGraph> {
                 name: "sparsity".to_owned(),
                 coefficient: 0.7,
                 columns,
-                ramp: Ramp::default(),
+                warm_up: WarmUp::default(),
             });
             let parameter = graph.tensors[alpha.0].parameter.unwrap();
             graph.update("anneal", Anneal { parameter, factor: 1.0, max: 1e9 }, &[]);

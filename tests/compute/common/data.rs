@@ -4,7 +4,7 @@ use polyscene::cpu::Real;
 use polyscene::data::Sequence;
 use polyscene::graph::{Cross, Graph, TableField};
 use polyscene::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState};
-use polyscene::plan::{BatchPacker, Plan, Source, Step, StepChunk, TrainingOptions};
+use polyscene::plan::{BatchPacker, Plan, RowSource, Step, StepChunk, TrainingOptions};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -72,8 +72,8 @@ impl Data {
         }
     }
 
-    pub fn source(&self) -> Source<'_> {
-        Source {
+    pub fn source(&self) -> RowSource<'_> {
+        RowSource {
             rows: self.rows,
             ids: &self.ids,
             fields: self.fields,

@@ -1,10 +1,11 @@
 //! Small graphs, each with one operation in the midst of others: every gradient rule has an incoming gradient to chain
 //! and passes one on.
 
-use polyscene::graph::{Cross, Graph, Init, LossTerm, Ramp, TensorId};
+use polyscene::graph::{Cross, Graph, Init, LossTerm, TensorId, WarmUp};
 use polyscene::layers::{EmbeddingSet, Field, Layer, cross_entropy, hidden_epilogue};
 use polyscene::ops::{
-    Activation, Affine, Blocks, Discriminate, Epilogue, Factor, LowRank, Pairing, Part, Repeat, RowMap, WeightedLinear,
+    Activation, Affine, AffinePart, Blocks, Discriminate, Epilogue, Factor, LowRank, Pairing, Repeat, RowMap,
+    WeightedLinear,
 };
 
 pub struct SmallGraph {
@@ -214,7 +215,8 @@ fn discriminators() -> Vec<SmallGraph> {
         .into_iter()
         .map(|(hidden, count)| {
             aside(format!("discriminate, {count} of width {hidden}"), |graph, x| {
-                let mut term = LossTerm { name: "mi".to_owned(), coefficient: 0.7, columns: Vec::new(), ramp: Ramp(3) };
+                let mut term =
+                    LossTerm { name: "mi".to_owned(), coefficient: 0.7, columns: Vec::new(), warm_up: WarmUp(3) };
                 let (mut inputs, mut pairings) = (Vec::new(), Vec::new());
                 for i in 0..count {
                     let first_column = graph.reserve_loss_columns(2);
@@ -226,7 +228,7 @@ fn discriminators() -> Vec<SmallGraph> {
                     inputs.push(graph.parameter(&format!("weight{i}"), 1, hidden, Init::Normal(1.0)));
                     inputs.push(graph.parameter(&format!("bias{i}"), 1, 1, Init::Normal(1.0)));
                 }
-                graph.add("mi", Discriminate { hidden, pairings, ramp: Ramp(3) }, &inputs);
+                graph.add("mi", Discriminate { hidden, pairings, warm_up: WarmUp(3) }, &inputs);
                 graph.losses.push(term);
                 x
             })
@@ -243,10 +245,10 @@ fn sums() -> Vec<SmallGraph> {
                 let (a, b) = (before(graph, "a", x, 7), before(graph, "b", x, 3));
                 // Columns 7 and 8 are covered by no piece.
                 let pieces = [
-                    Part::view(a, 1, 0, 3, Same),
-                    Part::view(a, 0, 2, 5, Same),
-                    Part::view(b, 0, 4, 3, Same),
-                    Part::view(b, 1, 1, 2, Same),
+                    AffinePart::view(a, 1, 0, 3, Same),
+                    AffinePart::view(a, 0, 2, 5, Same),
+                    AffinePart::view(b, 0, 4, 3, Same),
+                    AffinePart::view(b, 1, 1, 2, Same),
                 ];
                 Affine::sum(graph, "sum", 9, &pieces, activation)
             })
@@ -256,23 +258,23 @@ fn sums() -> Vec<SmallGraph> {
         graphs.push(aside(format!("sum, shuffles, {activation:?}"), |graph, x| {
             let (a, b) = (before(graph, "a", x, 5), before(graph, "b", x, 5));
             let pieces = [
-                Part::view(a, 0, 0, 5, Same),
-                Part::view(a, 0, 2, 5, Shuffled),
-                Part::view(b, 1, 3, 4, Unshuffled),
-                Part::view(b, 0, 0, 5, Same),
+                AffinePart::view(a, 0, 0, 5, Same),
+                AffinePart::view(a, 0, 2, 5, Shuffled),
+                AffinePart::view(b, 1, 3, 4, Unshuffled),
+                AffinePart::view(b, 0, 0, 5, Same),
             ];
             Affine::sum(graph, "sum", 7, &pieces, activation)
         }));
     }
     graphs.push(aside("sum, a shuffle of a shuffle", |graph, x| {
         let a = before(graph, "a", x, 5);
-        let once = Affine::sum(graph, "once", 5, &[Part::view(a, 0, 0, 5, Shuffled)], Activation::None);
-        Affine::sum(graph, "twice", 5, &[Part::view(once, 0, 0, 5, Shuffled)], Activation::None)
+        let once = Affine::sum(graph, "once", 5, &[AffinePart::view(a, 0, 0, 5, Shuffled)], Activation::None);
+        Affine::sum(graph, "twice", 5, &[AffinePart::view(once, 0, 0, 5, Shuffled)], Activation::None)
     }));
     graphs.push(aside("sum, a shuffle taken back", |graph, x| {
         let a = before(graph, "a", x, 5);
-        let once = Affine::sum(graph, "once", 5, &[Part::view(a, 0, 0, 5, Shuffled)], Activation::None);
-        let back = [Part::view(once, 0, 0, 3, Unshuffled), Part::view(once, 2, 3, 3, Same)];
+        let once = Affine::sum(graph, "once", 5, &[AffinePart::view(a, 0, 0, 5, Shuffled)], Activation::None);
+        let back = [AffinePart::view(once, 0, 0, 3, Unshuffled), AffinePart::view(once, 2, 3, 3, Same)];
         Affine::sum(graph, "back", 6, &back, Activation::None)
     }));
     graphs.push(small("sum, eight pieces", |graph, x| {
@@ -287,8 +289,9 @@ fn sums() -> Vec<SmallGraph> {
     }));
     graphs.push(small("sum, a slice that nothing covers", |graph, x| {
         let a = before(graph, "a", x, 4);
-        let pad =
-            |graph: &mut Graph| Affine::sum(graph, "padded", 9, &[Part::view(a, 0, 5, 4, Same)], Activation::None);
+        let pad = |graph: &mut Graph| {
+            Affine::sum(graph, "padded", 9, &[AffinePart::view(a, 0, 5, 4, Same)], Activation::None)
+        };
         let (once, padded) = (pad(graph), pad(graph));
         let zero = Affine::slice(graph, "zero", once, 1, 3);
         let weight = graph.parameter("weight", 2, 3, Init::GlorotUniform);

@@ -10,11 +10,11 @@ pub mod variants;
 use std::path::Path;
 
 use polyscene::data::Sequence;
-use polyscene::graph::{BatchLayout, Cross, Graph, Init, Role};
+use polyscene::graph::{BatchLayout, Cross, Graph, Init, ParameterRole};
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, SequenceInput};
 use polyscene::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState};
-use polyscene::plan::{BatchPacker, Executor, Plan, Source, Step, StepChunk, TrainingOptions};
+use polyscene::plan::{BatchPacker, Executor, Plan, RowSource, Step, StepChunk, TrainingOptions};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -149,8 +149,8 @@ impl Golden {
             .parameters
             .iter()
             .map(|p| match (p.role, p.init) {
-                (Role::Trained, _) => self.values(&format!("{prefix}.{}", p.name)),
-                (Role::State, _) if prefix == "adam.param" => self.values(&format!("adam.state.{}", p.name)),
+                (ParameterRole::Trained, _) => self.values(&format!("{prefix}.{}", p.name)),
+                (ParameterRole::State, _) if prefix == "adam.param" => self.values(&format!("adam.state.{}", p.name)),
                 (_, Init::Constant(value)) => vec![value; p.rows * p.cols],
                 _ => vec![0.0; p.rows * p.cols],
             })
@@ -176,7 +176,7 @@ impl Golden {
     pub fn predict(&self, executor: &mut dyn Executor) -> Vec<f32> {
         let (ids, values) = (self.integers("input.ids"), self.numeric());
         let rows = self.batch();
-        let source = Source {
+        let source = RowSource {
             rows,
             ids: &ids,
             fields: ids.len() / rows,
@@ -220,7 +220,7 @@ impl Golden {
         };
         let labels: Vec<f32> = labels.into_iter().map(|label| label as f32).collect();
         let values = self.numeric();
-        let source = Source {
+        let source = RowSource {
             rows: labels.len(),
             ids: &ids,
             fields: ids.len() / labels.len(),

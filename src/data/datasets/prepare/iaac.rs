@@ -11,7 +11,7 @@ use crate::data::datasets::prepare::raw::Publication;
 use crate::data::datasets::prepare::rows::{Kind, Rows};
 use crate::data::datasets::prepare::{Job, Prepared, own_split, schema};
 use crate::data::error::{Error, Result};
-use crate::data::schema::{FieldOptions, Kind as FieldKind, Schema, SplitName};
+use crate::data::schema::{FieldKind, FieldOptions, Schema, SplitName};
 
 const PUBLICATION: Publication = Publication {
     title: "IAAC (IJCAI-18, Alimama's sponsored search)",

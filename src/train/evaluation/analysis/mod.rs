@@ -26,7 +26,7 @@ const MAX_VALUES: usize = 1 << 25;
 
 /// A table: its name, its head, and a line for each row that begins with text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table {
+pub struct AnalysisTable {
     /// File stem.
     pub name: String,
     /// Heads of the columns.
@@ -50,7 +50,7 @@ pub fn analyze(
     options: &TrainOptions,
     rows: &Rows,
     encoder: &Encoder,
-) -> Result<Vec<Table>, Error> {
+) -> Result<Vec<AnalysisTable>, Error> {
     let probes = &model.prediction.probes;
     if probes.is_empty() || rows.is_empty() {
         return Ok(Vec::new());
@@ -95,10 +95,10 @@ impl<'a> Groups<'a> {
     }
 }
 
-fn tables(probe: &Probe, values: &[f32], groups: &Groups<'_>) -> Vec<Table> {
+fn tables(probe: &Probe, values: &[f32], groups: &Groups<'_>) -> Vec<AnalysisTable> {
     let width = values.len() / groups.numbers.len();
     let value = |row: usize, column: usize| f64::from(values[row * width + column]);
-    let mut samples = Table {
+    let mut samples = AnalysisTable {
         name: format!("{}-samples", probe.name),
         heads: ["scenario".to_owned(), "row".to_owned()].into_iter().chain(heads(probe, width, groups)).collect(),
         lines: Vec::new(),
@@ -124,7 +124,7 @@ fn tables(probe: &Probe, values: &[f32], groups: &Groups<'_>) -> Vec<Table> {
 }
 
 /// The mean silhouettes of a vector's samples; none with one scenario.
-fn apart(probe: &Probe, samples: &Table) -> Option<Table> {
+fn apart(probe: &Probe, samples: &AnalysisTable) -> Option<AnalysisTable> {
     let rows: Vec<&[f64]> = samples.lines.iter().map(|(_, numbers)| numbers.as_slice()).collect();
     let mut names: Vec<&String> = samples.lines.iter().map(|(texts, _)| &texts[0]).collect();
     names.dedup();
@@ -134,7 +134,7 @@ fn apart(probe: &Probe, samples: &Table) -> Option<Table> {
         (vec![group.to_owned(), name.to_owned()], vec![found.samples as f64, found.silhouette])
     };
     let scenarios = names.iter().zip(&each).map(|(name, own)| line(SCENARIO, name, own));
-    Some(Table {
+    Some(AnalysisTable {
         name: format!("{}-separation", probe.name),
         heads: ["group", "scenario", "samples", "silhouette"].map(str::to_owned).to_vec(),
         lines: scenarios.chain([line(ALL, "", &all)]).collect(),
@@ -148,7 +148,7 @@ const ALL: &str = "all";
 
 /// The table of how often what a model predicted came true: bins of rows with neighbouring predictions, from the smallest
 /// predictions up.
-pub fn calibration(found: &Reliability) -> Table {
+pub fn calibration(found: &Reliability) -> AnalysisTable {
     let line = |group: &str, name: &str, number: usize, bin: &Bin| {
         let observed = bin.positives as f64 / bin.rows as f64;
         let texts = [group, name, &(number + 1).to_string(), &bin.rows.to_string(), &bin.positives.to_string()];
@@ -159,7 +159,7 @@ pub fn calibration(found: &Reliability) -> Table {
         .scenarios
         .iter()
         .flat_map(|(name, bins)| bins.iter().enumerate().map(move |(number, bin)| line(SCENARIO, name, number, bin)));
-    Table {
+    AnalysisTable {
         name: "calibration".to_owned(),
         heads: ["group", "scenario", "bin", "rows", "positives", "predicted", "observed"].map(str::to_owned).to_vec(),
         lines: all.chain(scenarios).collect(),
@@ -175,7 +175,12 @@ fn heads(probe: &Probe, width: usize, groups: &Groups<'_>) -> Vec<String> {
 }
 
 /// Each scenario's mean vector, and the cosines between them.
-fn vectors(probe: &Probe, width: usize, value: impl Fn(usize, usize) -> f64, groups: &Groups<'_>) -> Vec<Table> {
+fn vectors(
+    probe: &Probe,
+    width: usize,
+    value: impl Fn(usize, usize) -> f64,
+    groups: &Groups<'_>,
+) -> Vec<AnalysisTable> {
     let means: Vec<(String, Vec<f64>)> = groups
         .present()
         .map(|(_, name, rows)| {
@@ -189,7 +194,7 @@ fn vectors(probe: &Probe, width: usize, value: impl Fn(usize, usize) -> f64, gro
         if lengths > 0.0 { product(a, b) / lengths } else { 0.0 }
     };
     let scenario = || "scenario".to_owned();
-    let similarity = Table {
+    let similarity = AnalysisTable {
         name: format!("{}-similarity", probe.name),
         heads: [scenario()].into_iter().chain(means.iter().map(|(name, _)| name.clone())).collect(),
         lines: means
@@ -198,7 +203,7 @@ fn vectors(probe: &Probe, width: usize, value: impl Fn(usize, usize) -> f64, gro
             .collect(),
         summary: true,
     };
-    let means = Table {
+    let means = AnalysisTable {
         name: format!("{}-means", probe.name),
         heads: [scenario()].into_iter().chain(heads(probe, width, groups)).collect(),
         lines: means.into_iter().map(|(name, mean)| (vec![name], mean)).collect(),
@@ -211,8 +216,8 @@ fn vectors(probe: &Probe, width: usize, value: impl Fn(usize, usize) -> f64, gro
 const QUANTILES: [(&str, f64); 5] = [("5 %", 0.05), ("25 %", 0.25), ("50 %", 0.5), ("75 %", 0.75), ("95 %", 0.95)];
 
 /// The distributions of g and α in each scenario.
-fn learning(probe: &Probe, width: usize, value: impl Fn(usize, usize) -> f64, groups: &Groups<'_>) -> Table {
-    let mut table = Table {
+fn learning(probe: &Probe, width: usize, value: impl Fn(usize, usize) -> f64, groups: &Groups<'_>) -> AnalysisTable {
+    let mut table = AnalysisTable {
         name: format!("{}-distribution", probe.name),
         heads: ["scenario", "coefficient", "mean", "deviation"].map(str::to_owned).to_vec(),
         lines: Vec::new(),
@@ -240,7 +245,7 @@ fn learning(probe: &Probe, width: usize, value: impl Fn(usize, usize) -> f64, gr
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write(folder: &Path, tables: &[Table]) -> Result<Vec<PathBuf>, Error> {
+pub fn write(folder: &Path, tables: &[AnalysisTable]) -> Result<Vec<PathBuf>, Error> {
     std::fs::create_dir_all(folder).map_err(Error::file(folder, "making the folder"))?;
     let mut paths = Vec::new();
     for table in tables {
@@ -267,7 +272,7 @@ mod tests {
         ["news", "mail", "never"].map(str::to_owned).to_vec()
     }
 
-    fn found(what: Probed, values: &[f32]) -> Vec<Table> {
+    fn found(what: Probed, values: &[f32]) -> Vec<AnalysisTable> {
         let names = names();
         let groups = Groups::new(&[0, 1, 2, 3], &[0, 1, 0, 1], &names);
         tables(&Probe { name: "p".to_owned(), tensor: TensorId(0), what }, values, &groups)

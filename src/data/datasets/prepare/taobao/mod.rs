@@ -16,7 +16,7 @@ use crate::data::datasets::prepare::rows::{Kind, Rows};
 use crate::data::datasets::prepare::{Job, Prepared, own_split, schema};
 use crate::data::error::{Error, Result};
 use crate::data::read::compressed::Compression;
-use crate::data::schema::{FieldOptions, Kind as FieldKind, Schema, SequenceColumn};
+use crate::data::schema::{FieldKind, FieldOptions, Schema, SequenceColumn};
 use behaviors::{Behavior, Partitions};
 
 const PUBLICATION: Publication = Publication {
