@@ -76,7 +76,7 @@ pub fn measure(device: &Device, ceilings: &Ceilings, effort: &Effort, workload: 
     let mut subject = Subject::new(device, workload)?;
     subject.step_seconds(1)?;
     let step = subject.step_seconds(1)?;
-    let repeats = match subject.executor.has_clock() {
+    let repeats = match subject.executor.has_uniforms() {
         true => effort.runs(Duration::from_secs_f64(step)).min(50),
         // The host's clock needs many runs for each.
         false => effort.repeats,
@@ -116,7 +116,7 @@ pub fn measure(device: &Device, ceilings: &Ceilings, effort: &Effort, workload: 
         rows: workload.rows,
         timed_by: match device {
             Device::Cpu => TimedBy::Operations,
-            Device::Gpu(_) if subject.executor.has_clock() => TimedBy::Passes,
+            Device::Gpu(_) if subject.executor.has_uniforms() => TimedBy::Passes,
             Device::Gpu(_) => TimedBy::Repeats,
         },
         sum_seconds: dispatches.iter().map(|kernel| kernel.seconds).sum(),

@@ -35,7 +35,7 @@ impl Pipeline {
     }
 
     /// Whether group [`UNIFORMS`] must be set for a dispatch.
-    pub fn has_clock(&self) -> bool {
+    pub fn has_uniforms(&self) -> bool {
         self.layout(UNIFORMS).is_some()
     }
 
@@ -271,10 +271,10 @@ mod tests {
     use super::*;
     use crate::gpu::{OpenOptions, ShaderSource, buffer, testing};
 
-    const COMMON: &str = "struct Clock { step: u32, rate: f32 }\n\
-        @group(1) @binding(0) var<uniform> clock: Clock;\n\
-        fn scaled(x: f32) -> f32 { return x * clock.rate; }\n";
-    const AFFINE: &str = "#import clock\n\
+    const COMMON: &str = "struct StepUniforms { step: u32, rate: f32 }\n\
+        @group(1) @binding(0) var<uniform> uniforms: StepUniforms;\n\
+        fn scaled(x: f32) -> f32 { return x * uniforms.rate; }\n";
+    const AFFINE: &str = "#import uniforms\n\
         @group(0) @binding(0) var<storage, read> input: array<f32>;\n\
         @group(0) @binding(1) var<storage, read_write> output: array<f32>;\n\
         const LENGTH: u32 = 1u;\n\
@@ -300,8 +300,8 @@ mod tests {
         ShaderSource::new(name, text).expand(|_| None).unwrap()
     }
 
-    /// Three dispatches in one pass: imports, constants, both steps of a clock set once, and a pipeline between them
-    /// that has no clock.
+    /// Three dispatches in one pass: imports, constants, the uniforms of both steps, and a pipeline between them
+    /// that has none.
     #[test]
     fn dispatches_compute_what_the_text_says() {
         for checked in [false, true] {
@@ -328,7 +328,7 @@ mod tests {
             let in_y = negate.bind(&gpu, &[whole(&y)]).unwrap();
             let y_to_z = second.bind(&gpu, &[whole(&y), whole(&z)]).unwrap();
             let uniforms = first.bind_uniforms(&gpu, &uniforms).unwrap();
-            assert!(second.has_clock() && !negate.has_clock());
+            assert!(second.has_uniforms() && !negate.has_uniforms());
 
             let mut encoder = gpu.encoder("test");
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -353,9 +353,9 @@ mod tests {
         }
     }
 
-    /// The clock's group outlives changes of pipeline within a pass, so that a step sets it once.
+    /// The uniforms' group outlives changes of pipeline within a pass, so that a step sets it once.
     #[test]
-    fn the_clock_stays_set_while_pipelines_change() {
+    fn the_uniforms_stay_set_while_pipelines_change() {
         let Some(gpu) = testing::software() else {
             return;
         };

@@ -159,9 +159,9 @@ mod tests {
     use super::*;
     use crate::gpu::ShaderSource;
 
-    const UNIFORMS: &str = "struct Clock {\n  step: u32,\n  rate: f32,\n  seed: vec2<u32>,\n  bounds: vec3<f32>,\n  last: f32,\n}\n\
-                         @group(1) @binding(0) var<uniform> clock: Clock;\n";
-    const SCALE: &str = "#import clock\n\
+    const UNIFORMS: &str = "struct StepUniforms {\n  step: u32,\n  rate: f32,\n  seed: vec2<u32>,\n  bounds: vec3<f32>,\n  last: f32,\n}\n\
+                         @group(1) @binding(0) var<uniform> uniforms: StepUniforms;\n";
+    const SCALE: &str = "#import uniforms\n\
         struct Pair { a: vec4<f32>, b: u32 }\n\
         @group(0) @binding(2) var<storage, read_write> out: array<f32>;\n\
         @group(0) @binding(0) var<storage, read> input: array<vec4<f32>>;\n\
@@ -172,11 +172,11 @@ mod tests {
         @compute @workgroup_size(GROUP, 2)\n\
         fn main(@builtin(global_invocation_id) id: vec3<u32>) {\n\
           tile[id.x % GROUP] = input[0].x;\n\
-          out[id.x] = tile[0] * clock.rate;\n\
+          out[id.x] = tile[0] * uniforms.rate;\n\
         }\n";
 
     fn expand(text: &'static str) -> Shader {
-        ShaderSource::new("scale", text).expand(|name| (name == "clock").then_some(UNIFORMS)).unwrap()
+        ShaderSource::new("scale", text).expand(|name| (name == "uniforms").then_some(UNIFORMS)).unwrap()
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
                 ("input", 0, 0, BindingKind::StorageRead, 16, true),
                 ("pairs", 0, 1, BindingKind::StorageRead, 32, false),
                 ("out", 0, 2, BindingKind::StorageReadWrite, 4, true),
-                ("clock", 1, 0, BindingKind::Uniform, 32, true),
+                ("uniforms", 1, 0, BindingKind::Uniform, 32, true),
             ]
         );
         assert_eq!(reflection.group(0).count(), 3);
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn workgroup_size_follows_a_constant() {
         let shader = ShaderSource::new("scale", SCALE).with("GROUP", 128u32);
-        let shader = shader.expand(|name| (name == "clock").then_some(UNIFORMS)).unwrap();
+        let shader = shader.expand(|name| (name == "uniforms").then_some(UNIFORMS)).unwrap();
         assert_eq!(shader.reflect().unwrap().workgroup_size, [128, 2, 1]);
     }
 

@@ -37,7 +37,7 @@ pub trait Profile: Executor {
 
     /// Whether [`profile`](Self::profile) reads the device's own clock. Without one, parts are run many times in a row,
     /// and find in the caches what in a step other parts have driven out.
-    fn has_clock(&self) -> bool;
+    fn has_uniforms(&self) -> bool;
 
     /// Runs the first step of `chunk` several times, and says for each part, in order, how long it took each time.
     ///

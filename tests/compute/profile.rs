@@ -31,10 +31,10 @@ fn a_profiled_step_is_a_step() {
         assert_ne!(before, after);
 
         let mut apart = Subject::new(&device, WORKLOAD).unwrap();
-        let has_clock = apart.executor.has_clock();
+        let has_uniforms = apart.executor.has_uniforms();
         let times = apart.profile(1).unwrap();
         // Without the device's clock parts are repeated, which no step does.
-        assert_eq!(weights(&mut apart) == after, has_clock, "{}", apart.executor.device());
+        assert_eq!(weights(&mut apart) == after, has_uniforms, "{}", apart.executor.device());
         let times = times.into_iter().chain(apart.profile(2).unwrap());
         let counts: Vec<usize> = times.map(|times| times.len()).collect();
         let parts = apart.executor.parts().len();

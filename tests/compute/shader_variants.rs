@@ -94,7 +94,7 @@ fn the_shaders_that_measure_ceilings_are_valid_everywhere() {
 }
 
 #[test]
-fn the_clock_is_laid_out_as_shaders_see_it() {
+fn the_step_uniforms_are_laid_out_as_shaders_see_them() {
     let (path, text) = SHADERS[0];
     let layout = ShaderSource::new(path, text).expand(import_text).unwrap().struct_layout("StepUniforms").unwrap();
     let members = [

@@ -35,7 +35,7 @@ impl<T: Real> Profile for CpuExecutor<T> {
         plan.graph.nodes.iter().map(part).collect()
     }
 
-    fn has_clock(&self) -> bool {
+    fn has_uniforms(&self) -> bool {
         // The host's is the device's.
         true
     }

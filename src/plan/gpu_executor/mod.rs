@@ -144,7 +144,7 @@ impl Program {
             .collect::<Result<Vec<_>, Error>>()?;
         let uniforms_stride = gpu.uniform_stride(size_of::<StepUniforms>() as u64) as usize;
         let uniforms = buffer::uniform(gpu, "step uniforms", (steps * uniforms_stride) as u64)?;
-        let with_uniforms = pipelines.iter().find(|(pipeline, ..)| pipeline.has_clock());
+        let with_uniforms = pipelines.iter().find(|(pipeline, ..)| pipeline.has_uniforms());
         let uniforms_group = with_uniforms.expect("a step reads its uniforms").0.bind_uniforms(gpu, &uniforms)?;
         let log_bytes = 4 * steps * LOSS_LANES * plan.graph.loss_columns.max(1);
         let rows = steps * plan.capacity;

@@ -64,7 +64,7 @@ impl Profile for GpuExecutor {
         listing.dispatches.into_iter().map(TimedPart::from).collect()
     }
 
-    fn has_clock(&self) -> bool {
+    fn has_uniforms(&self) -> bool {
         self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
