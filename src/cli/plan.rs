@@ -22,6 +22,9 @@ pub(super) struct PlanArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// List the plan as it is before fusion, to see what that does
+    #[arg(long)]
+    unfused: bool,
     #[command(flatten)]
     sets: Sets,
 }
@@ -30,7 +33,8 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<Done> {
     let config = Config::load(&args.config, &args.sets.sets).map_err(Error::from)?;
     let mut observer = Observer::default();
     let opened = open_config(config, &mut |event| observer.tell(event))?;
-    let plan = Plan::training(&opened.model.graph, &training_options(&opened.config.train));
+    let make = if args.unfused { Plan::unfused_training } else { Plan::training };
+    let plan = make(&opened.model.graph, &training_options(&opened.config.train));
     if let Err(error) = plan.check_on_device(&DispatchLimits::portable(), "the least of devices") {
         note!("warning: not every device can train this: {error}");
     }

@@ -70,7 +70,22 @@ impl Plan {
     /// When a parameter has no influence on the loss: that is a mistake in a model.
     pub fn training(graph: &Graph, options: &TrainingOptions) -> Self {
         let (graph, gradients) = differentiate::with_training(graph, options);
-        let graph = order::order(fuse::fuse(graph, &gradients.iter().copied().flatten().collect::<Vec<_>>()));
+        let kept: Vec<TensorId> = gradients.iter().copied().flatten().collect();
+        Self::of_training(fuse::fuse(graph, &kept), gradients, options)
+    }
+
+    /// The same without fusion: every concatenation, slice and sum is computed where the model has it. Slower, with the
+    /// same results but for rounding; to see what fusion does.
+    ///
+    /// # Panics
+    /// As [`Plan::training`].
+    pub fn unfused_training(graph: &Graph, options: &TrainingOptions) -> Self {
+        let (graph, gradients) = differentiate::with_training(graph, options);
+        Self::of_training(graph, gradients, options)
+    }
+
+    fn of_training(graph: Graph, gradients: Vec<Option<TensorId>>, options: &TrainingOptions) -> Self {
+        let graph = order::order(graph);
         let batch_layout = BatchLayout::training(&graph, options.capacity);
         Self::assemble(graph, options.capacity, batch_layout, gradients)
     }

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
-use crate::common::data::training;
+use crate::common::data::{Data, fault, named, random_state, training};
+use crate::common::random_graphs::random_graph;
 use crate::common::variants::{all_plans, inputs, models as all_models};
 use polyscene::gpu::{BindingKind, DeviceClass};
 use polyscene::graph::{Graph, ParameterRole, RowExtent, TensorId, token_places};
 use polyscene::layers::Decomposition;
 use polyscene::models::{self, Dnn, MiDpg, MirInput, Model, ModelEntry, SequenceInput};
-use polyscene::ops::{AdamOptions, Op, import_text};
-use polyscene::plan::{DispatchLimits, Listing, Place, Plan, Resource, TrainingOptions, check_graph};
+use polyscene::ops::{AdamOptions, ModelState, Op, import_text};
+use polyscene::plan::{
+    CpuExecutor, DispatchLimits, Executor, Listing, Place, Plan, Resource, TrainingOptions, check_graph,
+};
 use serde_json::Value;
 
 const LIMITS: DispatchLimits = DispatchLimits { binding_bytes: 1 << 30, workgroup: 64, class: DeviceClass::Hardware };
@@ -121,6 +124,40 @@ fn undisturbed(name: &str, plan: &Plan, limits: &DispatchLimits) {
     }
     // Every gradient is there at the end.
     assert!(gradients == plan.gradients, "{name}");
+}
+
+/// Fusion, order and memory of random graphs: what is computed is what the unfused plan computes, and no tensor is written
+/// over before it is read.
+#[test]
+fn random_graphs_compute_what_their_unfused_plans_compute() {
+    let mut fewer = 0;
+    for seed in 0..200 {
+        let graph = random_graph(seed);
+        let options = TrainingOptions { dense: AdamOptions { l2: 0.1, ..training(1).dense }, ..training(24) };
+        let plans = [Plan::training(&graph, &options), Plan::unfused_training(&graph, &options)];
+        let [fused, unfused] = &plans;
+        fewer += usize::from(fused.graph.nodes.len() < unfused.graph.nodes.len());
+        for plan in &plans {
+            undisturbed(&format!("random graph {seed}"), plan, &SMALL);
+        }
+        let data = Data::random(&graph, 40, seed);
+        let state: ModelState<f64> = random_state(&graph, seed);
+        let [found, expected] = plans.map(|plan| {
+            let chunk = data.chunk(&plan, 0, &[24, 17, 1], 0.01, false);
+            let predict = Plan::inference(&graph, 24);
+            let mut executor = CpuExecutor::new(plan, predict, state.clone());
+            executor.train(&chunk).unwrap();
+            (executor.losses(true).unwrap(), executor.predict(&data.source()).unwrap(), executor.model().clone())
+        });
+        for (found, expected) in found.0.iter().zip(&expected.0) {
+            assert!((found.total - expected.total).abs() < 1e-9, "random graph {seed}: {found:?}, {expected:?}");
+        }
+        for ((name, found), (_, expected)) in named(&graph, &found.2).into_iter().zip(named(&graph, &expected.2)) {
+            assert_eq!(fault(found, expected, 1e-7), None, "random graph {seed}: {name}");
+        }
+        assert_eq!(fault(&found.1, &expected.1, 1e-5), None, "random graph {seed}: predictions");
+    }
+    assert!(fewer > 150, "fusion had something to do in {fewer} of 200 graphs");
 }
 
 #[test]

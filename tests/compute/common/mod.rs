@@ -4,6 +4,7 @@
 pub mod baseline_graphs;
 pub mod data;
 pub mod graphs;
+pub mod random_graphs;
 pub mod scenario_graphs;
 pub mod variants;
 
