@@ -16,4 +16,5 @@ mod prepare;
 mod reports;
 #[cfg(unix)]
 mod resume;
+mod snapshots;
 mod training;

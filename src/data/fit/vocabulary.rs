@@ -1,95 +1,67 @@
 //! Interned byte strings, and the vocabulary that a field's categories become.
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Distinct byte strings, numbered from 0 in the order in which they were first added.
 ///
-/// All strings lie in one buffer behind an open-addressing table of their numbers: some 25 bytes beside its own per
-/// string, and no allocation per string, so that a hundred million user ids fit in memory.
+/// All strings lie in one buffer behind a hash table of their numbers: some 15 bytes beside its own per string, and no
+/// allocation per string, so that a hundred million user ids fit in memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interner {
-    /// At its hash's slot or one after it, a string's number + 1 in the low half, and the high half of its hash, which
-    /// spares most looks at other strings; 0 is free. The length is a power of two.
-    slots: Vec<u64>,
+    ids: HashTable<u32>,
+    strings: Strings,
+}
+
+/// Strings one after another, each with where it ends.
+#[derive(Debug, Clone, Default)]
+struct Strings {
     ends: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-/// The part of a slot that holds the hash.
-const TAG: u64 = !0 << 32;
+impl Strings {
+    #[inline]
+    fn get(&self, id: u32) -> &[u8] {
+        let id = id as usize;
+        let start = if id == 0 { 0 } else { self.ends[id - 1] };
+        &self.bytes[start..self.ends[id]]
+    }
+}
 
 impl Interner {
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.strings.ends.len()
     }
 
     /// The string numbered `id`.
     #[inline]
     pub(crate) fn get(&self, id: u32) -> &[u8] {
-        let id = id as usize;
-        let start = if id == 0 { 0 } else { self.ends[id - 1] };
-        &self.bytes[start..self.ends[id]]
+        self.strings.get(id)
     }
 
     /// The number of `value`, if it was added.
     #[inline]
     pub(crate) fn find(&self, value: &[u8]) -> Option<u32> {
-        if self.slots.is_empty() {
-            return None;
-        }
-        self.probe(value, xxh3_64(value)).1
+        self.ids.find(xxh3_64(value), |&id| self.strings.get(id) == value).copied()
     }
 
     /// The number of `value`, which is added if it is new.
     #[inline]
     pub(crate) fn intern(&mut self, value: &[u8]) -> u32 {
-        // A load of at most five eighths keeps probes short.
-        if self.len() * 8 >= self.slots.len() * 5 {
-            self.grow();
-        }
-        let hash = xxh3_64(value);
-        let (slot, found) = self.probe(value, hash);
-        if let Some(id) = found {
-            return id;
-        }
-        let id = self.len() as u32;
-        self.slots[slot] = (hash & TAG) | u64::from(id + 1);
-        self.bytes.extend_from_slice(value);
-        self.ends.push(self.bytes.len());
-        id
-    }
-
-    /// The slot where `value` is or belongs, and its number if it is there.
-    #[inline]
-    fn probe(&self, value: &[u8], hash: u64) -> (usize, Option<u32>) {
-        let mask = self.slots.len() - 1;
-        let mut slot = hash as usize & mask;
-        loop {
-            let held = self.slots[slot];
-            if held == 0 {
-                return (slot, None);
+        let Self { ids, strings } = self;
+        let is_value = |&id: &u32| strings.get(id) == value;
+        match ids.entry(xxh3_64(value), is_value, |&id| xxh3_64(strings.get(id))) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
+                let id = strings.ends.len() as u32;
+                place.insert(id);
+                strings.bytes.extend_from_slice(value);
+                strings.ends.push(strings.bytes.len());
+                id
             }
-            let id = (held & !TAG) as u32 - 1;
-            if (held ^ hash) & TAG == 0 && self.get(id) == value {
-                return (slot, Some(id));
-            }
-            slot = (slot + 1) & mask;
         }
-    }
-
-    fn grow(&mut self) {
-        let size = (self.slots.len() * 2).max(64);
-        let mask = size - 1;
-        let mut slots = vec![0; size];
-        for id in 0..self.len() as u32 {
-            let hash = xxh3_64(self.get(id));
-            let mut slot = hash as usize & mask;
-            while slots[slot] != 0 {
-                slot = (slot + 1) & mask;
-            }
-            slots[slot] = (hash & TAG) | u64::from(id + 1);
-        }
-        self.slots = slots;
     }
 }
 
