@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::data::{Dataset, Progress, Skipped};
 use crate::models::CROSS_ENTROPY;
-use crate::train::EpochRecord;
 use crate::train::model::BuiltModel;
 use crate::train::run::checkpoint::Position;
+use crate::train::run::epoch::EpochRecord;
 use crate::train::run::folder::RunFolder;
 use crate::train::run::result::RunResult;
 

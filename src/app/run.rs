@@ -138,7 +138,7 @@ pub(super) fn scan<'e>(encoder: &'e Encoder, schema: &Schema, path: &str, labell
         Err(data::Error::UnknownFormat { .. }) => Inputs::find(path, schema.format, schema.delimiter, &[])?,
         // Not the configuration's path but the caller's.
         Err(data::Error::NoFiles { what, near, .. }) => {
-            let near = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+            let near = data::suggestion(near.as_deref());
             return Err(data::Error::Schema(format!("--data: {what}{near}")).into());
         }
         found => found?,

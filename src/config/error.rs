@@ -5,6 +5,7 @@ use std::fmt::Display;
 use toml::Value;
 
 use super::set;
+use crate::data::nearest;
 
 /// A fault in a run's configuration. `origin` is the file, or the `--set` that brought the fault in.
 #[derive(Debug, thiserror::Error)]
@@ -168,7 +169,7 @@ fn within(path: &str, outer: &str) -> bool {
 }
 
 fn hint(word: &str, known: &[&str], open: &str, close: &str, kind: &str) -> String {
-    if let Some(near) = nearest(word, known) {
+    if let Some(near) = nearest(word, known.iter().copied()) {
         return format!("did you mean {open}{near}{close}?");
     }
     let all: Vec<String> = known.iter().map(|name| format!("{open}{name}{close}")).collect();
@@ -176,16 +177,4 @@ fn hint(word: &str, known: &[&str], open: &str, close: &str, kind: &str) -> Stri
         true => format!("it takes no {kind}"),
         false => format!("the {kind} are {}", all.join(", ")),
     }
-}
-
-/// The one of `known` that `word` is most likely a slip of, if any is near enough.
-pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let plain = |text: &str| text.to_lowercase().replace('-', "_");
-    let word = plain(word);
-    known
-        .iter()
-        .map(|&name| (strsim::normalized_damerau_levenshtein(&word, &plain(name)), name))
-        .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }

@@ -26,7 +26,7 @@ use toml::{Table, Value};
 
 use crate::data::synthetic::SyntheticOptions;
 
-pub use error::{ConfigError, nearest};
+pub use error::ConfigError;
 pub use section::{describe, parse_section, parse_table};
 pub use set::{apply_set, apply_sets, leave_out_replaced, set_argument, set_value, split_path, target};
 

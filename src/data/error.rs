@@ -17,7 +17,7 @@ pub enum Error {
     Schema(String),
 
     /// `data.path` names nothing that exists.
-    #[error("data.path: {what}; looked in: {}{}", list(.looked_in.iter().map(|p| p.display())), suggestion(.near))]
+    #[error("data.path: {what}; looked in: {}{}", list(.looked_in.iter().map(|p| p.display())), suggestion(.near.as_deref()))]
     NoFiles {
         /// What was looked for.
         what: String,
@@ -284,25 +284,26 @@ pub struct MissingColumn {
 impl fmt::Display for MissingColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let MissingColumn { path, column, key, near, columns, hint } = self;
-        write!(f, "{}: no column \"{column}\", which {key} names{}; ", path.display(), suggestion(near))?;
+        write!(f, "{}: no column \"{column}\", which {key} names{}; ", path.display(), suggestion(near.as_deref()))?;
         write!(f, "the file's columns are: {}{hint}", list(columns.iter()))
     }
 }
 
-/// The candidate most like `name`, if any is like it at all.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let wanted = name.to_lowercase();
-    candidates
+/// The one of `known` that `word` is most likely a slip of, if any is near enough.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace('-', "_");
+    let word = plain(word);
+    known
         .into_iter()
-        .map(|c| (strsim::jaro_winkler(&wanted, &c.to_lowercase()), c))
-        .filter(|(score, _)| *score > 0.8)
+        .map(|name| (strsim::normalized_damerau_levenshtein(&word, &plain(name)), name))
+        .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, c)| c.to_owned())
+        .map(|(_, name)| name)
 }
 
 /// `; did you mean "x"?` or nothing.
-pub(super) fn suggestion(near: &Option<String>) -> String {
-    near.as_ref().map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default()
+pub fn suggestion(near: Option<&str>) -> String {
+    near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default()
 }
 
 /// A name as people read it: cut where it is very long.

@@ -23,7 +23,7 @@ pub use encoded::encoder::{Encoder, FieldInfo, FieldRole, SequenceInfo};
 pub use encoded::rows::{Column, RowColumns, Rows, Sequence};
 pub use encoded::scan::{EncodedChunk, Scan, scan};
 pub use encoded::unknown::UnknownValues;
-pub use error::{BadRow, Error, MissingColumn, Place, Result, shortened};
+pub use error::{BadRow, Error, MissingColumn, Place, Result, nearest, shortened, suggestion};
 pub use fit::vocabulary::Vocabulary;
 pub use open::{Dataset, OpeningPhase, Progress, open};
 pub use read::checks::Skipped;

@@ -10,4 +10,4 @@ pub mod run;
 mod training_loop;
 
 pub use error::Error;
-pub use training_loop::{Ending, EpochRecord, LoopEvent, TrainingLoop, check_validation, score, score_and_calibrate};
+pub use training_loop::{Ending, LoopEvent, TrainingLoop, check_validation, score, score_and_calibrate};

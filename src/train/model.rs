@@ -2,8 +2,8 @@
 
 use super::Error;
 use super::memory::main_memory_bytes;
-use crate::config::{Config, ConfigError, EmbeddingAdam, TrainOptions, nearest};
-use crate::data::{Encoder, FieldRole, Rows};
+use crate::config::{Config, ConfigError, EmbeddingAdam, TrainOptions};
+use crate::data::{Encoder, FieldRole, Rows, nearest, suggestion};
 use crate::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use crate::graph::{Cross, Graph};
 use crate::layers::Field;
@@ -60,7 +60,7 @@ fn known_model(config: &Config) -> Result<ModelEntry, ConfigError> {
     let name = config.model_name();
     models::find(name).ok_or_else(|| {
         let names = models::names();
-        let near = nearest(name, &names).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        let near = suggestion(nearest(name, names.iter().copied()));
         let expected = format!("one of {}{near}", names.join(", "));
         ConfigError::value(config.file(), "model.name", &expected, &format!("\"{name}\""))
     })

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 use crate::config::{ConfigError, EarlyStopMetric, TrainOptions};
 use crate::data::{Dataset, Encoder, Rows};
 use crate::graph::BatchLayout;
@@ -20,6 +18,7 @@ use crate::train::evaluation::predict::{predict, scenario_names};
 use crate::train::model::{BuiltModel, source};
 use crate::train::order::{batch_shuffle, epoch_order};
 use crate::train::run::checkpoint::{Position, save_checkpoint, save_model};
+use crate::train::run::epoch::EpochRecord;
 use crate::train::run::folder::{RunFolder, write_text};
 use crate::train::run::tensorboard;
 
@@ -44,29 +43,6 @@ pub enum LoopEvent<'a> {
     },
     /// An epoch ended and was validated.
     EpochEnd(&'a EpochRecord),
-}
-
-/// A line of `metrics.jsonl`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// From 1.
-    pub epoch: u32,
-    /// Optimiser steps taken in all.
-    pub steps: u64,
-    /// Mean of each loss term over the epoch, and `loss`, their sum with coefficients.
-    pub train: serde_json::Map<String, serde_json::Value>,
-    /// The validation metrics; absent without validation rows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid: Option<Metrics>,
-    /// Whether these weights are the best so far.
-    pub best: bool,
-    /// Seconds of training in this epoch (since the run was last started).
-    pub train_seconds: f64,
-    /// Training rows per second.
-    pub train_rows_per_second: f64,
-    /// Validation rows per second.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_rows_per_second: Option<f64>,
 }
 
 /// How training ended.

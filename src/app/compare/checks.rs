@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::app::Observer;
 use crate::app::open::{build_on, generate_missing, load_vocabularies, open_data, tell_warnings};
-use crate::config::{ConfigError, nearest};
-use crate::data::{Dataset, Schema};
+use crate::config::ConfigError;
+use crate::data::{Dataset, Schema, nearest, suggestion};
 use crate::train::comparison::{Comparison, ExperimentKind, Invalid, State, Variant};
 use crate::train::{Error, check_validation};
 
@@ -85,7 +85,7 @@ pub(super) fn check_only(comparison: &Comparison, only: &[String]) -> Result<(),
         if labels.contains(&label.as_str()) {
             continue;
         }
-        let near = nearest(label, &labels).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        let near = suggestion(nearest(label, labels.iter().copied()));
         let expected = format!("one of the labels {}{near}", labels.join(", "));
         return Err(ConfigError::value("the command line", "--only", &expected, &format!("\"{label}\"")).into());
     }

@@ -185,7 +185,8 @@ fn nothing(path: &str, base: &[PathBuf]) -> Error {
         let parent = folder.join(path).parent()?.to_owned();
         let names: Vec<String> =
             parent.read_dir().ok()?.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
-        nearest(&wanted, names.iter().map(String::as_str).filter(|n| !n.ends_with(".polyscene-cache")))
+        let near = nearest(&wanted, names.iter().map(String::as_str).filter(|n| !n.ends_with(".polyscene-cache")));
+        near.map(str::to_owned)
     });
     Error::NoFiles { what, looked_in: base.to_vec(), near: near.filter(|_| !is_folder) }
 }

@@ -139,7 +139,7 @@ fn missing(wanted: &Wanted, names: &[String], path: &Path) -> Error {
         path: path.to_owned(),
         column: wanted.name.clone(),
         key: wanted.key.clone(),
-        near: nearest(&wanted.name, names.iter().map(String::as_str)),
+        near: nearest(&wanted.name, names.iter().map(String::as_str)).map(str::to_owned),
         columns: names.to_vec(),
         hint,
     }))

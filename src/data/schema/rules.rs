@@ -93,7 +93,7 @@ impl Schema {
         let key = format!("data.fields.{name}");
         if !self.field_names().any(|f| f == name) {
             let near = nearest(name, self.field_names());
-            return wrong(format!("{key}: no field of that name in data.aware or data.agnostic{}", suggestion(&near)));
+            return wrong(format!("{key}: no field of that name in data.aware or data.agnostic{}", suggestion(near)));
         }
         let category = options.kind == FieldKind::Category;
         match options {
@@ -141,7 +141,7 @@ impl Schema {
             let near = nearest(vocabulary, self.field_names());
             return wrong(format!(
                 "{key}: vocabulary \"{vocabulary}\" is no field of data.aware or data.agnostic{}",
-                suggestion(&near)
+                suggestion(near)
             ));
         }
         if self.field_options(vocabulary).kind != FieldKind::Category {

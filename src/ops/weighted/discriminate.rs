@@ -2,7 +2,9 @@
 
 use crate::cpu::{LANES, Lanes, Real, log1p_exp, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId, WarmUp};
-use crate::ops::{Activation, PerSample};
+use crate::ops::loss::logit_loss::SAMPLES_PER_GROUP;
+use crate::ops::table::Groups;
+use crate::ops::{Activation, Arg, LOSS_LANES, PerSample};
 use crate::ops::{
     Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, RowMap, Target, View, WeightGrads,
 };
@@ -106,7 +108,7 @@ impl Operation for Discriminate {
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::discriminate(self, node, graph, target)
+        kernels(self, node, graph, target)
     }
 }
 
@@ -169,4 +171,34 @@ impl Discriminate {
             }
         }
     }
+}
+
+fn kernels(op: &Discriminate, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+    let mut groups = Groups::default();
+    for ((pairing, inputs), outputs) in
+        op.pairings.iter().zip(node.inputs.chunks_exact(4)).zip(node.outputs.chunks_exact(4))
+    {
+        let [aware, weighting, w, c] = [0, 1, 2, 3].map(|input| target.location(inputs[input]));
+        let [z, sum, y, dt] = [0, 1, 2, 3].map(|output| target.location(outputs[output]));
+        groups.begin(LOSS_LANES);
+        groups.item(
+            [0, 0],
+            vec![
+                [aware.first, aware.stride, weighting.first, weighting.stride],
+                [z.first, sum.first, y.first, dt.first],
+                [z.stride, sum.stride, y.stride, w.first],
+                [c.first, pairing.first_column as u32, (pairing.weight as f32).to_bits(), 0],
+            ],
+        );
+    }
+    let kernel = target
+        .kernel("discriminate", groups.count() * SAMPLES_PER_GROUP)
+        .in_groups_of(SAMPLES_PER_GROUP as u32)
+        .with("HIDDEN", op.hidden)
+        .with("WARM_UP", op.warm_up.0)
+        .with("SHUFFLE", target.batch_layout.shuffle)
+        .with("LANES", LOSS_LANES)
+        .with("LOG_WIDTH", graph.loss_columns)
+        .bind([Arg::Descriptors, Arg::Parameters, Arg::Batches, Arg::Losses]);
+    vec![groups.into_table(kernel)]
 }

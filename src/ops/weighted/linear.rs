@@ -1,7 +1,9 @@
 //! MI-DPG's weighted layer, out = (ψ(S) ⊙ W) h + b (equation 1), without the B × d_m × d_n matrix.
 
+use super::kernel::{layer, place};
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::ops::table::TILES_PER_GROUP;
 use crate::ops::weighted::linear_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
 use crate::ops::{Affine, Block, Cost, Epilogue, Kernel, Op, Operation, PerSample, Target, WeightGrads};
 
@@ -182,7 +184,7 @@ impl Operation for WeightedLinear {
     }
 
     fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::linear(self, node, target)
+        kernels(self, node, target)
     }
 }
 
@@ -235,4 +237,31 @@ impl WeightedLinear {
             block.output(0)[m] = *sum;
         }
     }
+}
+
+/// Samples that one invocation computes (`weighted_linear.wgsl`).
+const ROWS: usize = 8;
+
+fn kernels(op: &WeightedLinear, node: &Node, target: &Target) -> Vec<Kernel> {
+    let [h, s, weight, bias] = node.inputs[..] else { unreachable!("four inputs") };
+    let outputs = op.blocks.outputs;
+    let cols = match outputs {
+        1 => 1,
+        2..=4 => 4,
+        _ => 8,
+    };
+    let threads = target.capacity.div_ceil(ROWS) * outputs.div_ceil(cols);
+    let kernel = target.kernel("weighted_linear", threads).in_groups_of(TILES_PER_GROUP as u32);
+    let kernel = layer(kernel, &op.blocks, op.scale, weight, target).with("COLS", cols);
+    let kernel = place(kernel, ["H", "H_STRIDE"], h, target);
+    let kernel = place(kernel, ["S", "S_STRIDE"], s, target);
+    let kernel = place(kernel, ["Y", "Y_STRIDE"], node.outputs[0], target);
+    let kernel = kernel.with("BIAS", target.location(bias).first);
+    let epilogue = op.epilogue;
+    vec![
+        kernel
+            .with("ACTIVATION", epilogue.activation.code())
+            .with("DROPOUT", epilogue.dropout)
+            .with("DROPOUT_SALT", epilogue.salt),
+    ]
 }

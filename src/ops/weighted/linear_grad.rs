@@ -2,10 +2,13 @@
 
 use rayon::prelude::*;
 
+use super::kernel::{Mode, layer, place, steps};
 use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
+use crate::ops::affine::kernel::parts;
+use crate::ops::table::{Groups, TILES_PER_GROUP};
 use crate::ops::weighted::linear::{Blocks, Grid, TILE};
-use crate::ops::{Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Target};
+use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Repeat, Target};
 
 /// A weighting: who shares a value of S, and the factor of S.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +56,7 @@ impl Operation for WeightedLinearGrad {
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::grad(self, node, graph, target)
+        grad(self, node, graph, target)
     }
 }
 
@@ -218,7 +221,7 @@ impl Operation for WeightedLinearGradWeights {
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::grad_weights(self, node, graph, target)
+        grad_weights(self, node, graph, target)
     }
 }
 
@@ -317,4 +320,76 @@ impl<T: Real> Rows<'_, '_, T> {
             }
         }
     }
+}
+
+/// Samples that one invocation computes (`weighted_linear_grad.wgsl`).
+const GRAD_ROWS: usize = 4;
+/// Outputs of a tile of dW (`weighted_linear_grad_weights.wgsl`).
+const GRAD_TILE: usize = 8;
+
+fn grad(op: &WeightedLinearGrad, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+    let [dz, h, s, weight] = node.inputs[..4] else { unreachable!("four inputs at least") };
+    let blocks = op.weighted.blocks;
+    let across = if blocks.col_groups.is_multiple_of(4) { blocks.col_groups / 4 } else { 1 };
+    let threads = target.capacity.div_ceil(GRAD_ROWS) * across;
+    let kernel = target.kernel("weighted_linear_grad", threads).in_groups_of(TILES_PER_GROUP as u32);
+    let kernel = layer(kernel, &blocks, op.weighted.scale, weight, target);
+    let kernel = place(kernel, ["DZ", "DZ_STRIDE"], dz, target);
+    let kernel = place(kernel, ["H", "H_STRIDE"], h, target);
+    let kernel = place(kernel, ["S", "S_STRIDE"], s, target)
+        .with("DH", target.location(node.outputs[0]).first)
+        .with("DS", target.location(node.outputs[1]).first)
+        .with("ADDS", op.adds)
+        .with("ROW_VECTOR", blocks.repeat == Repeat::Interleave && blocks.rows_per_group().is_multiple_of(4));
+    match node.inputs.get(4) {
+        Some(&add) => vec![kernel.with("ADD", target.location(add).first)],
+        None => vec![kernel],
+    }
+}
+
+fn grad_weights(op: &WeightedLinearGradWeights, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+    // One dispatch for all layers that are read alike; as a rule that is all of them.
+    let mut modes: Vec<Mode> = Vec::new();
+    for mode in op.items.iter().map(|item| Mode::of(&item.blocks)) {
+        if !modes.contains(&mode) {
+            modes.push(mode);
+        }
+    }
+    modes.into_iter().map(|mode| grad_weights_of(op, node, target, mode)).collect()
+}
+
+fn grad_weights_of(op: &WeightedLinearGradWeights, node: &Node, target: &Target, mode: Mode) -> Kernel {
+    let items = || op.items.iter().enumerate().filter(|(_, item)| Mode::of(&item.blocks) == mode);
+    let tiles = |blocks: &Blocks| {
+        let reads = blocks.cols_per_group() / mode.together();
+        blocks.outputs.div_ceil(GRAD_TILE) * blocks.col_groups.div_ceil(4) * reads
+    };
+    let parts = parts(target, items().map(|(_, item)| tiles(&item.blocks)).sum());
+    let mut groups = Groups::default();
+    for (index, item) in items() {
+        let blocks = item.blocks;
+        let [dz, h, s] = [0, 1, 2].map(|input| target.location(node.inputs[3 * index + input]));
+        let gradient = target.location(node.outputs[index]);
+        let [row_step, col_step] = steps(&blocks);
+        let words = |words: [usize; 4]| words.map(|word| word as u32);
+        groups.begin((tiles(&blocks) * parts).div_ceil(TILES_PER_GROUP));
+        groups.item(
+            [0, 0],
+            vec![
+                words([blocks.outputs, blocks.row_groups, blocks.col_groups, blocks.rows_per_group()]),
+                words([blocks.cols_per_group(), row_step, col_step, 0]),
+                [dz.first, dz.stride, h.first, h.stride],
+                [s.first, s.stride, gradient.first, gradient.stride],
+                [
+                    parts as u32,
+                    target.capacity.div_ceil(parts) as u32,
+                    target.parameters as u32,
+                    (item.scale as f32).to_bits(),
+                ],
+            ],
+        );
+    }
+    let kernel = target.kernel("weighted_linear_grad_weights", groups.count() * TILES_PER_GROUP);
+    let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32).bind([Arg::Descriptors, Arg::Gradients]);
+    groups.into_table(mode.constants(kernel))
 }

@@ -1,8 +1,10 @@
 //! The low-rank core of MI-DPG's weighting matrix, S = σ(S_R S_C) (equations 3–5).
 
+use super::kernel::place;
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, sigmoid, vectorized};
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
-use crate::ops::{Activation, PerSample};
+use crate::ops::table::TILES_PER_GROUP;
+use crate::ops::{Activation, Arg, PerSample};
 use crate::ops::{
     Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, PartSource, Target, View, WeightGrads,
 };
@@ -161,7 +163,7 @@ impl Operation for LowRank {
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::low_rank(self, node, graph, target)
+        kernels(self, node, graph, target)
     }
 }
 
@@ -283,7 +285,7 @@ impl Operation for LowRankGrad {
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        crate::ops::weighted::kernel::low_rank_grad(self, node, graph, target)
+        grad_kernels(self, node, graph, target)
     }
 }
 
@@ -313,4 +315,56 @@ impl PerSample for LowRankGrad {
             },
         );
     }
+}
+
+/// Samples that one invocation computes (`low_rank.wgsl`).
+const SAMPLES: usize = 4;
+
+fn kernels(op: &LowRank, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+    let made = op.generated();
+    let across = match made {
+        Some((1, _)) if op.cols.is_multiple_of(4) => op.cols / 4,
+        Some((1, _)) => 1,
+        _ => op.rows.div_ceil(4),
+    };
+    let kernel = target
+        .kernel("low_rank", target.capacity.div_ceil(SAMPLES) * across)
+        .in_groups_of(2 * TILES_PER_GROUP as u32)
+        .bind([Arg::Parameters])
+        .with("ROWS", op.rows)
+        .with("RANK", op.rank)
+        .with("COLS", op.cols)
+        .with("MADE", made.map_or(2, |(side, _)| side));
+    let mut kernel = place(kernel, ["S", "S_STRIDE"], node.outputs[0], target);
+    if let Some((_, first)) = made {
+        let [g, weight, bias] = node.inputs[first..first + 3] else { unreachable!("three inputs") };
+        kernel = place(kernel, ["G", "G_STRIDE"], g, target);
+        kernel = place(kernel, ["WEIGHT", "WEIGHT_STRIDE"], weight, target)
+            .with("INNER", graph.width(g))
+            .with("BIAS", target.location(bias).first);
+    }
+    vec![factors(kernel, op.tensors(node), graph, target)]
+}
+
+/// Adds where R and C lie, and whether all samples share them.
+fn factors(kernel: Kernel, [r, c]: [TensorId; 2], graph: &Graph, target: &Target) -> Kernel {
+    let kernel = place(kernel, ["R", "R_STRIDE"], r, target).with("R_SHARED", is_shared(graph.shape(r)));
+    place(kernel, ["C", "C_STRIDE"], c, target).with("C_SHARED", is_shared(graph.shape(c)))
+}
+
+fn grad_kernels(op: &LowRankGrad, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+    let [ds, s, r, c] = node.inputs[..] else { unreachable!("four inputs") };
+    let columns = if op.cols.is_multiple_of(4) { op.cols / 4 } else { 1 };
+    let kernel = target
+        .kernel("low_rank_grad", target.capacity * (op.rows.div_ceil(4) + columns))
+        .bind([Arg::Parameters])
+        .with("ROWS", op.rows)
+        .with("RANK", op.rank)
+        .with("COLS", op.cols)
+        .with("CAPACITY", target.capacity)
+        .with("DS", target.location(ds).first);
+    let kernel = place(kernel, ["S", "S_STRIDE"], s, target);
+    let kernel = place(kernel, ["DR", "DR_STRIDE"], node.outputs[0], target);
+    let kernel = place(kernel, ["DC", "DC_STRIDE"], node.outputs[1], target);
+    vec![factors(kernel, [r, c], graph, target)]
 }

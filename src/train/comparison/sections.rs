@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::variant::folder_name;
-use crate::config::{ConfigError, describe, nearest, parse_section, set_argument, split_path, target};
+use crate::config::{ConfigError, describe, parse_section, set_argument, split_path, target};
+use crate::data::{nearest, suggestion};
 
 /// The most cells of one comparison: a slip in a grid should not begin a year's work.
 const MAX_CELLS: usize = 100_000;
@@ -310,7 +311,8 @@ fn dotted(table: &Table, place: &str, file: &str) -> Result<Vec<(String, Value)>
         let message = match key.as_str() {
             "train.seed" => "a run's seed is one of `seeds`; leave it out".to_owned(),
             _ if !sections.contains(&section.as_str()) => {
-                let near = nearest(&section, &sections).map_or_else(String::new, |near| format!(" ({near}?)"));
+                let near =
+                    nearest(&section, sections.iter().copied()).map_or_else(String::new, |near| format!(" ({near}?)"));
                 format!("expected a key of data, model or train{near}, such as \"train.learning_rate\"")
             }
             _ => continue,
@@ -367,7 +369,7 @@ pub(super) fn roles(read: &Read, file: &str) -> Result<(String, Vec<String>), Co
         if labels.contains(&label) {
             return Ok(());
         }
-        let near = nearest(label, &labels).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        let near = suggestion(nearest(label, labels.iter().copied()));
         let expected = format!("a label of [[compare.models]]: {}", labels.join(", "));
         Err(ConfigError::value(file, key, &expected, &format!("\"{label}\"{near}")))
     };

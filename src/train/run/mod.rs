@@ -1,6 +1,7 @@
 //! A run as it is kept: its folder and lock, checkpoints, event files, its result.
 
 pub mod checkpoint;
+pub mod epoch;
 pub mod folder;
 pub mod lock;
 pub mod result;

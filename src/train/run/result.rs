@@ -8,8 +8,8 @@ use crate::data::UnknownValues;
 use crate::train::Error;
 use crate::train::evaluation::metrics::Metrics;
 use crate::train::evaluation::statistics::median;
+use crate::train::run::epoch::EpochRecord;
 use crate::train::run::folder::RunFolder;
-use crate::train::training_loop::EpochRecord;
 
 /// `result.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -15,9 +15,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use event::{Event, Summary, Value, What};
 use prost::Message;
 
+use crate::train::Error;
 use crate::train::evaluation::metrics::Metrics;
+use crate::train::run::epoch::EpochRecord;
 use crate::train::run::folder::write_whole;
-use crate::train::{EpochRecord, Error};
 
 /// Makes the file hold the events of `records` and no others: nothing is written where it does already.
 ///

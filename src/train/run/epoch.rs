@@ -1,0 +1,28 @@
+//! What is written of an epoch.
+
+use serde::{Deserialize, Serialize};
+
+use crate::train::evaluation::metrics::Metrics;
+
+/// A line of `metrics.jsonl`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// From 1.
+    pub epoch: u32,
+    /// Optimiser steps taken in all.
+    pub steps: u64,
+    /// Mean of each loss term over the epoch, and `loss`, their sum with coefficients.
+    pub train: serde_json::Map<String, serde_json::Value>,
+    /// The validation metrics; absent without validation rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid: Option<Metrics>,
+    /// Whether these weights are the best so far.
+    pub best: bool,
+    /// Seconds of training in this epoch (since the run was last started).
+    pub train_seconds: f64,
+    /// Training rows per second.
+    pub train_rows_per_second: f64,
+    /// Validation rows per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_rows_per_second: Option<f64>,
+}
