@@ -3,6 +3,8 @@
 //! [`Ceilings`] are measured first: how fast the device copies, multiplies and adds, and starts a dispatch. Then
 //! [`kernels`] times every dispatch of a training step and [`steps`] whole steps, and both say what they are a fraction
 //! of. The data is made up ([`workload`]): what a step costs does not depend on what it learns.
+//!
+//! *Stability*: what is measured may change; the JSON of `polyscene bench` only gains keys.
 
 mod ceilings;
 mod cpu_ceilings;

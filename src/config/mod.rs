@@ -13,6 +13,8 @@
 //! ```
 //!
 //! Every fault names the file (or the `--set`), the section, the key, and what would have been right.
+//!
+//! *Stability*: [`Config`] and the keys of a configuration stay; old keys keep being read.
 
 mod error;
 mod section;

@@ -96,11 +96,11 @@ pub fn dot<T: Real>(a: &[Lanes<T>], b: &[Lanes<T>]) -> Lanes<T> {
 }
 
 /// Work on vectors, as [`on_vectors`] runs it.
-pub use pulp::{Simd, WithSimd};
+pub(crate) use pulp::{Simd, WithSimd};
 
 /// Runs `work` with the machine's widest vectors.
 #[inline(always)]
-pub fn on_vectors<W: WithSimd>(work: W) -> W::Output {
+pub(crate) fn on_vectors<W: WithSimd>(work: W) -> W::Output {
     pulp::Arch::new().dispatch(work)
 }
 

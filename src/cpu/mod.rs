@@ -1,6 +1,8 @@
 //! What the CPU executor computes with: scalars, vectors of samples, threads and products.
 //!
 //! Everything is generic over [`Real`], so that f32 serves users and f64 serves gradient checks.
+//!
+//! *Stability*: internal to operations, open to be read.
 
 mod arena;
 mod lanes;
@@ -10,7 +12,8 @@ mod real;
 mod threads;
 
 pub use arena::{Arena, Columns, Pairs};
-pub use lanes::{LANES, Lanes, Simd, WithSimd, dot, on_vectors, vectorized};
+pub use lanes::{LANES, Lanes, dot, vectorized};
+pub(crate) use lanes::{Simd, WithSimd, on_vectors};
 pub use memory::{prefetch, zeros};
 pub use product::{OUTPUTS, Samples, Weights, add_products};
 pub use real::{Real, log1p_exp, sigmoid};

@@ -5,6 +5,8 @@
 //! a spool (memory, then a temporary file); then the train rows are counted, the vocabularies fixed, and all rows
 //! written with their final ids, to the cache where one may be kept. [`scan`] encodes other files with a saved encoder,
 //! chunk by chunk, and gives the original columns along. [`prepare()`] makes such files of public data sets.
+//!
+//! *Stability*: [`Schema`], [`open`], [`Dataset`] and [`SplitName`] change little; readers and encoders as needed.
 
 mod datasets;
 mod encoded;

@@ -18,8 +18,8 @@ pub enum AdapterKind {
     Other,
 }
 
-impl From<wgpu::DeviceType> for AdapterKind {
-    fn from(kind: wgpu::DeviceType) -> Self {
+impl AdapterKind {
+    fn of(kind: wgpu::DeviceType) -> Self {
         match kind {
             wgpu::DeviceType::DiscreteGpu => Self::Discrete,
             wgpu::DeviceType::IntegratedGpu => Self::Integrated,
@@ -42,6 +42,10 @@ impl std::fmt::Display for AdapterKind {
     }
 }
 
+/// An adapter of this machine, to be opened by [`Gpu::open`](super::Gpu::open).
+#[derive(Clone, Debug)]
+pub struct Adapter(pub(super) wgpu::Adapter);
+
 /// The limits that matter to training, under wgpu's names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AdapterLimits {
@@ -59,8 +63,8 @@ pub struct AdapterLimits {
     pub max_compute_workgroups_per_dimension: u32,
 }
 
-impl From<&wgpu::Limits> for AdapterLimits {
-    fn from(limits: &wgpu::Limits) -> Self {
+impl AdapterLimits {
+    pub(super) fn of(limits: &wgpu::Limits) -> Self {
         Self {
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
@@ -99,16 +103,16 @@ pub struct AdapterSummary {
 
 impl AdapterSummary {
     /// Asks an adapter what it is; `index` is its place in [`list`].
-    pub fn new(index: usize, adapter: &wgpu::Adapter) -> Self {
+    fn new(index: usize, adapter: &wgpu::Adapter) -> Self {
         let info = adapter.get_info();
         let features = adapter.features();
         Self {
             index,
-            kind: info.device_type.into(),
+            kind: AdapterKind::of(info.device_type),
             backend: info.backend.to_string(),
             driver: info.driver,
             driver_info: info.driver_info,
-            limits: AdapterLimits::from(&adapter.limits()),
+            limits: AdapterLimits::of(&adapter.limits()),
             f16: features.contains(wgpu::Features::SHADER_F16),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             subgroup_sizes: features
@@ -125,7 +129,7 @@ pub fn list() -> Vec<AdapterSummary> {
 }
 
 /// As [`list`], with the adapters themselves.
-pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterSummary)> {
+pub(super) fn enumerate() -> Vec<(Adapter, AdapterSummary)> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     // The environment may narrow the backends or switch the drivers' own validation on (WGPU_BACKEND,
     // WGPU_VALIDATION); by default nothing stands between us and the driver.
@@ -151,7 +155,7 @@ pub(super) fn enumerate() -> Vec<(wgpu::Adapter, AdapterSummary)> {
         .enumerate()
         .map(|(index, adapter)| {
             let summary = AdapterSummary::new(index, &adapter);
-            (adapter, summary)
+            (Adapter(adapter), summary)
         })
         .collect()
 }

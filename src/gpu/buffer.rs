@@ -8,7 +8,7 @@ use super::device::{Gpu, describe};
 use super::{Error, Result};
 
 /// Every length is rounded up to this many bytes, so that a shader may see any buffer as `vec4<f32>`s to its end.
-pub const GRAIN: u64 = 16;
+pub(crate) const GRAIN: u64 = 16;
 
 /// Bytes of one transfer. Large enough to run at full speed, small enough that staging memory stays a footnote.
 const PIECE: usize = 32 << 20;
@@ -17,7 +17,7 @@ const PIECE: usize = 32 << 20;
 ///
 /// # Errors
 /// [`Error::TooLarge`] above [`Gpu::max_buffer_bytes`], [`Error::OutOfMemory`] when the device has no room.
-pub fn storage(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
+pub(crate) fn storage(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
     use wgpu::BufferUsages as Usage;
     create(gpu, what, bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)
 }
@@ -26,7 +26,7 @@ pub fn storage(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
 ///
 /// # Errors
 /// As [`storage`] and [`upload`].
-pub fn storage_of<T: NoUninit>(gpu: &Gpu, what: &str, data: &[T]) -> Result<wgpu::Buffer> {
+pub(crate) fn storage_of<T: NoUninit>(gpu: &Gpu, what: &str, data: &[T]) -> Result<wgpu::Buffer> {
     let buffer = storage(gpu, what, size_of_val(data) as u64)?;
     upload(gpu, &buffer, 0, data)?;
     Ok(buffer)
@@ -36,7 +36,7 @@ pub fn storage_of<T: NoUninit>(gpu: &Gpu, what: &str, data: &[T]) -> Result<wgpu
 ///
 /// # Errors
 /// As [`storage`].
-pub fn uniform(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
+pub(crate) fn uniform(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
     create(gpu, what, bytes, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST)
 }
 
@@ -44,7 +44,7 @@ pub fn uniform(gpu: &Gpu, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
 ///
 /// # Errors
 /// As [`storage`]; [`Error::Device`] when the usages do not go together.
-pub fn create(gpu: &Gpu, what: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+pub(crate) fn create(gpu: &Gpu, what: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
     let adapter = || gpu.name().to_owned();
     let limit = gpu.max_buffer_bytes();
     let size = bytes.max(1).checked_next_multiple_of(GRAIN).filter(|&size| size <= limit);
@@ -68,7 +68,7 @@ pub fn create(gpu: &Gpu, what: &str, bytes: u64, usage: wgpu::BufferUsages) -> R
 ///
 /// # Errors
 /// [`Error::Range`] and [`Error::Alignment`]; what [`Gpu::check`] returns.
-pub fn upload<T: NoUninit>(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, data: &[T]) -> Result<()> {
+pub(crate) fn upload<T: NoUninit>(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, data: &[T]) -> Result<()> {
     let bytes: &[u8] = bytemuck::cast_slice(data);
     inside(buffer, offset, bytes.len() as u64)?;
     let mut earlier = None;
@@ -96,7 +96,7 @@ pub fn upload<T: NoUninit>(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, data: 
 ///
 /// # Errors
 /// [`Error::Range`]; what [`Gpu::check`] returns.
-pub fn download(gpu: &Gpu, buffer: &wgpu::Buffer, range: Range<u64>) -> Result<Vec<u8>> {
+pub(crate) fn download(gpu: &Gpu, buffer: &wgpu::Buffer, range: Range<u64>) -> Result<Vec<u8>> {
     let length = range.end.saturating_sub(range.start);
     let end = range.start.saturating_add(length);
     if end > buffer.size() {
@@ -136,7 +136,7 @@ pub fn download(gpu: &Gpu, buffer: &wgpu::Buffer, range: Range<u64>) -> Result<V
 ///
 /// # Errors
 /// As [`download`].
-pub fn download_as<T: AnyBitPattern + NoUninit>(
+pub(crate) fn download_as<T: AnyBitPattern + NoUninit>(
     gpu: &Gpu,
     buffer: &wgpu::Buffer,
     offset: u64,

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::adapters::{AdapterKind, AdapterSummary};
+use super::adapters::{Adapter, AdapterKind, AdapterSummary};
 use super::{Error, PipelineCache, Result};
 
 /// Storage buffers that one dispatch may bind. Every adapter has this many, so a kernel that fits here fits everywhere.
@@ -16,7 +16,7 @@ pub struct OpenOptions {
     pub checked: bool,
     /// Lower the most bytes that one binding can see, to try on any machine what happens on a small one.
     pub max_binding_bytes: Option<u64>,
-    /// Let a [`Timer`](super::Timer) read the device's clock, where it has one. For benchmarks; training needs none.
+    /// Let a timer read the device's clock, where it has one. For benchmarks; training needs none.
     pub timestamps: bool,
 }
 
@@ -33,9 +33,9 @@ pub enum DeviceClass {
 #[derive(Clone, Debug)]
 pub struct Gpu {
     /// Makes buffers, pipelines and encoders.
-    pub device: wgpu::Device,
+    pub(crate) device: wgpu::Device,
     /// Takes finished encoders.
-    pub queue: wgpu::Queue,
+    pub(crate) queue: wgpu::Queue,
     /// What the adapter is.
     pub summary: Arc<AdapterSummary>,
     /// Whether shaders keep wgpu's checks.
@@ -59,7 +59,8 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Open`] with the driver's reason.
-    pub fn open(adapter: &wgpu::Adapter, summary: AdapterSummary, options: OpenOptions) -> Result<Self> {
+    pub fn open(adapter: &Adapter, summary: AdapterSummary, options: OpenOptions) -> Result<Self> {
+        let Adapter(adapter) = adapter;
         let limits = wanted_limits(&adapter.limits(), options);
         let clock = if options.timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
         let descriptor = wgpu::DeviceDescriptor {
@@ -101,12 +102,12 @@ impl Gpu {
     }
 
     /// The pipelines built for this device: whatever runs on it again finds them.
-    pub fn pipelines(&self) -> &PipelineCache {
+    pub(crate) fn pipelines(&self) -> &PipelineCache {
         &self.pipelines
     }
 
     /// The limits the device was opened with.
-    pub fn limits(&self) -> &wgpu::Limits {
+    pub(crate) fn limits(&self) -> &wgpu::Limits {
         &self.limits
     }
 
@@ -143,12 +144,12 @@ impl Gpu {
     }
 
     /// Submits one encoder's commands.
-    pub fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+    pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
         self.queue.submit([encoder.finish()])
     }
 
     /// A new encoder.
-    pub fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
+    pub(crate) fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
     }
 
@@ -172,7 +173,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+    pub(crate) fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
         self.drive(|| self.device.poll(wait))
     }

@@ -12,30 +12,30 @@ use super::shader::Shader;
 use super::{Error, Result};
 
 /// The group of a dispatch's own buffers.
-pub const BUFFERS: u32 = 0;
+pub(crate) const BUFFERS: u32 = 0;
 /// The group whose binding 0 is the uniform struct of the step, bound with a dynamic offset.
-pub const UNIFORMS: u32 = 1;
+pub(crate) const UNIFORMS: u32 = 1;
 
 /// A built shader and what the host must know to dispatch it.
 #[derive(Debug)]
-pub struct Pipeline {
+pub(crate) struct Pipeline {
     /// The shader's name.
-    pub name: String,
+    pub(crate) name: String,
     /// What a compute pass is given.
-    pub pipeline: wgpu::ComputePipeline,
+    pub(crate) pipeline: wgpu::ComputePipeline,
     /// What the shader binds.
-    pub reflection: Reflection,
+    pub(crate) reflection: Reflection,
     layouts: Vec<Option<wgpu::BindGroupLayout>>,
 }
 
 impl Pipeline {
     /// The layout of a group, where the shader declares the group.
-    pub fn layout(&self, group: u32) -> Option<&wgpu::BindGroupLayout> {
+    pub(crate) fn layout(&self, group: u32) -> Option<&wgpu::BindGroupLayout> {
         self.layouts.get(group as usize)?.as_ref()
     }
 
     /// Whether group [`UNIFORMS`] must be set for a dispatch.
-    pub fn has_uniforms(&self) -> bool {
+    pub(crate) fn has_uniforms(&self) -> bool {
         self.layout(UNIFORMS).is_some()
     }
 
@@ -43,7 +43,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::Pipeline`] when there are too many or too few, or one is too small, misaligned or of the wrong usage.
-    pub fn bind(&self, gpu: &Gpu, buffers: &[wgpu::BufferBinding<'_>]) -> Result<wgpu::BindGroup> {
+    pub(crate) fn bind(&self, gpu: &Gpu, buffers: &[wgpu::BufferBinding<'_>]) -> Result<wgpu::BindGroup> {
         let fault = |reason| self.fault(gpu, reason);
         let declared: Vec<_> = self.reflection.group(BUFFERS).collect();
         if declared.len() != buffers.len() {
@@ -68,7 +68,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::Pipeline`] when the shader has none, or the buffer does not suit.
-    pub fn bind_uniforms(&self, gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<wgpu::BindGroup> {
+    pub(crate) fn bind_uniforms(&self, gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<wgpu::BindGroup> {
         let missing = || self.fault(gpu, format!("it has no uniform at @group({UNIFORMS}) @binding(0)"));
         let layout = self.layout(UNIFORMS).ok_or_else(missing)?;
         let binding = self.reflection.group(UNIFORMS).next().ok_or_else(missing)?;
@@ -101,31 +101,27 @@ impl Pipeline {
 
 /// The pipelines of one device, by the expanded text of their shaders.
 #[derive(Debug, Default)]
-pub struct PipelineCache {
+pub(crate) struct PipelineCache {
     built: Mutex<HashMap<Arc<str>, Arc<Pipeline>>>,
 }
 
 impl PipelineCache {
     /// An empty cache. It must serve one device only.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// How many pipelines have been built.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.lock().len()
-    }
-
-    /// Whether none has been built.
-    pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
     }
 
     /// The pipeline of one shader, built unless it was before.
     ///
     /// # Errors
     /// [`Error::Shader`] for a fault in the text, [`Error::Pipeline`] for what this device cannot build.
-    pub fn get(&self, gpu: &Gpu, shader: &Shader) -> Result<Arc<Pipeline>> {
+    pub(crate) fn get(&self, gpu: &Gpu, shader: &Shader) -> Result<Arc<Pipeline>> {
         if let Some(found) = self.lock().get(shader.text()) {
             return Ok(Arc::clone(found));
         }
@@ -138,7 +134,7 @@ impl PipelineCache {
     ///
     /// # Errors
     /// As [`get`](Self::get), for the first shader at fault.
-    pub fn get_all(&self, gpu: &Gpu, shaders: &[Shader]) -> Result<Vec<Arc<Pipeline>>> {
+    pub(crate) fn get_all(&self, gpu: &Gpu, shaders: &[Shader]) -> Result<Vec<Arc<Pipeline>>> {
         let mut texts = HashMap::new();
         let variants: Vec<_> =
             shaders.iter().filter(|shader| texts.insert(Arc::clone(shader.text()), ()).is_none()).collect();
@@ -393,7 +389,7 @@ mod tests {
             return;
         };
         let cache = PipelineCache::new();
-        assert!(cache.is_empty());
+        assert!(cache.len() == 0);
         let built = cache.get_all(&gpu, &[affine(1, 0.0), affine(2, 0.0), affine(1, 0.0)]).unwrap();
         assert_eq!(cache.len(), 2);
         assert!(Arc::ptr_eq(&built[0], &built[2]));

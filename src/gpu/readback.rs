@@ -19,17 +19,17 @@ pub(super) mod mapping {
 
 /// One result: the bytes that were copied, and the tag they were recorded with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// What the caller gave, a step's number say.
-    pub tag: u64,
+    pub(crate) tag: u64,
     /// The bytes of all recorded ranges, one after the other.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A ring of staging buffers. Copies are recorded in a step's encoder; results come out in the order of recording,
 /// when they are there, and nothing waits for them.
 #[derive(Debug)]
-pub struct Readback {
+pub(crate) struct Readback {
     what: String,
     bytes: u64,
     free: Vec<wgpu::Buffer>,
@@ -49,7 +49,7 @@ impl Readback {
     ///
     /// # Errors
     /// As [`buffer::create`].
-    pub fn new(gpu: &Gpu, what: &str, bytes: u64, slots: usize) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, what: &str, bytes: u64, slots: usize) -> Result<Self> {
         let mut ring = Self { what: what.to_owned(), bytes, free: Vec::new(), flying: VecDeque::new() };
         for _ in 0..slots {
             let slot = ring.slot(gpu)?;
@@ -64,7 +64,8 @@ impl Readback {
     }
 
     /// How many results are under way.
-    pub fn in_flight(&self) -> usize {
+    #[cfg(test)]
+    fn in_flight(&self) -> usize {
         self.flying.len()
     }
 
@@ -73,7 +74,7 @@ impl Readback {
     ///
     /// # Errors
     /// [`Error::Range`] and [`Error::Alignment`]; what [`buffer::create`] returns when the ring must grow.
-    pub fn record(
+    pub(crate) fn record(
         &mut self,
         gpu: &Gpu,
         encoder: &mut wgpu::CommandEncoder,
@@ -115,7 +116,7 @@ impl Readback {
     ///
     /// # Errors
     /// What [`Gpu::check`] returns.
-    pub fn poll(&mut self, gpu: &Gpu) -> Result<Vec<Reading>> {
+    pub(crate) fn poll(&mut self, gpu: &Gpu) -> Result<Vec<Reading>> {
         gpu.poll()?;
         self.collect(gpu)
     }
@@ -125,7 +126,7 @@ impl Readback {
     /// # Errors
     /// What [`Gpu::check`] returns; [`Error::Unsubmitted`] when an encoder with a recorded copy was not submitted, in
     /// which case what is there stays for [`poll`](Self::poll).
-    pub fn wait(&mut self, gpu: &Gpu) -> Result<Vec<Reading>> {
+    pub(crate) fn wait(&mut self, gpu: &Gpu) -> Result<Vec<Reading>> {
         gpu.wait()?;
         // Another thread that waits for the same device may have taken our callbacks and not yet run them.
         let mut patience = std::iter::repeat_n(Duration::from_millis(1), 1000);

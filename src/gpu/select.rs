@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::adapters::{self, AdapterKind, AdapterSummary};
+use super::adapters::{self, Adapter, AdapterKind, AdapterSummary};
 use super::{Error, Result};
 
 /// Which device to train on, as given to `--device`.
@@ -60,7 +60,7 @@ pub enum Selection {
     /// The CPU executor.
     Cpu,
     /// An adapter, to be opened by [`Gpu::open`](super::Gpu::open), and what it is.
-    Adapter(wgpu::Adapter, Box<AdapterSummary>),
+    Adapter(Adapter, Box<AdapterSummary>),
 }
 
 /// Finds the device of a choice on this machine.
@@ -149,7 +149,7 @@ mod tests {
             backend: "vulkan".to_owned(),
             driver: String::new(),
             driver_info: String::new(),
-            limits: AdapterLimits::from(&wgpu::Limits::defaults()),
+            limits: AdapterLimits::of(&wgpu::Limits::defaults()),
             f16: false,
             timestamps: false,
             subgroup_sizes: None,

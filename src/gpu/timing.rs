@@ -12,7 +12,7 @@ const QUERIES: u32 = wgpu::QUERY_SET_MAX_QUERIES;
 
 /// Begin and end times of passes.
 #[derive(Debug)]
-pub struct Timer {
+pub(crate) struct Timer {
     // A set holds a limited number of queries, and Metal a limited number of sets, so each is filled.
     sets: Vec<wgpu::QuerySet>,
     resolved: wgpu::Buffer,
@@ -26,7 +26,7 @@ impl Timer {
     ///
     /// # Errors
     /// As [`buffer::create`].
-    pub fn new(gpu: &Gpu, passes: u32) -> Result<Option<Self>> {
+    pub(crate) fn new(gpu: &Gpu, passes: u32) -> Result<Option<Self>> {
         if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Ok(None);
         }
@@ -52,7 +52,7 @@ impl Timer {
     }
 
     /// What to give the descriptor of pass `pass`, counted from 0; none beyond the passes the timer was made for.
-    pub fn pass(&self, pass: u32) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+    pub(crate) fn pass(&self, pass: u32) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
         if pass >= self.passes {
             return None;
         }
@@ -66,7 +66,7 @@ impl Timer {
 
     /// Records the collection of the times of passes `0..passes`, after the last of them in the same encoder. All of
     /// them must have been recorded: a device waits for a time that was never taken.
-    pub fn resolve(&mut self, encoder: &mut wgpu::CommandEncoder, passes: u32) {
+    pub(crate) fn resolve(&mut self, encoder: &mut wgpu::CommandEncoder, passes: u32) {
         self.written = passes.min(self.passes);
         let queries = self.written * 2;
         for (place, set) in self.sets.iter().enumerate() {
@@ -82,7 +82,7 @@ impl Timer {
     ///
     /// # Errors
     /// What [`Gpu::check`] returns.
-    pub fn read(&self, gpu: &Gpu) -> Result<Vec<Duration>> {
+    pub(crate) fn read(&self, gpu: &Gpu) -> Result<Vec<Duration>> {
         let ticks: Vec<u64> = buffer::download_as(gpu, &self.resolved, 0, self.written as usize * 2)?;
         let nanoseconds = f64::from(gpu.queue.get_timestamp_period());
         // Some clocks step back a little between passes.

@@ -13,18 +13,18 @@ use super::{Error, Result};
 
 /// Bytes for a place in a buffer.
 #[derive(Clone, Copy, Debug)]
-pub struct Piece<'a> {
+pub(crate) struct Piece<'a> {
     /// What to write; a tail shorter than a word is filled up with zeros.
-    pub bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
     /// Where to, a buffer with `COPY_DST`.
-    pub target: &'a wgpu::Buffer,
+    pub(crate) target: &'a wgpu::Buffer,
     /// From which byte on, a multiple of 4.
-    pub offset: u64,
+    pub(crate) offset: u64,
 }
 
 /// A ring of staging buffers that the host writes in turn.
 #[derive(Debug)]
-pub struct Upload {
+pub(crate) struct Upload {
     what: String,
     bytes: u64,
     slots: Vec<Slot>,
@@ -44,7 +44,7 @@ impl Upload {
     ///
     /// # Errors
     /// As [`buffer::create`].
-    pub fn new(gpu: &Gpu, what: &str, bytes: u64, slots: usize) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, what: &str, bytes: u64, slots: usize) -> Result<Self> {
         let slots = (0..slots.max(1))
             .map(|_| {
                 let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::MAP_WRITE;
@@ -65,7 +65,7 @@ impl Upload {
     /// # Errors
     /// [`Error::Range`] and [`Error::Alignment`]; [`Error::Unsubmitted`] when as many uploads as there are slots are
     /// recorded and not submitted; what [`Gpu::check`] returns.
-    pub fn stage(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, pieces: &[Piece<'_>]) -> Result<()> {
+    pub(crate) fn stage(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, pieces: &[Piece<'_>]) -> Result<()> {
         let mut total: u64 = 0;
         for piece in pieces {
             buffer::inside(piece.target, piece.offset, piece.bytes.len() as u64)?;
@@ -104,7 +104,7 @@ impl Upload {
 
     /// Says which submission took the uploads staged since the last call, so that waiting for one of them does not
     /// wait for later work too. Without it uploads are right but the device may run dry.
-    pub fn submitted(&mut self, submission: &wgpu::SubmissionIndex) {
+    pub(crate) fn submitted(&mut self, submission: &wgpu::SubmissionIndex) {
         for slot in self.slots.iter_mut().filter(|slot| slot.recorded) {
             slot.recorded = false;
             slot.submission = Some(submission.clone());

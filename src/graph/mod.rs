@@ -2,6 +2,8 @@
 //!
 //! Every tensor is a matrix. Its rows are either the samples of a minibatch ([`RowExtent::Batch`], known only when a step
 //! runs) or fixed. A model file adds nodes through the layers; [`crate::plan`] differentiates the graph and lays it out.
+//!
+//! *Stability*: what models use (parameters, nodes, losses, probes) changes little; the batch layout with the kernels.
 
 mod batch_layout;
 mod parameter;

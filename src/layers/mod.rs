@@ -1,4 +1,6 @@
 //! What models are made of: embedding sets, dense layers alone and in stacks, weighting matrices, discriminators.
+//!
+//! *Stability*: layers stay; parameters keep their names, since checkpoints hold them.
 
 mod attention;
 mod discriminator;

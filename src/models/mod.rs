@@ -2,6 +2,8 @@
 //!
 //! To add one here: write its file, options that implement [`Model`], and add a line to the list in `registry.rs`. Models
 //! that papers compare theirs with are in `baselines/`. Another crate adds its own with [`register`].
+//!
+//! *Stability*: [`Model`], [`Inputs`], [`register`] and the names of options stay.
 
 mod baselines;
 mod dnn;

@@ -2,6 +2,8 @@
 //!
 //! To add one: write its file in its family's folder, name it in the family's `mod.rs`, write its shader in the folder of
 //! the same name under `shaders/`, and add a line to the list below.
+//!
+//! *Stability*: what layers use stays; kernels and their constants change freely.
 
 mod affine;
 mod context;

@@ -3,6 +3,8 @@
 //! [`Plan::training`] differentiates a model's graph, fuses what can be fused and gives every tensor a buffer;
 //! [`Plan::inference`] keeps what the logits need. An [`Executor`] owns the model's state and replays plans on the CPU
 //! ([`CpuExecutor`]) or on a GPU ([`GpuExecutor`]).
+//!
+//! *Stability*: [`Plan`] and [`Executor`] change as the engine needs; results do not depend on it but for rounding.
 
 mod buffers;
 mod chunk;

@@ -1,4 +1,6 @@
 //! Tables and summaries of results, as text and as JSON, and pages with pictures.
+//!
+//! *Stability*: file names and keys of JSON and CSV stay; the look of pages does not.
 
 pub mod bench;
 pub mod chart;

@@ -1,4 +1,6 @@
 //! The training loop, its evaluation, runs as they are kept, and comparisons of many.
+//!
+//! *Stability*: the files of a run stay readable; the loop changes as the engine needs.
 
 pub mod comparison;
 mod error;
