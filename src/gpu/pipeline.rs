@@ -284,7 +284,7 @@ mod tests {
         fn main(@builtin(global_invocation_id) id: vec3<u32>) { values[id.x] = -values[id.x]; }\n";
 
     fn common(name: &str) -> Option<&'static str> {
-        (name == "step uniforms").then_some(COMMON)
+        (name == "uniforms").then_some(COMMON)
     }
 
     fn affine(length: u32, shift: f32) -> Shader {
