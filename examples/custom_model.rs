@@ -5,8 +5,8 @@
 use std::process::ExitCode;
 
 use polyscene::graph::Graph;
-use polyscene::layers::{Layer, gated, hidden_layers};
-use polyscene::models::{Error, Inputs, Model, check_network, predict_by, register};
+use polyscene::layers::{Linear, gated, hidden_layers};
+use polyscene::models::{Error, Inputs, Model, check_network, predict_by, register, require_positive};
 use polyscene::ops::{Activation, Affine};
 
 polyscene::model_options! {
@@ -23,16 +23,14 @@ impl Model for SkipNet {
 
     fn build(&self, inputs: &Inputs) -> Result<Graph, Error> {
         check_network(self.width, &self.hidden, self.dropout)?;
-        if self.gate_hidden == 0 {
-            return Err(Error("gate_hidden is 0; expected a whole number of at least 1".to_owned()));
-        }
+        require_positive(&[("gate_hidden", self.gate_hidden)])?;
         let mut graph = Graph::new();
         let embeddings = inputs.embed(&mut graph, self.width)?;
         let aware = inputs.aware(&mut graph, &embeddings, Self::NAME)?;
         let x = gated(&mut graph, "gate", embeddings.all, aware, self.gate_hidden);
         let deep = hidden_layers(&mut graph, "mlp", x, &self.hidden, self.dropout);
         let both = Affine::concat(&mut graph, "skip", &[deep.last().copied().unwrap_or(x), x]);
-        let logits = Layer::new(1, Activation::None).add(&mut graph, "logit", both);
+        let logits = Linear::new(1, Activation::None).add(&mut graph, "logit", both);
         predict_by(&mut graph, logits);
         Ok(graph)
     }

@@ -19,7 +19,7 @@ fn add_products(pair: Pair, item: Item, row: u32, col: u32, sums: ptr<function, 
     let across = select(pair.x, pair.dz, alone);
     let stride = select(pair.x_stride, pair.dz_stride, alone);
     for (var sample = pair.start; sample < pair.end; sample += 1u) {
-        if (pair.scenario > 0u && batches[uniforms.base + SCENARIOS + sample] + 1u != pair.scenario) {
+        if (pair.scenario > 0u && batches[uniforms.batch_offset + SCENARIOS + sample] + 1u != pair.scenario) {
             continue;
         }
         var x: array<vec4<f32>, QUADS>;

@@ -84,7 +84,7 @@ fn row_count() -> u32 {
 
 // The scenario of a sample.
 fn scenario(row: u32) -> u32 {
-    return batches[uniforms.base + SCENARIOS + row];
+    return batches[uniforms.batch_offset + SCENARIOS + row];
 }
 
 // Four parameters from any place on, if not all is aligned.
@@ -117,7 +117,7 @@ fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
         let view = table[item.adds + i];
         var source = row;
         if (view.z > 0u) {
-            source = batches[uniforms.base + view.z - 1u + row];
+            source = batches[uniforms.batch_offset + view.z - 1u + row];
         }
         sum += load_any4(view.x + source * view.y + col, ALIGNED);
     }

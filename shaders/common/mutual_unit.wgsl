@@ -79,5 +79,5 @@ fn compute(own: u32, v: u32, all: u32) -> Unit {
 }
 
 fn scenario(row: u32) -> u32 {
-    return batches[uniforms.base + SCENARIOS + row];
+    return batches[uniforms.batch_offset + SCENARIOS + row];
 }

@@ -18,7 +18,7 @@ const SCENARIOS: u32 = 0u;
 @group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
 
 fn scenario_of(row: u32) -> u32 {
-    return batches[uniforms.base + SCENARIOS + row];
+    return batches[uniforms.batch_offset + SCENARIOS + row];
 }
 
 fn moment(address: u32) -> vec4<f32> {

@@ -13,5 +13,5 @@ const SCENARIOS: u32 = 0u;
 
 // The first column of the sample's own scenario.
 fn first_own(row: u32) -> u32 {
-    return batches[uniforms.base + SCENARIOS + row] * WIDTH;
+    return batches[uniforms.batch_offset + SCENARIOS + row] * WIDTH;
 }

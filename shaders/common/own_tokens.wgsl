@@ -13,10 +13,10 @@ struct Tokens {
 }
 
 fn tokens_of(row: u32) -> Tokens {
-    let first = batches[uniforms.base + STARTS + row];
+    let first = batches[uniforms.batch_offset + STARTS + row];
     var next = uniforms.tokens;
     if (row + 1u < uniforms.rows) {
-        next = batches[uniforms.base + STARTS + row + 1u];
+        next = batches[uniforms.batch_offset + STARTS + row + 1u];
     }
-    return Tokens(first, first + batches[uniforms.base + LENGTHS + row], next);
+    return Tokens(first, first + batches[uniforms.batch_offset + LENGTHS + row], next);
 }

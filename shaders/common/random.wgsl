@@ -1,4 +1,4 @@
-// A uniform number in [0, 1) that depends only on its arguments; the same in src/ops/epilogue.rs.
+// A uniform number in [0, 1) that depends only on its arguments; the same in src/ops/affine/epilogue.rs.
 // The mixing steps are PCG-RXS-M-XS (O'Neill 2014; Jarzynski and Olano 2020).
 fn pcg(value: u32) -> u32 {
     let state = value * 747796405u + 2891336453u;

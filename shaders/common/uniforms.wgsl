@@ -3,11 +3,11 @@ struct StepUniforms {
     // Samples in this step.
     rows: u32,
     // First word of the step's batch.
-    base: u32,
+    batch_offset: u32,
     // Number of the batch within its chunk: its row of the loss log.
-    slot: u32,
+    batch_index: u32,
     // Row of the results where this step's first prediction goes.
-    first: u32,
+    first_result: u32,
     // Seed of the run's random masks.
     seed: u32,
     // Optimiser steps taken before this one.

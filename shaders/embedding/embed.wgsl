@@ -18,7 +18,7 @@ const TOKEN_ROWS: u32 = 0u;
 // The table row of a sample's field or of a token's sequence.
 fn table_row(sample: u32, source: u32, field: u32) -> u32 {
     if (TOKENS) {
-        return batches[uniforms.base + TOKEN_ROWS + sample * FIELDS + field];
+        return batches[uniforms.batch_offset + TOKEN_ROWS + sample * FIELDS + field];
     }
     return ids[source * ID_STRIDE + FIRST_COLUMN + field];
 }
@@ -41,7 +41,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
     var source = 0u;
     if (!TOKENS) {
-        source = batches[uniforms.base + ORDER + sample];
+        source = batches[uniforms.batch_offset + ORDER + sample];
     }
     if (WIDTH % 4u == 0u) {
         let field = at % ACROSS / QUADS;

@@ -24,13 +24,13 @@ const OF_TOKENS_STRIDE: u32 = 4u;
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = invocation(id, groups);
     let unique = at / QUADS;
-    if (unique >= batches[uniforms.base + COUNT]) {
+    if (unique >= batches[uniforms.batch_offset + COUNT]) {
         return;
     }
-    let end = batches[uniforms.base + STARTS + unique + 1u];
+    let end = batches[uniforms.batch_offset + STARTS + unique + 1u];
     var sum = vec4<f32>();
-    for (var i = batches[uniforms.base + STARTS + unique]; i < end; i += 1u) {
-        let position = batches[uniforms.base + POSITIONS + i];
+    for (var i = batches[uniforms.batch_offset + STARTS + unique]; i < end; i += 1u) {
+        let position = batches[uniforms.batch_offset + POSITIONS + i];
         if (SEQUENCES > 0u && position >= FIRST_TOKEN) {
             let place = position - FIRST_TOKEN;
             let at_token = OF_TOKENS + place / max(SEQUENCES, 1u) * OF_TOKENS_STRIDE;
@@ -43,7 +43,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let address = DX + sample * DX_STRIDE + field * WIDTH + 4u * (at % QUADS);
         var d = load_any4(address, WIDTH % 4u == 0u);
         if (is_numeric(field)) {
-            d *= values[batches[uniforms.base + ORDER + sample] * VALUE_STRIDE + value_column(field)];
+            d *= values[batches[uniforms.batch_offset + ORDER + sample] * VALUE_STRIDE + value_column(field)];
         }
         sum += d;
     }

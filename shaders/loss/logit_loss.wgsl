@@ -21,13 +21,13 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     let lane = id.x;
     var sum = vec2<f32>();
     for (var row = lane + local * LANES; row < uniforms.rows; row += LANES * WORKGROUP) {
-        let label = labels[batches[uniforms.base + ORDER + row]];
+        let label = labels[batches[uniforms.batch_offset + ORDER + row]];
         let t = load(T + row * T_STRIDE);
         sum.x += log1p_exp(t) - t * label;
         store4(GRADIENT + row * T_STRIDE, vec4<f32>(uniforms.inverse_rows * (sigmoid(t) - label), 0.0, 0.0, 0.0));
     }
     let total = lane_sum(sum, local);
     if (local == 0u) {
-        losses[(uniforms.slot * LANES + lane) * LOG_WIDTH + COLUMN] = total.x;
+        losses[(uniforms.batch_index * LANES + lane) * LOG_WIDTH + COLUMN] = total.x;
     }
 }

@@ -68,6 +68,6 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     }
     let total = lane_sum(sum, local);
     if (local == 0u) {
-        losses[(uniforms.slot * LANES + lane) * LOG_WIDTH + FIRST_COLUMN] = total.x;
+        losses[(uniforms.batch_index * LANES + lane) * LOG_WIDTH + FIRST_COLUMN] = total.x;
     }
 }

@@ -11,6 +11,6 @@ const STRIDE: u32 = 4u;
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = invocation(id, groups);
     if (row < uniforms.rows) {
-        results[uniforms.first + row] = load(LOGITS + row * STRIDE);
+        results[uniforms.first_result + row] = load(LOGITS + row * STRIDE);
     }
 }

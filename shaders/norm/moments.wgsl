@@ -25,7 +25,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var count = 0.0;
     var mean = vec4<f32>();
     for (var row = 0u; row < uniforms.rows; row += 1u) {
-        if (batches[uniforms.base + SCENARIOS + row] == scenario) {
+        if (batches[uniforms.batch_offset + SCENARIOS + row] == scenario) {
             count += 1.0;
             mean += load4(X + row * STRIDE + col);
         }
@@ -33,7 +33,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     mean /= max(count, 1.0);
     var variance = vec4<f32>();
     for (var row = 0u; row < uniforms.rows; row += 1u) {
-        if (batches[uniforms.base + SCENARIOS + row] == scenario) {
+        if (batches[uniforms.batch_offset + SCENARIOS + row] == scenario) {
             let off = load4(X + row * STRIDE + col) - mean;
             variance += off * off;
         }

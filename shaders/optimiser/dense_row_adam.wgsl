@@ -17,16 +17,16 @@ const UNIQUE: u32 = 0u;
 // Whether the batch read the row: its distinct rows are sorted.
 fn is_read(row: u32) -> bool {
     var low = 0u;
-    var high = batches[uniforms.base + COUNT];
+    var high = batches[uniforms.batch_offset + COUNT];
     while (low < high) {
         let middle = (low + high) / 2u;
-        if (batches[uniforms.base + UNIQUE + middle] < row) {
+        if (batches[uniforms.batch_offset + UNIQUE + middle] < row) {
             low = middle + 1u;
         } else {
             high = middle;
         }
     }
-    return low < batches[uniforms.base + COUNT] && batches[uniforms.base + UNIQUE + low] == row;
+    return low < batches[uniforms.batch_offset + COUNT] && batches[uniforms.batch_offset + UNIQUE + low] == row;
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -19,10 +19,10 @@ const UNIQUE: u32 = 0u;
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let start = invocation(id, groups);
     let unique = start / QUADS;
-    if (unique >= batches[uniforms.base + COUNT]) {
+    if (unique >= batches[uniforms.batch_offset + COUNT]) {
         return;
     }
-    let row = batches[uniforms.base + UNIQUE + unique];
+    let row = batches[uniforms.batch_offset + UNIQUE + unique];
     if (!in_shard(row)) {
         return;
     }

@@ -12,7 +12,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if (row >= uniforms.rows) {
         return;
     }
-    let own = batches[uniforms.base + SCENARIOS + row];
+    let own = batches[uniforms.batch_offset + SCENARIOS + row];
     let dy = load(Y + 4u * row);
     let p = mixed(row);
     for (var j = 0u; j < COUNT; j += 1u) {

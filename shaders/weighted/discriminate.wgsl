@@ -31,7 +31,7 @@ fn sample_loss(row: u32, at: u32, weight: f32) -> vec2<f32> {
     // From row to row of these, except the last; the place of w.
     let steps = table[at + 3u];
     let from_true = inputs.x + row * inputs.y;
-    let from_other = inputs.x + batches[uniforms.base + SHUFFLE + row] * inputs.y;
+    let from_other = inputs.x + batches[uniforms.batch_offset + SHUFFLE + row] * inputs.y;
     let from_weighting = inputs.z + row * inputs.w;
     let y = outputs.z + row * steps.z;
     let c = table[at + 4u].x;
@@ -81,6 +81,6 @@ fn main(
     }
     let total = lane_sum(sums, local);
     if (local < 2u) {
-        losses[(uniforms.slot * LANES + lane) * LOG_WIDTH + last.y + local] = total[local];
+        losses[(uniforms.batch_index * LANES + lane) * LOG_WIDTH + last.y + local] = total[local];
     }
 }

@@ -5,7 +5,7 @@ use crate::train::Error;
 use crate::train::run::folder::RunFolder;
 use crate::train::run::result::RunResult;
 
-/// Fails where a larger share of a column's values than `most` is unknown to the model.
+/// Fails where a larger share of a column's values than `max` is unknown to the model.
 ///
 /// # Errors
 /// Names the column with the largest share.

@@ -70,7 +70,7 @@ fn text(listing: &Listing) -> String {
     let memory = &listing.memory;
     format!(
         "{}\n{} dispatches, {:.1} MFLOP, {} moved per step of {} rows\nmemory: {} in all: parameters {}, embedding tables \
-         {}, activations {} in {} arenas, schedule {} per step in flight",
+         {}, activations {} in {} arenas, batches {} per step in flight",
         draw(&heads, &lines, TableStyle::for_stdout()),
         listing.dispatches.len(),
         listing.flops as f64 / 1e6,
@@ -81,6 +81,6 @@ fn text(listing: &Listing) -> String {
         mib(memory.tables),
         mib(memory.activations),
         listing.buffers.len(),
-        mib(memory.batch_layout),
+        mib(memory.batch_bytes),
     )
 }

@@ -17,7 +17,7 @@ use crate::data::fit::spool::Spool;
 use crate::data::read::checks::Skipped;
 use crate::data::read::inputs::Inputs;
 use crate::data::read::reader::Reader;
-use crate::data::schema::columns::Plan;
+use crate::data::schema::columns::WantedColumns;
 
 /// What [`open`] is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +157,7 @@ fn dataset(encoder: Encoder, rows: [Rows; 3], notes: Notes, cache: Cache) -> Dat
 }
 
 fn fit(schema: &Schema, inputs: &Inputs, limits: &Limits, progress: &mut dyn FnMut(Progress)) -> Result<Fitted> {
-    let plan = Plan::to_fit(schema);
+    let plan = WantedColumns::to_fit(schema);
     let mut hashed = Vec::new();
     let gathered = loop {
         let reader = Reader::new(inputs, &plan.wanted, false, limits.chunk_rows);

@@ -118,18 +118,18 @@ impl BatchLayout {
     }
 
     /// A writable view of one batch's words.
-    pub fn slot<'a>(&'a self, words: &'a mut [u32]) -> SlotMut<'a> {
-        SlotMut { batch_layout: self, words }
+    pub fn slot<'a>(&'a self, words: &'a mut [u32]) -> BatchMut<'a> {
+        BatchMut { batch_layout: self, words }
     }
 }
 
 /// One batch while the host packs it.
-pub struct SlotMut<'a> {
+pub struct BatchMut<'a> {
     batch_layout: &'a BatchLayout,
     words: &'a mut [u32],
 }
 
-impl SlotMut<'_> {
+impl BatchMut<'_> {
     /// The data rows of the step's samples.
     pub fn order(&mut self) -> &mut [u32] {
         &mut self.words[self.batch_layout.order..][..self.batch_layout.capacity]

@@ -8,7 +8,7 @@
 mod batch_layout;
 mod parameter;
 
-pub use batch_layout::{BatchLayout, KeyLayout, SlotMut, TokenLayout, token_places};
+pub use batch_layout::{BatchLayout, BatchMut, KeyLayout, TokenLayout, token_places};
 pub use parameter::{Cross, EmbeddingTable, Init, Parameter, ParameterRole, TableField, TokenField, pcg};
 
 use crate::ops::{Op, Operation};
@@ -56,7 +56,7 @@ impl Shape {
     /// Rows of a tensor whose rows are fixed.
     ///
     /// # Panics
-    /// When they are the batch's.
+    /// When they are the batch's samples or tokens.
     pub fn fixed_rows(&self) -> usize {
         match self.rows {
             RowExtent::Fixed(rows) => rows,

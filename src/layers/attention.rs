@@ -1,6 +1,6 @@
 //! Self-attention over behaviour sequences.
 
-use super::{Layer, layer_norm};
+use super::{Linear, layer_norm};
 use crate::graph::{Graph, Init, TensorId};
 use crate::ops::{Activation, AddPositions, Affine, Attention, TokenPool};
 
@@ -19,7 +19,7 @@ pub fn self_attention(
 ) -> TensorId {
     graph.scoped(name, |graph| {
         let projection = |graph: &mut Graph, name: &str, x: TensorId| {
-            Layer { bias: false, ..Layer::new(graph.width(x), Activation::None) }.add(graph, name, x)
+            Linear { bias: false, ..Linear::new(graph.width(x), Activation::None) }.add(graph, name, x)
         };
         let [q, k] = ["query", "key"].map(|name| projection(graph, name, x));
         let v = projection(graph, "value", values);
@@ -39,8 +39,8 @@ pub fn transformer(graph: &mut Graph, name: &str, tokens: TensorId, heads: usize
         let attended = self_attention(graph, "attention", x, x, heads, false);
         let sum = Affine::total(graph, "attended", &[x, attended]);
         let z = layer_norm(graph, "norm.0", sum);
-        let wide = Layer::new(4 * width, Activation::LeakyRelu).add(graph, "feed.0", z);
-        let fed = Layer::new(width, Activation::None).add(graph, "feed.1", wide);
+        let wide = Linear::new(4 * width, Activation::LeakyRelu).add(graph, "feed.0", z);
+        let fed = Linear::new(width, Activation::None).add(graph, "feed.1", wide);
         let sum = Affine::total(graph, "fed", &[z, fed]);
         let y = layer_norm(graph, "norm.1", sum);
         graph.add_one("mean", TokenPool, &[y])

@@ -1,6 +1,6 @@
 //! The discriminators T of mutual-information regularisation (equation 7).
 
-use super::Layer;
+use super::Linear;
 use crate::graph::{Graph, Init, LossTerm, TensorId, WarmUp};
 use crate::ops::{Activation, Affine, Discriminate, Epilogue, Pairing};
 
@@ -45,7 +45,7 @@ impl Discriminator {
     fn parts(self, graph: &mut Graph, name: &str, aware: TensorId, weighting: TensorId) -> [TensorId; 4] {
         let Self { hidden, .. } = self;
         graph.scoped(name, |graph| {
-            let half = Layer { bias: false, ..Layer::new(hidden, Activation::None) };
+            let half = Linear { bias: false, ..Linear::new(hidden, Activation::None) };
             let from_aware = half.add(graph, "aware", aware);
             // The hidden bias rides in this half, so that it is added once to each sum.
             let values = graph.width(weighting);

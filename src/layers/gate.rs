@@ -1,6 +1,6 @@
 //! Gates made of what is known of a sample's scenario.
 
-use super::Layer;
+use super::Linear;
 use crate::graph::{Graph, TensorId};
 use crate::ops::{Activation, Multiply};
 
@@ -9,8 +9,8 @@ use crate::ops::{Activation, Multiply};
 pub fn gated(graph: &mut Graph, name: &str, x: TensorId, u: TensorId, hidden: usize) -> TensorId {
     let width = graph.width(x);
     let gate = graph.scoped(name, |graph| {
-        let hidden = Layer::new(hidden, Activation::Relu).add(graph, "0", u);
-        Layer::new(width, Activation::Sigmoid).add(graph, "1", hidden)
+        let hidden = Linear::new(hidden, Activation::Relu).add(graph, "0", u);
+        Linear::new(width, Activation::Sigmoid).add(graph, "1", hidden)
     });
     graph.add_one(name, Multiply { group: 1, scale: 2.0 }, &[x, gate])
 }

@@ -5,7 +5,7 @@ use crate::ops::{Activation, Affine, Epilogue};
 
 /// How a dense layer is made.
 #[derive(Clone, Copy, Debug)]
-pub struct Layer {
+pub struct Linear {
     /// Outputs.
     pub outputs: usize,
     /// Whether there is a bias.
@@ -14,7 +14,7 @@ pub struct Layer {
     pub epilogue: Epilogue,
 }
 
-impl Layer {
+impl Linear {
     /// A layer with bias.
     pub fn new(outputs: usize, activation: Activation) -> Self {
         Self { outputs, bias: true, epilogue: Epilogue::new(activation) }
@@ -32,7 +32,7 @@ impl Layer {
 }
 
 /// A stack of dense layers `name.0`, `name.1`, … : ReLU and dropout after each of `hidden`, then a last layer.
-pub fn mlp(graph: &mut Graph, name: &str, x: TensorId, hidden: &[usize], dropout: f64, last: Layer) -> TensorId {
+pub fn mlp(graph: &mut Graph, name: &str, x: TensorId, hidden: &[usize], dropout: f64, last: Linear) -> TensorId {
     let h = hidden_layers(graph, name, x, hidden, dropout).last().copied().unwrap_or(x);
     last.add(graph, &format!("{name}.{}", hidden.len()), h)
 }
@@ -41,7 +41,7 @@ pub fn mlp(graph: &mut Graph, name: &str, x: TensorId, hidden: &[usize], dropout
 pub fn hidden_layers(graph: &mut Graph, name: &str, x: TensorId, hidden: &[usize], dropout: f64) -> Vec<TensorId> {
     let mut h = x;
     let layers = hidden.iter().enumerate().map(|(l, &size)| {
-        let layer = Layer { epilogue: hidden_epilogue(dropout, l), ..Layer::new(size, Activation::Relu) };
+        let layer = Linear { epilogue: hidden_epilogue(dropout, l), ..Linear::new(size, Activation::Relu) };
         h = layer.add(graph, &format!("{name}.{l}"), h);
         h
     });

@@ -6,14 +6,14 @@ use crate::ops::{Epilogue, Mixture};
 
 /// For which scenarios a part of a model computes.
 #[derive(Clone, Copy, Debug)]
-pub struct Scope {
+pub struct ScenarioScope {
     /// How many scenarios there are.
     pub scenarios: usize,
     /// For all of them, rather than for the sample's own.
     pub everyone: bool,
 }
 
-impl Scope {
+impl ScenarioScope {
     /// The sample's own scenario, of so many.
     pub fn own(scenarios: usize) -> Self {
         Self { scenarios, everyone: false }
@@ -24,7 +24,7 @@ impl Scope {
         if self.everyone { self.scenarios } else { 1 }
     }
 
-    /// Layer `number` of the `each` that a scenario has, for the scenario at `place` among those computed.
+    /// Linear `number` of the `each` that a scenario has, for the scenario at `place` among those computed.
     fn which(self, place: usize, number: usize, each: usize) -> Which {
         if self.everyone { Which::Number(place * each + number) } else { Which::Own { number, each } }
     }
@@ -82,7 +82,7 @@ impl Scope {
 #[derive(Clone, Copy, Debug)]
 pub struct Experts<'a> {
     /// For whom they are mixed.
-    pub scope: Scope,
+    pub scope: ScenarioScope,
     /// Sizes of an expert's layers.
     pub hidden: &'a [usize],
     /// Probability that one of their values is dropped in training.

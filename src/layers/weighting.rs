@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Layer;
+use super::Linear;
 use crate::graph::{Graph, Init, TensorId};
 use crate::ops::{Activation, Blocks, Epilogue, Factor, LowRank, Repeat, WeightedLinear};
 
@@ -96,7 +96,7 @@ impl Weighting {
         let values = graph.scoped(name, |graph| {
             // The auxiliary net G: one hidden layer, and the layer that makes the values.
             let hidden = |graph: &mut Graph, part: &str| {
-                let layer = Layer::new(options.auxiliary_hidden, Activation::Relu);
+                let layer = Linear::new(options.auxiliary_hidden, Activation::Relu);
                 graph.scoped(part, |graph| layer.add(graph, "0", input))
             };
             // A factor whose last layer is a part of the core.
@@ -109,7 +109,7 @@ impl Weighting {
             };
             let given = |graph: &mut Graph, part: &str, size: usize, activation: Activation| {
                 let g = hidden(graph, part);
-                graph.scoped(part, |graph| Layer::new(size, activation).add(graph, "1", g))
+                graph.scoped(part, |graph| Linear::new(size, activation).add(graph, "1", g))
             };
             let shared = Init::Normal((1.0 / rank as f64).sqrt());
             let (factors, row, column) = match options.decomposition {

@@ -2,7 +2,7 @@
 
 use super::{Error, Inputs, Model, check_network, options, predict_by};
 use crate::graph::Graph;
-use crate::layers::{Layer, mlp};
+use crate::layers::{Linear, mlp};
 use crate::ops::Activation;
 
 options! {
@@ -20,7 +20,7 @@ impl Model for Dnn {
         check_network(self.width, &self.hidden, self.dropout)?;
         let mut graph = Graph::new();
         let x = inputs.embed(&mut graph, self.width)?.all;
-        let logits = mlp(&mut graph, "mlp", x, &self.hidden, self.dropout, Layer::new(1, Activation::None));
+        let logits = mlp(&mut graph, "mlp", x, &self.hidden, self.dropout, Linear::new(1, Activation::None));
         predict_by(&mut graph, logits);
         Ok(graph)
     }

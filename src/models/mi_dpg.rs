@@ -13,7 +13,7 @@ use super::{
 };
 use crate::graph::{Graph, Probed, TensorId, WarmUp};
 use crate::layers::{
-    Decomposition, Discriminator, Layer, RowAxis, Weighting, WeightingOptions, hidden_epilogue, stop_gradient,
+    Decomposition, Discriminator, Linear, RowAxis, Weighting, WeightingOptions, hidden_epilogue, stop_gradient,
 };
 use crate::ops::{Activation, Affine, Epilogue, Repeat};
 
@@ -137,7 +137,7 @@ impl Model for MiDpg {
             let epilogue = if l < last { hidden_epilogue(self.dropout, l) } else { Epilogue::default() };
             let name = format!("backbone.{l}");
             if l == last && !self.weight_last {
-                h = Layer { epilogue, ..Layer::new(size, Activation::None) }.add(g, &name, h);
+                h = Linear { epilogue, ..Linear::new(size, Activation::None) }.add(g, &name, h);
                 continue;
             }
             // S^l = DWM(e_aw, h^l); y = F_{S^l ⊙ W^l}(h^l)   (equations 1–5)

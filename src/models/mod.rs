@@ -16,7 +16,7 @@ mod saml;
 
 pub use baselines::*;
 pub use dnn::Dnn;
-pub use inputs::{Inputs, SequenceInput};
+pub use inputs::{Inputs, SequenceInput, Sharing};
 pub use mi_dpg::{MiDpg, MirInput, MirNegatives, MirReduce};
 pub use options::{Options, check_sizes};
 pub use optmsm::{OptMsm, Transfer};
@@ -67,7 +67,7 @@ pub trait Model: Options {
 pub const SYSTEMS: &[&str] = &[Dnn::NAME, MiDpg::NAME, OptMsm::NAME, Saml::NAME];
 
 /// Fails unless `condition` holds.
-fn require(condition: bool, message: impl FnOnce() -> String) -> Result<(), Error> {
+pub fn require(condition: bool, message: impl FnOnce() -> String) -> Result<(), Error> {
     if condition { Ok(()) } else { Err(Error(message())) }
 }
 
@@ -93,7 +93,7 @@ pub fn scenario_graph(inputs: &Inputs) -> Graph {
 }
 
 /// Fails where one of these options is 0.
-fn require_positive(options: &[(&str, usize)]) -> Result<(), Error> {
+pub fn require_positive(options: &[(&str, usize)]) -> Result<(), Error> {
     options.iter().try_for_each(|&(name, value)| {
         require(value > 0, || format!("{name} is 0; expected a whole number of at least 1"))
     })
@@ -103,7 +103,7 @@ fn require_positive(options: &[(&str, usize)]) -> Result<(), Error> {
 const MAX_PARTS: usize = 100;
 
 /// Fails where one of these options, each how many parts of a kind there are, is 0 or absurd.
-fn require_counts(options: &[(&str, usize)]) -> Result<(), Error> {
+pub fn require_counts(options: &[(&str, usize)]) -> Result<(), Error> {
     options.iter().try_for_each(|&(name, value)| {
         require((1..=MAX_PARTS).contains(&value), || {
             format!("{name} is {value}; expected a whole number from 1 to {MAX_PARTS}")
@@ -112,12 +112,12 @@ fn require_counts(options: &[(&str, usize)]) -> Result<(), Error> {
 }
 
 /// Fails where an option is below 0 or no number.
-fn require_not_negative(name: &str, value: f64) -> Result<(), Error> {
+pub fn require_not_negative(name: &str, value: f64) -> Result<(), Error> {
     require(value >= 0.0 && is_number(value), || format!("{name} is {value}; expected a number of at least 0"))
 }
 
 /// Fails where a layer has no units.
-fn require_sizes(name: &str, sizes: &[usize]) -> Result<(), Error> {
+pub fn require_sizes(name: &str, sizes: &[usize]) -> Result<(), Error> {
     require(sizes.iter().all(|&size| size > 0), || {
         format!("{name} has a layer of 0; expected sizes such as [128, 64, 32]")
     })

@@ -11,7 +11,7 @@ use super::{
     require_sizes, scenario_graph,
 };
 use crate::graph::{Graph, Probed, TensorId};
-use crate::layers::{Experts, Scope, Stack, gated, hidden_epilogue, layers_to_logit, orthogonality};
+use crate::layers::{Experts, ScenarioScope, Stack, gated, hidden_epilogue, layers_to_logit, orthogonality};
 use crate::ops::{Activation, Affine, Epilogue, Multiply, Orthogonal, Pool, Select};
 
 /// How what scenarios share is carried over to each.
@@ -72,7 +72,7 @@ impl OptMsm {
         self.check(inputs)?;
         let mut graph = scenario_graph(inputs);
         let g = &mut graph;
-        let scope = Scope { scenarios: inputs.scenarios, everyone: constrained };
+        let scope = ScenarioScope { scenarios: inputs.scenarios, everyone: constrained };
         let embeddings = inputs.embed(g, self.width)?;
         let aware = if self.priors { inputs.aware } else { 0 };
         let fields = inputs.fields.len() - aware;
@@ -124,7 +124,7 @@ impl OptMsm {
     }
 
     /// (W_shared ⊙ W^m) x + b_shared + b^m, ReLU after each layer.
-    fn fcn(&self, g: &mut Graph, gated: TensorId, scope: Scope) -> TensorId {
+    fn fcn(&self, g: &mut Graph, gated: TensorId, scope: ScenarioScope) -> TensorId {
         let mut h = gated;
         for (l, &size) in self.hidden.iter().enumerate() {
             let width = g.width(h) / scope.count();

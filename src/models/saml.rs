@@ -10,7 +10,7 @@ use super::inputs::Sharing;
 use super::{Error, Inputs, Model, check_network, options, predict_by, require, require_positive, scenario_graph};
 use crate::graph::{Graph, Probed, TensorId};
 use crate::layers::{
-    Layer, Stack, Use, Which, cross_entropy, hidden_epilogue, hidden_layers, mlp, self_attention, stacked,
+    Linear, Stack, Use, Which, cross_entropy, hidden_epilogue, hidden_layers, mlp, self_attention, stacked,
 };
 use crate::ops::{Activation, Affine, Alpha, Epilogue, Mutual};
 
@@ -73,7 +73,7 @@ impl Model for Saml {
         match self.without {
             Without::GateAndMutual => {
                 let x = all(g);
-                let logits = mlp(g, "mlp", x, &self.hidden, self.dropout, Layer::new(1, Activation::None));
+                let logits = mlp(g, "mlp", x, &self.hidden, self.dropout, Linear::new(1, Activation::None));
                 predict_by(g, logits);
             }
             Without::Auxiliary => {
@@ -136,7 +136,7 @@ impl Saml {
     fn auxiliary(&self, g: &mut Graph, x: TensorId) -> (Vec<TensorId>, TensorId) {
         let hidden = hidden_layers(g, "auxiliary", x, &self.hidden, self.dropout);
         let h = hidden.last().copied().unwrap_or(x);
-        (hidden, Layer::new(1, Activation::None).add(g, &format!("auxiliary.{}", self.hidden.len()), h))
+        (hidden, Linear::new(1, Activation::None).add(g, &format!("auxiliary.{}", self.hidden.len()), h))
     }
 
     /// V_i^l = ReLU(W_i [M_i^{l−1}, V_a^l] + b_i), M_i by the mutual unit, and the logit of the sample's own branch.

@@ -12,11 +12,11 @@ pub struct StepUniforms {
     /// Samples in this step.
     pub rows: u32,
     /// First word of the step's batch in the batches' buffer.
-    pub base: u32,
+    pub batch_offset: u32,
     /// Number of the batch within its chunk: its row of the loss log.
-    pub slot: u32,
+    pub batch_index: u32,
     /// Row of the results where this step's first prediction goes.
-    pub first: u32,
+    pub first_result: u32,
     /// Seed of the run's random masks.
     pub seed: u32,
     /// Optimiser steps taken before this one.
@@ -126,7 +126,7 @@ pub enum TableArg {
 pub enum Arg {
     /// The activations' buffer of this number; the last one where there are fewer.
     Arena(usize),
-    /// The dispatch's own table of numbers, [`Kernel::table`].
+    /// The dispatch's own table of numbers, [`Kernel::descriptors`].
     Descriptors,
     /// One shard of a table.
     Table {
@@ -185,13 +185,13 @@ pub struct Kernel {
     /// Invocations of a workgroup, if not the target's.
     pub workgroup: Option<u32>,
     /// Numbers that the shader reads from [`Arg::Descriptors`].
-    pub table: Vec<u32>,
+    pub descriptors: Vec<u32>,
 }
 
 impl Kernel {
     /// A dispatch of `threads` invocations of `shader`.
     pub fn new(shader: &'static str, threads: usize) -> Self {
-        Self { shader, constants: Vec::new(), args: Vec::new(), threads, workgroup: None, table: Vec::new() }
+        Self { shader, constants: Vec::new(), args: Vec::new(), threads, workgroup: None, descriptors: Vec::new() }
     }
 
     /// Sets a constant.

@@ -8,6 +8,7 @@
 mod affine;
 mod context;
 mod cost;
+mod descriptors;
 mod embedding;
 mod interaction;
 mod kernel;
@@ -17,7 +18,6 @@ mod optimiser;
 mod scenario;
 mod sequence;
 mod shaders;
-mod table;
 mod weighted;
 
 pub use affine::*;

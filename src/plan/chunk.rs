@@ -1,7 +1,7 @@
 //! Minibatches as executors take them: several steps at a time, with the integers each needs.
 
 use crate::data::Sequence;
-use crate::graph::{BatchLayout, EmbeddingTable, Graph, SlotMut};
+use crate::graph::{BatchLayout, BatchMut, EmbeddingTable, Graph};
 use crate::ops::StepUniforms;
 
 /// Rows of encoded data.
@@ -65,7 +65,7 @@ pub struct Step<'a> {
     pub rows: &'a [u32],
     /// The permutation π of its samples; empty where there is none.
     pub shuffle: &'a [u32],
-    /// Seed, step, learning rate and place of the results; `rows`, `slot` and `base` are filled in.
+    /// Seed, step, learning rate and place of the results; `rows`, `batch_index` and `batch_offset` are filled in.
     pub uniforms: StepUniforms,
 }
 
@@ -131,8 +131,8 @@ impl BatchPacker {
             assert!(step.rows.len() <= capacity, "a step of {} rows in a plan for {capacity}", step.rows.len());
             chunk.uniforms.push(StepUniforms {
                 rows: step.rows.len() as u32,
-                base: (slot * stride) as u32,
-                slot: slot as u32,
+                batch_offset: (slot * stride) as u32,
+                batch_index: slot as u32,
                 inverse_rows: 1.0 / step.rows.len() as f32,
                 ..step.uniforms
             });
@@ -206,7 +206,7 @@ impl BatchPacker {
 
 /// Writes the rows of a table that the samples' sequences read; row 0 in the places that belong to no sample.
 fn set_token_rows(
-    view: &mut SlotMut<'_>,
+    view: &mut BatchMut<'_>,
     number: usize,
     table: &EmbeddingTable,
     tokens: usize,
@@ -259,7 +259,8 @@ pub(super) fn predict_in_chunks<E>(
             .chunks(capacity)
             .enumerate()
             .map(|(step, rows)| {
-                let uniforms = StepUniforms { first: (first + step * capacity) as u32, ..StepUniforms::default() };
+                let uniforms =
+                    StepUniforms { first_result: (first + step * capacity) as u32, ..StepUniforms::default() };
                 Step { rows, shuffle: &[], uniforms }
             })
             .collect();

@@ -40,7 +40,7 @@ pub struct MemoryListing {
     pub activations: u64,
     /// Integers of one step: rows, shuffle, sorted keys.
     #[serde(rename = "schedule")]
-    pub batch_layout: u64,
+    pub batch_bytes: u64,
     /// All of it.
     pub total: u64,
 }
@@ -82,10 +82,10 @@ impl Plan {
             parameters: 4 * (copies[0] * parameters) as u64,
             tables: 4 * (copies[1] * table_values) as u64,
             activations: buffers.values().sum(),
-            batch_layout: 4 * self.batch_layout.stride as u64,
+            batch_bytes: 4 * self.batch_layout.stride as u64,
             total: 0,
         };
-        memory.total = memory.parameters + memory.tables + memory.activations + memory.batch_layout;
+        memory.total = memory.parameters + memory.tables + memory.activations + memory.batch_bytes;
         Listing {
             batch_size: self.capacity,
             flops: dispatches.iter().map(|dispatch| dispatch.flops).sum(),
@@ -112,7 +112,7 @@ impl Plan {
                 };
                 format!("{} {what} (shard {shard})", self.graph.tables[table].name)
             }
-            Resource::Batches => "schedule".to_owned(),
+            Resource::Batches => "batches".to_owned(),
             Resource::Ids => "data ids".to_owned(),
             Resource::Values => "data values".to_owned(),
             Resource::Labels => "data labels".to_owned(),

@@ -82,7 +82,7 @@ pub struct Dispatch {
     /// Invocations of a workgroup.
     pub workgroup: u32,
     /// The numbers it reads from [`Resource::Descriptors`].
-    pub table: Vec<u32>,
+    pub descriptors: Vec<u32>,
 }
 
 impl Dispatch {
@@ -210,11 +210,11 @@ impl Plan {
                     .chain([("WORKGROUP", workgroup.into())])
                     .fold(ShaderSource::new(path, text), |source, (name, value)| source.with(name, value));
                 let first = words;
-                kernel.table.resize(kernel.table.len().next_multiple_of(GRAIN), 0);
-                words += kernel.table.len();
+                kernel.descriptors.resize(kernel.descriptors.len().next_multiple_of(GRAIN), 0);
+                words += kernel.descriptors.len();
                 let resource = |&arg: &Arg| match arg {
                     Arg::Arena(arena) => Resource::Arena(arena.min(target.arenas - 1)),
-                    Arg::Descriptors => Resource::Descriptors { first, count: kernel.table.len() },
+                    Arg::Descriptors => Resource::Descriptors { first, count: kernel.descriptors.len() },
                     Arg::Table { table, shard, what } => Resource::Table { table, shard, what },
                     Arg::Parameters => Resource::Parameters,
                     Arg::Gradients => Resource::Gradients,
@@ -237,7 +237,7 @@ impl Plan {
                     resources: kernel.args.iter().map(resource).collect(),
                     threads: kernel.threads,
                     workgroup,
-                    table: kernel.table,
+                    descriptors: kernel.descriptors,
                 });
             }
         }

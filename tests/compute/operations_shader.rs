@@ -7,7 +7,7 @@ use crate::common::data::{ADAM, Data, bits, fault, named, random_state, training
 use crate::common::graphs::{embedding, finish, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
 use polyscene::graph::{Cross, Graph, Init, ParameterRole};
-use polyscene::layers::{Field, Layer, hidden_epilogue};
+use polyscene::layers::{Field, Linear, hidden_epilogue};
 use polyscene::models::{Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput, Transfer};
 use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, ModelState, Repeat, WeightedLinear};
 use polyscene::plan::{
@@ -181,9 +181,9 @@ fn dropout_graph(p: f64) -> (Graph, ModelState<f32>) {
     let mut graph = Graph::new();
     let x = embedding(&mut graph, "embedding", &[3], 2, false);
     let h =
-        Layer { epilogue: hidden_epilogue(p, 0), ..Layer::new(WIDTH, Activation::None) }.add(&mut graph, "first", x);
-    let s = Layer::new(1, Activation::Sigmoid).add(&mut graph, "weighting", x);
-    let narrow = Layer::new(1, Activation::None).add(&mut graph, "narrow", h);
+        Linear { epilogue: hidden_epilogue(p, 0), ..Linear::new(WIDTH, Activation::None) }.add(&mut graph, "first", x);
+    let s = Linear::new(1, Activation::Sigmoid).add(&mut graph, "weighting", x);
+    let narrow = Linear::new(1, Activation::None).add(&mut graph, "narrow", h);
     let weight = graph.parameter("second.weight", WIDTH, 1, Init::Zeros);
     let bias = graph.parameter("second.bias", 1, WIDTH, Init::Zeros);
     let blocks =
@@ -329,11 +329,11 @@ fn larger_layers_agree_in_several_arenas() {
     for (width, hidden) in [(29, 53), (32, 64)] {
         let mut graph = Graph::new();
         let x = embedding(&mut graph, "embedding", &[19, 23, 7], width, false);
-        let h = Layer { bias: false, ..Layer::new(37, Activation::Relu) }.add(&mut graph, "first", x);
+        let h = Linear { bias: false, ..Linear::new(37, Activation::Relu) }.add(&mut graph, "first", x);
         let both = Affine::concat(&mut graph, "both", &[h, x]);
-        let h = Layer::new(hidden, Activation::Relu).add(&mut graph, "second", both);
+        let h = Linear::new(hidden, Activation::Relu).add(&mut graph, "second", both);
         let slice = Affine::slice(&mut graph, "slice", h, 3, 21);
-        let h = Layer::new(hidden, Activation::Sigmoid).add(&mut graph, "third", slice);
+        let h = Linear::new(hidden, Activation::Sigmoid).add(&mut graph, "third", slice);
         finish(&mut graph, h);
         // More values than one binding may hold.
         let options = training(2003);

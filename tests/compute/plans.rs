@@ -192,7 +192,7 @@ fn paper(decomposition: Decomposition, rows: usize) -> Graph {
 #[test]
 fn weights_of_each_sample_are_never_laid_out() {
     const BATCH: usize = 512;
-    // Layer l maps sizes[l] to sizes[l + 1].
+    // Linear l maps sizes[l] to sizes[l + 1].
     let sizes = [256usize, 128, 64, 32, 1];
     let aware = 4 * 16;
     let divided = |size: usize| if size < 4 { 1 } else { size / 4 };

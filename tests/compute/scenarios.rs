@@ -258,7 +258,7 @@ fn tokens_cost_what_is_there_and_not_the_longest() {
     let layout = batch_layout.tokens.as_ref().unwrap();
     let lengths = |slot: &[u32]| slot[layout.lengths..][..golden.batch()].iter().sum::<u32>();
     for uniforms in &chunk.uniforms {
-        let slot = &chunk.words[uniforms.base as usize..][..batch_layout.stride];
+        let slot = &chunk.words[uniforms.batch_offset as usize..][..batch_layout.stride];
         // Rounded up to whole blocks for each sixteen samples, and no further.
         assert!(uniforms.tokens >= lengths(slot) && uniforms.tokens < lengths(slot) + 16);
         assert!((uniforms.tokens as usize) < layout.capacity);

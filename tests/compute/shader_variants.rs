@@ -99,9 +99,9 @@ fn the_step_uniforms_are_laid_out_as_shaders_see_them() {
     let layout = ShaderSource::new(path, text).expand(import_text).unwrap().struct_layout("StepUniforms").unwrap();
     let members = [
         ("rows", offset_of!(StepUniforms, rows)),
-        ("base", offset_of!(StepUniforms, base)),
-        ("slot", offset_of!(StepUniforms, slot)),
-        ("first", offset_of!(StepUniforms, first)),
+        ("batch_offset", offset_of!(StepUniforms, batch_offset)),
+        ("batch_index", offset_of!(StepUniforms, batch_index)),
+        ("first_result", offset_of!(StepUniforms, first_result)),
         ("seed", offset_of!(StepUniforms, seed)),
         ("step", offset_of!(StepUniforms, step)),
         ("learning_rate", offset_of!(StepUniforms, learning_rate)),

@@ -110,7 +110,7 @@ pub enum CompareEvent<'a> {
 }
 
 /// Whoever is told of an experiment's events.
-pub type Observer<'a> = dyn FnMut(CompareEvent<'_>) + 'a;
+pub type CompareObserver<'a> = dyn FnMut(CompareEvent<'_>) + 'a;
 
 impl Experiment {
     /// Reads the file at `config`.
@@ -121,7 +121,7 @@ impl Experiment {
         kind: ExperimentKind,
         config: &Path,
         options: ExperimentOptions,
-        observer: &mut Observer<'_>,
+        observer: &mut CompareObserver<'_>,
     ) -> Result<Self, Error> {
         let ExperimentOptions { sets, out, only } = options;
         let bases = bases(config);
@@ -165,7 +165,7 @@ impl Experiment {
     ///
     /// # Errors
     /// When something is known to be wrong before anything is trained, or a file cannot be written.
-    pub fn run(&mut self, runner: &Runner, observer: &mut Observer<'_>) -> Result<Compared, Error> {
+    pub fn run(&mut self, runner: &Runner, observer: &mut CompareObserver<'_>) -> Result<Compared, Error> {
         self.comparison.settle(Vec::new())?;
         // A folder that is there may have another process in it; one that is not is made once it is known to be needed.
         let lock = self.root.is_dir().then(|| FolderLock::take(&self.root)).transpose()?;
@@ -183,7 +183,7 @@ impl Experiment {
     }
 
     /// What is known to be wrong with variants that have unfinished runs.
-    fn check(&self, observer: &mut Observer<'_>) -> Result<Vec<Invalid>, Error> {
+    fn check(&self, observer: &mut CompareObserver<'_>) -> Result<Vec<Invalid>, Error> {
         let cells = self.comparison.cells();
         let state = |cell: &Cell<'_>| Ok((cell.variant.label.clone(), cell.state(&self.root)?));
         let states = cells.iter().map(state).collect::<Result<Vec<_>, Error>>()?;
@@ -200,7 +200,7 @@ impl Experiment {
         &self,
         runner: &Runner,
         failed: &mut Vec<String>,
-        observer: &mut Observer<'_>,
+        observer: &mut CompareObserver<'_>,
     ) -> Result<Option<String>, Error> {
         let Runner { program, device, interrupt } = runner;
         let device = ["--device".to_owned(), device.to_string()];

@@ -7,7 +7,7 @@ use crate::data::fit::vocabulary::{Interner, Vocabulary};
 use crate::data::read::checks::{Checked, Known};
 use crate::data::read::reader::Chunk;
 use crate::data::schema::Schema;
-use crate::data::schema::columns::Plan;
+use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;
 use rayon::prelude::*;
@@ -345,7 +345,7 @@ impl Encoder {
     /// sequence.
     pub(crate) fn encode(
         &self,
-        plan: &Plan,
+        plan: &WantedColumns,
         chunk: &Chunk,
         checked: Checked,
         tallies: &mut Vec<Tally>,

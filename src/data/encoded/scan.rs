@@ -12,7 +12,7 @@ use crate::data::error::Result;
 use crate::data::read::checks::{Known, Skipped, check};
 use crate::data::read::inputs::Inputs;
 use crate::data::read::reader::{Chunk, Reader};
-use crate::data::schema::columns::Plan;
+use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::{OnBadRow, UnknownScenario};
 
 /// Some consecutive rows of one file, encoded.
@@ -32,7 +32,7 @@ pub struct EncodedChunk {
 /// The chunks of all input files; see [`scan`].
 pub struct Scan<'e> {
     encoder: &'e Encoder,
-    plan: Plan,
+    plan: WantedColumns,
     reader: Reader,
     on_bad_row: OnBadRow,
     unknown_scenario: UnknownScenario,
@@ -53,7 +53,7 @@ pub struct Scan<'e> {
 /// # Errors
 /// When the first file cannot be read; errors of later rows come from the iterator, which then ends.
 pub fn scan<'e>(encoder: &'e Encoder, inputs: &Inputs, need_label: bool, batch_rows: usize) -> Result<Scan<'e>> {
-    let plan = Plan::to_scan(encoder.schema(), need_label);
+    let plan = WantedColumns::to_scan(encoder.schema(), need_label);
     let mut reader = Reader::new(inputs, &plan.wanted, true, batch_rows);
     let next = reader.next()?.map(Ok);
     let (on_bad_row, total) = (encoder.schema().on_bad_row, inputs.bytes());

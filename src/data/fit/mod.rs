@@ -18,7 +18,7 @@ use crate::data::fit::vocabulary::{Interner, Vocabulary};
 use crate::data::open::{OpeningPhase, Progress};
 use crate::data::read::checks::{Checked, Skipped, check};
 use crate::data::read::reader::{Chunk, MAX_MESSAGES, Reader};
-use crate::data::schema::columns::Plan;
+use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;
 use crate::data::schema::{FieldKind, OnBadRow, Schema, Split, SplitName, UnknownScenario};
@@ -68,7 +68,7 @@ pub(super) type HashedTypes = Vec<Evidence>;
 /// turned out to be of another type than the first ones; `known` then says what was learned.
 pub(super) fn gather(
     schema: &Schema,
-    plan: &Plan,
+    plan: &WantedColumns,
     mut reader: Reader,
     spool: Spool,
     total: u64,
@@ -133,7 +133,7 @@ impl Gathered {
         was_wrong
     }
 
-    fn encode(&mut self, schema: &Schema, plan: &Plan, chunk: &Chunk) -> Result<Block> {
+    fn encode(&mut self, schema: &Schema, plan: &WantedColumns, chunk: &Chunk) -> Result<Block> {
         let checked = check(schema, plan, None, &self.nulls, chunk)?;
         self.skipped.settle(schema.on_bad_row, chunk, &checked.faults)?;
         let names: Vec<&str> = schema.field_names().collect();
@@ -240,7 +240,7 @@ impl Values {
     fn encode(
         &mut self,
         schema: &Schema,
-        plan: &Plan,
+        plan: &WantedColumns,
         chunk: &Chunk,
         checked: &Checked,
         (field, name): (usize, &str),
@@ -283,7 +283,7 @@ impl Hashing {
     fn learn(
         &mut self,
         container: ValueType,
-        plan: &Plan,
+        plan: &WantedColumns,
         chunk: &Chunk,
         checked: &Checked,
         column: usize,

@@ -12,7 +12,7 @@ use crate::data::fit::vocabulary::Interner;
 use crate::data::read::cells::{Lists, Text, numbers, whole_limit};
 use crate::data::read::csv_file::quoted;
 use crate::data::read::reader::{Chunk, Fault, Faults, MAX_MESSAGES};
-use crate::data::schema::columns::Plan;
+use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::{ValueType, WHOLE, is_rounded, truth};
 use crate::data::schema::{FieldKind, OnBadRow, Schema, SequenceColumn, Split, UnknownScenario};
@@ -147,7 +147,7 @@ const NOT_SCORED: u32 = u32::MAX;
 /// Checks all columns of a chunk that can make a row bad. Scenarios are looked up in `known`, where given.
 pub(crate) fn check(
     schema: &Schema,
-    plan: &Plan,
+    plan: &WantedColumns,
     known: Option<Known>,
     nulls: &Nulls,
     chunk: &Chunk,
@@ -217,7 +217,7 @@ pub(crate) fn check(
 
 impl Checked {
     /// Stores the good rows' cells of one column.
-    fn take(&mut self, plan: &Plan, column: usize, cells: Cells) {
+    fn take(&mut self, plan: &WantedColumns, column: usize, cells: Cells) {
         let keep = &self.keep;
         match cells {
             Cells::Fine => {}
@@ -241,14 +241,14 @@ impl Checked {
     }
 
     /// What the chunk's file says that a column's values are.
-    pub(crate) fn value_type(&self, plan: &Plan, chunk: &Chunk, column: usize) -> Result<ValueType> {
+    pub(crate) fn value_type(&self, plan: &WantedColumns, chunk: &Chunk, column: usize) -> Result<ValueType> {
         with_column(plan, chunk, column, |array| Ok(Text::of(&array.slice(0, 0))?.value_type()))
     }
 
     /// The good rows' codes of a text column.
     pub(crate) fn codes<T>(
         &self,
-        plan: &Plan,
+        plan: &WantedColumns,
         chunk: &Chunk,
         column: usize,
         mut code: impl FnMut(Option<&[u8]>) -> T,
@@ -261,7 +261,7 @@ impl Checked {
     }
 
     /// The good rows' hashes of the user column; `None` where the chunk has no such column.
-    pub(crate) fn users(&self, plan: &Plan, chunk: &Chunk) -> Result<Option<Vec<u64>>> {
+    pub(crate) fn users(&self, plan: &WantedColumns, chunk: &Chunk) -> Result<Option<Vec<u64>>> {
         let column = plan.user.filter(|u| chunk.column(*u).is_some());
         column.map(|u| self.codes(plan, chunk, u, |cell| cell.map_or(0, xxh3_64))).transpose()
     }
@@ -269,7 +269,7 @@ impl Checked {
     /// The good rows' sequences: their lengths and all their items' ids.
     pub(crate) fn sequences(
         &self,
-        plan: &Plan,
+        plan: &WantedColumns,
         chunk: &Chunk,
         column: usize,
         sequence: &SequenceColumn,
@@ -287,7 +287,7 @@ impl Checked {
 
 /// Reads a column that must be there, and gives Arrow's errors the column's name.
 fn with_column<T>(
-    plan: &Plan,
+    plan: &WantedColumns,
     chunk: &Chunk,
     column: usize,
     read: impl FnOnce(&ArrayRef) -> Result<T, ArrowError>,

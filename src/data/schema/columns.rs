@@ -33,7 +33,7 @@ pub(crate) struct Wanted {
 
 /// All wanted columns, and each use's position in that list. A column with two uses is wanted twice.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct WantedColumns {
     pub(crate) wanted: Vec<Wanted>,
     pub(crate) scenario: Option<usize>,
     pub(crate) label: Option<usize>,
@@ -45,10 +45,10 @@ pub(crate) struct Plan {
     pub(crate) sequences: Vec<usize>,
 }
 
-impl Plan {
+impl WantedColumns {
     /// What fitting needs: everything that the schema names.
-    pub(crate) fn to_fit(schema: &Schema) -> Plan {
-        let mut plan = Plan::of(schema, true, true);
+    pub(crate) fn to_fit(schema: &Schema) -> WantedColumns {
+        let mut plan = WantedColumns::of(schema, true, true);
         plan.split = match &schema.split {
             Split::Column { column, .. } => Some(plan.want(column, "data.split.column", Use::Text, true)),
             Split::Time { column, .. } => Some(plan.want(column, "data.split.column", Use::Time, true)),
@@ -59,12 +59,12 @@ impl Plan {
 
     /// What a scan with saved vocabularies needs: the features, and the label where asked for. The columns that only
     /// metrics read are taken where a file has them.
-    pub(crate) fn to_scan(schema: &Schema, need_label: bool) -> Plan {
-        Plan::of(schema, need_label, false)
+    pub(crate) fn to_scan(schema: &Schema, need_label: bool) -> WantedColumns {
+        WantedColumns::of(schema, need_label, false)
     }
 
-    fn of(schema: &Schema, label: bool, metrics: bool) -> Plan {
-        let mut plan = Plan {
+    fn of(schema: &Schema, label: bool, metrics: bool) -> WantedColumns {
+        let mut plan = WantedColumns {
             wanted: Vec::new(),
             scenario: None,
             label: None,

@@ -2,7 +2,7 @@
 
 use super::{Error, Inputs, Model, check_network, finish, is_number, options, require, require_not_negative};
 use crate::graph::{Graph, Init, LossTerm, Probed, TensorId, WarmUp};
-use crate::layers::{Layer, layers_to_logit};
+use crate::layers::{Linear, layers_to_logit};
 use crate::ops::{Activation, Affine, Anneal, Multiply, Prune, Sparsity, parameters_of};
 
 options! {
@@ -38,13 +38,13 @@ impl Model for AdaSparse {
         for (l, (size, epilogue)) in layers_to_logit(&self.hidden, self.dropout, 0).enumerate() {
             // π = β σ(α v), v of [e_aw, h]; h ← π ⊙ h   (equations 3 and 6)
             let known = Affine::concat(g, &format!("pruner.{l}.input"), &[aware, h]);
-            let v = Layer::new(g.width(h), Activation::None).add(g, &format!("pruner.{l}"), known);
-            let op = Prune { max: self.beta_prune, least: self.epsilon_prune };
+            let v = Linear::new(g.width(h), Activation::None).add(g, &format!("pruner.{l}"), known);
+            let op = Prune { max: self.beta_prune, threshold: self.epsilon_prune };
             let kept = g.add_one(&format!("pruner.{l}"), op, &[v, alpha]);
             h = g.add_one(&format!("pruned.{l}"), Multiply { group: 1, scale: 1.0 }, &[h, kept]);
             g.probe(format!("pruner.{l}"), kept, Probed::Vector);
             factors.push(kept);
-            h = Layer { epilogue, ..Layer::new(size, Activation::None) }.add(g, &format!("mlp.{l}"), h);
+            h = Linear { epilogue, ..Linear::new(size, Activation::None) }.add(g, &format!("mlp.{l}"), h);
         }
         let mut graph = finish(graph, h);
         if self.lambda > 0.0 {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Inputs, Model, check_network, finish, options, require, require_positive};
 use crate::graph::{Graph, Probed, TensorId};
-use crate::layers::{Layer, hidden_epilogue, mlp};
+use crate::layers::{Linear, hidden_epilogue, mlp};
 use crate::ops::{Activation, Affine, SampleMatrix};
 
 /// What a sample's matrix is generated of (section 3.2).
@@ -51,7 +51,7 @@ impl Model for Apg {
         for (l, &size) in self.hidden.iter().enumerate() {
             h = g.scoped(format!("apg.{l}"), |g| self.layer(g, aware, h, (l, size)));
         }
-        let logits = Layer::new(1, Activation::None).add(g, &format!("apg.{}", self.hidden.len()), h);
+        let logits = Linear::new(1, Activation::None).add(g, &format!("apg.{}", self.hidden.len()), h);
         Ok(finish(graph, logits))
     }
 }
@@ -60,17 +60,17 @@ impl Apg {
     /// ReLU(U S V h + b) with S = I + R, R generated of z.
     fn layer(&self, g: &mut Graph, aware: TensorId, h: TensorId, (l, size): (usize, usize)) -> TensorId {
         let rank = (g.width(h).min(size) / self.rank_div).max(1);
-        let narrow = Layer { bias: false, ..Layer::new(rank, Activation::None) }.add(g, "v", h);
+        let narrow = Linear { bias: false, ..Linear::new(rank, Activation::None) }.add(g, "v", h);
         let z = match self.condition {
             Condition::Group => aware,
             Condition::Own => h,
             Condition::Mix => Affine::concat(g, "condition", &[aware, h]),
         };
-        let last = Layer::new(rank * rank, Activation::None);
+        let last = Linear::new(rank * rank, Activation::None);
         let generated = mlp(g, "generator", z, &[self.auxiliary_hidden], 0.0, last);
         g.probe(format!("generated.{l}"), generated, Probed::Vector);
         let turned = g.add_one("s", SampleMatrix, &[narrow, generated]);
-        let layer = Layer { epilogue: hidden_epilogue(self.dropout, l), ..Layer::new(size, Activation::Relu) };
+        let layer = Linear { epilogue: hidden_epilogue(self.dropout, l), ..Linear::new(size, Activation::Relu) };
         layer.add(g, "u", turned)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Error, Inputs, Model, check_network, finish, options, require, require_positive, require_sequences};
 use crate::graph::Graph;
-use crate::layers::{Layer, mlp, transformer};
+use crate::layers::{Linear, mlp, transformer};
 use crate::ops::{Activation, Affine};
 
 options! {
@@ -35,7 +35,7 @@ impl Model for Bst {
         let tokens = embeddings.tokens(g, "tokens", inputs.tokens());
         let interest = transformer(g, "transformer", tokens, self.heads);
         let x = Affine::concat(g, "all", &[embeddings.all, interest]);
-        let logits = mlp(g, "mlp", x, &self.hidden, self.dropout, Layer::new(1, Activation::None));
+        let logits = mlp(g, "mlp", x, &self.hidden, self.dropout, Linear::new(1, Activation::None));
         Ok(finish(graph, logits))
     }
 }

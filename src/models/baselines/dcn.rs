@@ -2,7 +2,7 @@
 
 use super::{Error, Inputs, Model, check_network, finish, options, require_counts};
 use crate::graph::{Graph, Init, TensorId};
-use crate::layers::{Layer, hidden_layers};
+use crate::layers::{Linear, hidden_layers};
 use crate::ops::{Activation, Affine, AffinePart, BiasPart, Draft, Multiply, RowMap};
 
 options! {
@@ -27,7 +27,7 @@ type Cross = fn(&mut Graph, TensorId, TensorId) -> TensorId;
 /// x_0 (w · x_l) + b + x_l.
 fn by_vector(g: &mut Graph, x_0: TensorId, x: TensorId) -> TensorId {
     let width = g.width(x);
-    let weighed = Layer { bias: false, ..Layer::new(1, Activation::None) }.add(g, "", x);
+    let weighed = Linear { bias: false, ..Linear::new(1, Activation::None) }.add(g, "", x);
     let bias = g.parameter("bias", 1, width, Init::Zeros);
     let crossed = g.add_one("product", Multiply { group: width, scale: 1.0 }, &[x_0, weighed]);
     let parts = [crossed, x].map(|tensor| AffinePart::view(tensor, 0, 0, width, RowMap::Same));
@@ -37,7 +37,7 @@ fn by_vector(g: &mut Graph, x_0: TensorId, x: TensorId) -> TensorId {
 
 /// x_0 ⊙ (W x_l + b) + x_l.
 fn by_matrix(g: &mut Graph, x_0: TensorId, x: TensorId) -> TensorId {
-    let weighed = Layer::new(g.width(x), Activation::None).add(g, "", x);
+    let weighed = Linear::new(g.width(x), Activation::None).add(g, "", x);
     let crossed = g.add_one("product", Multiply { group: 1, scale: 1.0 }, &[x_0, weighed]);
     Affine::total(g, "sum", &[crossed, x])
 }
@@ -60,7 +60,7 @@ fn build(
     }
     let deep = hidden_layers(g, "mlp", x_0, hidden, dropout);
     let both = deep.last().map_or(x, |&h| Affine::concat(g, "both", &[x, h]));
-    let logits = Layer::new(1, Activation::None).add(g, "output", both);
+    let logits = Linear::new(1, Activation::None).add(g, "output", both);
     Ok(finish(graph, logits))
 }
 

@@ -3,7 +3,7 @@
 use super::wide_deep::linear;
 use super::{Error, Inputs, Model, check_network, finish, options};
 use crate::graph::Graph;
-use crate::layers::{Layer, mlp};
+use crate::layers::{Linear, mlp};
 use crate::ops::{Activation, Affine, Pairwise};
 
 options! {
@@ -22,7 +22,7 @@ impl Model for DeepFm {
         let x = inputs.embed(g, self.width)?.all;
         let wide = linear(g, inputs)?;
         let pairs = g.add_one("fm", Pairwise { width: self.width }, &[x]);
-        let deep = mlp(g, "mlp", x, &self.hidden, self.dropout, Layer::new(1, Activation::None));
+        let deep = mlp(g, "mlp", x, &self.hidden, self.dropout, Linear::new(1, Activation::None));
         let logits = Affine::total(g, "logits", &[wide, pairs, deep]);
         Ok(finish(graph, logits))
     }

@@ -2,7 +2,7 @@
 
 use super::{Error, Inputs, Model, check_network, finish, options, require_positive, require_sequences};
 use crate::graph::Graph;
-use crate::layers::{Layer, mlp};
+use crate::layers::{Linear, mlp};
 use crate::ops::{Activation, Affine, Compare, TokenPool};
 
 options! {
@@ -30,11 +30,11 @@ impl Model for Din {
         let target = inputs.targets(g, &embeddings);
         // w = MLP [k, q, k − q, k ⊙ q], not normalised over the behaviours
         let compared = g.add_one("compared", Compare, &[behaviours, target]);
-        let last = Layer::new(1, Activation::None);
+        let last = Linear::new(1, Activation::None);
         let weights = mlp(g, "attention", compared, &[self.attention_hidden], 0.0, last);
         let interest = g.add_one("interest", TokenPool, &[behaviours, weights]);
         let x = Affine::concat(g, "all", &[embeddings.all, interest]);
-        let logits = mlp(g, "mlp", x, &self.hidden, self.dropout, Layer::new(1, Activation::None));
+        let logits = mlp(g, "mlp", x, &self.hidden, self.dropout, Linear::new(1, Activation::None));
         Ok(finish(graph, logits))
     }
 }

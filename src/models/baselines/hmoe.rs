@@ -3,7 +3,7 @@
 use super::mmoe::check_experts;
 use super::{Error, Inputs, Model, TOWER_SALT, check_network, finish, options, scenario_graph};
 use crate::graph::Graph;
-use crate::layers::{Experts, Scope};
+use crate::layers::{Experts, ScenarioScope};
 use crate::ops::{Epilogue, LabelMixture, Mixture};
 
 options! {
@@ -27,8 +27,8 @@ impl Model for Hmoe {
         let g = &mut graph;
         let embeddings = inputs.embed(g, self.width)?;
         let (x, width) = (embeddings.all, g.width(embeddings.all));
-        let own = Scope::own(inputs.scenarios);
-        let everyone = Scope { everyone: true, ..own };
+        let own = ScenarioScope::own(inputs.scenarios);
+        let everyone = ScenarioScope { everyone: true, ..own };
         let count = self.experts_per_scenario * inputs.scenarios;
         let values = Experts { scope: own, hidden: &self.hidden, dropout: self.dropout }.values(g, x, 0, count);
         let scores = everyone.layer(g, "mixer", count, (x, width), Epilogue::default());

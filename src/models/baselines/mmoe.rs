@@ -5,7 +5,7 @@ use super::{
     scenario_graph,
 };
 use crate::graph::{Graph, Probed};
-use crate::layers::{Experts, Scope};
+use crate::layers::{Experts, ScenarioScope};
 
 options! {
     /// Options of MMoE.
@@ -33,7 +33,7 @@ impl Model for Mmoe {
         let mut graph = scenario_graph(inputs);
         let g = &mut graph;
         let x = inputs.embed(g, self.width)?.all;
-        let scope = Scope::own(inputs.scenarios);
+        let scope = ScenarioScope::own(inputs.scenarios);
         let experts = Experts { scope, hidden: &self.hidden, dropout: self.dropout };
         let mixed = experts.shared(g, x, self.experts_per_scenario * inputs.scenarios);
         g.probe("mixture", mixed, Probed::Vector);

@@ -2,7 +2,7 @@
 
 use super::{Error, Inputs, Model, check_network, finish, options, require_positive};
 use crate::graph::Graph;
-use crate::layers::{Layer, gated, layers_to_logit, stop_gradient};
+use crate::layers::{Linear, gated, layers_to_logit, stop_gradient};
 use crate::ops::{Activation, Affine};
 
 options! {
@@ -36,7 +36,7 @@ impl Model for PepNet {
         let mut h = o;
         for (l, (size, epilogue)) in layers_to_logit(&self.hidden, self.dropout, 0).enumerate() {
             h = gated(g, &format!("ppnet.{l}"), h, u, self.gate_hidden);
-            h = Layer { epilogue, ..Layer::new(size, Activation::None) }.add(g, &format!("mlp.{l}"), h);
+            h = Linear { epilogue, ..Linear::new(size, Activation::None) }.add(g, &format!("mlp.{l}"), h);
         }
         Ok(finish(graph, h))
     }

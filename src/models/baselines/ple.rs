@@ -3,7 +3,7 @@
 use super::mmoe::check_experts;
 use super::{Error, Inputs, Model, TOWER_SALT, check_network, finish, options, require_counts, scenario_graph};
 use crate::graph::{Graph, Probed};
-use crate::layers::{Experts, Scope};
+use crate::layers::{Experts, ScenarioScope};
 
 options! {
     /// Options of PLE.
@@ -27,7 +27,7 @@ impl Model for Ple {
         let mut graph = scenario_graph(inputs);
         let g = &mut graph;
         let x = inputs.embed(g, self.width)?.all;
-        let scope = Scope::own(inputs.scenarios);
+        let scope = ScenarioScope::own(inputs.scenarios);
         let experts = Experts { scope, hidden: &self.hidden, dropout: self.dropout };
         let mixed = experts.own_and_shared(g, x, self.experts_per_scenario, self.shared_experts);
         g.probe("mixture", mixed, Probed::Vector);

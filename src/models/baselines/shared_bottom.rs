@@ -2,7 +2,7 @@
 
 use super::{Error, Inputs, Model, check_network, finish, options, scenario_graph};
 use crate::graph::Graph;
-use crate::layers::Scope;
+use crate::layers::ScenarioScope;
 
 options! {
     /// Options of the shared bottom.
@@ -18,7 +18,7 @@ impl Model for SharedBottom {
         let mut graph = scenario_graph(inputs);
         let g = &mut graph;
         let x = inputs.embed(g, self.width)?.all;
-        let logits = Scope::own(inputs.scenarios).tower(g, "tower", x, &self.hidden, self.dropout, 0);
+        let logits = ScenarioScope::own(inputs.scenarios).tower(g, "tower", x, &self.hidden, self.dropout, 0);
         Ok(finish(graph, logits))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Error, Inputs, Model, check_network, finish, options, require_positive, scenario_graph};
 use crate::graph::Graph;
-use crate::layers::{Layer, Stack, layers_to_logit, mlp, partitioned_norm};
+use crate::layers::{Linear, Stack, layers_to_logit, mlp, partitioned_norm};
 use crate::ops::{Activation, Affine};
 
 options! {
@@ -41,7 +41,7 @@ impl Star {
             h = Stack::star(g, &name, inputs.scenarios, size, width).own(g, &name, h, epilogue);
         }
         let known = Affine::concat(g, "known", &[aware, x]);
-        let last = Layer::new(1, Activation::None);
+        let last = Linear::new(1, Activation::None);
         let auxiliary = mlp(g, "auxiliary", known, &[self.auxiliary_hidden], 0.0, last);
         let logits = Affine::total(g, "logits", &[h, auxiliary]);
         Ok(finish(graph, logits))

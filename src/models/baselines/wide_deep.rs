@@ -2,7 +2,7 @@
 
 use super::{Error, Inputs, Model, check_network, finish, options};
 use crate::graph::{Graph, TensorId};
-use crate::layers::{Layer, mlp};
+use crate::layers::{Linear, mlp};
 use crate::models::inputs::Sharing;
 use crate::ops::{Activation, Affine, Pool};
 
@@ -28,7 +28,7 @@ impl Model for WideDeep {
         let g = &mut graph;
         let x = inputs.embed(g, self.width)?.all;
         let wide = linear(g, inputs)?;
-        let deep = mlp(g, "mlp", x, &self.hidden, self.dropout, Layer::new(1, Activation::None));
+        let deep = mlp(g, "mlp", x, &self.hidden, self.dropout, Linear::new(1, Activation::None));
         let logits = Affine::total(g, "logits", &[wide, deep]);
         Ok(finish(graph, logits))
     }

@@ -4,7 +4,7 @@
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, RowExtent, TensorId};
 use crate::ops::affine::epilogue::LEAK;
-use crate::ops::table::{Groups, NONE, TILES_PER_GROUP};
+use crate::ops::descriptors::{Groups, NONE, TILES_PER_GROUP};
 use crate::ops::{
     ActivationGrad, Affine, Arg, GradItem, GradPair, Item, Kernel, Location, RowMap, Target, Term, View, WeightGrads,
 };
@@ -156,7 +156,7 @@ pub(crate) fn kernels(op: &Affine, node: &Node, graph: &Graph, target: &Target) 
         .with("ROUTED", op.is_routed())
         .with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0));
     let kernel = kernel.in_groups_of(tile.group as u32).bind([Arg::Descriptors, Arg::Parameters, Arg::Batches]);
-    vec![groups.into_table(kernel)]
+    vec![groups.into_descriptors(kernel)]
 }
 
 /// In how many parts a batch is summed where `tiles` invocations would do.
@@ -203,5 +203,5 @@ pub(crate) fn weight_grads(op: &WeightGrads, node: &Node, graph: &Graph, target:
         .with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0));
     let kernel = kernel.in_groups_of(tile.group as u32);
     let kernel = kernel.bind([Arg::Descriptors, Arg::Gradients, Arg::Batches]);
-    vec![groups.into_table(kernel)]
+    vec![groups.into_descriptors(kernel)]
 }

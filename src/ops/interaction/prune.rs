@@ -12,7 +12,7 @@ pub struct Prune {
     /// β, the largest factor.
     pub max: f64,
     /// ε.
-    pub least: f64,
+    pub threshold: f64,
 }
 
 /// The gradient of [`Prune`]'s v, for what is kept: dπ α π (1 − π / β).
@@ -72,7 +72,7 @@ impl Operation for Prune {
         let kernel = kernel("prune", node.inputs[1], node.outputs[0], target)
             .with("V", target.location(node.inputs[0]).first)
             .with("Y", target.location(node.outputs[0]).first);
-        vec![kernel.with("MOST", self.max).with("LEAST", self.least)]
+        vec![kernel.with("MOST", self.max).with("LEAST", self.threshold)]
     }
 }
 
@@ -82,11 +82,11 @@ impl PerSample for Prune {
             #[inline(always)]
             || {
                 let (v, alpha) = (block.columns(0), block.matrix(1)[0]);
-                let (max, least) = (T::of(self.max), T::of(self.least));
+                let (max, threshold) = (T::of(self.max), T::of(self.threshold));
                 for (out, v) in block.output(0).iter_mut().zip(v) {
                     *out = v.map(|v| {
                         let factor = max * sigmoid(alpha * v);
-                        if factor > least { factor } else { T::zero() }
+                        if factor > threshold { factor } else { T::zero() }
                     });
                 }
             },

@@ -4,7 +4,7 @@ use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape};
 use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
-/// Copies the logits [B, 1] to the results, at the row the step uniforms names.
+/// Copies the logits [B, 1] to the results, at the row the step uniforms name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreLogits;
 

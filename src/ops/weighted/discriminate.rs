@@ -2,8 +2,8 @@
 
 use crate::cpu::{LANES, Lanes, Real, log1p_exp, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId, WarmUp};
+use crate::ops::descriptors::Groups;
 use crate::ops::loss::logit_loss::SAMPLES_PER_GROUP;
-use crate::ops::table::Groups;
 use crate::ops::{Activation, Arg, LOSS_LANES, PerSample};
 use crate::ops::{
     Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, RowMap, Target, View, WeightGrads,
@@ -200,5 +200,5 @@ fn kernels(op: &Discriminate, node: &Node, graph: &Graph, target: &Target) -> Ve
         .with("LANES", LOSS_LANES)
         .with("LOG_WIDTH", graph.loss_columns)
         .bind([Arg::Descriptors, Arg::Parameters, Arg::Batches, Arg::Losses]);
-    vec![groups.into_table(kernel)]
+    vec![groups.into_descriptors(kernel)]
 }

@@ -3,7 +3,7 @@
 use super::kernel::{layer, place};
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::table::TILES_PER_GROUP;
+use crate::ops::descriptors::TILES_PER_GROUP;
 use crate::ops::weighted::linear_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
 use crate::ops::{Affine, Block, Cost, Epilogue, Kernel, Op, Operation, PerSample, Target, WeightGrads};
 

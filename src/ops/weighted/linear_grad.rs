@@ -6,7 +6,7 @@ use super::kernel::{Mode, layer, place, steps};
 use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
 use crate::graph::{Graph, Node, Shape};
 use crate::ops::affine::kernel::parts;
-use crate::ops::table::{Groups, TILES_PER_GROUP};
+use crate::ops::descriptors::{Groups, TILES_PER_GROUP};
 use crate::ops::weighted::linear::{Blocks, Grid, TILE};
 use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Repeat, Target};
 
@@ -391,5 +391,5 @@ fn grad_weights_of(op: &WeightedLinearGradWeights, node: &Node, target: &Target,
     }
     let kernel = target.kernel("weighted_linear_grad_weights", groups.count() * TILES_PER_GROUP);
     let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32).bind([Arg::Descriptors, Arg::Gradients]);
-    groups.into_table(mode.constants(kernel))
+    groups.into_descriptors(mode.constants(kernel))
 }

@@ -3,7 +3,7 @@
 use super::kernel::place;
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, sigmoid, vectorized};
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
-use crate::ops::table::TILES_PER_GROUP;
+use crate::ops::descriptors::TILES_PER_GROUP;
 use crate::ops::{Activation, Arg, PerSample};
 use crate::ops::{
     Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, PartSource, Target, View, WeightGrads,

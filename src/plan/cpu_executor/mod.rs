@@ -365,7 +365,7 @@ fn view(chunk: &StepChunk, fields: usize, value_count: usize) -> SourceView<'_> 
 }
 
 fn slot<'a>(words: &'a [u32], batch_layout: &BatchLayout, uniforms: &StepUniforms) -> &'a [u32] {
-    &words[uniforms.base as usize..][..batch_layout.stride]
+    &words[uniforms.batch_offset as usize..][..batch_layout.stride]
 }
 
 impl<T: Real> Executor for CpuExecutor<T> {

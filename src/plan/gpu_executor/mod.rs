@@ -120,7 +120,7 @@ impl Program {
             .map(|(i, &values)| buffer::storage(gpu, &format!("arena {i}"), 4 * values as u64))
             .collect::<Result<Vec<_>, crate::gpu::Error>>()?;
         let dispatches = plan.dispatches(limits);
-        let tables: Vec<u32> = dispatches.iter().flat_map(|dispatch| dispatch.table.iter().copied()).collect();
+        let tables: Vec<u32> = dispatches.iter().flat_map(|dispatch| dispatch.descriptors.iter().copied()).collect();
         let descriptors = buffer::storage_of(gpu, "descriptors", &tables)?;
         let shaders = dispatches
             .iter()
@@ -313,7 +313,7 @@ pub struct GpuExecutor {
     predict: Program,
     results: wgpu::Buffer,
     readback: Readback,
-    /// Clocks of the chunks whose losses are on their way.
+    /// Step uniforms of the chunks whose losses are on their way.
     pending: VecDeque<Vec<StepUniforms>>,
     chunks: u64,
 }

@@ -86,7 +86,7 @@ pub(super) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// The largest of 1, 2 and 5 times a power of ten that is not above `most`.
+/// The largest of 1, 2 and 5 times a power of ten that is not above `max`.
 fn nice_step(max: f64) -> f64 {
     if !(max.is_finite() && max > 0.0) {
         return 1.0;

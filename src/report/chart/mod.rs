@@ -81,7 +81,7 @@ fn pixels(value: f64) -> String {
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
-/// A text of at most `most` characters, cut in its middle, where names that belong together are most alike.
+/// A text of at most `max` characters, cut in its middle, where names that belong together are most alike.
 fn shortened(text: &str, max: usize) -> String {
     let count = text.chars().count();
     if count <= max {

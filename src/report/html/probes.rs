@@ -83,7 +83,7 @@ fn vector_figures(probe: &Probe, names: &[String]) -> Vec<Figure> {
     list
 }
 
-/// The t-SNE of up to `most` of a probe's samples; none where there are too few.
+/// The t-SNE of up to `max` of a probe's samples; none where there are too few.
 pub(super) fn cloud(probe: &Probe, names: &[String], max: usize, title: String) -> Option<Panel> {
     let Samples { scenarios, vectors } = &probe.samples;
     let chosen = evenly(scenarios, max);
@@ -126,7 +126,7 @@ fn marks(names: &[String]) -> Vec<(Mark, String)> {
     own.chain((rest > 0).then(|| (Mark::Other, format!("{rest} other scenarios")))).collect()
 }
 
-/// Up to `most` rows, as many of each scenario as can be, evenly spaced.
+/// Up to `max` rows, as many of each scenario as can be, evenly spaced.
 fn evenly(scenarios: &[String], max: usize) -> Vec<usize> {
     let mut groups: Vec<(&String, Vec<usize>)> = Vec::new();
     for (row, name) in scenarios.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Small graphs with the operations that baselines are made of.
 
 use polyscene::graph::{Cross, Graph, Init, LossTerm, TensorId, TokenField, WarmUp};
-use polyscene::layers::{EmbeddingSet, Layer, layer_norm, partitioned_norm, self_attention, transformer};
+use polyscene::layers::{EmbeddingSet, Linear, layer_norm, partitioned_norm, self_attention, transformer};
 use polyscene::ops::{
     Activation, AddPositions, Affine, AffinePart, Anneal, Compare, LabelMixture, Mixture, Pairwise, Prune, RowMap,
     SampleMatrix, Sparsity, TokenPool,
@@ -31,7 +31,7 @@ fn products() -> Vec<SmallGraph> {
     for width in [3, 8] {
         graphs.push(small(format!("leaky layer of {width}"), |graph, x| {
             let h = before(graph, "h", x, 5);
-            Layer::new(width, Activation::LeakyRelu).add(graph, "leaky", h)
+            Linear::new(width, Activation::LeakyRelu).add(graph, "leaky", h)
         }));
     }
     graphs
@@ -86,9 +86,9 @@ fn prunings() -> Vec<SmallGraph> {
     let mut graphs = Vec::new();
     for width in [3, 8] {
         graphs.push(aside(format!("pruning of {width}"), |graph, x| {
-            let v = Layer::new(width, Activation::None).add(graph, "v", x);
+            let v = Linear::new(width, Activation::None).add(graph, "v", x);
             let alpha = graph.state("alpha", [1, 1], Init::Constant(1.0));
-            let kept = graph.add_one("prune", Prune { max: 2.0, least: 0.6 }, &[v, alpha]);
+            let kept = graph.add_one("prune", Prune { max: 2.0, threshold: 0.6 }, &[v, alpha]);
             let first_column = graph.reserve_loss_columns(1);
             graph.add("sparsity", Sparsity { low: -0.1, high: 0.1, weight: 0.7, first_column }, &[kept]);
             let columns = vec![(first_column, 1.0)];
@@ -135,7 +135,7 @@ fn of_tokens() -> Vec<SmallGraph> {
             |graph, items, own| {
                 let (k, q) = (before(graph, "k", items, width), before(graph, "q", own, width));
                 let compared = graph.add_one("compared", Compare, &[k, q]);
-                let weights = Layer::new(1, Activation::None).add(graph, "weights", compared);
+                let weights = Linear::new(1, Activation::None).add(graph, "weights", compared);
                 graph.add_one("sum", TokenPool, &[k, weights])
             },
         ));

@@ -2,7 +2,7 @@
 //! and passes one on.
 
 use polyscene::graph::{Cross, Graph, Init, LossTerm, TensorId, WarmUp};
-use polyscene::layers::{EmbeddingSet, Field, Layer, cross_entropy, hidden_epilogue};
+use polyscene::layers::{EmbeddingSet, Field, Linear, cross_entropy, hidden_epilogue};
 use polyscene::ops::{
     Activation, Affine, AffinePart, Blocks, Discriminate, Epilogue, Factor, LowRank, Pairing, Repeat, RowMap,
     WeightedLinear,
@@ -45,7 +45,7 @@ pub fn embedding(graph: &mut Graph, name: &str, rows: &[usize], width: usize, nu
 
 /// Ends a graph in one logit of `x`, compared with the label.
 pub fn finish(graph: &mut Graph, x: TensorId) {
-    let logits = Layer::new(1, Activation::None).add(graph, "after", x);
+    let logits = Linear::new(1, Activation::None).add(graph, "after", x);
     graph.logits = Some(logits);
     cross_entropy(graph, "bce", logits);
 }
@@ -60,7 +60,7 @@ pub fn small(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -
 
 /// What stands before the operation under test: a layer with parameters of its own.
 pub fn before(graph: &mut Graph, name: &str, x: TensorId, width: usize) -> TensorId {
-    Layer::new(width, Activation::Sigmoid).add(graph, name, x)
+    Linear::new(width, Activation::Sigmoid).add(graph, name, x)
 }
 
 /// As [`small`], but the tensor goes to a loss of its own and not to the logits: predictions know no shuffle.
@@ -68,7 +68,7 @@ pub fn aside(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -
     small(name, |graph, x| {
         let h = before(graph, "shared", x, 4);
         let y = build(graph, h);
-        let t = Layer::new(1, Activation::None).add(graph, "aside", y);
+        let t = Linear::new(1, Activation::None).add(graph, "aside", y);
         cross_entropy(graph, "aside", t);
         h
     })
@@ -108,17 +108,17 @@ fn linears() -> Vec<SmallGraph> {
             let name = format!("linear {inputs}→{outputs}, bias {bias}, {activation:?}");
             graphs.push(small(name, |graph, x| {
                 let h = before(graph, "before", x, inputs);
-                Layer { outputs, bias, epilogue: Epilogue::new(activation) }.add(graph, "linear", h)
+                Linear { outputs, bias, epilogue: Epilogue::new(activation) }.add(graph, "linear", h)
             }));
         }
     }
     graphs.push(small("linear, dropout", |graph, x| {
         let h = before(graph, "before", x, 6);
-        Layer { outputs: 5, bias: true, epilogue: dropout(3) }.add(graph, "linear", h)
+        Linear { outputs: 5, bias: true, epilogue: dropout(3) }.add(graph, "linear", h)
     }));
     graphs.push(small("linear, larger than a tile", |graph, x| {
         let h = before(graph, "before", x, 37);
-        Layer::new(41, Activation::Relu).add(graph, "linear", h)
+        Linear::new(41, Activation::Relu).add(graph, "linear", h)
     }));
     graphs.push(small("linear, one weight twice", |graph, x| {
         let weight = graph.parameter("weight", 6, 6, Init::GlorotUniform);
@@ -128,9 +128,9 @@ fn linears() -> Vec<SmallGraph> {
     graphs.push(small("linear, siblings and concatenations", |graph, x| {
         let (a, b) = (before(graph, "a", x, 5), before(graph, "b", x, 4));
         let both = Affine::concat(graph, "both", &[a, b]);
-        let first = Layer::new(7, Activation::Relu).add(graph, "first", both);
-        let second = Layer::new(3, Activation::Sigmoid).add(graph, "second", both);
-        let third = Layer::new(2, Activation::None).add(graph, "third", a);
+        let first = Linear::new(7, Activation::Relu).add(graph, "first", both);
+        let second = Linear::new(3, Activation::Sigmoid).add(graph, "second", both);
+        let third = Linear::new(2, Activation::None).add(graph, "third", a);
         Affine::concat(graph, "all", &[third, second, first])
     }));
     graphs
@@ -223,8 +223,8 @@ fn discriminators() -> Vec<SmallGraph> {
                     let weight = 0.5 + i as f64;
                     pairings.push(Pairing { weight: 0.7 * weight, first_column });
                     term.columns.extend([(first_column, weight), (first_column + 1, weight)]);
-                    inputs.push(Layer::new(hidden, Activation::None).add(graph, &format!("aware{i}"), x));
-                    inputs.push(Layer::new(hidden, Activation::None).add(graph, &format!("weighting{i}"), x));
+                    inputs.push(Linear::new(hidden, Activation::None).add(graph, &format!("aware{i}"), x));
+                    inputs.push(Linear::new(hidden, Activation::None).add(graph, &format!("weighting{i}"), x));
                     inputs.push(graph.parameter(&format!("weight{i}"), 1, hidden, Init::Normal(1.0)));
                     inputs.push(graph.parameter(&format!("bias{i}"), 1, 1, Init::Normal(1.0)));
                 }

@@ -2,7 +2,7 @@
 
 use polyscene::graph::{Graph, TensorId};
 use polyscene::layers::{
-    Decomposition, Layer, RowAxis, Weighting, WeightingOptions, cross_entropy, gated, hidden_epilogue, stop_gradient,
+    Decomposition, Linear, RowAxis, Weighting, WeightingOptions, cross_entropy, gated, hidden_epilogue, stop_gradient,
 };
 use polyscene::ops::{Activation, Affine, AffinePart, Repeat, RowMap};
 use rand::{RngExt, SeedableRng};
@@ -31,11 +31,11 @@ pub fn random_graph(seed: u64) -> Graph {
         let y = match random.random_range(0..9) {
             0 | 1 => {
                 let activation = [Activation::None, Activation::Relu, Activation::Sigmoid][random.random_range(0..3)];
-                Layer::new(random.random_range(1..9), activation).add(g, &name, a)
+                Linear::new(random.random_range(1..9), activation).add(g, &name, a)
             }
             2 => {
                 let epilogue = hidden_epilogue(0.3, number);
-                Layer { epilogue, ..Layer::new(random.random_range(1..9), Activation::Relu) }.add(g, &name, a)
+                Linear { epilogue, ..Linear::new(random.random_range(1..9), Activation::Relu) }.add(g, &name, a)
             }
             3 => Affine::concat(g, &name, &[a, b]),
             4 => {
@@ -78,12 +78,12 @@ pub fn random_graph(seed: u64) -> Graph {
         made.push(y);
     }
     let all = Affine::concat(g, "all", &made);
-    let logits = Layer::new(1, Activation::None).add(g, "logit", all);
+    let logits = Linear::new(1, Activation::None).add(g, "logit", all);
     g.logits = Some(logits);
     cross_entropy(g, "bce", logits);
     if !shuffled.is_empty() {
         let all = Affine::concat(g, "shuffled", &shuffled);
-        let aside = Layer::new(1, Activation::None).add(g, "aside", all);
+        let aside = Linear::new(1, Activation::None).add(g, "aside", all);
         cross_entropy(g, "aside", aside);
     }
     graph

@@ -36,12 +36,12 @@ impl Groups {
     }
 
     /// The kernel with this table.
-    pub(super) fn into_table(self, kernel: Kernel) -> Kernel {
+    pub(super) fn into_descriptors(self, kernel: Kernel) -> Kernel {
         let before = 1 + self.starts.len().div_ceil(4);
         let mut table = vec![self.starts.len() as u32, 0, 0, 0];
         table.extend(self.starts.iter().map(|start| start + before as u32));
         table.resize(4 * before, 0);
         table.extend(self.items.into_iter().flatten());
-        Kernel { table, ..kernel }
+        Kernel { descriptors: table, ..kernel }
     }
 }
