@@ -1,4 +1,4 @@
-//! What observers are told.
+//! Events, as observers receive them.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::train::run::epoch::EpochRecord;
 use crate::train::run::folder::RunFolder;
 use crate::train::run::result::RunResult;
 
-/// Whoever is told of [`Event`]s.
+/// Called with every [`Event`].
 pub type Observer<'a> = dyn FnMut(Event<'_>) + 'a;
 
 /// Something that happened, or how far the work is.

@@ -2,8 +2,8 @@
 //! done with it ([`Run`]: evaluate, predict, analyse), many runs of one question ([`compare`]), and files made ready
 //! ([`history`], [`prepare`]).
 //!
-//! Each is a function of a configuration or a folder, and of an observer that is told of every [`Event`]: what was left
-//! out, how far the work is, what was written. Nothing here prints, reads arguments or catches signals.
+//! Each is a function of a configuration or a folder, and of an observer that is called with every [`Event`]: what was
+//! left out, how far the work is, what was written. Nothing here prints, reads arguments or catches signals.
 //!
 //! *Stability*: what `examples/` use stays; events may be added.
 

@@ -38,7 +38,7 @@ pub fn open_config(mut config: Config, observer: &mut Observer<'_>) -> Result<Op
     if !config.left_out().is_empty() {
         observer(Event::KeysLeftOut(config.left_out()));
     }
-    let mut schema: Schema = config.data()?;
+    let mut schema = config.schema()?;
     let bases = bases(config.path());
     generate_missing(&config, &schema, &bases, observer)?;
     let data = open_data(&schema, &bases, observer)?;

@@ -58,7 +58,7 @@ impl Run {
         let mut config = Config::load(folder.config(), &options.sets)?;
         let encoder = load_vocabularies(&folder)?;
         let model = build(&mut config, &encoder)?;
-        let schema = config.data()?;
+        let schema = config.schema()?;
         let state = load_model(&folder.model(), &model.graph, config.model_name())?;
         // Nothing will be trained: what a step takes must not keep a small device from predicting.
         let train = TrainOptions { batch_size: 1, ..config.train.clone() };

@@ -26,6 +26,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::data::Schema;
 use crate::data::synthetic::SyntheticOptions;
 
 pub use error::ConfigError;
@@ -44,7 +45,7 @@ const SECTIONS: [&str; 4] = ["data", "model", "train", "synth"];
 /// A run's configuration. Two are equal when their sections are, wherever they were read from.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `[data]`, not yet interpreted: see [`Config::data`].
+    /// `[data]`, not yet interpreted: see [`Config::schema`].
     pub data: Table,
     /// `[model]`, with its `name`; the other keys depend on the model: see [`Config::model_options`].
     pub model: Table,
@@ -293,11 +294,16 @@ impl Config {
         foreign
     }
 
-    /// `[data]` as the type that knows its keys.
+    /// `[data]`: what the columns mean.
     ///
     /// # Errors
     /// When a key is unknown or missing, or a value has the wrong type.
-    pub fn data<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+    pub fn schema(&self) -> Result<Schema, ConfigError> {
+        self.data_as()
+    }
+
+    /// `[data]` as a type that knows its keys.
+    fn data_as<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         parse_table(&self.data, "data", &self.file).map_err(|error| error.blame(&self.sets))
     }
 

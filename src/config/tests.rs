@@ -76,7 +76,7 @@ fn train_fault(lines: &str) -> String {
 /// The message of interpreting `[data]` with these lines.
 fn data_fault(lines: &str) -> String {
     let config = read(&format!("[model]\nname = \"dnn\"\n[data]\n{lines}"), &[]).unwrap();
-    config.data::<Schema>().unwrap_err().to_string()
+    config.data_as::<Schema>().unwrap_err().to_string()
 }
 
 #[test]
@@ -86,14 +86,14 @@ fn a_file_is_read_and_the_rest_is_default() {
     assert_eq!(config.train, expected);
     assert_eq!(config.model_name(), "mi-dpg");
     assert_eq!(config.model_options::<Model>().unwrap(), Model { width: 16, mir: false });
-    let data: Schema = config.data().unwrap();
+    let data: Schema = config.data_as().unwrap();
     assert_eq!((data.split.by, data.sequence[0].max_length, data.limit), (By::Time, 15, None));
 }
 
 #[test]
 fn the_resolved_text_has_every_default_and_reads_back_equal() {
     let mut config = read(TEXT, &["train.seed=7", "train.embedding_adam=dense"]).unwrap();
-    let (data, model): (Schema, Model) = (config.data().unwrap(), config.model_options().unwrap());
+    let (data, model): (Schema, Model) = (config.data_as().unwrap(), config.model_options().unwrap());
     config.set_data(&data).unwrap();
     config.set_model_options(&model).unwrap();
     let text = config.to_toml().unwrap();
@@ -103,7 +103,7 @@ fn the_resolved_text_has_every_default_and_reads_back_equal() {
     let again = read(&text, &[]).unwrap();
     assert_eq!(again, config);
     assert_eq!(again.to_toml().unwrap(), text);
-    assert_eq!(again.data::<Schema>().unwrap(), data);
+    assert_eq!(again.data_as::<Schema>().unwrap(), data);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_fault_that_a_set_brought_in_names_the_set() {
     assert_eq!(fault("trian.epochs=1"), "--set trian.epochs=1: unknown section [trian]; did you mean [train]?");
     let config = read(TEXT, &["data.aware=b"]).unwrap();
     assert_eq!(
-        config.data::<Schema>().unwrap_err().to_string(),
+        config.data_as::<Schema>().unwrap_err().to_string(),
         "--set data.aware=b: data.aware: expected an array, found \"b\""
     );
 }

@@ -135,7 +135,7 @@ pub(super) fn open_inputs(
     Ok(dataset(fitted.encoder, rows, notes, cache))
 }
 
-/// What is told of the data besides its rows.
+/// What is reported of the data besides its rows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Notes {
     skipped: Skipped,

@@ -24,7 +24,7 @@ impl ScenarioScope {
         if self.everyone { self.scenarios } else { 1 }
     }
 
-    /// Linear `number` of the `each` that a scenario has, for the scenario at `place` among those computed.
+    /// Layer `number` of the `each` that a scenario has, for the scenario at `place` among those computed.
     fn which(self, place: usize, number: usize, each: usize) -> Which {
         if self.everyone { Which::Number(place * each + number) } else { Which::Own { number, each } }
     }

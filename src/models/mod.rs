@@ -63,7 +63,7 @@ pub trait Model: Options {
     }
 }
 
-/// The plain network and the three systems: what benchmarks run unless they are told otherwise.
+/// The plain network and the three systems: what benchmarks run by default.
 pub const SYSTEMS: &[&str] = &[Dnn::NAME, MiDpg::NAME, OptMsm::NAME, Saml::NAME];
 
 /// Fails unless `condition` holds.

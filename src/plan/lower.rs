@@ -103,7 +103,7 @@ pub(super) fn shape_of(node: &Node) -> Option<TensorId> {
 /// Values a parameter's place in the common buffer is a multiple of: 256 bytes, whole lines of any cache.
 const GRAIN: usize = 64;
 
-/// Most copies of the gradients: in so many parts a batch is summed where a GPU would else be idle.
+/// At most this many copies of the gradients (split-K): a batch is summed in parts where a GPU would else be idle.
 const MAX_PARTS: usize = 8;
 /// Samples that a part holds at least.
 const PART: usize = 64;

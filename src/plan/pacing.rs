@@ -5,13 +5,13 @@ use std::time::Duration;
 
 /// What a submit should take at most.
 pub(super) const SUBMIT_LIMIT: Duration = Duration::from_millis(100);
-/// Of the submits that are no longer than some before them, each so-manieth is timed: other programs may slow a device
+/// One in this many of the submits that are no longer than some before them is timed: other programs may slow a device
 /// down, and batches differ.
 const TIMED_AGAIN: u64 = 64;
-/// A submit that takes so many times what was expected puts all that was measured before in doubt.
+/// A submit that takes this many times as long as expected makes the pacer measure anew.
 const SURPRISE: f64 = 2.0;
 
-/// The next submit: so many dispatches, and whether its time is to be told to [`Pacer::record`].
+/// The next submit: how many dispatches, and whether its time is wanted by [`Pacer::record`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Submit {
     /// Dispatches, at least one.
@@ -40,7 +40,7 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// A pacer for steps of so many dispatches, and submits of at most `limit`.
+    /// A pacer for steps of this many dispatches, and submits of at most `limit`.
     pub(super) fn new(dispatches: usize, limit: Duration) -> Self {
         Self {
             limit: limit.as_secs_f64(),

@@ -162,7 +162,7 @@ fn main_memory() -> u64 {
 pub struct OpenedExecutor {
     /// The model there.
     pub executor: Box<dyn Executor>,
-    /// Rows per step of an evaluation or prediction: `eval_batch_size`, or fewer where so many do not fit.
+    /// Rows per step of an evaluation or prediction: `eval_batch_size`, or fewer where that many do not fit.
     pub eval_batch_size: usize,
 }
 

@@ -200,7 +200,7 @@ fn assert_sound(rows: &Rows, encoder: &Encoder) {
 
 fn schema_of(config: &Path, data: &str) -> Schema {
     let config = Config::load(config, &[format!("data.path={data}"), "data.cache=false".to_owned()]).unwrap();
-    config.data().unwrap()
+    config.schema().unwrap()
 }
 
 /// Opens a file as training does, and scans it as predictions do.
@@ -296,7 +296,7 @@ fn damaged_configurations() {
         "sweep.toml" => comparison(ExperimentKind::Sweep, name),
         _ => {
             let mut config = Config::load(folder.join(name), &[]).map_err(said)?;
-            let schema: Schema = config.data().map_err(said)?;
+            let schema = config.schema().map_err(said)?;
             // What is wrong with the columns' names, or with the model, is said of the section.
             let _ = schema.validate();
             if build(&mut config, &encoder).is_ok() {

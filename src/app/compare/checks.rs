@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::app::Observer;
 use crate::app::open::{build_on, generate_missing, load_vocabularies, open_data, tell_warnings};
 use crate::config::ConfigError;
-use crate::data::{Dataset, Schema, nearest, suggestion};
+use crate::data::{Dataset, nearest, suggestion};
 use crate::train::comparison::{Comparison, ExperimentKind, Invalid, State, Variant};
 use crate::train::{Error, check_validation};
 
@@ -22,7 +22,7 @@ pub(super) fn check_variants(
     let mut waiting: Vec<&Variant> = comparison.variants.iter().filter(|variant| unfinished(variant)).collect();
     while let Some(first) = waiting.first() {
         let table = first.config.data.clone();
-        let schema: Schema = first.config.data()?;
+        let schema = first.config.schema()?;
         generate_missing(&first.config, &schema, bases, observer)?;
         let of_table = |variant: &&Variant| variant.config.data == table;
         let refused =

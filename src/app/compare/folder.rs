@@ -7,7 +7,7 @@ use crate::train::comparison::{Comparison, ExperimentKind};
 use crate::train::run::folder::{RunFolder, write_text};
 use crate::train::run::lock::FolderLock;
 
-/// The first line of a resolved configuration, by which it is told from one that somebody wrote.
+/// The first line of a resolved configuration, which a file that somebody wrote does not have.
 const RESOLVED: &str = "# Written by polyscene: the configuration of this folder's runs, as it was understood.";
 
 /// Whether the folder's resolved configuration was written by this program.

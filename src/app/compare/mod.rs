@@ -74,7 +74,7 @@ pub struct Listed {
     pub state: Result<State, String>,
 }
 
-/// What whoever watches an experiment is told.
+/// What happens while an experiment runs.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CompareEvent<'a> {
@@ -109,7 +109,7 @@ pub enum CompareEvent<'a> {
     RunFailed(&'a str),
 }
 
-/// Whoever is told of an experiment's events.
+/// Called with every [`CompareEvent`].
 pub type CompareObserver<'a> = dyn FnMut(CompareEvent<'_>) + 'a;
 
 impl Experiment {

@@ -67,7 +67,7 @@ const ROWS: usize = 65_536;
 
 /// Reads the log once for its users, items and times. A row's history are the items of the same user's strictly earlier
 /// rows, in order of time (rows of the same time in order of the log), the last `max_length` of them; a row without a
-/// user has none. `progress` is told the bytes read.
+/// user has none. `progress` is called with the bytes read.
 ///
 /// # Errors
 /// When a file cannot be read, a column is missing, or a time is none.

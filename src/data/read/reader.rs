@@ -23,7 +23,7 @@ pub(crate) struct Fault {
     pub(crate) found: String,
 }
 
-/// How many bad rows are told in full; the others are only counted.
+/// How many bad rows are reported in full; the others are only counted.
 pub(crate) const MAX_MESSAGES: usize = 8;
 
 /// The faulty rows of a chunk, in order; the first few with their reasons.

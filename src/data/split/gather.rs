@@ -131,7 +131,7 @@ impl Fitted {
         (rows.iter().map(|row| lengths[*row]).collect(), ids)
     }
 
-    /// All three splits in memory. `progress` is told how many rows are done.
+    /// All three splits in memory. `progress` is called with the rows done so far.
     pub(crate) fn in_memory(&self, progress: &mut dyn FnMut(u64)) -> Result<[Rows; 3]> {
         let mut parts: [Vec<Part>; 3] = Default::default();
         let mut done = 0;

@@ -12,7 +12,7 @@ pub(crate) fn longest(shape: Shape) -> usize {
     }
 }
 
-/// Sets this block's tokens of so many outputs to 0, those of no sample with them: sums over tokens go over all.
+/// Zeroes the rows of the block's tokens in these outputs, padding included: sums over tokens go over all of them.
 pub(crate) fn clear<T: Real>(block: &mut Block<'_, T>, outputs: std::ops::Range<usize>) {
     for tokens in block.token_blocks() {
         outputs.clone().for_each(|output| block.token_output(output, tokens).fill(Lanes::zero()));

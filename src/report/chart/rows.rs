@@ -150,7 +150,7 @@ fn draw_shown(shown: &Shown, mark: Mark, y: f64, height: f64, across: &impl Fn(f
 }
 
 impl Row {
-    /// The tooltip of a value with its spread over so many runs.
+    /// The tooltip of a value with its spread over this many runs.
     pub fn about(what: &str, value: f64, spread: Option<f64>) -> String {
         let spread = spread.map_or_else(String::new, |spread| format!(" ± {}", number(spread)));
         format!("{what} {}{spread}", number(value))

@@ -69,7 +69,7 @@ fn part(title: impl Into<String>, summaries: &Summaries, columns: Vec<Column>) -
     Part { title: title.into(), heads, lines }
 }
 
-/// The tables of a comparison, with at most so many scenarios side by side.
+/// The tables of a comparison, with at most `scenarios` scenarios side by side.
 pub fn parts(summaries: &Summaries, scenarios: usize) -> Vec<Part> {
     let standings = &summaries.standings;
     let scores = |head: &str, pick: &dyn Fn(&Standing) -> Score, larger: bool| {

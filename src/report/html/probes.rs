@@ -167,7 +167,7 @@ fn separation_text(probe: &Probe) -> String {
     })
 }
 
-/// Says so where a heat map shows some of so many scenarios only.
+/// A note where a heat map shows only some of the scenarios.
 fn first_of(scenarios: usize) -> String {
     if scenarios > HEAT { format!(" The first {HEAT} of {scenarios} scenarios.") } else { String::new() }
 }

@@ -4,7 +4,6 @@ use toml::{Table, Value};
 
 use super::sections::Entry;
 use crate::config::{Config, ConfigError, apply_set, leave_out_replaced, set_argument, set_value, split_path, target};
-use crate::data::Schema;
 use crate::models;
 use crate::train::Error;
 use crate::train::model::write_defaults;
@@ -100,7 +99,7 @@ impl Shared<'_> {
         left_out.extend(leave_out_foreign(&mut document, entry).into_iter().map(|key| format!("model.{key}")));
         let mut config = Config::from_document(&document, &origin).map_err(|error| error.blame(&sets))?;
         write_defaults(&mut config).map_err(|error| error.blame(&sets))?;
-        let mut schema: Schema = config.data().map_err(|error| error.blame(&sets))?;
+        let mut schema = config.schema().map_err(|error| error.blame(&sets))?;
         schema.path = (self.locate)(&schema.path);
         config.set_data(&schema)?;
         config.train.seed = entry.seeds[0];

@@ -81,7 +81,7 @@ pub struct Prepared {
     pub notes: Vec<String>,
 }
 
-/// Reads a data set's raw files and gives its rows to `sink`. `progress` is told bytes read and bytes to read.
+/// Reads a data set's raw files and gives its rows to `sink`. `progress` is called with the bytes read and the bytes to read.
 ///
 /// # Errors
 /// [`Error::RawFiles`] when files are missing, [`Error::RawLine`] for a line that is not as the owner publishes it, and

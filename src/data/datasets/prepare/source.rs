@@ -15,7 +15,7 @@ use crate::data::read::csv_file::quoted;
 /// The most bytes of one line. What has no line ends is no text file, and must not fill the memory.
 const LONGEST_LINE: u64 = 1 << 26;
 
-/// How many bytes of the files have been read, told to whoever watches.
+/// Reports how many bytes of the files have been read.
 pub(crate) struct Meter<'a> {
     done: Cell<u64>,
     total: Cell<u64>,
@@ -23,7 +23,7 @@ pub(crate) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// `show` is told the bytes read and the bytes to read.
+    /// `show` is called with the bytes read and the bytes to read.
     pub(crate) fn new(show: &'a mut dyn FnMut(u64, u64)) -> Rc<Self> {
         Rc::new(Self { done: Cell::new(0), total: Cell::new(0), show: RefCell::new(show) })
     }

@@ -131,7 +131,7 @@ pub fn generate(
 }
 
 /// Writes the rows to the Parquet file `path` and nothing else, and counts them by scenario. Its folder is made if need
-/// be; a file of this name that is there is replaced. `progress` is told the number of rows written so far. Memory does
+/// be; a file of this name that is there is replaced. `progress` is called with the rows written so far. Memory does
 /// not grow with the rows.
 ///
 /// # Errors
