@@ -76,6 +76,9 @@ fn is_number(value: f64) -> bool {
     (value as f32).is_finite()
 }
 
+/// Dropout masks of towers' layers differ from those of the layers below.
+const TOWER_SALT: usize = 64;
+
 /// The name of the loss by which a model's predictions learn, among its losses.
 pub const CROSS_ENTROPY: &str = "bce";
 

@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Inputs, Model, check_network, options, predict_by, require, require_not_negative, require_positive,
-    require_sizes, scenario_graph,
+    Error, Inputs, Model, TOWER_SALT, check_network, options, predict_by, require, require_not_negative,
+    require_positive, require_sizes, scenario_graph,
 };
 use crate::graph::{Graph, Probed, TensorId};
 use crate::layers::{Experts, ScenarioScope, Stack, gated, hidden_epilogue, layers_to_logit, orthogonality};
@@ -46,8 +46,6 @@ options! {
     }
 }
 
-/// Masks of the towers' layers differ from those of the transfer's.
-const TOWER_SALT: usize = 64;
 /// Experts of a scenario's own, and shared ones, in CGC.
 const CGC_EXPERTS: usize = 2;
 

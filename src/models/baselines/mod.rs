@@ -30,13 +30,10 @@ pub use star::Star;
 pub use wide_deep::WideDeep;
 
 use super::{
-    Error, Inputs, Model, check_network, is_number, options, predict_by, require, require_counts, require_not_negative,
-    require_positive, require_sizes, scenario_graph,
+    Error, Inputs, Model, TOWER_SALT, check_network, is_number, options, predict_by, require, require_counts,
+    require_not_negative, require_positive, require_sizes, scenario_graph,
 };
 use crate::graph::{Graph, TensorId};
-
-/// Masks of towers' layers differ from those of the layers below.
-const TOWER_SALT: usize = 64;
 
 /// Ends a graph in its logit and the cross entropy.
 fn finish(mut graph: Graph, logits: TensorId) -> Graph {
