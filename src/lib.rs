@@ -64,6 +64,7 @@
 
 pub mod app;
 pub mod bench;
+pub mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;

@@ -10,10 +10,10 @@ struct Moments {
     second: vec4<f32>,
 }
 
-// The moments after a gradient at values w.
-fn moments(gradient: vec4<f32>, w: vec4<f32>, first: vec4<f32>, second: vec4<f32>) -> Moments {
+// The moments after a gradient at values w; m and v are those before.
+fn moments(gradient: vec4<f32>, w: vec4<f32>, m: vec4<f32>, v: vec4<f32>) -> Moments {
     let g = gradient + L2 * w;
-    return Moments(BETA1 * first + (1.0 - BETA1) * g, BETA2 * second + (1.0 - BETA2) * g * g);
+    return Moments(BETA1 * m + (1.0 - BETA1) * g, BETA2 * v + (1.0 - BETA2) * g * g);
 }
 
 // What the values lose.

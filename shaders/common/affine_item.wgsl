@@ -119,11 +119,11 @@ fn finish(item: Item, row: u32, col: u32, products: vec4<f32>) {
         if (view.z > 0u) {
             source = batches[uniforms.batch_offset + view.z - 1u + row];
         }
-        sum += load_any4(view.x + source * view.y + col, ALIGNED);
+        sum += load_some4(view.x + source * view.y + col, item.width - col, ALIGNED);
     }
     var y = epilogue(sum, item.activation, item.dropout, item.salt, row * item.across + item.begin + col);
     if (item.grad > 0u) {
-        let stored = load_any4(item.grad_at + row * item.grad_stride + col, ALIGNED);
+        let stored = load_some4(item.grad_at + row * item.grad_stride + col, item.width - col, ALIGNED);
         if (item.grad == 1u) {
             y *= select(vec4<f32>(), vec4<f32>(item.grad_scale), stored > vec4<f32>());
         } else if (item.grad == 2u) {

@@ -1,6 +1,5 @@
 // The loss log has LANES sums for each column: one workgroup's each, added up in the order of its invocations.
 #import grid
-const LANES: u32 = 32u;
 
 var<workgroup> parts: array<vec2<f32>, WORKGROUP>;
 

@@ -55,13 +55,27 @@ fn load(address: u32) -> f32 {
 
 // Four values from any address on; `aligned` says whether it is a multiple of 4.
 fn load_any4(address: u32, aligned: bool) -> vec4<f32> {
-    var values: vec4<f32>;
+    var found: vec4<f32>;
     if (aligned) {
-        values = load4(address);
+        found = load4(address);
     } else {
-        values = vec4<f32>(load(address), load(address + 1u), load(address + 2u), load(address + 3u));
+        found = vec4<f32>(load(address), load(address + 1u), load(address + 2u), load(address + 3u));
     }
-    return values;
+    return found;
+}
+
+// The same where only `count` values, at least one, are this row's: beyond them comes the last again, since what lies
+// there may be another invocation's.
+fn load_some4(address: u32, count: u32, aligned: bool) -> vec4<f32> {
+    var found: vec4<f32>;
+    if (aligned) {
+        found = load4(address);
+    } else {
+        let last = count - 1u;
+        found = vec4<f32>(
+            load(address), load(address + min(1u, last)), load(address + min(2u, last)), load(address + min(3u, last)));
+    }
+    return found;
 }
 
 fn store4(address: u32, value: vec4<f32>) {

@@ -12,7 +12,7 @@ const ALIGNED: bool = WIDTH % 4u == 0u;
 
 // Four values of vector number `vector` from `d` on, 0 beyond its last.
 fn values(row: u32, vector: u32, d: u32) -> vec4<f32> {
-    let found = load_any4(E + row * E_STRIDE + vector * WIDTH + d, ALIGNED);
+    let found = load_some4(E + row * E_STRIDE + vector * WIDTH + d, WIDTH - d, ALIGNED);
     return select(vec4<f32>(), found, d + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(WIDTH));
 }
 

@@ -1,6 +1,6 @@
 // The embeddings of all fields side by side, as far as this shard holds them. One invocation per four values.
 #import uniforms
-#import grid
+#import pieces
 #import lookup
 #import memory
 #import shard
@@ -31,10 +31,8 @@ fn factor(field: u32, source: u32) -> f32 {
     return value;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = (FIELDS * WIDTH + 3u) / 4u;
-    let at = invocation(id, groups);
     let sample = at / ACROSS;
     if (sample >= select(uniforms.rows, uniforms.tokens, TOKENS)) {
         return;

@@ -1,7 +1,7 @@
 // The gradient of every distinct row the batch read: the sum over its lookups in order of position. One invocation per
 // four values of a row.
 #import uniforms
-#import grid
+#import pieces
 #import lookup
 #import memory
 const COUNT: u32 = 0u;
@@ -20,9 +20,7 @@ const OF_TOKENS_STRIDE: u32 = 4u;
 @group(0) @binding(3) var<storage, read> values: array<f32>;
 @group(0) @binding(4) var<storage, read> batches: array<u32>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let at = invocation(id, groups);
+fn piece(at: u32) {
     let unique = at / QUADS;
     if (unique >= batches[uniforms.batch_offset + COUNT]) {
         return;

@@ -1,6 +1,6 @@
 // y[n] = SCALE · a[n mod A_WIDTH] · b[n / GROUP]. One invocation per four values of the result.
 #import uniforms
-#import grid
+#import pieces
 #import memory
 const A: u32 = 0u;
 const A_STRIDE: u32 = 4u;
@@ -13,10 +13,8 @@ const Y_WIDTH: u32 = 1u;
 const GROUP: u32 = 1u;
 const SCALE: f32 = 1.0;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = Y_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

@@ -1,7 +1,7 @@
 // The gradients of y[n] = SCALE · a[n mod A_WIDTH] · b[n / GROUP]; Y is dy. One invocation per four values of da, then of
 // db.
 #import uniforms
-#import grid
+#import pieces
 #import memory
 const A: u32 = 0u;
 const A_STRIDE: u32 = 4u;
@@ -51,11 +51,9 @@ fn of_b(dy: u32, a: u32, number: u32) -> f32 {
     return sum;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const OF_A = A_STRIDE / 4u;
     const ACROSS = OF_A + B_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

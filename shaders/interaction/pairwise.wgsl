@@ -1,9 +1,8 @@
 // The sum of the products of every two of a sample's vectors. One invocation per sample.
+#import pieces
 #import vectors
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = invocation(id, groups);
+fn piece(row: u32) {
     if (row >= uniforms.rows) {
         return;
     }

@@ -1,4 +1,5 @@
 // The gradient of a sample's vectors through their products: dy (Σ e − e); Y is dy. One invocation per four values.
+#import pieces
 #import vectors
 const DE: u32 = 0u;
 
@@ -8,10 +9,8 @@ fn others(row: u32, col: u32) -> vec4<f32> {
     return sums(row, at % WIDTH) - values(row, at / WIDTH, at % WIDTH);
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = E_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

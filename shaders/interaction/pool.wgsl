@@ -1,6 +1,6 @@
 // Sums of GROUP neighbouring columns, or each column GROUP times. One invocation per four values of the result.
 #import uniforms
-#import grid
+#import pieces
 #import memory
 const X: u32 = 0u;
 const X_STRIDE: u32 = 4u;
@@ -30,10 +30,8 @@ fn value(row: u32, col: u32) -> f32 {
     return SCALE * sum;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = Y_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

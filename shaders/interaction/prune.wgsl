@@ -1,6 +1,6 @@
 // Factors β σ(α v), 0 where they are at most LEAST. One invocation per four values.
 #import uniforms
-#import grid
+#import pieces
 #import logistic
 #import memory
 const V: u32 = 0u;
@@ -10,15 +10,13 @@ const ALPHA: u32 = 0u;
 const MOST: f32 = 2.0;
 const LEAST: f32 = 0.25;
 
-@group(0) @binding(3) var<storage, read> parameters: array<f32>;
+@group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = STRIDE / 4u;
-    let at = invocation(id, groups);
     if (at / ACROSS >= uniforms.rows) {
         return;
     }
-    let factor = MOST * sigmoid4(parameters[ALPHA] * load4(V + 4u * at));
+    let factor = MOST * sigmoid4(parameters[ALPHA / 4u][ALPHA % 4u] * load4(V + 4u * at));
     store4(Y + 4u * at, select(vec4<f32>(), factor, factor > vec4<f32>(LEAST)));
 }

@@ -1,4 +1,5 @@
 // y = x + M x, M a matrix of each sample. One invocation per four values of y.
+#import pieces
 #import own_matrix
 
 fn product(row: u32, out: u32) -> f32 {
@@ -17,10 +18,8 @@ fn product(row: u32, out: u32) -> f32 {
     return sum;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = X_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

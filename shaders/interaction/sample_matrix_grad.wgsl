@@ -1,5 +1,6 @@
 // The gradients of x and of each sample's matrix M in y = x + M x; Y is dy. One invocation per four values of dx, then of
 // dM.
+#import pieces
 #import own_matrix
 const DX: u32 = 0u;
 const DM: u32 = 0u;
@@ -12,7 +13,7 @@ fn of_x(row: u32, col: u32) -> vec4<f32> {
     let m = M + row * M_STRIDE + col;
     var sum = load4(dy + col);
     for (var i = 0u; i < SIZE; i += 1u) {
-        sum += load(dy + i) * load_any4(m + i * SIZE, ALIGNED);
+        sum += load(dy + i) * load_some4(m + i * SIZE, SIZE - col, ALIGNED);
     }
     return sum;
 }
@@ -20,14 +21,12 @@ fn of_x(row: u32, col: u32) -> vec4<f32> {
 // Column `col` of dM, and with whole fours the three after it.
 fn of_matrix(row: u32, col: u32) -> vec4<f32> {
     let at = min(col, SIZE * SIZE - 1u);
-    return load(Y + row * X_STRIDE + at / SIZE) * load_any4(X + row * X_STRIDE + at % SIZE, ALIGNED);
+    return load(Y + row * X_STRIDE + at / SIZE) * load_some4(X + row * X_STRIDE + at % SIZE, SIZE - at % SIZE, ALIGNED);
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const OF_X = X_STRIDE / 4u;
     const ACROSS = OF_X + M_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

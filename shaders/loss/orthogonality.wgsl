@@ -1,8 +1,6 @@
-// The cosines of every two of a sample's vectors: what of them is a loss, summed for the log, and its gradient. One
-// workgroup per lane, one invocation per sample of the lane.
+// The cosines of every two of a sample's vectors: what of them is a loss, summed for the log, and its gradient.
 #import uniforms
-#import grid
-#import lane_sum
+#import loss_log
 #import memory
 const R: u32 = 0u;
 const R_STRIDE: u32 = 4u;
@@ -13,8 +11,6 @@ const WIDTH: u32 = 1u;
 const FORM: u32 = 0u;
 const WEIGHT: f32 = 1.0;
 const SHORTEST: f32 = 1e-6;
-const LOG_WIDTH: u32 = 1u;
-const FIRST_COLUMN: u32 = 0u;
 
 @group(0) @binding(3) var<storage, read_write> losses: array<f32>;
 
@@ -27,13 +23,13 @@ fn product(a: u32, b: u32) -> f32 {
 }
 
 // The sum over the pairs (i, j), j < i; leaves the gradient.
-fn pairs(row: u32) -> f32 {
+fn loss(row: u32) -> f32 {
     let r = R + row * R_STRIDE;
     let d = GRADIENT + row * R_STRIDE;
     for (var k = 0u; k < R_STRIDE; k += 4u) {
         store4(d + k, vec4<f32>());
     }
-    var loss = 0.0;
+    var sum = 0.0;
     for (var i = 1u; i < VECTORS; i += 1u) {
         let a = r + i * WIDTH;
         let aa = product(a, a);
@@ -47,7 +43,7 @@ fn pairs(row: u32) -> f32 {
             let c = product(a, b) / lengths;
             let value = select(select(c * c, abs(c), FORM == 1u), c, FORM == 0u);
             let slope = WEIGHT * uniforms.inverse_rows * select(select(2.0 * c, sign(c), FORM == 1u), 1.0, FORM == 0u);
-            loss += value;
+            sum += value;
             for (var k = 0u; k < WIDTH; k += 1u) {
                 let x = load(a + k);
                 let y = load(b + k);
@@ -56,18 +52,5 @@ fn pairs(row: u32) -> f32 {
             }
         }
     }
-    return loss;
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let lane = id.x;
-    var sum = vec2<f32>();
-    for (var row = lane + local * LANES; row < uniforms.rows; row += LANES * WORKGROUP) {
-        sum.x += pairs(row);
-    }
-    let total = lane_sum(sum, local);
-    if (local == 0u) {
-        losses[(uniforms.batch_index * LANES + lane) * LOG_WIDTH + FIRST_COLUMN] = total.x;
-    }
+    return sum;
 }

@@ -1,8 +1,6 @@
-// What it costs a sample to have pruned too little or too much, summed for the log, and the gradient of its factors. One
-// workgroup per lane, one invocation per sample of the lane.
+// What it costs a sample to have pruned too little or too much, summed for the log, and the gradient of its factors.
 #import uniforms
-#import grid
-#import lane_sum
+#import loss_log
 #import memory
 const FACTORS: u32 = 0u;
 const STRIDE: u32 = 4u;
@@ -11,13 +9,11 @@ const GRADIENT: u32 = 0u;
 const LOW: f32 = 0.0;
 const HIGH: f32 = 1.0;
 const WEIGHT: f32 = 1.0;
-const LOG_WIDTH: u32 = 1u;
-const FIRST_COLUMN: u32 = 0u;
 
 @group(0) @binding(3) var<storage, read_write> losses: array<f32>;
 
 // A sample's loss; leaves the gradient.
-fn cost(row: u32) -> f32 {
+fn loss(row: u32) -> f32 {
     var sum = 0.0;
     for (var col = 0u; col < WIDTH; col += 1u) {
         sum += load(FACTORS + row * STRIDE + col);
@@ -32,17 +28,4 @@ fn cost(row: u32) -> f32 {
         store4(GRADIENT + row * STRIDE + col, vec4<f32>(slope));
     }
     return off * off;
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let lane = id.x;
-    var sum = vec2<f32>();
-    for (var row = lane + local * LANES; row < uniforms.rows; row += LANES * WORKGROUP) {
-        sum.x += cost(row);
-    }
-    let total = lane_sum(sum, local);
-    if (local == 0u) {
-        losses[(uniforms.batch_index * LANES + lane) * LOG_WIDTH + FIRST_COLUMN] = total.x;
-    }
 }

@@ -1,10 +1,9 @@
 // y = x̂ ⊙ scale + shift, x̂ by the row's own moments. One invocation per row.
+#import pieces
 #import layer_moments
 const SHIFT: u32 = 0u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = invocation(id, groups);
+fn piece(row: u32) {
     if (row >= row_count()) {
         return;
     }

@@ -1,4 +1,5 @@
 // The gradient of x through its normalisation, and dy ⊙ x̂; Y is dy. One invocation per row.
+#import pieces
 #import layer_moments
 const DX: u32 = 0u;
 const BY_X: u32 = 0u;
@@ -12,9 +13,7 @@ fn scaled(row: u32, col: u32) -> vec4<f32> {
     return load4(Y + row * STRIDE + col) * parameters[(SCALE + col) / 4u];
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = invocation(id, groups);
+fn piece(row: u32) {
     if (row >= row_count()) {
         return;
     }

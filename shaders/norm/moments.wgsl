@@ -1,6 +1,6 @@
 // Means, variances and counts of each scenario's samples. One invocation per scenario and four columns.
 #import uniforms
-#import grid
+#import pieces
 #import memory
 const X: u32 = 0u;
 const STRIDE: u32 = 4u;
@@ -13,10 +13,8 @@ const SCENARIOS: u32 = 0u;
 
 @group(0) @binding(3) var<storage, read> batches: array<u32>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = STRIDE / 4u;
-    let at = invocation(id, groups);
     let scenario = at / ACROSS;
     if (scenario >= COUNT) {
         return;

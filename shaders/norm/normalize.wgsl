@@ -1,13 +1,12 @@
 // y = x̂ ⊙ scale + shift, all by the sample's scenario. One invocation per four values.
+#import pieces
 #import normal
 const SCALES: u32 = 0u;
 const SHIFTS: u32 = 0u;
 const Y: u32 = 0u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

@@ -1,4 +1,5 @@
 // The gradient of x through its normalisation by the batch's moments. One invocation per four values.
+#import pieces
 #import normal
 const DY: u32 = 0u;
 const SCALES: u32 = 0u;
@@ -9,10 +10,8 @@ const DX: u32 = 0u;
 
 @group(0) @binding(5) var<storage, read> gradients: array<vec4<f32>>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

@@ -1,7 +1,7 @@
 // Moves running moments towards the batch's, of scenarios with at least two samples. One invocation per scenario and four
 // columns.
 #import uniforms
-#import grid
+#import pieces
 #import memory
 #import within
 const STRIDE: u32 = 4u;
@@ -15,10 +15,8 @@ const MOMENTUM: f32 = 0.1;
 
 @group(0) @binding(3) var<storage, read_write> parameters: array<vec4<f32>>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = STRIDE / 4u;
-    let at = invocation(id, groups);
     if (at / ACROSS >= COUNT) {
         return;
     }

@@ -2,7 +2,7 @@
 // invocation per four values.
 #import adam
 #import uniforms
-#import grid
+#import pieces
 const PARTS: u32 = 1u;
 // Groups of four that are trained, the first ones, and in one copy.
 const LENGTH: u32 = 1u;
@@ -13,9 +13,7 @@ const COPY: u32 = 1u;
 @group(0) @binding(2) var<storage, read_write> first: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> second: array<vec4<f32>>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let at = invocation(id, groups);
+fn piece(at: u32) {
     if (at >= LENGTH) {
         return;
     }

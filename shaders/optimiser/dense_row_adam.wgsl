@@ -2,7 +2,7 @@
 // shard.
 #import adam
 #import uniforms
-#import grid
+#import pieces
 #import shard
 // Groups of four in a row.
 const QUADS: u32 = 1u;
@@ -29,9 +29,7 @@ fn is_read(row: u32) -> bool {
     return low < batches[uniforms.batch_offset + COUNT] && batches[uniforms.batch_offset + UNIQUE + low] == row;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let at = invocation(id, groups);
+fn piece(at: u32) {
     if (at >= ROWS * QUADS || is_read(FIRST_ROW + at / QUADS)) {
         return;
     }

@@ -1,7 +1,7 @@
 // Adam on the embedding rows the batch read, as far as this shard holds them. One invocation per four values of a row.
 #import adam
 #import uniforms
-#import grid
+#import pieces
 #import memory
 #import shard
 const GRADIENT: u32 = 0u;
@@ -15,9 +15,7 @@ const UNIQUE: u32 = 0u;
 @group(0) @binding(5) var<storage, read_write> second: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> batches: array<u32>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let start = invocation(id, groups);
+fn piece(start: u32) {
     let unique = start / QUADS;
     if (unique >= batches[uniforms.batch_offset + COUNT]) {
         return;

@@ -1,9 +1,8 @@
 // The logit of a mixture of predictions. One invocation per sample.
+#import pieces
 #import mixed_labels
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = invocation(id, groups);
+fn piece(row: u32) {
     if (row >= uniforms.rows) {
         return;
     }

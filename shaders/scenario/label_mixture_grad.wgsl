@@ -1,4 +1,5 @@
 // The gradients of a mixture's scores and of the sample's own scenario's logit; Y is dy. One invocation per sample.
+#import pieces
 #import mixed_labels
 const DT: u32 = 0u;
 const DZ: u32 = 0u;
@@ -6,9 +7,7 @@ const SCENARIOS: u32 = 0u;
 
 @group(0) @binding(3) var<storage, read> batches: array<u32>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = invocation(id, groups);
+fn piece(row: u32) {
     if (row >= uniforms.rows) {
         return;
     }

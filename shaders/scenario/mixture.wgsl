@@ -1,7 +1,7 @@
 // The sums of experts' values with the softmax of their scores as weights. One invocation per four values of the result.
 #import uniforms
 #import experts
-#import grid
+#import pieces
 const Y: u32 = 0u;
 const Y_STRIDE: u32 = 4u;
 
@@ -23,10 +23,8 @@ fn mixed(row: u32, col: u32) -> vec4<f32> {
     return sum;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = Y_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

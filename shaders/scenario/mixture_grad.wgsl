@@ -1,7 +1,7 @@
 // The gradients of a mixture's scores and of the experts' values. One invocation per four values of dt, then of dv.
 #import uniforms
 #import experts
-#import grid
+#import pieces
 const DY: u32 = 0u;
 const DY_STRIDE: u32 = 4u;
 const DT: u32 = 0u;
@@ -11,7 +11,7 @@ const ALIGNED: bool = WIDTH % 4u == 0u;
 
 // Four values from `col` on, 0 beyond an expert's last.
 fn some(address: u32, col: u32) -> vec4<f32> {
-    return select(vec4<f32>(), load_any4(address + col, ALIGNED), col + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(WIDTH));
+    return select(vec4<f32>(), load_some4(address + col, WIDTH - col, ALIGNED), col + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(WIDTH));
 }
 
 // dy · v of an expert.
@@ -47,22 +47,20 @@ fn of_value(row: u32, col: u32) -> vec4<f32> {
     if (STEP > 0u) {
         let number = min(col / WIDTH, GROUPS * EXPERTS - 1u);
         let group = number / EXPERTS;
-        sum = weight(softmax(t + group * EXPERTS), load(t + number)) * load_any4(dy + group * WIDTH, ALIGNED);
+        sum = weight(softmax(t + group * EXPERTS), load(t + number)) * load_some4(dy + group * WIDTH, WIDTH - col % WIDTH, ALIGNED);
     } else {
         let expert = min(col / WIDTH, EXPERTS - 1u);
         for (var group = 0u; group < GROUPS; group += 1u) {
             let p = weight(softmax(t + group * EXPERTS), load(t + group * EXPERTS + expert));
-            sum += p * load_any4(dy + group * WIDTH, ALIGNED);
+            sum += p * load_some4(dy + group * WIDTH, WIDTH - col % WIDTH, ALIGNED);
         }
     }
     return sum;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const OF_T = T_STRIDE / 4u;
     const ACROSS = OF_T + V_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

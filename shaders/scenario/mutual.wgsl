@@ -1,5 +1,5 @@
 // M = V + g Σ α V of a sample's own branch, and of all its branches where these are wanted. One invocation per sample.
-#import grid
+#import pieces
 #import mutual_unit
 const M: u32 = 0u;
 const MADE: u32 = 0u;
@@ -19,9 +19,7 @@ fn store_mixed(unit: Unit, gate: f32, v: u32, all: u32, m: u32) {
     }
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = invocation(id, groups);
+fn piece(row: u32) {
     if (row >= uniforms.rows) {
         return;
     }

@@ -1,13 +1,11 @@
 // The gradients of a sample's own branch and of its gate through the mutual unit. One invocation per sample.
-#import grid
+#import pieces
 #import mutual_unit
 const DM: u32 = 0u;
 const DV: u32 = 0u;
 const DT: u32 = 0u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = invocation(id, groups);
+fn piece(row: u32) {
     if (row >= uniforms.rows) {
         return;
     }

@@ -1,10 +1,9 @@
 // Columns of a sample's own scenario, among those of all, which are 0. One invocation per four values of the result.
+#import pieces
 #import own_columns
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = Y_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

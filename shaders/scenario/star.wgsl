@@ -1,14 +1,13 @@
 // For each scenario the shared matrix times its own, or the shared row plus its own. One invocation per four values of the
 // result.
+#import pieces
 #import shared_and_own
 const OUT: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read_write> parameters: array<vec4<f32>>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = OWN_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= OWN_ROWS) {
         return;

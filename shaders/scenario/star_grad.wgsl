@@ -1,5 +1,6 @@
 // The gradients of the shared matrix and of each scenario's own, from that of what is made of them: the sum of PARTS
 // copies. One invocation per four values of the own ones; those of the first scenario also sum the shared one's.
+#import pieces
 #import shared_and_own
 const D: u32 = 0u;
 const TO_SHARED: u32 = 0u;
@@ -18,10 +19,8 @@ fn gradient(place: u32) -> f32 {
     return sum;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = OWN_STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= OWN_ROWS) {
         return;

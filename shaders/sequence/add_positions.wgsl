@@ -1,5 +1,5 @@
 // Adds to a sample's tokens the row for how far each is from the last. One invocation per sample and four columns.
-#import grid
+#import pieces
 #import memory
 #import own_tokens
 const X: u32 = 0u;
@@ -9,10 +9,8 @@ const POSITIONS: u32 = 0u;
 
 @group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

@@ -1,5 +1,5 @@
 // For each position the sum of dy over the tokens there. One invocation per position and four columns.
-#import grid
+#import pieces
 #import memory
 #import own_tokens
 #import within
@@ -10,10 +10,8 @@ const OUT: u32 = 0u;
 
 @group(0) @binding(4) var<storage, read_write> gradients: array<vec4<f32>>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = STRIDE / 4u;
-    let at = invocation(id, groups);
     let position = at / ACROSS;
     if (position >= ROWS) {
         return;

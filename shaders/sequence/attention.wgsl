@@ -1,6 +1,6 @@
 // What each of a sample's tokens attends to, head by head, or the mean over them. One invocation per sample.
 #import attention_heads
-#import grid
+#import pieces
 const Y: u32 = 0u;
 const Y_STRIDE: u32 = 4u;
 
@@ -16,9 +16,7 @@ fn store_sum(y: u32, tokens: Tokens, head: u32, weights: array<f32, LONGEST>, fa
     }
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = invocation(id, groups);
+fn piece(row: u32) {
     if (row >= uniforms.rows) {
         return;
     }

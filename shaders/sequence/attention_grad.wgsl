@@ -1,7 +1,7 @@
 // The gradients of q, k and v through self-attention; 0 in the places up to the next sample's tokens. One
 // invocation per sample.
 #import attention_heads
-#import grid
+#import pieces
 const DY: u32 = 0u;
 const DY_STRIDE: u32 = 4u;
 const DQ: u32 = 0u;
@@ -45,9 +45,7 @@ fn add_to_values(tokens: Tokens, head: u32, dy: u32, weights: array<f32, LONGEST
     }
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = invocation(id, groups);
+fn piece(row: u32) {
     if (row >= uniforms.rows) {
         return;
     }

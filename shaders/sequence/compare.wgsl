@@ -1,4 +1,5 @@
 // [k, q, k − q, k ⊙ q] for a sample's tokens. One invocation per sample and four columns.
+#import pieces
 #import compared
 
 // Column `col` of a token, and with whole fours the three after it.
@@ -22,9 +23,7 @@ fn value(token: u32, row: u32, col: u32) -> vec4<f32> {
     return y;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let at = invocation(id, groups);
+fn piece(at: u32) {
     let row = at / WIDTH;
     if (row >= uniforms.rows) {
         return;

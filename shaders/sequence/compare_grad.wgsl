@@ -1,13 +1,12 @@
 // The gradients of a sample's tokens and of its q through [k, q, k − q, k ⊙ q]; Y is dy. One invocation per sample and
 // four columns.
+#import pieces
 #import compared
 const DK: u32 = 0u;
 const DQ: u32 = 0u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

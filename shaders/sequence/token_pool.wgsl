@@ -1,10 +1,9 @@
 // The weighted sum or the mean of a sample's tokens. One invocation per sample and four columns.
+#import pieces
 #import pooled
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = STRIDE / 4u;
-    let at = invocation(id, groups);
     let row = at / ACROSS;
     if (row >= uniforms.rows) {
         return;

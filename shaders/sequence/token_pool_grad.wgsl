@@ -1,5 +1,6 @@
 // The gradients of a sample's tokens, and of their weights, through a sum or mean over them; Y is dy. One invocation per
 // sample and four columns, and one for the weights.
+#import pieces
 #import pooled
 const DV: u32 = 0u;
 const DW: u32 = 0u;
@@ -13,11 +14,9 @@ fn product(row: u32, token: u32) -> f32 {
     return sum;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const OF_V = STRIDE / 4u;
     let across = OF_V + select(0u, 1u, WEIGHTED);
-    let at = invocation(id, groups);
     let row = at / across;
     if (row >= uniforms.rows) {
         return;

@@ -1,7 +1,7 @@
 // S = σ(R C), factors of each sample or shared by all; one of them may be made here, as g Wᵀ + b. An invocation computes
 // SAMPLES samples × four rows of S, or four columns where C is made, so that what it makes it needs alone.
 #import uniforms
-#import grid
+#import pieces
 #import logistic
 #import memory
 const ROWS: u32 = 1u;
@@ -145,9 +145,7 @@ fn store_products(
     }
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let at = invocation(id, groups);
+fn piece(at: u32) {
     let first = at / ACROSS * SAMPLES;
     if (first >= uniforms.rows) {
         return;

@@ -1,7 +1,7 @@
 // The gradients of both factors of S = σ(R C), of each sample: with d = dS ⊙ S ⊙ (1 − S), dR = d Cᵀ and dC = Rᵀ d. Some
 // invocations compute four rows of dR each, the others four columns of dC.
 #import uniforms
-#import grid
+#import pieces
 #import memory
 const ROWS: u32 = 1u;
 const RANK: u32 = 1u;
@@ -94,9 +94,7 @@ fn column_gradient(sample: u32, col: u32) {
     }
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let at = invocation(id, groups);
+fn piece(at: u32) {
     if (at < CAPACITY * ROW_QUADS) {
         let sample = at / ROW_QUADS;
         if (sample < uniforms.rows) {

@@ -3,7 +3,7 @@
 // COLS outputs, four column groups at a time.
 #import uniforms
 #import epilogue
-#import grid
+#import pieces
 #import weighted_layer
 const ROWS: u32 = 8u;
 // 1, 4 or 8.
@@ -22,10 +22,8 @@ const DROPOUT_SALT: u32 = 0u;
 const SUMS: u32 = ROWS * COLS;
 const QUADS: u32 = (COLS + 3u) / 4u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn piece(at: u32) {
     const ACROSS = (OUTPUTS + COLS - 1u) / COLS;
-    let at = invocation(id, groups);
     let row = at / ACROSS * ROWS;
     let col = at % ACROSS * COLS;
     if (row >= uniforms.rows) {

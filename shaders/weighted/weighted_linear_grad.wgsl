@@ -2,7 +2,7 @@
 // dS[r,c] = SCALE · Σ_{n in group c} h[n] y[r,n] (+ what else S receives). An invocation owns four whole column groups
 // of ROWS samples, so that both sums end in it.
 #import uniforms
-#import grid
+#import pieces
 #import weighted_layer
 const ROWS: u32 = 4u;
 const DZ: u32 = 0u;
@@ -53,9 +53,7 @@ fn store_members(row: u32, c: u32, j: u32, found: mat4x4<f32>) {
     }
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let at = invocation(id, groups);
+fn piece(at: u32) {
     let row = at / ACROSS * ROWS;
     if (row >= uniforms.rows) {
         return;

@@ -1,6 +1,6 @@
 //! What the program does, without a command line: training and resuming ([`Trainer`]), a trained model and what can be
 //! done with it ([`Run`]: evaluate, predict, analyse), many runs of one question ([`compare`]), and files made ready
-//! ([`history`], [`prepare`]).
+//! ([`history`], [`prepare`]); and which devices have been checked ([`checked`]).
 //!
 //! Each is a function of a configuration or a folder, and of an observer that is called with every [`Event`]: what was
 //! left out, how far the work is, what was written. Nothing here prints, reads arguments or catches signals.
@@ -8,6 +8,7 @@
 //! *Stability*: what `examples/` use stays; events may be added.
 
 mod analyze;
+pub mod checked;
 #[cfg(feature = "report")]
 pub mod compare;
 mod evaluate;

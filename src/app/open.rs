@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Event, Observer};
+use super::{Event, Observer, checked};
 use crate::config::{Config, ConfigError, TrainOptions};
 use crate::data::synthetic::generate_rows;
 use crate::data::{self, Dataset, Encoder, Inputs, Schema};
@@ -145,7 +145,10 @@ pub(super) fn open_device(
     state: impl FnOnce() -> ModelState<f32>,
     observer: &mut Observer<'_>,
 ) -> Result<Box<dyn Executor>, Error> {
-    let OpenedExecutor { executor, eval_batch_size } = open_executor(choice, model, options, state)?;
+    let OpenedExecutor { executor, eval_batch_size, adapter } = open_executor(choice, model, options, state)?;
+    if let Some(advice) = adapter.as_ref().and_then(checked::advice) {
+        observer(Event::Warning(advice));
+    }
     if eval_batch_size < options.eval_batch_size as usize {
         let (asked, device) = (options.eval_batch_size, executor.device());
         observer(Event::SmallerBatches { rows: eval_batch_size, asked, device });

@@ -10,6 +10,7 @@ use super::observer::Observer;
 use super::print::{print_json, print_line};
 use crate::app::open_config;
 use crate::config::Config;
+use crate::gpu::DeviceClass;
 use crate::plan::{DispatchLimits, Listing, Plan};
 use crate::report::table::{TableStyle, draw};
 use crate::train::Error;
@@ -25,6 +26,12 @@ pub(super) struct PlanArgs {
     /// List the plan as it is before fusion, to see what that does
     #[arg(long)]
     unfused: bool,
+    /// The family of kernels: those for GPUs or those for software renderers
+    #[arg(long, value_name = "hardware|software", default_value = "hardware")]
+    class: DeviceClass,
+    /// List each node as a dispatch of its own, to see what segments do
+    #[arg(long)]
+    no_segments: bool,
     #[command(flatten)]
     sets: Sets,
 }
@@ -38,7 +45,8 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<Done> {
     if let Err(error) = plan.check_on_device(&DispatchLimits::portable(), "the least of devices") {
         note!("warning: not every device can train this: {error}");
     }
-    let listing = plan.listing(&DispatchLimits::portable());
+    let limits = DispatchLimits::new(DispatchLimits::portable().binding_bytes, args.class);
+    let listing = plan.listing(&DispatchLimits { segments: !args.no_segments, ..limits });
     if args.json {
         print_json(&listing)?
     } else {

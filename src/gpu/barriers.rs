@@ -9,20 +9,70 @@
 //! flow. A barrier must stand where only uniform conditions decide: under uniform `if`s and loops, and after no
 //! `return`, `break` or `continue` that some threads take and others not.
 
+use std::collections::HashMap;
+
 use naga::{AddressSpace, Binding, Block, BuiltIn, Expression, Function, Handle, Module, Span, Statement};
 
 /// Where the first misplaced barrier stands.
 pub(super) fn misplaced(module: &Module) -> Option<Span> {
-    let entries = module.entry_points.iter().map(|entry| &entry.function);
-    let functions = module.functions.iter().map(|(_, function)| function);
-    entries.chain(functions).find_map(|function| Analysis::new(module, function).barrier())
+    let mut known = Summaries::new();
+    module.entry_points.iter().find_map(|entry| {
+        let builtin = |argument: &naga::FunctionArgument| {
+            let uniform = [BuiltIn::WorkGroupId, BuiltIn::WorkGroupSize, BuiltIn::NumWorkGroups];
+            uniform.into_iter().any(|builtin| argument.binding == Some(Binding::BuiltIn(builtin)))
+        };
+        let arguments = entry.function.arguments.iter().map(builtin).collect();
+        summary(module, &entry.function, arguments, &mut known).misplaced
+    })
 }
 
-struct Analysis<'a> {
+/// What is known of a function, by which of its arguments are uniform.
+type Summaries = HashMap<(Handle<Function>, Vec<bool>), Summary>;
+
+/// What a call does, made where control flow is uniform.
+#[derive(Clone, Copy, Default)]
+struct Summary {
+    misplaced: Option<Span>,
+    /// Whether all threads get the same value back.
+    uniform: bool,
+}
+
+fn summary(module: &Module, function: &Function, arguments: Vec<bool>, known: &mut Summaries) -> Summary {
+    let locals = function.local_variables.len();
+    let mut analysis = Analysis {
+        module,
+        function,
+        arguments,
+        varying: vec![false; locals],
+        calls: HashMap::new(),
+        returns_uniform: true,
+        known,
+    };
+    // A variable found varying makes others so; each round finds at least one, or is the last.
+    loop {
+        let before = analysis.varying.clone();
+        analysis.block(&function.body, Flow { uniform: true }, &mut None);
+        if analysis.varying == before {
+            break;
+        }
+    }
+    let mut misplaced = None;
+    analysis.returns_uniform = true;
+    analysis.block(&function.body, Flow { uniform: true }, &mut misplaced);
+    Summary { misplaced, uniform: analysis.returns_uniform }
+}
+
+struct Analysis<'a, 'k> {
     module: &'a Module,
     function: &'a Function,
+    /// Of each argument, whether it is uniform.
+    arguments: Vec<bool>,
     /// By the index of a local variable: whether it is given a value that is not uniform, or by some threads only.
     varying: Vec<bool>,
+    /// Of the results of calls so far, whether they are uniform.
+    calls: HashMap<Handle<Expression>, bool>,
+    returns_uniform: bool,
+    known: &'k mut Summaries,
 }
 
 /// The control flow that a statement stands in.
@@ -51,23 +101,16 @@ impl Exits {
     }
 }
 
-impl<'a> Analysis<'a> {
-    fn new(module: &'a Module, function: &'a Function) -> Self {
-        let mut analysis = Self { module, function, varying: vec![false; function.local_variables.len()] };
-        // A variable found varying makes others so; each round finds at least one, or is the last.
-        loop {
-            let before = analysis.varying.clone();
-            analysis.block(&function.body, Flow { uniform: true }, &mut None);
-            if analysis.varying == before {
-                return analysis;
-            }
+impl Analysis<'_, '_> {
+    /// What a call does where these arguments are uniform.
+    fn call(&mut self, function: Handle<Function>, arguments: Vec<bool>) -> Summary {
+        let key = (function, arguments.clone());
+        if let Some(&known) = self.known.get(&key) {
+            return known;
         }
-    }
-
-    fn barrier(&mut self) -> Option<Span> {
-        let mut found = None;
-        self.block(&self.function.body, Flow { uniform: true }, &mut found);
-        found
+        let made = summary(self.module, &self.module.functions[function], arguments, self.known);
+        self.known.insert(key, made);
+        made
     }
 
     fn block(&mut self, block: &Block, mut flow: Flow, found: &mut Option<Span>) -> Exits {
@@ -80,9 +123,19 @@ impl<'a> Analysis<'a> {
                     }
                     Exits::default()
                 }
-                Statement::Call { function, arguments, .. } => {
+                Statement::Call { function, arguments, result } => {
                     if !flow.uniform && self.has_barrier(*function) {
                         found.get_or_insert(*span);
+                    }
+                    // What a pointer leads to may change within the call.
+                    let uniform = |&argument: &_| self.local(argument).is_none() && self.uniform(argument);
+                    let uniform = arguments.iter().map(uniform).collect();
+                    let Summary { misplaced, uniform } = self.call(*function, uniform);
+                    if let Some(misplaced) = misplaced {
+                        found.get_or_insert(misplaced);
+                    }
+                    if let Some(result) = result {
+                        self.calls.insert(*result, uniform && flow.uniform);
                     }
                     // A callee may write through a pointer to a local variable.
                     for &argument in arguments {
@@ -115,7 +168,11 @@ impl<'a> Analysis<'a> {
                     // Who leaves the loop goes on behind it with all others.
                     Exits { returned: once.returned || twice.returned, left: false }
                 }
-                Statement::Return { .. } | Statement::Kill => Exits { returned: !flow.uniform, left: false },
+                Statement::Return { value } => {
+                    self.returns_uniform &= flow.uniform && value.is_none_or(|value| self.uniform(value));
+                    Exits { returned: !flow.uniform, left: false }
+                }
+                Statement::Kill => Exits { returned: !flow.uniform, left: false },
                 Statement::Break | Statement::Continue => Exits { returned: false, left: !flow.uniform },
                 _ => Exits::default(),
             };
@@ -172,13 +229,8 @@ impl<'a> Analysis<'a> {
             | Expression::Override(_)
             | Expression::ZeroValue(_)
             | Expression::ArrayLength(_) => true,
-            Expression::FunctionArgument(index) => {
-                let binding = &self.function.arguments[*index as usize].binding;
-                matches!(
-                    binding,
-                    Some(Binding::BuiltIn(BuiltIn::WorkGroupId | BuiltIn::WorkGroupSize | BuiltIn::NumWorkGroups))
-                )
-            }
+            Expression::FunctionArgument(index) => self.arguments[*index as usize],
+            Expression::CallResult(_) => self.calls.get(&expression).copied().unwrap_or(false),
             Expression::LocalVariable(variable) => !self.varying[variable.index()],
             Expression::GlobalVariable(variable) => match self.module.global_variables[*variable].space {
                 AddressSpace::Uniform | AddressSpace::Immediate => true,
@@ -201,7 +253,7 @@ impl<'a> Analysis<'a> {
             Expression::Math { arg, arg1, arg2, arg3, .. } => {
                 self.uniform(*arg) && [arg1, arg2, arg3].into_iter().flatten().all(|&part| self.uniform(part))
             }
-            // Results of calls, atomics and subgroup operations, and all that compute shaders of ours do not use.
+            // Results of atomics and subgroup operations, and all that compute shaders of ours do not use.
             _ => false,
         }
     }
@@ -235,6 +287,8 @@ mod tests {
             const ROWS: u32 = 4u;\n\
             var<workgroup> tile: array<f32, 64>;\n\
             fn synced(x: f32) -> f32 { tile[0] = x; workgroupBarrier(); return tile[0]; }\n\
+            fn half(x: u32) -> u32 { return x / 2u; }\n\
+            fn wait(x: u32) { if x > 2u { workgroupBarrier(); } }\n\
             @compute @workgroup_size(64)\n\
             fn main(@builtin(local_invocation_index) l: u32, @builtin(workgroup_id) w: vec3<u32>) {\n";
         let text = format!("{HEAD}{body}\n  values[l] = tile[0];\n}}\n");
@@ -256,10 +310,18 @@ mod tests {
             "for (var r = 0u; r < l; r++) { if r == 3u { break; } } workgroupBarrier();",
             "var n = 0u; loop { n++; workgroupBarrier(); if n == 3u { break; } }",
             "values[l] = synced(2.0);",
+            "if half(sizes[w.x]) > 3u { workgroupBarrier(); }",
+            "wait(w.x);",
             "let all = workgroupUniformLoad(&tile)[0]; if all > 0.0 { workgroupBarrier(); }",
         ] {
             assert_eq!(misplaced(body), None, "{body}");
         }
+    }
+
+    #[test]
+    fn what_a_call_decides_by_is_seen() {
+        let text = misplaced("wait(l);").unwrap();
+        assert!(text.starts_with("shaders/kernel.wgsl:9:"), "{text}");
     }
 
     #[test]
@@ -277,9 +339,10 @@ mod tests {
             "for (var k = 0u; k < 4u; k++) { if k == l { continue; } workgroupBarrier(); }",
             "switch l { case 0u: { workgroupBarrier(); } default: {} }",
             "if l == 0u { values[l] = synced(2.0); }",
+            "if half(l) > 3u { workgroupBarrier(); }",
         ] {
             let text = misplaced(body).unwrap_or_else(|| panic!("accepted: {body}"));
-            assert!(text.starts_with("shaders/kernel.wgsl:10:"), "{text}");
+            assert!(text.starts_with("shaders/kernel.wgsl:12:"), "{text}");
         }
     }
 }

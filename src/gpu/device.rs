@@ -29,6 +29,27 @@ pub enum DeviceClass {
     Hardware,
 }
 
+impl std::fmt::Display for DeviceClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Software => "software",
+            Self::Hardware => "hardware",
+        })
+    }
+}
+
+impl std::str::FromStr for DeviceClass {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "software" => Ok(Self::Software),
+            "hardware" => Ok(Self::Hardware),
+            _ => Err("expected hardware or software".to_owned()),
+        }
+    }
+}
+
 /// An open device. Clones are the same device.
 #[derive(Clone, Debug)]
 pub struct Gpu {

@@ -31,6 +31,18 @@ pub enum Error {
         /// One line for each adapter there is, or a sentence saying that there is none.
         available: String,
     },
+    /// A device came to other numbers than the CPU.
+    #[error(
+        "{device} computes wrong numbers: {what}.\n\
+         Update its driver and check again; until then, train with another device or with --device cpu. The table above is what a \
+         report of this needs."
+    )]
+    Wrong {
+        /// The device's name.
+        device: String,
+        /// The checks that failed.
+        what: String,
+    },
     /// The driver would not open a device on an adapter.
     #[error("cannot open {adapter}: {reason}\nUpdate its driver, or choose another device (see `polyscene devices`).")]
     Open {

@@ -13,6 +13,7 @@
 pub mod adapters;
 mod barriers;
 pub(crate) mod buffer;
+pub(crate) mod compose;
 pub mod device;
 mod error;
 pub(crate) mod pipeline;

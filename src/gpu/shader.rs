@@ -142,10 +142,11 @@ impl ShaderSource {
 
 /// Where a line of an expanded text was written.
 #[derive(Clone, Copy, Debug)]
-struct Origin {
-    file: usize,
+pub(super) struct Origin {
+    /// Its number among the shader's files.
+    pub(super) file: usize,
     /// From 1.
-    line: usize,
+    pub(super) line: usize,
 }
 
 struct Expansion<'a> {
@@ -254,6 +255,11 @@ pub struct Shader {
 }
 
 impl Shader {
+    /// A text of which each line's origin is known.
+    pub(super) fn from_parts(name: String, text: String, files: Vec<String>, origins: Vec<Origin>) -> Self {
+        Self { name, text: text.into(), files, origins }
+    }
+
     /// The file's name, without its folder and ending.
     pub fn name(&self) -> &str {
         &self.name

@@ -82,6 +82,10 @@ pub struct Target {
     pub trained: usize,
     /// Copies of the gradients' buffer: a sum over a batch is split into at most this many parts (split-K).
     pub parts: usize,
+    /// Samples of a block: what a workgroup takes through a segment.
+    pub block: usize,
+    /// Sums of each column of the loss log: the samples of a step are summed in so many groups.
+    pub lanes: usize,
 }
 
 impl Target {
@@ -102,6 +106,14 @@ impl Target {
     /// Samples a step can hold, or tokens.
     pub fn rows(&self, tokens: bool) -> usize {
         if tokens { self.tokens } else { self.capacity }
+    }
+
+    /// What computes a block of samples together, of a shader that imports `block.wgsl` and `memory.wgsl`; binds the
+    /// activations.
+    pub fn block_kernel(&self, shader: &'static str) -> Kernel {
+        let threads = self.capacity.div_ceil(self.block) * BLOCK_INVOCATIONS;
+        let kernel = self.kernel(shader, threads).with("BLOCK", self.block);
+        Kernel { form: Form::Block, ..kernel.in_groups_of(BLOCK_INVOCATIONS as u32) }
     }
 
     /// A dispatch of `threads` invocations of a shader that imports `memory.wgsl`; binds the activations.
@@ -159,6 +171,16 @@ pub enum Arg {
     Results,
 }
 
+impl Arg {
+    /// The buffer that is bound where activations take `arenas` of them.
+    pub fn within(self, arenas: usize) -> Self {
+        match self {
+            Self::Arena(arena) => Self::Arena(arena.min(arenas - 1)),
+            other => other,
+        }
+    }
+}
+
 impl From<usize> for Constant {
     fn from(value: usize) -> Self {
         u32::try_from(value).expect("shader constants fit 32 bits").into()
@@ -171,7 +193,28 @@ impl From<f64> for Constant {
     }
 }
 
-/// One dispatch of a shader.
+/// How the work of a kernel is cut up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The shader's own `main` knows; the kernel is a dispatch of its own.
+    Dispatch,
+    /// The shader declares `fn piece(at: u32)`. Each sample has the same number of pieces, one sample's after the other's,
+    /// which read and write that sample's rows only; what they read of other samples was there before the segment.
+    Pieces,
+    /// The shader declares `fn block(first: u32, local: u32, at: u32)`, which all invocations of a workgroup call together,
+    /// to compute the block of samples from `first` on; `at` is the kernel's first quad of descriptors.
+    Block,
+    /// The shader declares `fn piece(at: u32)`, of pieces that have nothing to do with samples.
+    Items,
+    /// The shader declares `fn tiles(group: u32, local: u32, at: u32)`, which all invocations of a workgroup call together;
+    /// `at` is the kernel's first quad of descriptors.
+    Tiles,
+}
+
+/// Invocations of a workgroup that takes a block of samples through a segment, or shares a dispatch with others.
+pub const BLOCK_INVOCATIONS: usize = 256;
+
+/// One dispatch of a shader, or its part of a segment.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// File stem under `shaders/`.
@@ -182,6 +225,8 @@ pub struct Kernel {
     pub args: Vec<Arg>,
     /// Invocations.
     pub threads: usize,
+    /// How they share the work.
+    pub form: Form,
     /// Invocations of a workgroup, if not the target's.
     pub workgroup: Option<u32>,
     /// Numbers that the shader reads from [`Arg::Descriptors`].
@@ -191,7 +236,20 @@ pub struct Kernel {
 impl Kernel {
     /// A dispatch of `threads` invocations of `shader`.
     pub fn new(shader: &'static str, threads: usize) -> Self {
-        Self { shader, constants: Vec::new(), args: Vec::new(), threads, workgroup: None, descriptors: Vec::new() }
+        Self {
+            shader,
+            constants: Vec::new(),
+            args: Vec::new(),
+            threads,
+            form: Form::Dispatch,
+            workgroup: None,
+            descriptors: Vec::new(),
+        }
+    }
+
+    /// Says that the shader has pieces, the same number for each sample.
+    pub fn by_pieces(self) -> Self {
+        Self { form: Form::Pieces, ..self }
     }
 
     /// Sets a constant.
@@ -204,6 +262,16 @@ impl Kernel {
     pub fn bind(mut self, args: impl IntoIterator<Item = Arg>) -> Self {
         self.args.extend(args);
         self
+    }
+
+    /// Says that the shader has pieces, as many as invocations, whatever the batch.
+    pub fn by_items(self) -> Self {
+        Self { form: Form::Items, ..self }
+    }
+
+    /// Says that the shader has tiles.
+    pub fn by_tiles(self) -> Self {
+        Self { form: Form::Tiles, ..self.in_groups_of(BLOCK_INVOCATIONS as u32) }
     }
 
     /// Sets the invocations of a workgroup.

@@ -25,7 +25,7 @@ pub use context::{AdamOptions, Batch, Block, DenseState, ModelState, SourceView,
 pub use cost::Cost;
 pub use embedding::*;
 pub use interaction::*;
-pub use kernel::{Arg, Kernel, Location, StepUniforms, TableArg, Target};
+pub use kernel::{Arg, BLOCK_INVOCATIONS, Form, Kernel, Location, StepUniforms, TableArg, Target};
 pub use loss::*;
 pub(crate) use norm::parameters_of;
 pub use norm::*;

@@ -45,7 +45,7 @@ struct Activation {
     tensor: usize,
     /// Values, a multiple of [`GRAIN`].
     size: usize,
-    /// The nodes from the one that makes it to the last that reads it.
+    /// The segments from the one that makes it to the last that reads it.
     life: Range<usize>,
 }
 
@@ -67,8 +67,15 @@ fn size(graph: &Graph, tensor: TensorId, maker: &Op, capacity: usize) -> usize {
     }
 }
 
-/// Places of all tensors in arenas of at most `limit` values; the last arena takes what fits none.
-pub(super) fn assign(graph: &Graph, capacity: usize, gradients: &[Option<TensorId>], limit: usize) -> Memory {
+/// Places of all tensors in arenas of at most `limit` values; the last arena takes what fits none. Nodes of a segment run
+/// at the same time, those of one after those of the segment before.
+pub(super) fn assign(
+    graph: &Graph,
+    capacity: usize,
+    gradients: &[Option<TensorId>],
+    segments: &[Range<usize>],
+    limit: usize,
+) -> Memory {
     let mut places = vec![Place::Unused; graph.tensors.len()];
     for (place, tensor) in places.iter_mut().zip(&graph.tensors) {
         if let Some(parameter) = tensor.parameter {
@@ -80,14 +87,20 @@ pub(super) fn assign(graph: &Graph, capacity: usize, gradients: &[Option<TensorI
             places[gradient.0] = Place::Gradient(parameter);
         }
     }
+    let nodes = || {
+        segments
+            .iter()
+            .enumerate()
+            .flat_map(|(step, nodes)| graph.nodes[nodes.clone()].iter().map(move |node| (step, node)))
+    };
     let mut last_use = vec![0; graph.tensors.len()];
-    for (step, node) in graph.nodes.iter().enumerate() {
+    for (step, node) in nodes() {
         for tensor in node.inputs.iter().chain(&node.outputs) {
             last_use[tensor.0] = step;
         }
     }
     let mut activations = Vec::new();
-    for (step, node) in graph.nodes.iter().enumerate() {
+    for (step, node) in nodes() {
         for &output in node.outputs.iter().filter(|output| places[output.0] == Place::Unused) {
             let size = size(graph, output, &node.op, capacity).next_multiple_of(GRAIN);
             activations.push(Activation { tensor: output.0, size, life: step..last_use[output.0] + 1 });

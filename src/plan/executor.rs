@@ -53,7 +53,8 @@ pub struct StepLosses {
 }
 
 /// The losses of a step from the sums over its samples of the logged columns.
-pub(super) fn mean_losses(graph: &Graph, sums: &[f64], uniforms: &StepUniforms) -> StepLosses {
+#[doc(hidden)]
+pub fn mean_losses(graph: &Graph, sums: &[f64], uniforms: &StepUniforms) -> StepLosses {
     let mean = |column: usize| sums[column] / f64::from(uniforms.rows);
     let terms: Vec<f64> =
         graph.losses.iter().map(|term| term.columns.iter().map(|&(col, weight)| weight * mean(col)).sum()).collect();

@@ -13,6 +13,9 @@ use crate::ops::{Location, TableArg};
 pub struct DispatchListing {
     /// The part of the model it computes.
     pub name: String,
+    /// Where it computes several parts, all of them, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
     /// The operation.
     pub operation: String,
     /// The shader file.
@@ -126,7 +129,8 @@ impl Plan {
             }
         }
         DispatchListing {
-            name: dispatch.name.clone(),
+            name: dispatch.name(),
+            parts: if dispatch.names.len() > 1 { dispatch.names.clone() } else { Vec::new() },
             operation: dispatch.operation.to_owned(),
             shader: format!("{}.wgsl", dispatch.shader),
             // An update's result is as many values as it has invocations.

@@ -1,10 +1,16 @@
 //! Lowers a plan to the dispatches of a GPU: which shader with which constants, over which buffers.
 
-use super::buffers::{self, Memory};
+use std::ops::Range;
+
+use super::buffers::{self, ARENAS, Memory};
+use super::segment::{self, Segment, SegmentPart};
 use super::{Place, Plan};
-use crate::gpu::{DeviceClass, ShaderSource};
+use crate::gpu::{DeviceClass, Result, Shader, ShaderSource};
 use crate::graph::{Graph, Node, Parameter, ParameterRole, Shape, TensorId};
-use crate::ops::{Arg, Cost, Location, Operation, TableArg, Target, shader_text};
+use crate::ops::{
+    Arg, BLOCK_INVOCATIONS, Cost, Form, Kernel, LOSS_LANES, Location, Operation, TableArg, Target, import_text,
+    shader_text,
+};
 
 /// What lowering must know of a device.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +21,8 @@ pub struct DispatchLimits {
     pub workgroup: u32,
     /// Which family of kernels suits it.
     pub class: DeviceClass,
+    /// Whether nodes that can share a dispatch do.
+    pub segments: bool,
 }
 
 /// A buffer, or a part of one.
@@ -60,21 +68,30 @@ pub enum Resource {
     Results,
 }
 
+/// What a dispatch's shader is made of.
+#[derive(Clone, Debug)]
+pub enum DispatchSource {
+    /// One file.
+    File(ShaderSource),
+    /// The kernels of a segment.
+    Segment(Segment),
+}
+
 /// One dispatch.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    /// The node it computes, such as `backbone.0`.
-    pub name: String,
-    /// The operation.
+    /// The nodes it computes, such as `backbone.0`.
+    pub names: Vec<String>,
+    /// The operation; of several, `segment`.
     pub operation: &'static str,
-    /// Shape of what it writes, or of the one tensor it reads when it writes none.
+    /// Shape of what it writes last, or of the one tensor it reads when it writes none.
     pub shape: Option<Shape>,
     /// What it costs.
     pub cost: Cost,
-    /// File stem of the shader.
+    /// File stem of the shader; of several, `segment`.
     pub shader: &'static str,
     /// The shader with its constants.
-    pub source: ShaderSource,
+    pub source: DispatchSource,
     /// Buffers in the order of the shader's bindings.
     pub resources: Vec<Resource>,
     /// Invocations.
@@ -90,6 +107,33 @@ impl Dispatch {
     pub fn workgroups(&self) -> usize {
         self.threads.div_ceil(self.workgroup as usize)
     }
+
+    /// What it computes, for people: a name, or the first and the last of several.
+    pub fn name(&self) -> String {
+        match self.names.as_slice() {
+            [] => String::new(),
+            [one] => one.clone(),
+            [first, .., last] => format!("{first} to {last}"),
+        }
+    }
+
+    /// The whole text of its shader.
+    ///
+    /// # Errors
+    /// Where a shader does not declare what the host gives it, or a constant is not finite.
+    pub fn expand(&self) -> Result<Shader> {
+        match &self.source {
+            DispatchSource::File(source) => source.expand(import_text),
+            DispatchSource::Segment(segment) => segment.expand(),
+        }
+    }
+}
+
+/// How a plan is cut into dispatches, and where its tensors then lie.
+pub(super) struct Arrangement {
+    /// Nodes that share a dispatch.
+    pub(super) segments: Vec<Range<usize>>,
+    pub(super) memory: Memory,
 }
 
 /// The tensor whose shape a listing shows for a node.
@@ -148,9 +192,36 @@ impl DispatchLimits {
 impl Plan {
     /// Where the plan's tensors lie on a device with these limits.
     pub fn memory(&self, limits: &DispatchLimits) -> Memory {
+        self.arrange(limits).memory
+    }
+
+    /// Cuts the plan into dispatches and gives its tensors places.
+    ///
+    /// What a segment touches has a place for as long as the segment runs, since its blocks do not wait for each other.
+    /// Where there is no room for that, each node is a dispatch of its own.
+    pub(super) fn arrange(&self, limits: &DispatchLimits) -> Arrangement {
         // An address among the activations has 30 bits for the place.
         let max = (limits.binding_bytes / 4).min(1 << 30) as usize;
-        buffers::assign(&self.graph, self.capacity, &self.gradients, max)
+        let assign =
+            |segments: &[Range<usize>]| buffers::assign(&self.graph, self.capacity, &self.gradients, segments, max);
+        let each: Vec<Range<usize>> = (0..self.graph.nodes.len()).map(|node| node..node + 1).collect();
+        let plain = Arrangement { memory: assign(&each), segments: each };
+        if limits.class == DeviceClass::Software || !limits.segments {
+            return plain;
+        }
+        // Each arena is a buffer more to bind, and so perhaps an end to a segment; what kernels bind does not depend on
+        // where tensors lie.
+        for arenas in plain.memory.arenas.len()..=ARENAS {
+            let target = self.target_of(limits, &plain.memory);
+            let nodes: Vec<_> = self.graph.nodes.iter().map(|node| (node, self.kernels(node, &target))).collect();
+            let segments = segment::segments(&nodes, arenas);
+            let memory = assign(&segments);
+            if memory.arenas.len() <= arenas {
+                let fits = memory.arenas.iter().all(|&values| values <= max);
+                return if fits { Arrangement { segments, memory } } else { plain };
+            }
+        }
+        plain
     }
 
     /// Copies of the gradients on a device with these limits, 0 where nothing is trained.
@@ -164,9 +235,33 @@ impl Plan {
         }
     }
 
+    /// Samples that a workgroup takes through a segment on a device with these limits. More of them share what is read of
+    /// weights; fewer give more workgroups, which a GPU needs some hundred of.
+    pub fn block(&self, limits: &DispatchLimits) -> usize {
+        const ENOUGH: usize = 256;
+        match limits.class {
+            DeviceClass::Software => 1,
+            DeviceClass::Hardware if self.capacity < 16 * ENOUGH => 8,
+            DeviceClass::Hardware => 16,
+        }
+    }
+
+    /// Sums of each column of the loss log on a device with these limits, and how many of them a step of `rows` samples
+    /// makes.
+    pub fn loss_lanes(&self, limits: &DispatchLimits, rows: usize) -> [usize; 2] {
+        match limits.class {
+            DeviceClass::Software => [LOSS_LANES; 2],
+            DeviceClass::Hardware => [self.capacity, rows].map(|rows| rows.div_ceil(self.block(limits))),
+        }
+    }
+
+    fn kernels(&self, node: &Node, target: &Target) -> Vec<Kernel> {
+        node.op.kernels(node, &self.graph, target)
+    }
+
     /// What the plan's operations are lowered for.
-    pub fn target(&self, limits: &DispatchLimits) -> Target {
-        let Memory { places, arenas } = self.memory(limits);
+    fn target_of(&self, limits: &DispatchLimits, memory: &Memory) -> Target {
+        let Memory { places, arenas } = memory;
         let ParameterPlaces { places: parameters, trained, total } = parameter_places(&self.graph);
         let location = |(tensor, place): (usize, Place)| match place {
             Place::Parameter(number) | Place::Gradient(number) => Some(parameters[number]),
@@ -185,62 +280,146 @@ impl Plan {
             class: limits.class,
             fields: self.lookups(),
             value_count: self.value_count(),
-            locations: places.into_iter().enumerate().map(location).collect(),
+            locations: places.iter().copied().enumerate().map(location).collect(),
             arenas: arenas.len(),
             parameters: total,
             trained,
             parts: self.gradient_copies(limits),
+            block: self.block(limits),
+            lanes: self.loss_lanes(limits, self.capacity)[0],
         }
     }
 
     /// The dispatches of one step.
     pub fn dispatches(&self, limits: &DispatchLimits) -> Vec<Dispatch> {
-        let target = self.target(limits);
+        let Arrangement { segments, memory } = self.arrange(limits);
+        let target = self.target_of(limits, &memory);
         let mut dispatches = Vec::new();
         let mut words = 0;
-        for node in &self.graph.nodes {
-            let kernels = node.op.kernels(node, &self.graph, &target);
-            let cost = node.op.cost(node, &self.graph, self.capacity);
-            let parts = kernels.len() as u64;
-            for mut kernel in kernels {
-                let (path, text) = shader_text(kernel.shader).expect("every kernel's shader is a file");
-                let workgroup = kernel.workgroup.unwrap_or(target.workgroup);
-                let constants = kernel.constants.iter().copied();
-                let source = constants
-                    .chain([("WORKGROUP", workgroup.into())])
-                    .fold(ShaderSource::new(path, text), |source, (name, value)| source.with(name, value));
-                let first = words;
-                kernel.descriptors.resize(kernel.descriptors.len().next_multiple_of(GRAIN), 0);
-                words += kernel.descriptors.len();
-                let resource = |&arg: &Arg| match arg {
-                    Arg::Arena(arena) => Resource::Arena(arena.min(target.arenas - 1)),
-                    Arg::Descriptors => Resource::Descriptors { first, count: kernel.descriptors.len() },
-                    Arg::Table { table, shard, what } => Resource::Table { table, shard, what },
-                    Arg::Parameters => Resource::Parameters,
-                    Arg::Gradients => Resource::Gradients,
-                    Arg::FirstMoments => Resource::FirstMoments,
-                    Arg::SecondMoments => Resource::SecondMoments,
-                    Arg::Batches => Resource::Batches,
-                    Arg::Ids => Resource::Ids,
-                    Arg::Values => Resource::Values,
-                    Arg::Labels => Resource::Labels,
-                    Arg::Losses => Resource::Losses,
-                    Arg::Results => Resource::Results,
-                };
-                dispatches.push(Dispatch {
-                    name: node.name.clone(),
-                    operation: node.op.name(),
-                    shape: shape_of(node).map(|id| self.graph.shape(id)),
-                    cost: Cost { flops: cost.flops / parts, bytes: cost.bytes / parts },
-                    shader: kernel.shader,
-                    source,
-                    resources: kernel.args.iter().map(resource).collect(),
-                    threads: kernel.threads,
-                    workgroup,
-                    descriptors: kernel.descriptors,
-                });
+        for segment in segments {
+            let nodes = &self.graph.nodes[segment];
+            let kernels: Vec<(&Node, Kernel)> = nodes
+                .iter()
+                .flat_map(|node| self.kernels(node, &target).into_iter().map(move |kernel| (node, kernel)))
+                .collect();
+            let composed = kernels.iter().all(|(_, kernel)| kernel.form != Form::Dispatch);
+            let made: Vec<Dispatch> = if limits.class == DeviceClass::Hardware && composed {
+                let groups = segment::groups(&kernels, target.arenas);
+                groups.iter().map(|kernels| self.segment(kernels, &target, &mut words)).collect()
+            } else {
+                kernels.iter().map(|(node, kernel)| self.single(node, kernel, &target, &mut words)).collect()
+            };
+            let parts = made.len() as u64;
+            for mut dispatch in made {
+                let Cost { flops, bytes } = dispatch.cost;
+                dispatch.cost = Cost { flops: flops / parts, bytes: bytes / parts };
+                dispatches.push(dispatch);
             }
         }
         dispatches
+    }
+
+    /// A kernel that is a dispatch of its own.
+    fn single(&self, node: &Node, kernel: &Kernel, target: &Target, words: &mut usize) -> Dispatch {
+        let mut descriptors = kernel.descriptors.clone();
+        descriptors.resize(descriptors.len().next_multiple_of(GRAIN), 0);
+        let range = take(words, descriptors.len());
+        let workgroup = kernel.workgroup.unwrap_or(target.workgroup);
+        Dispatch {
+            names: vec![node.name.clone()],
+            operation: node.op.name(),
+            shape: shape_of(node).map(|id| self.graph.shape(id)),
+            cost: node.op.cost(node, &self.graph, self.capacity),
+            shader: kernel.shader,
+            source: DispatchSource::File(source(kernel, workgroup)),
+            resources: kernel.args.iter().map(|&arg| resource(arg.within(target.arenas), &range)).collect(),
+            threads: kernel.threads,
+            workgroup,
+            descriptors,
+        }
+    }
+
+    /// The kernels of a segment.
+    fn segment(&self, kernels: &[(&Node, Kernel)], target: &Target, words: &mut usize) -> Dispatch {
+        let mut buffers: Vec<Arg> = Vec::new();
+        let mut descriptors: Vec<u32> = Vec::new();
+        let mut parts = Vec::new();
+        for (node, kernel) in kernels {
+            let bound = kernel.args.iter().map(|&arg| {
+                let arg = arg.within(target.arenas);
+                buffers.iter().position(|&known| known == arg).unwrap_or_else(|| {
+                    buffers.push(arg);
+                    buffers.len() - 1
+                })
+            });
+            parts.push(SegmentPart {
+                buffers: bound.collect(),
+                source: source(kernel, BLOCK_INVOCATIONS as u32),
+                form: kernel.form,
+                across: kernel.threads / self.capacity,
+                groups: kernel.threads.div_ceil(BLOCK_INVOCATIONS),
+                descriptors: descriptors.len() / 4,
+                name: node.name.clone(),
+            });
+            descriptors.extend(&kernel.descriptors);
+        }
+        descriptors.resize(descriptors.len().next_multiple_of(GRAIN), 0);
+        let range = take(words, descriptors.len());
+        let mut nodes: Vec<&Node> = kernels.iter().map(|(node, _)| *node).collect();
+        nodes.dedup_by(|a, b| std::ptr::eq(*a, *b));
+        let [first, last] = [nodes[0], nodes[nodes.len() - 1]];
+        let one = nodes.len() == 1;
+        let groups: usize = match kernels[0].1.form {
+            Form::Items | Form::Tiles => parts.iter().map(|part| part.groups).sum(),
+            _ => self.capacity.div_ceil(target.block),
+        };
+        let costs = nodes.iter().map(|node| node.op.cost(node, &self.graph, self.capacity));
+        Dispatch {
+            names: nodes.iter().map(|node| node.name.clone()).collect(),
+            operation: if one { first.op.name() } else { "segment" },
+            shape: shape_of(last).map(|id| self.graph.shape(id)),
+            cost: costs.fold(Cost::default(), |sum, cost| Cost {
+                flops: sum.flops + cost.flops,
+                bytes: sum.bytes + cost.bytes,
+            }),
+            shader: if one { kernels[0].1.shader } else { "segment" },
+            source: DispatchSource::Segment(Segment { parts, block: target.block }),
+            resources: buffers.into_iter().map(|arg| resource(arg, &range)).collect(),
+            threads: groups * BLOCK_INVOCATIONS,
+            workgroup: BLOCK_INVOCATIONS as u32,
+            descriptors,
+        }
+    }
+}
+
+/// The next `count` words.
+fn take(words: &mut usize, count: usize) -> Range<usize> {
+    let first = *words;
+    *words += count;
+    first..*words
+}
+
+fn source(kernel: &Kernel, workgroup: u32) -> ShaderSource {
+    let (path, text) = shader_text(kernel.shader).expect("every kernel's shader is a file");
+    let constants = kernel.constants.iter().copied().chain([("WORKGROUP", workgroup.into())]);
+    constants.fold(ShaderSource::new(path, text), |source, (name, value)| source.with(name, value))
+}
+
+/// What an argument stands for in a dispatch whose descriptors are those words of all.
+fn resource(arg: Arg, descriptors: &Range<usize>) -> Resource {
+    match arg {
+        Arg::Arena(arena) => Resource::Arena(arena),
+        Arg::Descriptors => Resource::Descriptors { first: descriptors.start, count: descriptors.len() },
+        Arg::Table { table, shard, what } => Resource::Table { table, shard, what },
+        Arg::Parameters => Resource::Parameters,
+        Arg::Gradients => Resource::Gradients,
+        Arg::FirstMoments => Resource::FirstMoments,
+        Arg::SecondMoments => Resource::SecondMoments,
+        Arg::Batches => Resource::Batches,
+        Arg::Ids => Resource::Ids,
+        Arg::Values => Resource::Values,
+        Arg::Labels => Resource::Labels,
+        Arg::Losses => Resource::Losses,
+        Arg::Results => Resource::Results,
     }
 }

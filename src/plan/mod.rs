@@ -22,17 +22,21 @@ mod lower;
 mod order;
 mod pacing;
 mod profile;
+mod segment;
 
 pub use buffers::{ARENAS, Memory, Place};
 pub use chunk::{BatchPacker, RowSource, Step, StepChunk};
 pub use cpu_executor::{CpuExecutor, convert, probe};
+#[doc(hidden)]
+pub use executor::mean_losses;
 pub use executor::{Error, Executor, StepLosses};
 pub use footprint::check_graph;
 pub use gpu_executor::{GpuExecutor, GpuOptions};
 pub use initial::initial_state;
 pub use listing::{DispatchListing, Listing, MemoryListing};
-pub use lower::{Dispatch, DispatchLimits, ParameterPlaces, Resource, parameter_places};
+pub use lower::{Dispatch, DispatchLimits, DispatchSource, ParameterPlaces, Resource, parameter_places};
 pub use profile::{Profile, TimedPart};
+pub use segment::Segment;
 
 use crate::graph::{BatchLayout, Graph, TensorId};
 use crate::ops::{AdamOptions, StoreLogits};

@@ -4,7 +4,7 @@ use super::Error;
 use super::memory::main_memory_bytes;
 use crate::config::{Config, ConfigError, EmbeddingAdam, TrainOptions};
 use crate::data::{Encoder, FieldRole, Rows, nearest, suggestion};
-use crate::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
+use crate::gpu::{AdapterSummary, DeviceChoice, Gpu, OpenOptions, Selection, select};
 use crate::graph::{Cross, Graph};
 use crate::layers::Field;
 use crate::models::{self, Inputs, MirNegatives, ModelEntry, SequenceInput};
@@ -164,6 +164,8 @@ pub struct OpenedExecutor {
     pub executor: Box<dyn Executor>,
     /// Rows per step of an evaluation or prediction: `eval_batch_size`, or fewer where that many do not fit.
     pub eval_batch_size: usize,
+    /// The adapter, where it is one.
+    pub adapter: Option<AdapterSummary>,
 }
 
 /// Opens the chosen device and puts the model there. `state` is asked for once it is known to fit.
@@ -188,10 +190,10 @@ pub fn open_executor(
             let predict = inference(&|plan| plan.check_on_cpu(left))?;
             let eval_batch_size = predict.capacity;
             let executor = Box::new(CpuExecutor::<f32>::new(train, predict, state()));
-            OpenedExecutor { executor, eval_batch_size }
+            OpenedExecutor { executor, eval_batch_size, adapter: None }
         }
         Selection::Adapter(adapter, summary) => {
-            let gpu = Gpu::open(&adapter, *summary, OpenOptions::default())?;
+            let gpu = Gpu::open(&adapter, *summary.clone(), OpenOptions::default())?;
             let resident_bytes = options.resident_mb.saturating_mul(1 << 20);
             let gpu_options = GpuOptions { resident_bytes, ..GpuOptions::default() };
             let limits = gpu_options.limits(&gpu);
@@ -199,7 +201,7 @@ pub fn open_executor(
             let predict = inference(&|plan| plan.check_on_device(&limits, gpu.name()))?;
             let eval_batch_size = predict.capacity;
             let executor = Box::new(GpuExecutor::new(gpu, train, predict, &state(), gpu_options)?);
-            OpenedExecutor { executor, eval_batch_size }
+            OpenedExecutor { executor, eval_batch_size, adapter: Some(*summary) }
         }
     })
 }

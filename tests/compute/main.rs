@@ -12,3 +12,5 @@ mod plans;
 mod profile;
 mod scenarios;
 mod shader_variants;
+#[allow(dead_code, unreachable_pub, reason = "the benchmark of kernels uses what the tests do not")]
+mod simt;

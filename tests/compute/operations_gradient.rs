@@ -1,8 +1,8 @@
 //! Every gradient rule against finite differences of the loss, in f64 on the CPU, with the operation in the midst of a
 //! graph.
 
-use crate::common::data::{Data, fault, named, random_state, training};
-use crate::common::graphs::{SmallGraph, small_graphs};
+use polyscene::check::data::{Data, fault, named, random_state, training};
+use polyscene::check::graphs::{SmallGraph, small_graphs};
 use polyscene::graph::ParameterRole;
 use polyscene::ops::ModelState;
 use polyscene::plan::{CpuExecutor, Executor, Plan, StepChunk};

@@ -3,8 +3,9 @@
 
 use std::sync::LazyLock;
 
-use crate::common::data::{ADAM, Data, bits, fault, named, random_state, training};
-use crate::common::graphs::{embedding, finish, small_graphs};
+use crate::common::interpreted::Interpreted;
+use polyscene::check::data::{ADAM, Data, bits, fault, named, random_state, training};
+use polyscene::check::graphs::{embedding, finish, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
 use polyscene::graph::{Cross, Graph, Init, ParameterRole};
 use polyscene::layers::{Field, Linear, hidden_epilogue};
@@ -25,9 +26,6 @@ fn software() -> Option<Gpu> {
     GPU.clone()
 }
 
-/// Both families of kernels; whatever the device, they must give the same numbers.
-const CLASSES: [DeviceClass; 2] = [DeviceClass::Software, DeviceClass::Hardware];
-
 fn on_gpu_of(
     class: DeviceClass,
     gpu: Gpu,
@@ -38,6 +36,17 @@ fn on_gpu_of(
     let (train, predict) = (Plan::training(graph, options), Plan::inference(graph, options.capacity));
     let options = GpuOptions { steps_per_chunk: Some(10), class: Some(class), ..GpuOptions::default() };
     GpuExecutor::new(gpu, train, predict, state, options).unwrap()
+}
+
+/// Kernels for GPUs, by the interpreter.
+fn on_host(
+    graph: &Graph,
+    options: &TrainingOptions,
+    state: &ModelState<f32>,
+    binding_bytes: Option<u64>,
+) -> Interpreted {
+    let (train, predict) = (Plan::training(graph, options), Plan::inference(graph, options.capacity));
+    Interpreted::new(train, predict, state, binding_bytes, true)
 }
 
 fn on_gpu(gpu: Gpu, graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>) -> GpuExecutor {
@@ -71,18 +80,64 @@ fn differences(
     faults
 }
 
+/// A device whose kernels are compared with the CPU executor.
+trait Subject {
+    fn run_from(&mut self, state: &ModelState<f32>, chunk: &StepChunk) -> (ModelState<f32>, Vec<StepLosses>);
+    fn gradients_of_parameters(&self) -> Vec<Vec<f32>>;
+    fn predictions(&mut self, data: &Data) -> Vec<f32>;
+    /// What went wrong beside the numbers.
+    fn races(&self) -> &[String] {
+        &[]
+    }
+}
+
+impl Subject for GpuExecutor {
+    fn run_from(&mut self, state: &ModelState<f32>, chunk: &StepChunk) -> (ModelState<f32>, Vec<StepLosses>) {
+        self.set_state(state).unwrap();
+        run(self, chunk)
+    }
+
+    fn gradients_of_parameters(&self) -> Vec<Vec<f32>> {
+        self.gradients().unwrap()
+    }
+
+    fn predictions(&mut self, data: &Data) -> Vec<f32> {
+        self.predict(&data.source()).unwrap()
+    }
+}
+
+impl Subject for Interpreted {
+    fn run_from(&mut self, state: &ModelState<f32>, chunk: &StepChunk) -> (ModelState<f32>, Vec<StepLosses>) {
+        self.set_state(state);
+        let losses = self.train(chunk);
+        (self.state(), losses)
+    }
+
+    fn gradients_of_parameters(&self) -> Vec<Vec<f32>> {
+        self.gradients()
+    }
+
+    fn predictions(&mut self, data: &Data) -> Vec<f32> {
+        self.predict(&data.source())
+    }
+
+    fn races(&self) -> &[String] {
+        &self.races
+    }
+}
+
 #[test]
 fn shaders_agree_with_the_cpu_on_odd_batches() {
-    odd_batches(DeviceClass::Software);
+    let Some(gpu) = software() else { return };
+    odd_batches(|graph, options, state| on_gpu(gpu.clone(), graph, options, state));
 }
 
 #[test]
 fn kernels_for_gpus_agree_with_the_cpu_on_odd_batches() {
-    odd_batches(DeviceClass::Hardware);
+    odd_batches(|graph, options, state| on_host(graph, options, state, None));
 }
 
-fn odd_batches(class: DeviceClass) {
-    let Some(gpu) = software() else { return };
+fn odd_batches<S: Subject>(open: impl Fn(&Graph, &TrainingOptions, &ModelState<f32>) -> S) {
     // One plan; batches that fill it, and smaller ones. Sums over a batch are in two parts on hardware.
     const CAPACITY: usize = 131;
     let mut all = Vec::new();
@@ -92,16 +147,15 @@ fn odd_batches(class: DeviceClass) {
         let state = random_state::<f32>(graph, 5);
         let data = Data::random(graph, 197, 3);
         let plan = Plan::training(graph, &options);
-        let mut gpu = on_gpu_of(class, gpu.clone(), graph, &options, &state);
+        let mut gpu = open(graph, &options, &state);
         let mut cpu = on_cpu(graph, &options, &state);
         for (step, size) in [(0, CAPACITY), (1, 67), (2, 3), (3, 1)] {
-            gpu.set_state(&state).unwrap();
             cpu.set_state(&state).unwrap();
             let chunk = data.chunk(&plan, step, &[size], 0.05, false);
-            let (found, expected) = (run(&mut gpu, &chunk), run(&mut cpu, &chunk));
+            let (found, expected) = (gpu.run_from(&state, &chunk), run(&mut cpu, &chunk));
             let mut faults = differences(graph, &found, &expected, TOLERANCE);
             // With β₁ = 0 the first moments are the gradients and L2's; the gradients' own buffers, too, are right.
-            let gradients = graph.parameters.iter().zip(gpu.gradients().unwrap()).zip(cpu.gradients());
+            let gradients = graph.parameters.iter().zip(gpu.gradients_of_parameters()).zip(cpu.gradients());
             for ((parameter, found), expected) in
                 gradients.filter(|((parameter, _), _)| parameter.role == ParameterRole::Trained)
             {
@@ -112,8 +166,9 @@ fn odd_batches(class: DeviceClass) {
             all.extend(faults.into_iter().map(|fault| format!("{}, {size} samples: {fault}", small.name)));
         }
         // A batch and a ragged second.
-        let (found, expected) = (gpu.predict(&data.source()).unwrap(), cpu.predict(&data.source()).unwrap());
+        let (found, expected) = (gpu.predictions(&data), cpu.predict(&data.source()).unwrap());
         all.extend(fault(&found, &expected, TOLERANCE).map(|fault| format!("{}: prediction{fault}", small.name)));
+        all.extend(gpu.races().iter().map(|race| format!("{}: {race}", small.name)));
     }
     assert!(all.is_empty(), "{} values differ:\n{}", all.len(), all.join("\n"));
 }
@@ -280,7 +335,40 @@ fn models() -> [(&'static str, Graph); 4] {
 #[test]
 fn ten_steps_agree_and_repeat_to_the_bit_from_either_memory() {
     for (name, graph) in models() {
-        CLASSES.into_iter().for_each(|class| ten_steps(name, &graph, class));
+        ten_steps(name, &graph, DeviceClass::Software);
+    }
+    // A renderer takes long to compile a GPU's segments; the interpreter runs those of all models.
+    let (name, graph) = &models()[0];
+    ten_steps(name, graph, DeviceClass::Hardware);
+}
+
+/// Kernels for GPUs, in segments and each alone, which must come to the same bits.
+#[test]
+fn ten_steps_of_kernels_for_gpus_agree_with_the_cpu() {
+    for (name, graph) in models() {
+        let options = TrainingOptions { dense_embedding_adam: true, ..training(131) };
+        let plan = Plan::training(&graph, &options);
+        let state = random_state::<f32>(&graph, 5);
+        let sizes = [131, 31, 7, 131, 1, 130, 13, 8, 9, 131];
+        let chunk = Data::random(&graph, 300, 3).chunk(&plan, 0, &sizes, 0.01, false);
+        let cpu = run(&mut on_cpu(&graph, &options, &state), &chunk);
+        let predict = || Plan::inference(&graph, options.capacity);
+        let [fused, single] = [true, false].map(|segments| {
+            let mut host = Interpreted::new(plan.clone(), predict(), &state, None, segments);
+            let end = host.run_from(&state, &chunk);
+            assert!(
+                host.races.is_empty(),
+                "{name}: {}",
+                host.races.join(
+                    "
+"
+                )
+            );
+            end
+        });
+        let faults = differences(&graph, &fused, &cpu, 1e-4);
+        assert!(faults.is_empty(), "{name}: {}", faults.join("\n"));
+        assert_eq!((bits(&fused.0), &fused.1), (bits(&single.0), &single.1), "{name}: segments change no bit");
     }
 }
 
@@ -342,11 +430,18 @@ fn larger_layers_agree_in_several_arenas() {
         let state = random_state::<f32>(&graph, 5);
         let chunk = Data::random(&graph, 2003, 3).chunk(&plan, 0, &[1999], 0.05, false);
         let expected = run(&mut on_cpu(&graph, &options, &state), &chunk);
-        for class in CLASSES {
-            let ends = gpus.clone().map(|gpu| run(&mut on_gpu_of(class, gpu, &graph, &options, &state), &chunk));
+        let software = gpus.clone().map(|gpu| run(&mut on_gpu(gpu, &graph, &options, &state), &chunk));
+        let bytes = [None, small_bindings().max_binding_bytes];
+        let hardware = bytes.map(|bytes| {
+            let mut host = on_host(&graph, &options, &state, bytes);
+            let end = host.run_from(&state, &chunk);
+            assert!(host.races.is_empty(), "{}", host.races.join("\n"));
+            end
+        });
+        for (class, ends) in [("software", software), ("hardware", hardware)] {
             let faults = differences(&graph, &ends[0], &expected, 5e-5);
-            assert!(faults.is_empty(), "{class:?}: {}", faults.join("\n"));
-            assert!(bits(&ends[0].0) == bits(&ends[1].0), "{class:?}: one arena and several");
+            assert!(faults.is_empty(), "{class}: {}", faults.join("\n"));
+            assert!(bits(&ends[0].0) == bits(&ends[1].0), "{class}: one arena and several");
         }
     }
 }
@@ -368,10 +463,11 @@ fn weighted_layers_agree_at_the_papers_sizes() {
         let state = initial_state(&graph, 3);
         let chunk = Data::random(&graph, 259, 3).chunk(&Plan::training(&graph, &training), 0, &[259, 250], 0.01, false);
         let expected = run(&mut on_cpu(&graph, &training, &state), &chunk);
-        for class in CLASSES {
-            let found = run(&mut on_gpu_of(class, gpu.clone(), &graph, &training, &state), &chunk);
+        let software = run(&mut on_gpu(gpu.clone(), &graph, &training, &state), &chunk);
+        let hardware = on_host(&graph, &training, &state, None).run_from(&state, &chunk);
+        for (class, found) in [("software", software), ("hardware", hardware)] {
             let faults = differences(&graph, &found, &expected, 5e-5);
-            assert!(faults.is_empty(), "{class:?}, {row_div}, {col_div}: {}", faults.join("\n"));
+            assert!(faults.is_empty(), "{class}, {row_div}, {col_div}: {}", faults.join("\n"));
         }
     }
 }

@@ -2,20 +2,21 @@
 
 use std::collections::HashMap;
 
-use crate::common::data::{Data, fault, named, random_state, training};
 use crate::common::random_graphs::random_graph;
 use crate::common::variants::{all_plans, inputs, models as all_models};
+use polyscene::check::data::{Data, fault, named, random_state, training};
 use polyscene::gpu::{BindingKind, DeviceClass};
 use polyscene::graph::{Graph, ParameterRole, RowExtent, TensorId, token_places};
 use polyscene::layers::Decomposition;
 use polyscene::models::{self, Dnn, MiDpg, MirInput, Model, ModelEntry, SequenceInput};
-use polyscene::ops::{AdamOptions, ModelState, Op, import_text};
+use polyscene::ops::{AdamOptions, ModelState, Op};
 use polyscene::plan::{
     CpuExecutor, DispatchLimits, Executor, Listing, Place, Plan, Resource, TrainingOptions, check_graph,
 };
 use serde_json::Value;
 
-const LIMITS: DispatchLimits = DispatchLimits { binding_bytes: 1 << 30, workgroup: 64, class: DeviceClass::Hardware };
+const LIMITS: DispatchLimits =
+    DispatchLimits { binding_bytes: 1 << 30, workgroup: 64, class: DeviceClass::Hardware, segments: true };
 /// Bindings in which tables need shards and activations need several arenas.
 const SMALL: DispatchLimits = DispatchLimits { binding_bytes: 1 << 14, ..LIMITS };
 
@@ -39,11 +40,10 @@ fn no_dispatch_binds_a_buffer_in_two_ways() {
     for (name, plan) in all_plans() {
         for dispatch in [LIMITS, SMALL].iter().flat_map(|limits| plan.dispatches(limits)) {
             // Constants change no binding.
-            let reflection = reflections
-                .entry(dispatch.shader)
-                .or_insert_with(|| dispatch.source.expand(import_text).unwrap().reflect().unwrap());
+            let reflection =
+                reflections.entry(dispatch.shader).or_insert_with(|| dispatch.expand().unwrap().reflect().unwrap());
             let bindings: Vec<_> = reflection.group(0).collect();
-            let place = format!("{name}: {} {}", dispatch.name, dispatch.shader);
+            let place = format!("{name}: {} {}", dispatch.name(), dispatch.shader);
             assert_eq!(bindings.len(), dispatch.resources.len(), "{place}");
             let mut seen: HashMap<Buffer, BindingKind> = HashMap::new();
             for (binding, &resource) in bindings.iter().zip(&dispatch.resources) {

@@ -20,7 +20,7 @@ fn variants() -> BTreeMap<String, Shader> {
         for class in [DeviceClass::Software, DeviceClass::Hardware] {
             for binding_bytes in [1 << 10, 1 << 15, 1 << 27] {
                 for dispatch in plan.dispatches(&DispatchLimits::new(binding_bytes, class)) {
-                    let shader = dispatch.source.expand(import_text).unwrap();
+                    let shader = dispatch.expand().unwrap();
                     variants.insert(shader.text().to_string(), shader);
                 }
             }

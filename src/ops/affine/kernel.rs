@@ -6,7 +6,8 @@ use crate::graph::{Graph, Node, RowExtent, TensorId};
 use crate::ops::affine::epilogue::LEAK;
 use crate::ops::descriptors::{Groups, NONE, TILES_PER_GROUP};
 use crate::ops::{
-    ActivationGrad, Affine, Arg, GradItem, GradPair, Item, Kernel, Location, RowMap, Target, Term, View, WeightGrads,
+    ActivationGrad, Affine, Arg, BLOCK_INVOCATIONS, GradItem, GradPair, Item, Kernel, Location, RowMap, Target, Term,
+    View, WeightGrads,
 };
 
 /// What one invocation computes in registers (`affine.wgsl`, `weight_grads.wgsl`), and how many share a workgroup.
@@ -19,6 +20,9 @@ struct Tile {
     /// Invocations of a workgroup.
     group: usize,
 }
+
+/// Rows and columns of a gradient that a GPU's workgroup sums (`grad_tile.wgsl`).
+pub(crate) const GRAD_TILE: usize = 64;
 
 impl Tile {
     /// Of products. A software renderer pays for loads, and keeps what does not fit registers in a near cache: large
@@ -35,7 +39,8 @@ impl Tile {
     fn of_sums(target: &Target) -> Self {
         match target.class {
             DeviceClass::Software => Self { rows: 16, cols: 16, group: TILES_PER_GROUP },
-            DeviceClass::Hardware => Self { rows: 8, cols: 8, group: 64 },
+            // A workgroup's.
+            DeviceClass::Hardware => Self { rows: GRAD_TILE, cols: GRAD_TILE, group: 1 },
         }
     }
 }
@@ -132,10 +137,37 @@ fn clusters(op: &Affine) -> Vec<Vec<&Item>> {
     clusters
 }
 
+/// The dispatch by blocks of samples (`affine_block.wgsl`).
+fn block_kernel(op: &Affine, node: &Node, graph: &Graph, target: &Target) -> Kernel {
+    let mut addresses = Addresses { node, target, aligned: true };
+    let clusters = clusters(op);
+    let mut quads = vec![[clusters.len() as u32, 0, 0, 0]];
+    for cluster in &clusters {
+        for item in cluster {
+            quads.push([0, 0, cluster.len() as u32, 0]);
+            quads.extend(addresses.item(item, graph.width(node.outputs[item.output])));
+        }
+    }
+    let kernel = target.block_kernel("affine_block");
+    Kernel { descriptors: quads.into_iter().flatten().collect(), ..common(kernel, op, &addresses) }
+}
+
+/// Adds what `affine_item.wgsl` wants.
+fn common(kernel: Kernel, op: &Affine, addresses: &Addresses<'_>) -> Kernel {
+    kernel
+        .with("ALIGNED", addresses.aligned)
+        .with("ROUTED", op.is_routed())
+        .with("SCENARIOS", addresses.target.batch_layout.scenarios.unwrap_or(0))
+        .bind([Arg::Descriptors, Arg::Parameters, Arg::Batches])
+}
+
 pub(crate) fn kernels(op: &Affine, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
+    let tokens = is_tokens(graph, node.outputs[0]);
+    if target.class == DeviceClass::Hardware && !tokens {
+        return vec![block_kernel(op, node, graph, target)];
+    }
     let mut addresses = Addresses { node, target, aligned: true };
     let mut groups = Groups::default();
-    let tokens = is_tokens(graph, node.outputs[0]);
     let tile = Tile::of_products(target);
     let down = target.rows(tokens).div_ceil(tile.rows);
     for cluster in clusters(op) {
@@ -151,18 +183,15 @@ pub(crate) fn kernels(op: &Affine, node: &Node, graph: &Graph, target: &Target) 
         .kernel("affine", groups.count() * tile.group)
         .with("ROWS", tile.rows)
         .with("QUADS", tile.cols / 4)
-        .with("ALIGNED", addresses.aligned)
         .with("TOKENS", tokens)
-        .with("ROUTED", op.is_routed())
-        .with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0));
-    let kernel = kernel.in_groups_of(tile.group as u32).bind([Arg::Descriptors, Arg::Parameters, Arg::Batches]);
-    vec![groups.into_descriptors(kernel)]
+        .in_groups_of(tile.group as u32);
+    vec![groups.into_descriptors(common(kernel, op, &addresses))]
 }
 
-/// In how many parts a batch is summed where `tiles` invocations would do.
+/// In how many parts a batch is summed where `tiles` workgroups would do.
 pub(crate) fn parts(target: &Target, tiles: usize) -> usize {
-    // So many invocations keep a GPU busy.
-    const ENOUGH: usize = 1 << 14;
+    // So many workgroups keep a GPU busy.
+    const ENOUGH: usize = 512;
     match target.class {
         DeviceClass::Software => 1,
         DeviceClass::Hardware => ENOUGH.div_ceil(tiles).clamp(1, target.parts),
@@ -196,12 +225,15 @@ pub(crate) fn weight_grads(op: &WeightGrads, node: &Node, graph: &Graph, target:
         }));
         groups.item([0, 0], quads);
     }
-    let kernel = target
-        .kernel("weight_grads", groups.count() * tile.group)
-        .with("QUADS", tile.cols / 4)
-        .with("ALIGNED", addresses.aligned)
-        .with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0));
-    let kernel = kernel.in_groups_of(tile.group as u32);
+    let kernel = match target.class {
+        DeviceClass::Software => target
+            .kernel("weight_grads", groups.count() * tile.group)
+            .with("QUADS", tile.cols / 4)
+            .in_groups_of(tile.group as u32),
+        DeviceClass::Hardware => target.kernel("weight_grads_tile", groups.count() * BLOCK_INVOCATIONS).by_tiles(),
+    };
+    let kernel =
+        kernel.with("ALIGNED", addresses.aligned).with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0));
     let kernel = kernel.bind([Arg::Descriptors, Arg::Gradients, Arg::Batches]);
     vec![groups.into_descriptors(kernel)]
 }

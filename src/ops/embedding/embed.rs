@@ -81,6 +81,7 @@ impl Operation for Embed {
                     .with("FIRST_ROW", first)
                     .with("ROWS", rows)
                     .with("ORDER", target.batch_layout.order);
+                let kernel = if self.longest > 0 { kernel } else { kernel.by_pieces() };
                 let kernel = match &target.batch_layout.tokens {
                     Some(tokens) if self.longest > 0 => kernel
                         .with("TOKENS", true)
@@ -227,6 +228,7 @@ impl Operation for EmbedGrad {
         let dx = target.location(node.inputs[0]);
         let kernel = target
             .kernel("embed_grad", keys.lookups * self.width.div_ceil(4))
+            .by_items()
             .with("DX", dx.first)
             .with("DX_STRIDE", dx.stride)
             .with("GRADIENT", target.location(node.outputs[0]).first)

@@ -34,6 +34,7 @@ fn kernel(shader: &'static str, threads: usize, [a, b, y]: [TensorId; 3], graph:
     let (at_a, at_b, at_y) = (target.location(a), target.location(b), target.location(y));
     target
         .kernel(shader, threads)
+        .by_pieces()
         .with("A", at_a.first)
         .with("A_STRIDE", at_a.stride)
         .with("A_WIDTH", graph.width(a))

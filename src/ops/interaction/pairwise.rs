@@ -34,6 +34,7 @@ fn kernel(
     let (at_e, at_y) = (target.location(e), target.location(y));
     target
         .kernel(shader, threads)
+        .by_pieces()
         .with("E", at_e.first)
         .with("E_STRIDE", at_e.stride)
         .with("Y", at_y.first)

@@ -53,6 +53,7 @@ impl Operation for Pool {
         let (x, y) = (target.location(node.inputs[0]), target.location(node.outputs[0]));
         let kernel = target
             .kernel("pool", target.capacity * y.stride as usize / 4)
+            .by_pieces()
             .with("X", x.first)
             .with("X_STRIDE", x.stride)
             .with("Y", y.first)

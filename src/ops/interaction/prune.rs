@@ -40,7 +40,7 @@ pub struct Anneal {
 /// A kernel over the four-columns of `y`, with α's place.
 fn kernel(shader: &'static str, alpha: TensorId, y: TensorId, target: &Target) -> Kernel {
     let stride = target.location(y).stride;
-    let kernel = target.kernel(shader, target.capacity * stride as usize / 4);
+    let kernel = target.kernel(shader, target.capacity * stride as usize / 4).by_pieces();
     kernel.with("STRIDE", stride).with("ALPHA", target.location(alpha).first).bind([Arg::Parameters])
 }
 

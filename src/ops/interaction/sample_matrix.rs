@@ -21,6 +21,7 @@ fn kernel(shader: &'static str, across: u32, [x, m, y]: [TensorId; 3], graph: &G
     let (at_x, at_m) = (target.location(x), target.location(m));
     target
         .kernel(shader, target.capacity * across as usize / 4)
+        .by_pieces()
         .with("X", at_x.first)
         .with("X_STRIDE", at_x.stride)
         .with("M", at_m.first)

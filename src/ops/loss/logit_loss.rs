@@ -2,12 +2,11 @@
 
 use crate::cpu::{Lanes, Real, log1p_exp, sigmoid};
 use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::ops::loss::loss_kernel;
 use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// Partial sums a loss is logged in: lane i sums the samples i, i + 32, i + 64, …
 pub const LOSS_LANES: usize = 32;
-/// Invocations of a workgroup that computes the samples of one lane.
-pub(crate) const SAMPLES_PER_GROUP: usize = 32;
 
 /// Mean binary cross entropy of a logit with the label, logged, and its gradient.
 ///
@@ -49,15 +48,10 @@ impl Operation for LogitLoss {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let t = target.location(node.inputs[0]);
-        let kernel = target
-            .kernel("logit_loss", LOSS_LANES * SAMPLES_PER_GROUP)
-            .in_groups_of(SAMPLES_PER_GROUP as u32)
+        let kernel = loss_kernel("logit_loss", self.column, graph, target)
             .with("T", t.first)
             .with("T_STRIDE", t.stride)
             .with("GRADIENT", target.location(node.outputs[0]).first)
-            .with("LANES", LOSS_LANES)
-            .with("LOG_WIDTH", graph.loss_columns)
-            .with("COLUMN", self.column)
             .with("ORDER", target.batch_layout.order);
         vec![kernel.bind([Arg::Labels, Arg::Batches, Arg::Losses])]
     }

@@ -2,8 +2,8 @@
 
 use crate::cpu::{LANES, Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::loss::logit_loss::SAMPLES_PER_GROUP;
-use crate::ops::{Arg, Block, Cost, Kernel, LOSS_LANES, Op, Operation, PerSample, Target};
+use crate::ops::loss::loss_kernel;
+use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// What of a cosine is to become small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -85,9 +85,7 @@ impl Operation for Orthogonality {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let r = target.location(node.inputs[0]);
-        let kernel = target
-            .kernel("orthogonality", LOSS_LANES * SAMPLES_PER_GROUP)
-            .in_groups_of(SAMPLES_PER_GROUP as u32)
+        let kernel = loss_kernel("orthogonality", self.first_column, graph, target)
             .with("R", r.first)
             .with("R_STRIDE", r.stride)
             .with("GRADIENT", target.location(node.outputs[0]).first)
@@ -95,10 +93,7 @@ impl Operation for Orthogonality {
             .with("WIDTH", graph.width(node.inputs[0]) / self.vectors)
             .with("FORM", self.form.code())
             .with("WEIGHT", self.weight)
-            .with("SHORTEST", SHORTEST)
-            .with("LANES", LOSS_LANES)
-            .with("LOG_WIDTH", graph.loss_columns)
-            .with("FIRST_COLUMN", self.first_column);
+            .with("SHORTEST", SHORTEST);
         vec![kernel.bind([Arg::Losses])]
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::cpu::{Lanes, Real};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::loss::logit_loss::SAMPLES_PER_GROUP;
-use crate::ops::{Arg, Block, Cost, Kernel, LOSS_LANES, Op, Operation, PerSample, Target};
+use crate::ops::loss::loss_kernel;
+use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
 
 /// (r − (low + high) / 2)² where r = 1 − mean of a sample's factors lies outside low..high, else 0; its mean over the
 /// batch, logged, and its gradient.
@@ -48,19 +48,14 @@ impl Operation for Sparsity {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let factors = target.location(node.inputs[0]);
-        let kernel = target
-            .kernel("sparsity", LOSS_LANES * SAMPLES_PER_GROUP)
-            .in_groups_of(SAMPLES_PER_GROUP as u32)
+        let kernel = loss_kernel("sparsity", self.first_column, graph, target)
             .with("FACTORS", factors.first)
             .with("STRIDE", factors.stride)
             .with("WIDTH", graph.width(node.inputs[0]))
             .with("GRADIENT", target.location(node.outputs[0]).first)
             .with("LOW", self.low)
             .with("HIGH", self.high)
-            .with("WEIGHT", self.weight)
-            .with("LANES", LOSS_LANES)
-            .with("LOG_WIDTH", graph.loss_columns)
-            .with("FIRST_COLUMN", self.first_column);
+            .with("WEIGHT", self.weight);
         vec![kernel.bind([Arg::Losses])]
     }
 }

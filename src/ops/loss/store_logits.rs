@@ -28,7 +28,7 @@ impl Operation for StoreLogits {
 
     fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
         let logits = target.location(node.inputs[0]);
-        let kernel = target.kernel("store_logits", target.capacity).bind([Arg::Results]);
+        let kernel = target.kernel("store_logits", target.capacity).by_pieces().bind([Arg::Results]);
         vec![kernel.with("LOGITS", logits.first).with("STRIDE", logits.stride)]
     }
 }

@@ -43,8 +43,9 @@ fn column_sums(graph: &mut Graph, name: &str, sums: [TensorId; 2], width: usize)
 /// A kernel with the constants that both operations share: one invocation per row.
 fn kernel(shader: &'static str, [x, scale, y]: [TensorId; 3], graph: &Graph, target: &Target) -> Kernel {
     let tokens = matches!(graph.shape(x).rows, RowExtent::Tokens(_));
-    target
-        .kernel(shader, target.rows(tokens))
+    let kernel = target.kernel(shader, target.rows(tokens));
+    let kernel = if tokens { kernel } else { kernel.by_pieces() };
+    kernel
         .with("TOKENS", tokens)
         .with("X", target.location(x).first)
         .with("STRIDE", target.location(x).stride)

@@ -98,7 +98,7 @@ impl Operation for Normalize {
         let threads = target.capacity * y.stride as usize / 4;
         let kernel = kernel("normalize", threads, [node.inputs[0], node.inputs[1], node.inputs[2]], graph, target);
         let kernel = kernel.with("SCALES", place(node.inputs[3]).first).with("SHIFTS", place(node.inputs[4]).first);
-        vec![kernel.with("Y", y.first)]
+        vec![kernel.with("Y", y.first).by_pieces()]
     }
 }
 
@@ -206,7 +206,7 @@ impl Operation for NormalizeGrad {
             .with("BY_X", place(by_x))
             .with("PLAIN", place(plain))
             .with("DX", place(node.outputs[0]));
-        vec![kernel.bind([Arg::Gradients])]
+        vec![kernel.bind([Arg::Gradients]).by_pieces()]
     }
 }
 

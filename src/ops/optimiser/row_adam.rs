@@ -52,6 +52,7 @@ impl Operation for RowAdam {
             .map(|(shard, first, rows)| {
                 let kernel = target
                     .kernel("row_adam", keys.lookups * quads)
+                    .by_items()
                     .with("GRADIENT", target.location(node.inputs[0]).first)
                     .with("FIRST_ROW", first)
                     .with("ROWS", rows)

@@ -58,6 +58,7 @@ fn kernel(shader: &'static str, [t, z, y]: [TensorId; 3], graph: &Graph, target:
     let (at_t, at_z) = (target.location(t), target.location(z));
     target
         .kernel(shader, target.capacity)
+        .by_pieces()
         .with("T", at_t.first)
         .with("Z", at_z.first)
         .with("STRIDE", at_t.stride)

@@ -51,6 +51,7 @@ impl Mixture {
         let width = self.width(graph.width(t), graph.width(v));
         target
             .kernel(shader, threads)
+            .by_pieces()
             .with("T", at_t.first)
             .with("T_STRIDE", at_t.stride)
             .with("V", at_v.first)

@@ -1,6 +1,7 @@
 //! SAML's mutual unit (equations 6–8): a branch learns from those that are like it.
 
 use crate::cpu::{LANES, Lanes, Real, dot, sigmoid, vectorized};
+use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::loss::orthogonality::SHORTEST;
 use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target, lane_mask};
@@ -140,11 +141,26 @@ fn own_branches<T: Real>(block: &Block<'_, T>) -> [usize; LANES] {
     own
 }
 
+/// Numbers of one kernel in workgroup memory (`partial` in `shaders/common/block.wgsl`).
+const BLOCK_NUMBERS: usize = 1024;
+
 impl Mutual {
-    fn kernel(&self, shader: &'static str, [all, own, t]: [TensorId; 3], graph: &Graph, target: &Target) -> Kernel {
+    /// The kernel of a shader of this name by samples or, ending in `_block`, by blocks of them: as far as `numbers` of a
+    /// sample have room in workgroup memory.
+    fn kernel(
+        &self,
+        [shader, block]: [&'static str; 2],
+        numbers: usize,
+        [all, own, t]: [TensorId; 3],
+        graph: &Graph,
+        target: &Target,
+    ) -> Kernel {
+        let kernel = match target.class {
+            DeviceClass::Hardware if numbers <= BLOCK_NUMBERS => target.block_kernel(block),
+            _ => target.kernel(shader, target.capacity).by_pieces(),
+        };
         let (at_all, at_own, at_t) = (target.location(all), target.location(own), target.location(t));
-        target
-            .kernel(shader, target.capacity)
+        kernel
             .with("ALL", at_all.first)
             .with("ALL_STRIDE", at_all.stride)
             .with("OWN", at_own.first)
@@ -200,8 +216,10 @@ impl Operation for Mutual {
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let [all, own, t] = [node.inputs[0], node.inputs[1], node.inputs[2]];
         let (m, made) = (target.location(node.outputs[0]), target.location(node.outputs[1]));
+        let units = if node.inputs.len() > 3 { 1 + self.branches } else { 1 };
+        let numbers = 1 + self.branches + units * self.branches;
         let kernel = self
-            .kernel("mutual", [all, own, t], graph, target)
+            .kernel(["mutual", "mutual_block"], numbers, [all, own, t], graph, target)
             .with("M", m.first)
             .with("MADE", made.first)
             .with("MADE_STRIDE", made.stride)
@@ -266,7 +284,9 @@ impl Operation for MutualGrad {
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let [dm, all, own, t] = node.inputs[..] else { unreachable!("four inputs") };
         let place = |tensor| target.location(tensor).first;
-        let kernel = self.mutual.kernel("mutual_grad", [all, own, t], graph, target).with("DM", place(dm));
+        let shaders = ["mutual_grad", "mutual_grad_block"];
+        let numbers = 2 + 3 * self.mutual.branches;
+        let kernel = self.mutual.kernel(shaders, numbers, [all, own, t], graph, target).with("DM", place(dm));
         vec![kernel.with("DV", place(node.outputs[0])).with("DT", place(node.outputs[1])).bind([Arg::Batches])]
     }
 }

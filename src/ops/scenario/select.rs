@@ -27,6 +27,7 @@ fn kernel(shader: &'static str, node: &Node, width: usize, target: &Target) -> K
     let (x, y) = (target.location(node.inputs[0]), target.location(node.outputs[0]));
     target
         .kernel(shader, target.capacity * y.stride as usize / 4)
+        .by_pieces()
         .with("X", x.first)
         .with("X_STRIDE", x.stride)
         .with("Y", y.first)

@@ -38,6 +38,7 @@ impl Star {
             .with("OWN_ROWS", graph.shape(own).fixed_rows())
             .with("OWN_COLS", graph.width(own))
             .with("SUM", self.sum)
+            .by_items()
     }
 }
 

@@ -1,10 +1,11 @@
 //! Discriminators of mutual-information regularisation (MI-DPG, equations 6 and 7): scores, loss and gradient in one.
 
 use crate::cpu::{LANES, Lanes, Real, log1p_exp, sigmoid, vectorized};
+use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId, WarmUp};
 use crate::ops::descriptors::Groups;
-use crate::ops::loss::logit_loss::SAMPLES_PER_GROUP;
-use crate::ops::{Activation, Arg, LOSS_LANES, PerSample};
+use crate::ops::loss::SAMPLES_PER_GROUP;
+use crate::ops::{Activation, Arg, PerSample};
 use crate::ops::{
     Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, RowMap, Target, View, WeightGrads,
 };
@@ -175,30 +176,37 @@ impl Discriminate {
 
 fn kernels(op: &Discriminate, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
     let mut groups = Groups::default();
+    let mut descriptors = Vec::new();
     for ((pairing, inputs), outputs) in
         op.pairings.iter().zip(node.inputs.chunks_exact(4)).zip(node.outputs.chunks_exact(4))
     {
         let [aware, weighting, w, c] = [0, 1, 2, 3].map(|input| target.location(inputs[input]));
         let [z, sum, y, dt] = [0, 1, 2, 3].map(|output| target.location(outputs[output]));
-        groups.begin(LOSS_LANES);
-        groups.item(
-            [0, 0],
-            vec![
-                [aware.first, aware.stride, weighting.first, weighting.stride],
-                [z.first, sum.first, y.first, dt.first],
-                [z.stride, sum.stride, y.stride, w.first],
-                [c.first, pairing.first_column as u32, (pairing.weight as f32).to_bits(), 0],
-            ],
-        );
+        let quads = vec![
+            [aware.first, aware.stride, weighting.first, weighting.stride],
+            [z.first, sum.first, y.first, dt.first],
+            [z.stride, sum.stride, y.stride, w.first],
+            [c.first, pairing.first_column as u32, (pairing.weight as f32).to_bits(), 0],
+        ];
+        descriptors.extend(quads.iter().flatten());
+        groups.begin(target.lanes);
+        groups.item([0, 0], quads);
     }
-    let kernel = target
-        .kernel("discriminate", groups.count() * SAMPLES_PER_GROUP)
-        .in_groups_of(SAMPLES_PER_GROUP as u32)
+    let kernel = match target.class {
+        DeviceClass::Software => {
+            target.kernel("discriminate", groups.count() * SAMPLES_PER_GROUP).in_groups_of(SAMPLES_PER_GROUP as u32)
+        }
+        DeviceClass::Hardware => target.block_kernel("discriminate_block").with("PAIRINGS", op.pairings.len()),
+    };
+    let kernel = kernel
         .with("HIDDEN", op.hidden)
         .with("WARM_UP", op.warm_up.0)
         .with("SHUFFLE", target.batch_layout.shuffle)
-        .with("LANES", LOSS_LANES)
+        .with("LANES", target.lanes)
         .with("LOG_WIDTH", graph.loss_columns)
         .bind([Arg::Descriptors, Arg::Parameters, Arg::Batches, Arg::Losses]);
-    vec![groups.into_descriptors(kernel)]
+    match target.class {
+        DeviceClass::Software => vec![groups.into_descriptors(kernel)],
+        DeviceClass::Hardware => vec![Kernel { descriptors, ..kernel }],
+    }
 }

@@ -7,7 +7,8 @@ use crate::ops::{Arg, Blocks, Kernel, Repeat, Target};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mode {
     tiled: bool,
-    columns: usize,
+    /// How `COL_MODE` reads members; 0 is one by one.
+    pub(super) columns: usize,
     s_vector: bool,
     same_rows: usize,
 }
@@ -42,12 +43,16 @@ pub(super) fn steps(blocks: &Blocks) -> [usize; 2] {
     if blocks.transposed { [1, blocks.row_groups] } else { [blocks.col_groups, 1] }
 }
 
-/// Adds the constants of `shaders/common/weighted_layer.wgsl`.
+/// Adds what `shaders/common/scaled_weights.wgsl` wants beside what [`layer`] adds.
+pub(super) fn scaled(kernel: Kernel, blocks: &Blocks) -> Kernel {
+    kernel.with("INPUTS", blocks.inputs).with("TILED", blocks.repeat == Repeat::Tile)
+}
+
+/// Adds the constants that `shaders/common/weighted_layer.wgsl` and `scaled_weights.wgsl` share.
 pub(super) fn layer(kernel: Kernel, blocks: &Blocks, scale: f64, weight: TensorId, target: &Target) -> Kernel {
     let [row_step, col_step] = steps(blocks);
     let weight = target.location(weight);
-    Mode::of(blocks)
-        .constants(kernel)
+    kernel
         .with("OUTPUTS", blocks.outputs)
         .with("ROW_GROUPS", blocks.row_groups)
         .with("COL_GROUPS", blocks.col_groups)

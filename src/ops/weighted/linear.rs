@@ -1,7 +1,8 @@
 //! MI-DPG's weighted layer, out = (ψ(S) ⊙ W) h + b (equation 1), without the B × d_m × d_n matrix.
 
-use super::kernel::{layer, place};
+use super::kernel::{Mode, layer, place, scaled};
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, vectorized};
+use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::descriptors::TILES_PER_GROUP;
 use crate::ops::weighted::linear_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
@@ -251,8 +252,16 @@ fn kernels(op: &WeightedLinear, node: &Node, target: &Target) -> Vec<Kernel> {
         _ => 8,
     };
     let threads = target.capacity.div_ceil(ROWS) * outputs.div_ceil(cols);
-    let kernel = target.kernel("weighted_linear", threads).in_groups_of(TILES_PER_GROUP as u32);
-    let kernel = layer(kernel, &op.blocks, op.scale, weight, target).with("COLS", cols);
+    let kernel = match target.class {
+        DeviceClass::Software => {
+            let kernel = target.kernel("weighted_linear", threads).in_groups_of(TILES_PER_GROUP as u32);
+            Mode::of(&op.blocks).constants(layer(kernel, &op.blocks, op.scale, weight, target)).with("COLS", cols)
+        }
+        DeviceClass::Hardware => {
+            let kernel = target.block_kernel("weighted_linear_block");
+            scaled(layer(kernel, &op.blocks, op.scale, weight, target), &op.blocks)
+        }
+    };
     let kernel = place(kernel, ["H", "H_STRIDE"], h, target);
     let kernel = place(kernel, ["S", "S_STRIDE"], s, target);
     let kernel = place(kernel, ["Y", "Y_STRIDE"], node.outputs[0], target);

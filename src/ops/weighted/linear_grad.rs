@@ -2,13 +2,17 @@
 
 use rayon::prelude::*;
 
-use super::kernel::{Mode, layer, place, steps};
+use super::kernel::{Mode, layer, place, scaled, steps};
 use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
+use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape};
+use crate::ops::affine;
 use crate::ops::affine::kernel::parts;
 use crate::ops::descriptors::{Groups, TILES_PER_GROUP};
 use crate::ops::weighted::linear::{Blocks, Grid, TILE};
-use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Repeat, Target};
+use crate::ops::{
+    Arg, BLOCK_INVOCATIONS, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Repeat, Target,
+};
 
 /// A weighting: who shares a value of S, and the factor of S.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -331,16 +335,33 @@ fn grad(op: &WeightedLinearGrad, node: &Node, _: &Graph, target: &Target) -> Vec
     let [dz, h, s, weight] = node.inputs[..4] else { unreachable!("four inputs at least") };
     let blocks = op.weighted.blocks;
     let across = if blocks.col_groups.is_multiple_of(4) { blocks.col_groups / 4 } else { 1 };
-    let threads = target.capacity.div_ceil(GRAD_ROWS) * across;
-    let kernel = target.kernel("weighted_linear_grad", threads).in_groups_of(TILES_PER_GROUP as u32);
-    let kernel = layer(kernel, &blocks, op.weighted.scale, weight, target);
+    // Where four of what is stored at once belong to one invocation.
+    let in_fours = Mode::of(&blocks).columns > 0 && blocks.col_groups.is_multiple_of(4) && !blocks.transposed;
+    let kernel = match target.class {
+        DeviceClass::Hardware if in_fours => {
+            let kernel = target.block_kernel("weighted_linear_grad_block");
+            scaled(layer(kernel, &blocks, op.weighted.scale, weight, target), &blocks)
+        }
+        class => {
+            let kernel = match class {
+                DeviceClass::Software => target
+                    .kernel("weighted_linear_grad", target.capacity.div_ceil(GRAD_ROWS) * across)
+                    .in_groups_of(TILES_PER_GROUP as u32),
+                DeviceClass::Hardware => {
+                    target.kernel("weighted_linear_grad", target.capacity * across).by_pieces().with("ROWS", 1usize)
+                }
+            };
+            let by_four = blocks.repeat == Repeat::Interleave && blocks.rows_per_group().is_multiple_of(4);
+            let kernel = layer(kernel, &blocks, op.weighted.scale, weight, target);
+            Mode::of(&blocks).constants(kernel).with("ROW_VECTOR", by_four)
+        }
+    };
     let kernel = place(kernel, ["DZ", "DZ_STRIDE"], dz, target);
     let kernel = place(kernel, ["H", "H_STRIDE"], h, target);
     let kernel = place(kernel, ["S", "S_STRIDE"], s, target)
         .with("DH", target.location(node.outputs[0]).first)
         .with("DS", target.location(node.outputs[1]).first)
-        .with("ADDS", op.adds)
-        .with("ROW_VECTOR", blocks.repeat == Repeat::Interleave && blocks.rows_per_group().is_multiple_of(4));
+        .with("ADDS", op.adds);
     match node.inputs.get(4) {
         Some(&add) => vec![kernel.with("ADD", target.location(add).first)],
         None => vec![kernel],
@@ -360,10 +381,18 @@ fn grad_weights(op: &WeightedLinearGradWeights, node: &Node, _: &Graph, target: 
 
 fn grad_weights_of(op: &WeightedLinearGradWeights, node: &Node, target: &Target, mode: Mode) -> Kernel {
     let items = || op.items.iter().enumerate().filter(|(_, item)| Mode::of(&item.blocks) == mode);
-    let tiles = |blocks: &Blocks| {
-        let reads = blocks.cols_per_group() / mode.together();
-        blocks.outputs.div_ceil(GRAD_TILE) * blocks.col_groups.div_ceil(4) * reads
+    let tiles = |blocks: &Blocks| match target.class {
+        DeviceClass::Software => {
+            let reads = blocks.cols_per_group() / mode.together();
+            blocks.outputs.div_ceil(GRAD_TILE) * blocks.col_groups.div_ceil(4) * reads
+        }
+        // A workgroup's.
+        DeviceClass::Hardware => {
+            let side = affine::kernel::GRAD_TILE;
+            blocks.outputs.div_ceil(side) * blocks.inputs.div_ceil(side)
+        }
     };
+    let per_group = if target.class == DeviceClass::Software { TILES_PER_GROUP } else { 1 };
     let parts = parts(target, items().map(|(_, item)| tiles(&item.blocks)).sum());
     let mut groups = Groups::default();
     for (index, item) in items() {
@@ -372,7 +401,7 @@ fn grad_weights_of(op: &WeightedLinearGradWeights, node: &Node, target: &Target,
         let gradient = target.location(node.outputs[index]);
         let [row_step, col_step] = steps(&blocks);
         let words = |words: [usize; 4]| words.map(|word| word as u32);
-        groups.begin((tiles(&blocks) * parts).div_ceil(TILES_PER_GROUP));
+        groups.begin((tiles(&blocks) * parts).div_ceil(per_group));
         groups.item(
             [0, 0],
             vec![
@@ -389,7 +418,13 @@ fn grad_weights_of(op: &WeightedLinearGradWeights, node: &Node, target: &Target,
             ],
         );
     }
-    let kernel = target.kernel("weighted_linear_grad_weights", groups.count() * TILES_PER_GROUP);
-    let kernel = kernel.in_groups_of(TILES_PER_GROUP as u32).bind([Arg::Descriptors, Arg::Gradients]);
-    groups.into_descriptors(mode.constants(kernel))
+    let kernel = match target.class {
+        DeviceClass::Software => target
+            .kernel("weighted_linear_grad_weights", groups.count() * TILES_PER_GROUP)
+            .in_groups_of(TILES_PER_GROUP as u32),
+        DeviceClass::Hardware => {
+            target.kernel("weighted_linear_grad_weights_tile", groups.count() * BLOCK_INVOCATIONS).by_tiles()
+        }
+    };
+    groups.into_descriptors(mode.constants(kernel.bind([Arg::Descriptors, Arg::Gradients])))
 }

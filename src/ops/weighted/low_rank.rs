@@ -2,6 +2,7 @@
 
 use super::kernel::place;
 use crate::cpu::{Lanes, Real, Samples, Weights, add_products, sigmoid, vectorized};
+use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::descriptors::TILES_PER_GROUP;
 use crate::ops::{Activation, Arg, PerSample};
@@ -327,9 +328,13 @@ fn kernels(op: &LowRank, node: &Node, graph: &Graph, target: &Target) -> Vec<Ker
         Some((1, _)) => 1,
         _ => op.rows.div_ceil(4),
     };
-    let kernel = target
-        .kernel("low_rank", target.capacity.div_ceil(SAMPLES) * across)
-        .in_groups_of(2 * TILES_PER_GROUP as u32)
+    let kernel = match target.class {
+        DeviceClass::Software => target
+            .kernel("low_rank", target.capacity.div_ceil(SAMPLES) * across)
+            .in_groups_of(2 * TILES_PER_GROUP as u32),
+        DeviceClass::Hardware => target.block_kernel("low_rank_block"),
+    };
+    let kernel = kernel
         .bind([Arg::Parameters])
         .with("ROWS", op.rows)
         .with("RANK", op.rank)
@@ -355,13 +360,17 @@ fn factors(kernel: Kernel, [r, c]: [TensorId; 2], graph: &Graph, target: &Target
 fn grad_kernels(op: &LowRankGrad, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
     let [ds, s, r, c] = node.inputs[..] else { unreachable!("four inputs") };
     let columns = if op.cols.is_multiple_of(4) { op.cols / 4 } else { 1 };
-    let kernel = target
-        .kernel("low_rank_grad", target.capacity * (op.rows.div_ceil(4) + columns))
+    let kernel = match target.class {
+        DeviceClass::Software => target
+            .kernel("low_rank_grad", target.capacity * (op.rows.div_ceil(4) + columns))
+            .with("CAPACITY", target.capacity),
+        DeviceClass::Hardware => target.block_kernel("low_rank_grad_block"),
+    };
+    let kernel = kernel
         .bind([Arg::Parameters])
         .with("ROWS", op.rows)
         .with("RANK", op.rank)
         .with("COLS", op.cols)
-        .with("CAPACITY", target.capacity)
         .with("DS", target.location(ds).first);
     let kernel = place(kernel, ["S", "S_STRIDE"], s, target);
     let kernel = place(kernel, ["DR", "DR_STRIDE"], node.outputs[0], target);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::gpu::{DeviceClass, Gpu, Piece, Pipeline, Readback, Upload, buffer};
 use crate::graph::Graph;
-use crate::ops::{LOSS_LANES, ModelState, StepUniforms, import_text};
+use crate::ops::{ModelState, StepUniforms};
 use crate::plan::chunk::{in_row_order, predict_in_chunks};
 use crate::plan::executor::mean_losses;
 use crate::plan::gpu_memory::GpuMemory;
@@ -30,18 +30,21 @@ pub struct GpuOptions {
     pub submit_limit: Duration,
     /// Which family of kernels is used; `None` takes the one made for the kind of device.
     pub class: Option<DeviceClass>,
+    /// Whether a workgroup takes a block of samples through a whole segment of nodes, where the kernels are a GPU's.
+    pub segments: bool,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { resident_bytes: 1 << 30, steps_per_chunk: None, submit_limit: SUBMIT_LIMIT, class: None }
+        Self { resident_bytes: 1 << 30, steps_per_chunk: None, submit_limit: SUBMIT_LIMIT, class: None, segments: true }
     }
 }
 
 impl GpuOptions {
     /// What a model that is run with these options has to fit.
     pub fn limits(&self, gpu: &Gpu) -> DispatchLimits {
-        DispatchLimits::new(gpu.max_binding_bytes(), self.class.unwrap_or(gpu.class()))
+        let limits = DispatchLimits::new(gpu.max_binding_bytes(), self.class.unwrap_or(gpu.class()));
+        DispatchLimits { segments: self.segments, ..limits }
     }
 }
 
@@ -70,7 +73,7 @@ impl DispatchLimits {
             DeviceClass::Software => 128,
             DeviceClass::Hardware => 64,
         };
-        Self { binding_bytes, workgroup, class }
+        Self { binding_bytes, workgroup, class, segments: true }
     }
 }
 
@@ -122,10 +125,8 @@ impl Program {
         let dispatches = plan.dispatches(limits);
         let tables: Vec<u32> = dispatches.iter().flat_map(|dispatch| dispatch.descriptors.iter().copied()).collect();
         let descriptors = buffer::storage_of(gpu, "descriptors", &tables)?;
-        let shaders = dispatches
-            .iter()
-            .map(|dispatch| dispatch.source.expand(import_text))
-            .collect::<Result<Vec<_>, crate::gpu::Error>>()?;
+        let shaders =
+            dispatches.iter().map(crate::plan::Dispatch::expand).collect::<Result<Vec<_>, crate::gpu::Error>>()?;
         let built = gpu.pipelines().get_all(gpu, &shaders)?;
         let pipelines = dispatches
             .into_iter()
@@ -133,7 +134,7 @@ impl Program {
             .map(|(dispatch, pipeline)| {
                 let workgroups = dispatch.workgroups() as u64;
                 let folded = gpu.fold(workgroups).ok_or_else(|| Error::TooLarge {
-                    what: format!("dispatch {} needs", dispatch.name),
+                    what: format!("dispatch {} needs", dispatch.name()),
                     needed: format!("{workgroups} workgroups"),
                     allowed: u32::MAX.to_string(),
                     device: gpu.name().to_owned(),
@@ -146,7 +147,7 @@ impl Program {
         let uniforms = buffer::uniform(gpu, "step uniforms", (steps * uniforms_stride) as u64)?;
         let with_uniforms = pipelines.iter().find(|(pipeline, ..)| pipeline.has_uniforms());
         let uniforms_group = with_uniforms.expect("a step reads its uniforms").0.bind_uniforms(gpu, &uniforms)?;
-        let log_bytes = 4 * steps * LOSS_LANES * plan.graph.loss_columns.max(1);
+        let log_bytes = 4 * steps * plan.loss_lanes(limits, 0)[0] * plan.graph.loss_columns.max(1);
         let rows = steps * plan.capacity;
         let storage = |what: &str, words: usize| buffer::storage(gpu, what, 4 * words as u64);
         let source = GpuSource {
@@ -359,6 +360,11 @@ impl GpuExecutor {
     fn graph(&self) -> &Graph {
         &self.train.plan.graph
     }
+
+    /// Sums of each column of the loss log, and how many of them a step of `rows` samples makes.
+    fn loss_lanes(&self, rows: usize) -> [usize; 2] {
+        self.train.plan.loss_lanes(&self.options.limits(&self.gpu), rows)
+    }
 }
 
 impl Executor for GpuExecutor {
@@ -403,7 +409,8 @@ impl Executor for GpuExecutor {
     }
 
     fn train(&mut self, chunk: &StepChunk) -> Result<(), Error> {
-        let bytes = 4 * (chunk.uniforms.len() * LOSS_LANES * self.graph().loss_columns) as u64;
+        let [lanes, _] = self.loss_lanes(0);
+        let bytes = 4 * (chunk.uniforms.len() * lanes * self.graph().loss_columns) as u64;
         let Self { gpu, train, readback, chunks, .. } = self;
         let log = train.log.clone();
         train.run(gpu, chunk, |encoder| Ok(readback.record(gpu, encoder, *chunks, &[(&log, 0..bytes)])?))?;
@@ -419,10 +426,13 @@ impl Executor for GpuExecutor {
             let uniforms = self.pending.pop_front().unwrap_or_default();
             let values: Vec<f64> =
                 bytemuck::pod_collect_to_vec::<u8, f32>(&reading.bytes).into_iter().map(f64::from).collect();
-            let size = LOSS_LANES * self.graph().loss_columns;
-            for (log, uniforms) in values.chunks_exact(size).zip(&uniforms) {
-                let sum = |column: usize| log.iter().skip(column).step_by(self.graph().loss_columns).sum::<f64>();
-                let sums: Vec<f64> = (0..self.graph().loss_columns).map(sum).collect();
+            let columns = self.graph().loss_columns;
+            let [lanes, _] = self.loss_lanes(0);
+            for (log, uniforms) in values.chunks_exact(lanes * columns).zip(&uniforms) {
+                // The last batch of an epoch may be smaller, and leaves lanes as they were.
+                let [_, made] = self.loss_lanes(uniforms.rows as usize);
+                let sum = |column: usize| log[..made * columns].iter().skip(column).step_by(columns).sum::<f64>();
+                let sums: Vec<f64> = (0..columns).map(sum).collect();
                 losses.push(mean_losses(self.graph(), &sums, uniforms));
             }
         }

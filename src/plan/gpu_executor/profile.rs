@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::GpuExecutor;
 use crate::gpu::Timer;
-use crate::plan::{DispatchLimits, Error, Profile, StepChunk, TimedPart};
+use crate::plan::{Error, Profile, StepChunk, TimedPart};
 
 /// Most dispatches per submit when one is repeated.
 const REPEATS_PER_SUBMIT: usize = 128;
@@ -60,7 +60,7 @@ impl GpuExecutor {
 
 impl Profile for GpuExecutor {
     fn parts(&self) -> Vec<TimedPart> {
-        let listing = self.train.plan.listing(&DispatchLimits::of(&self.gpu));
+        let listing = self.train.plan.listing(&self.options.limits(&self.gpu));
         listing.dispatches.into_iter().map(TimedPart::from).collect()
     }
 

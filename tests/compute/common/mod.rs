@@ -1,11 +1,8 @@
 //! What several test files share: golden cases, and models on either device.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this module")]
 
-pub mod baseline_graphs;
-pub mod data;
-pub mod graphs;
+pub mod interpreted;
 pub mod random_graphs;
-pub mod scenario_graphs;
 pub mod variants;
 
 use std::path::Path;

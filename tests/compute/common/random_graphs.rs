@@ -8,7 +8,7 @@ use polyscene::ops::{Activation, Affine, AffinePart, Repeat, RowMap};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use super::graphs::embedding;
+use polyscene::check::graphs::embedding;
 
 /// A graph of 4 to 14 nodes, some of which nothing reads but a loss of their own; the same for the same seed.
 pub fn random_graph(seed: u64) -> Graph {

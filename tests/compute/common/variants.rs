@@ -9,8 +9,8 @@ use polyscene::models::{
 use polyscene::ops::{Alpha, Repeat};
 use polyscene::plan::{Plan, TrainingOptions};
 
-use super::data::training;
-use super::graphs::small_graphs;
+use polyscene::check::data::training;
+use polyscene::check::graphs::small_graphs;
 
 /// Fields of these many values, `aware` of them scenario-aware; every third is numeric if `numeric`.
 pub fn inputs(rows: &[usize], aware: usize, numeric: bool) -> Inputs {

@@ -1,16 +1,16 @@
 //! Small graphs with the operations that baselines are made of.
 
-use polyscene::graph::{Cross, Graph, Init, LossTerm, TensorId, TokenField, WarmUp};
-use polyscene::layers::{EmbeddingSet, Linear, layer_norm, partitioned_norm, self_attention, transformer};
-use polyscene::ops::{
+use crate::graph::{Cross, Graph, Init, LossTerm, TensorId, TokenField, WarmUp};
+use crate::layers::{EmbeddingSet, Linear, layer_norm, partitioned_norm, self_attention, transformer};
+use crate::ops::{
     Activation, AddPositions, Affine, AffinePart, Anneal, Compare, LabelMixture, Mixture, Pairwise, Prune, RowMap,
     SampleMatrix, Sparsity, TokenPool,
 };
 
-use super::graphs::{SmallGraph, aside, before, finish, small};
-use super::scenario_graphs::{SCENARIOS, fields, routed};
+use super::scenarios::{SCENARIOS, fields, routed};
+use super::{SmallGraph, aside, before, finish, small};
 
-pub fn baseline_graphs() -> Vec<SmallGraph> {
+pub(super) fn baseline_graphs() -> Vec<SmallGraph> {
     [products(), mixtures(), norms(), prunings(), of_tokens(), transformers()].into_iter().flatten().collect()
 }
 
@@ -50,8 +50,8 @@ fn mixtures() -> Vec<SmallGraph> {
         let t = before(graph, "scores", x, SCENARIOS);
         let z = before(graph, "logits", x, SCENARIOS);
         // Only the own scenario's logit has a gradient, so what makes the logits is a table without one.
-        let constant = super::graphs::embedding(graph, "others", &[5; SCENARIOS], 1, false);
-        let own = graph.add_one("own", polyscene::ops::Select { width: 1 }, &[z]);
+        let constant = super::embedding(graph, "others", &[5; SCENARIOS], 1, false);
+        let own = graph.add_one("own", crate::ops::Select { width: 1 }, &[z]);
         let mixed = graph.add_one("label", LabelMixture, &[t, constant]);
         Affine::concat(graph, "both", &[mixed, own])
     }));

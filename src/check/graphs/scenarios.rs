@@ -1,18 +1,14 @@
 //! Small graphs with parts for each scenario, and with the operations that models of many scenarios are made of.
 
-use polyscene::graph::{Cross, Graph, TensorId, TokenField};
-use polyscene::layers::{
-    EmbeddingSet, Field, Stack, Use, Which, cross_entropy, orthogonality, self_attention, stacked,
-};
-use polyscene::ops::{
-    Activation, Affine, Alpha, Attention, Epilogue, Mixture, Multiply, Mutual, Orthogonal, Pool, Select,
-};
+use crate::graph::{Cross, Graph, TensorId, TokenField};
+use crate::layers::{EmbeddingSet, Field, Stack, Use, Which, cross_entropy, orthogonality, self_attention, stacked};
+use crate::ops::{Activation, Affine, Alpha, Attention, Epilogue, Mixture, Multiply, Mutual, Orthogonal, Pool, Select};
 
-use super::graphs::{SmallGraph, aside, before, embedding, finish, small};
+use super::{SmallGraph, aside, before, embedding, finish, small};
 
-pub const SCENARIOS: usize = 3;
+pub(super) const SCENARIOS: usize = 3;
 
-pub fn scenario_graphs() -> Vec<SmallGraph> {
+pub(super) fn scenario_graphs() -> Vec<SmallGraph> {
     [stacks(), gates(), mixtures(), orthogonalities(), mutual_units(), attentions(), crossed()]
         .into_iter()
         .flatten()
@@ -20,7 +16,7 @@ pub fn scenario_graphs() -> Vec<SmallGraph> {
 }
 
 /// As [`small`], with scenarios.
-pub fn routed(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -> TensorId) -> SmallGraph {
+pub(super) fn routed(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -> TensorId) -> SmallGraph {
     small(name, |graph, x| {
         graph.scenarios = SCENARIOS;
         build(graph, x)
@@ -185,7 +181,7 @@ fn attentions() -> Vec<SmallGraph> {
         .collect()
 }
 
-pub fn fields(rows: &[usize], cross: Cross) -> Vec<Field> {
+pub(super) fn fields(rows: &[usize], cross: Cross) -> Vec<Field> {
     let field =
         |(source, &rows): (usize, &usize)| Field { name: format!("field{source}"), source, rows, cross, value: None };
     rows.iter().enumerate().map(field).collect()

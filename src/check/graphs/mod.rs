@@ -1,9 +1,12 @@
 //! Small graphs, each with one operation in the midst of others: every gradient rule has an incoming gradient to chain
 //! and passes one on.
 
-use polyscene::graph::{Cross, Graph, Init, LossTerm, TensorId, WarmUp};
-use polyscene::layers::{EmbeddingSet, Field, Linear, cross_entropy, hidden_epilogue};
-use polyscene::ops::{
+mod baselines;
+mod scenarios;
+
+use crate::graph::{Cross, Graph, Init, LossTerm, TensorId, WarmUp};
+use crate::layers::{EmbeddingSet, Field, Linear, cross_entropy, hidden_epilogue};
+use crate::ops::{
     Activation, Affine, AffinePart, Blocks, Discriminate, Epilogue, Factor, LowRank, Pairing, Repeat, RowMap,
     WeightedLinear,
 };
@@ -18,12 +21,7 @@ pub struct SmallGraph {
 /// Every operation with a gradient, in each of its forms.
 pub fn small_graphs() -> Vec<SmallGraph> {
     let plain = [embeds(), linears(), weighted_linears(), low_ranks(), sums(), vec![logit_loss()], discriminators()];
-    plain
-        .into_iter()
-        .flatten()
-        .chain(super::scenario_graphs::scenario_graphs())
-        .chain(super::baseline_graphs::baseline_graphs())
-        .collect()
+    plain.into_iter().flatten().chain(scenarios::scenario_graphs()).chain(baselines::baseline_graphs()).collect()
 }
 
 /// Embeddings [B, fields·width] of a new table; every other field is numeric if `numeric`.

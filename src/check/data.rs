@@ -1,10 +1,10 @@
 //! Random data, states and steps for small graphs, and comparisons of what comes of them.
 
-use polyscene::cpu::Real;
-use polyscene::data::Sequence;
-use polyscene::graph::{Cross, Graph, TableField};
-use polyscene::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState};
-use polyscene::plan::{BatchPacker, Plan, RowSource, Step, StepChunk, TrainingOptions};
+use crate::cpu::Real;
+use crate::data::Sequence;
+use crate::graph::{Cross, Graph, TableField};
+use crate::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState};
+use crate::plan::{BatchPacker, Plan, RowSource, Step, StepChunk, TrainingOptions};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;

@@ -1,0 +1,61 @@
+//! Every dispatch of a training step as the compiler sees it.
+
+use std::collections::HashMap;
+
+use anyhow::Context;
+use polyscene::bench::workload::Workload;
+use polyscene::gpu::DeviceClass;
+use polyscene::ops::AdamOptions;
+use polyscene::plan::{DispatchLimits, Plan, TrainingOptions};
+use serde::Serialize;
+
+use super::compiler::{Compiler, Statistics};
+
+/// One dispatch.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    /// The model.
+    pub(crate) model: String,
+    /// Samples of the step.
+    pub(crate) batch: usize,
+    /// The part of the model.
+    pub(crate) dispatch: String,
+    /// The shader.
+    pub(crate) shader: String,
+    /// Invocations of a workgroup.
+    pub(crate) workgroup: u32,
+    /// Workgroups of the dispatch.
+    pub(crate) workgroups: usize,
+    /// What the compiler tells.
+    #[serde(flatten)]
+    pub(crate) statistics: Statistics,
+}
+
+/// The dispatches of a model's training step at the papers' sizes.
+pub(crate) fn rows(compiler: &Compiler, model: &str, batch: usize, class: DeviceClass) -> anyhow::Result<Vec<Row>> {
+    let name = polyscene::models::find(model).with_context(|| format!("there is no model {model}"))?.name;
+    let graph = Workload { model: name, batch_size: batch, rows: 100_000, dense_embedding_adam: false }.graph()?;
+    let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
+    let options = TrainingOptions { capacity: batch, dense: adam, embeddings: adam, dense_embedding_adam: false };
+    let mut known: HashMap<String, Statistics> = HashMap::new();
+    let plan = Plan::training(&graph, &options);
+    let dispatches = plan.dispatches(&DispatchLimits::new(DispatchLimits::portable().binding_bytes, class));
+    let row = |dispatch: polyscene::plan::Dispatch| {
+        let shader = dispatch.expand()?;
+        let text = shader.text().to_string();
+        let statistics = match known.get(&text) {
+            Some(statistics) => statistics.clone(),
+            None => known.entry(text).or_insert(compiler.compile(&shader)?).clone(),
+        };
+        Ok(Row {
+            model: model.to_owned(),
+            batch,
+            workgroups: dispatch.workgroups(),
+            dispatch: dispatch.name(),
+            shader: shader.name().to_owned(),
+            workgroup: dispatch.workgroup,
+            statistics,
+        })
+    };
+    dispatches.into_iter().map(row).collect()
+}

@@ -1,0 +1,265 @@
+//! Runs a plan's dispatches on the host, by the interpreter of shaders: kernels for GPUs compute what the CPU executor
+//! computes, no workgroup and no invocation meets another's data without a barrier, and nothing is read beyond its end.
+
+use std::collections::HashMap;
+
+use polyscene::gpu::{DeviceClass, Shader};
+use polyscene::graph::Graph;
+use polyscene::ops::{DenseState, Location, ModelState, StepUniforms, TableArg, TableState};
+use polyscene::plan::{
+    BatchPacker, Dispatch, DispatchLimits, ParameterPlaces, Plan, Resource, RowSource, Step, StepChunk, StepLosses,
+    parameter_places,
+};
+
+use crate::simt::{Buffers, Machine, Options};
+
+/// What a device without 64-bit addresses allows, and enough for any test.
+const BINDING_BYTES: u64 = 128 << 20;
+/// Words of the unused end of a bind group's uniforms.
+const UNIFORMS: usize = 16;
+
+struct Prepared {
+    dispatch: Dispatch,
+    shader: Shader,
+    machine: Machine,
+}
+
+impl Prepared {
+    fn of(plan: &Plan, limits: &DispatchLimits) -> Vec<Self> {
+        let prepare = |dispatch: Dispatch| {
+            let shader = dispatch.expand().unwrap();
+            let module = naga::front::wgsl::parse_str(shader.text()).unwrap();
+            let machine = Machine::new(&module).unwrap_or_else(|fault| panic!("{}: {fault}", dispatch.name()));
+            Self { dispatch, shader, machine }
+        };
+        plan.dispatches(limits).into_iter().map(prepare).collect()
+    }
+
+    /// Runs all workgroups of the dispatch over these buffers; where two invocations race.
+    fn run(&self, buffers: &mut HashMap<Resource, Vec<u32>>, uniforms: &StepUniforms) -> Vec<String> {
+        let mut bound = Buffers::new();
+        let mut first_of: HashMap<Resource, u32> = HashMap::new();
+        for (binding, &resource) in (0..).zip(&self.dispatch.resources) {
+            match first_of.get(&resource) {
+                Some(&first) => assert!(bound.alias(0, binding, (0, first))),
+                None => {
+                    first_of.insert(resource, binding);
+                    let words = match resource {
+                        Resource::Descriptors { .. } => self.dispatch.descriptors.clone(),
+                        _ => buffers.remove(&resource).unwrap_or_else(|| panic!("{resource:?} is no buffer here")),
+                    };
+                    bound.set(0, binding, words);
+                }
+            }
+        }
+        let mut words: Vec<u32> = bytemuck::cast_slice(&[*uniforms]).to_vec();
+        words.resize(UNIFORMS, 0);
+        bound.set(1, 0, words);
+        let count = self.dispatch.workgroups() as u32;
+        let groups: Vec<[u32; 3]> = (0..count).map(|group| [group, 0, 0]).collect();
+        let trace = self.machine.run(&mut bound, &groups, [count, 1, 1], &Options::default());
+        let place = |span: naga::Span| {
+            let line = span.location(self.shader.text()).line_number as usize;
+            self.shader.origin(line).map_or(String::new(), |(file, line)| format!("{file}:{line}"))
+        };
+        let trace = trace.unwrap_or_else(|fault| panic!("{}: {fault} ({})", self.dispatch.name(), place(fault.span)));
+        let race = |race: &crate::simt::Race| {
+            let (first, second) = (place(race.first.span), place(race.second.span));
+            format!("{}: {first} and {second} race: {race:?}", self.dispatch.name())
+        };
+        let races = trace.races.iter().map(race).collect();
+        for (resource, binding) in first_of {
+            if !matches!(resource, Resource::Descriptors { .. }) {
+                buffers.insert(resource, bound.take(0, binding));
+            }
+        }
+        races
+    }
+}
+
+/// A model on the interpreter.
+pub struct Interpreted {
+    train: Plan,
+    predict: Plan,
+    limits: DispatchLimits,
+    prepared: [Vec<Prepared>; 2],
+    buffers: HashMap<Resource, Vec<u32>>,
+    places: ParameterPlaces,
+    /// Where two invocations raced so far.
+    pub races: Vec<String>,
+}
+
+impl Interpreted {
+    pub fn new(
+        train: Plan,
+        predict: Plan,
+        state: &ModelState<f32>,
+        binding_bytes: Option<u64>,
+        segments: bool,
+    ) -> Self {
+        let limits = DispatchLimits::new(binding_bytes.unwrap_or(BINDING_BYTES), DeviceClass::Hardware);
+        let limits = DispatchLimits { segments, ..limits };
+        let prepared = [Prepared::of(&train, &limits), Prepared::of(&predict, &limits)];
+        let places = parameter_places(&train.graph);
+        let mut made = Self { train, predict, limits, prepared, buffers: HashMap::new(), places, races: Vec::new() };
+        made.set_state(state);
+        made
+    }
+
+    fn graph(&self) -> &Graph {
+        &self.train.graph
+    }
+
+    fn shards(&self, table: usize) -> Vec<(usize, usize)> {
+        let table = &self.graph().tables[table];
+        let size = self.limits.shard_rows(table.width);
+        (0..table.rows()).step_by(size).map(|first| (first, size.min(table.rows() - first))).collect()
+    }
+
+    pub fn set_state(&mut self, state: &ModelState<f32>) {
+        let dense = &state.dense;
+        let all = [
+            (Resource::Parameters, &dense.weights),
+            (Resource::FirstMoments, &dense.first),
+            (Resource::SecondMoments, &dense.second),
+        ];
+        for (resource, lists) in all {
+            let mut words = vec![0; self.places.total];
+            for ((place, parameter), values) in self.places.places.iter().zip(&self.train.graph.parameters).zip(lists) {
+                write(&mut words[place.first as usize..], values, parameter.cols);
+            }
+            self.buffers.insert(resource, words);
+        }
+        let copies = self.train.gradient_copies(&self.limits).max(1);
+        self.buffers.insert(Resource::Gradients, vec![0; copies * self.places.total]);
+        for (table, values) in state.tables.iter().enumerate() {
+            let width = self.graph().tables[table].width;
+            for (shard, (first, rows)) in self.shards(table).into_iter().enumerate() {
+                let parts = [
+                    (TableArg::Weights, &values.weights),
+                    (TableArg::First, &values.first),
+                    (TableArg::Second, &values.second),
+                ];
+                for (what, values) in parts {
+                    let mut words = vec![0; rows * Location::stride_of(width)];
+                    write(&mut words, &values[first * width..][..rows * width], width);
+                    self.buffers.insert(Resource::Table { table, shard, what }, words);
+                }
+            }
+        }
+    }
+
+    pub fn state(&self) -> ModelState<f32> {
+        let tables = (0..self.graph().tables.len()).map(|table| {
+            let width = self.graph().tables[table].width;
+            let read = |what: TableArg| {
+                let shards = 0..self.shards(table).len();
+                shards.flat_map(|shard| read(&self.buffers[&Resource::Table { table, shard, what }], width)).collect()
+            };
+            TableState {
+                weights: read(TableArg::Weights),
+                first: read(TableArg::First),
+                second: read(TableArg::Second),
+            }
+        });
+        let dense = DenseState {
+            weights: self.dense(Resource::Parameters),
+            first: self.dense(Resource::FirstMoments),
+            second: self.dense(Resource::SecondMoments),
+        };
+        ModelState { dense, tables: tables.collect() }
+    }
+
+    /// The gradients of the last step.
+    pub fn gradients(&self) -> Vec<Vec<f32>> {
+        self.dense(Resource::Gradients)
+    }
+
+    fn dense(&self, resource: Resource) -> Vec<Vec<f32>> {
+        let words = &self.buffers[&resource];
+        let values = |(place, parameter): (&Location, &polyscene::graph::Parameter)| {
+            let rows = &words[place.first as usize..][..parameter.rows * place.stride as usize];
+            read(rows, parameter.cols)
+        };
+        self.places.places.iter().zip(&self.graph().parameters).map(values).collect()
+    }
+
+    /// Buffers that one plan alone uses, and the data.
+    fn begin(&mut self, which: usize, words: &[u32], ids: &[u32], values: &[f32], labels: &[f32]) {
+        let plan = if which == 0 { &self.train } else { &self.predict };
+        for (arena, size) in plan.memory(&self.limits).arenas.into_iter().enumerate() {
+            // What nothing has written is no number, so that nothing may come of it.
+            self.buffers.insert(Resource::Arena(arena), vec![f32::NAN.to_bits(); size]);
+        }
+        let log = plan.loss_lanes(&self.limits, 0)[0] * plan.graph.loss_columns.max(1);
+        let mut set = |resource, words: Vec<u32>| self.buffers.insert(resource, padded(words));
+        set(Resource::Losses, vec![0; log * 64]);
+        set(Resource::Batches, words.to_vec());
+        set(Resource::Ids, ids.to_vec());
+        set(Resource::Values, bytemuck::cast_slice(values).to_vec());
+        set(Resource::Labels, bytemuck::cast_slice(labels).to_vec());
+    }
+
+    pub fn train(&mut self, chunk: &StepChunk) -> Vec<StepLosses> {
+        self.begin(0, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
+        for uniforms in &chunk.uniforms {
+            for prepared in &self.prepared[0] {
+                self.races.extend(prepared.run(&mut self.buffers, uniforms));
+            }
+        }
+        let columns = self.graph().loss_columns;
+        let [lanes, _] = self.train.loss_lanes(&self.limits, 0);
+        let log = &self.buffers[&Resource::Losses];
+        let steps = chunk.uniforms.iter().enumerate().map(|(step, uniforms)| {
+            let [_, made] = self.train.loss_lanes(&self.limits, uniforms.rows as usize);
+            let own = &log[step * lanes * columns..][..made * columns];
+            let sum =
+                |column| own.iter().skip(column).step_by(columns).map(|&word| f64::from(f32::from_bits(word))).sum();
+            let sums: Vec<f64> = (0..columns).map(sum).collect();
+            polyscene::plan::mean_losses(self.graph(), &sums, uniforms)
+        });
+        steps.collect()
+    }
+
+    pub fn predict(&mut self, source: &RowSource<'_>) -> Vec<f32> {
+        let mut order: Vec<u32> = (0..source.rows as u32).collect();
+        let capacity = self.predict.capacity;
+        if self.predict.batch_layout.scenarios.is_some() {
+            order.chunks_mut(capacity).for_each(|rows| source.group_by_scenario(rows));
+        }
+        let mut logits = vec![f32::NAN; source.rows];
+        let mut packer = BatchPacker::new(&self.predict.graph, &self.predict.batch_layout, false);
+        for rows in order.chunks(capacity) {
+            let mut chunk = StepChunk::default();
+            packer.fill(source, &[Step { rows, shuffle: &[], uniforms: StepUniforms::default() }], &mut chunk);
+            self.begin(1, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
+            self.buffers.insert(Resource::Results, vec![f32::NAN.to_bits(); capacity]);
+            for prepared in &self.prepared[1] {
+                self.races.extend(prepared.run(&mut self.buffers, &chunk.uniforms[0]));
+            }
+            for (&row, &word) in rows.iter().zip(&self.buffers[&Resource::Results]) {
+                logits[row as usize] = f32::from_bits(word);
+            }
+        }
+        logits
+    }
+}
+
+/// Buffers have at least sixteen bytes.
+fn padded(mut words: Vec<u32>) -> Vec<u32> {
+    let length = words.len().max(4).next_multiple_of(4);
+    words.resize(length, 0);
+    words
+}
+
+/// Rows of `cols` values, each to a row that begins at a multiple of four words.
+fn write(words: &mut [u32], values: &[f32], cols: usize) {
+    for (row, values) in words.chunks_mut(Location::stride_of(cols)).zip(values.chunks_exact(cols)) {
+        row.iter_mut().zip(values).for_each(|(word, value)| *word = value.to_bits());
+    }
+}
+
+fn read(words: &[u32], cols: usize) -> Vec<f32> {
+    let rows = words.chunks_exact(Location::stride_of(cols));
+    rows.flat_map(|row| row[..cols].iter().map(|&word| f32::from_bits(word))).collect()
+}
