@@ -2,6 +2,7 @@
 //!
 //!     cargo run --release --example train -- examples/synthetic.toml train.epochs=2
 
+use polyscene::train::LoopEvent;
 use polyscene::{Config, DeviceChoice, Event, Trainer};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let trained = Trainer::new(config)
         .device(DeviceChoice::Auto)
         .observer(|event| match event {
-            Event::Starting { .. } | Event::EpochEnd(_) | Event::Warning(_) => println!("{event}"),
+            Event::Starting { .. } | Event::Training(LoopEvent::EpochEnd(_)) | Event::Warning(_) => println!("{event}"),
             // Among others what moves a progress bar, which this program does not have.
             _ => {}
         })

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::data::{Dataset, Progress, Skipped};
 use crate::models::CROSS_ENTROPY;
+use crate::train::LoopEvent;
 use crate::train::model::BuiltModel;
 use crate::train::run::checkpoint::Position;
 use crate::train::run::epoch::EpochRecord;
@@ -65,26 +66,8 @@ pub enum Event<'a> {
         /// Where the run is kept.
         folder: &'a RunFolder,
     },
-    /// An epoch begins, perhaps not at its first step.
-    EpochStart {
-        /// From 1.
-        epoch: u32,
-        /// How many there are to be.
-        epochs: u32,
-        /// Steps in the epoch.
-        steps: u64,
-        /// Steps of it that are done.
-        done: u64,
-    },
-    /// Steps were given to the device.
-    Steps {
-        /// Steps of the epoch that are done.
-        done: u64,
-        /// The mean cross entropy of the epoch so far, where it is known.
-        loss: Option<f64>,
-    },
-    /// An epoch ended and was validated.
-    EpochEnd(&'a EpochRecord),
+    /// What the training loop tells.
+    Training(LoopEvent<'a>),
     /// Training ended, or failed.
     TrainingEnded,
     /// The best weights were scored on the test rows.
@@ -147,12 +130,11 @@ impl Display for Event<'_> {
                 writeln!(f, "data     {train} train, {valid} valid, {test} test rows, {scenarios} scenarios")?;
                 write!(f, "folder   {}", folder.root().display())
             }
-            Self::EpochEnd(record) => write_epoch(f, record),
+            Self::Training(LoopEvent::EpochEnd(record)) => write_epoch(f, record),
             Self::Finished(folder) => write!(f, "the run is in {}", folder.root().display()),
             Self::Wrote { what, path } => write!(f, "{what} in {}", path.display()),
             Self::Opening(_)
-            | Self::EpochStart { .. }
-            | Self::Steps { .. }
+            | Self::Training(_)
             | Self::TrainingEnded
             | Self::Tested(_)
             | Self::Counting { .. }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::table_file::Writer;
+use super::table_file::write_rows;
 use super::{Event, FileKind, Observer};
 use crate::data::{self, PrepareOptions, Prepared, PublicData};
 use crate::train::Error;
-use crate::train::run::folder::{remove_unfinished, write_text, write_whole};
+use crate::train::run::folder::{remove_unfinished, write_text};
 
 /// Reads a data set's files as their owner publishes them from `raw`, and writes `data.parquet` and `config.toml` to `out`.
 /// `seed` is that of random splits. What was read, left out and written, and the configuration's path.
@@ -25,37 +25,22 @@ pub fn prepare(
     let options = PrepareOptions { data, raw: raw.to_owned(), scratch: out.to_owned(), seed };
     remove_unfinished(out, std::slice::from_ref(&path));
     observer(Event::Counting { what: "preparing", total: 0 });
-    let mut prepared = None;
-    let written = write_whole(&path, |file| {
-        let mut writer = Writer::new(FileKind::Parquet, file.try_clone()?);
+    let prepared = write_rows(&path, FileKind::Parquet, |writer| {
         let mut unwritten = None;
-        let outcome = data::prepare(
+        let prepared = data::prepare(
             &options,
             &mut |batch| {
-                let written = writer.write(batch);
-                written.map_err(|error| {
+                writer.write(batch).map_err(|error| {
                     unwritten = Some(error);
                     data::Error::Shape(String::new())
                 })
             },
             &mut |done, total| observer(Event::Counted { done, total }),
         );
-        let outcome = match unwritten {
-            Some(error) => return Err(error),
-            None => prepared.insert(outcome),
-        };
-        // What is wrong with the data must not be told as a fault of the output.
-        match outcome {
-            Ok(_) => writer.end(),
-            Err(_) => Err(std::io::Error::other("not finished")),
-        }
+        unwritten.map_or(prepared.map_err(Error::from), Err)
     });
     observer(Event::CountingEnded);
-    let Some(outcome) = prepared else {
-        return Err(written.err().unwrap_or_else(|| Error::content(&path, "nothing was prepared")));
-    };
-    let prepared = outcome?;
-    written?;
+    let prepared = prepared?;
     write_text(&config, &prepared.config)?;
     Ok((prepared, config))
 }

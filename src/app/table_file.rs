@@ -59,40 +59,57 @@ impl OutFile {
     /// Writes the batches that `next` gives until it gives none: the whole file, or nothing of it. `next` is asked whether
     /// it would be the first: files without rows give a file without rows, which has its columns all the same.
     pub(super) fn write(&self, mut next: impl FnMut(bool) -> Result<Option<RecordBatch>, Error>) -> Result<(), Error> {
-        let mut failure = None;
-        let written = write_whole(&self.path, |file| {
-            let mut writer = Writer::new(self.kind, file.try_clone()?);
+        write_rows(&self.path, self.kind, |writer| {
             let mut is_first = true;
-            loop {
-                match next(std::mem::take(&mut is_first)) {
-                    Ok(Some(batch)) => writer.write(&batch)?,
-                    Ok(None) => break writer.end(),
-                    // What is wrong with the data must not be told as a fault of the output, nor the other way round.
-                    Err(error) => {
-                        failure = Some(error);
-                        break Err(io::Error::other("not finished"));
-                    }
-                }
+            while let Some(batch) = next(std::mem::take(&mut is_first))? {
+                writer.write(&batch)?;
             }
-        });
-        failure.map_or(written, Err)
+            Ok(())
+        })
+    }
+}
+
+/// Writes the rows that `produce` gives the writer: the whole file, or nothing of it. What is wrong with the data is not
+/// told as a fault of the output, nor the other way round.
+pub(super) fn write_rows<T>(
+    path: &Path,
+    kind: FileKind,
+    produce: impl FnOnce(&mut Writer<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut produced = None;
+    let written = write_whole(path, |file| {
+        let mut writer = Writer { path, kind, file: Some(file.try_clone()?), csv: None, parquet: None };
+        match produced.insert(produce(&mut writer)) {
+            Ok(_) => writer.end(),
+            Err(_) => Err(io::Error::other("not finished")),
+        }
+    });
+    match (produced, written) {
+        (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+        (Some(Ok(value)), Ok(())) => Ok(value),
+        (None, Ok(())) => unreachable!("a file is written once its rows were produced"),
     }
 }
 
 /// Writes batches of one schema; the first decides it.
-pub(super) struct Writer {
+pub(super) struct Writer<'a> {
+    path: &'a Path,
     kind: FileKind,
     file: Option<File>,
     csv: Option<arrow_csv::Writer<BufWriter<File>>>,
     parquet: Option<ArrowWriter<File>>,
 }
 
-impl Writer {
-    pub(super) fn new(kind: FileKind, file: File) -> Self {
-        Self { kind, file: Some(file), csv: None, parquet: None }
+impl Writer<'_> {
+    /// Writes a batch.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        self.append(batch).map_err(Error::file(self.path, "writing"))
     }
 
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+    fn append(&mut self, batch: &RecordBatch) -> io::Result<()> {
         if let Some(file) = self.file.take() {
             match self.kind {
                 FileKind::Csv => self.csv = Some(arrow_csv::Writer::new(BufWriter::new(file))),
@@ -115,7 +132,7 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn end(self) -> io::Result<()> {
+    fn end(self) -> io::Result<()> {
         if let Some(csv) = self.csv {
             csv.into_inner().flush()?;
         }

@@ -10,7 +10,6 @@ use crate::config::Config;
 use crate::data::{self, Dataset, Encoder};
 use crate::gpu::DeviceChoice;
 use crate::plan::{Executor, initial_state};
-use crate::train::LoopEvent;
 use crate::train::evaluation::analysis::{analyze, calibration, write};
 use crate::train::evaluation::metrics::best_reachable;
 use crate::train::evaluation::predict::scenario_names;
@@ -133,7 +132,7 @@ impl<'a> Trainer<'a> {
         let never = AtomicBool::new(false);
         let mut training =
             TrainingLoop::new(&config.train, name, model, data, &folder, executor.as_mut()).from(position);
-        let ending = training.run(stop.unwrap_or(&never), &mut |event| observer(of_loop(event, config.train.epochs)));
+        let ending = training.run(stop.unwrap_or(&never), &mut |event| observer(Event::Training(event)));
         let position = training.into_position();
         observer(Event::TrainingEnded);
         let ending = ending?;
@@ -142,14 +141,6 @@ impl<'a> Trainer<'a> {
             _ => Some(finish(&opened, &folder, executor.as_mut(), &position, observer)?),
         };
         Ok(Trained { folder, ending, position, result })
-    }
-}
-
-fn of_loop(event: LoopEvent<'_>, epochs: u32) -> Event<'_> {
-    match event {
-        LoopEvent::EpochStart { epoch, steps, done } => Event::EpochStart { epoch, epochs, steps, done },
-        LoopEvent::Steps { done, loss } => Event::Steps { done, loss },
-        LoopEvent::EpochEnd(record) => Event::EpochEnd(record),
     }
 }
 

@@ -6,6 +6,7 @@ use super::print::print_line;
 use super::progress::{OpeningBars, bytes, counted};
 use crate::app::Event;
 use crate::report::table::{TableStyle, scenario_table};
+use crate::train::LoopEvent;
 
 /// Shows events.
 #[derive(Default)]
@@ -31,19 +32,19 @@ impl Observer {
                 }
             }
             Event::CountingEnded | Event::TrainingEnded => self.end(),
-            Event::EpochStart { epoch, epochs, steps, done } => {
+            Event::Training(LoopEvent::EpochStart { epoch, epochs, steps, done }) => {
                 let bar = counted(*steps, &format!("epoch {epoch}/{epochs}"));
                 bar.set_position(*done);
                 bar.reset_eta();
                 self.bar = Some(bar);
             }
-            Event::Steps { done, loss } => {
+            Event::Training(LoopEvent::Steps { done, loss }) => {
                 if let Some(bar) = &self.bar {
                     bar.set_position(*done);
                     bar.set_message(loss.map_or_else(String::new, |loss| format!("LogLoss {loss:.4}")));
                 }
             }
-            Event::EpochEnd(_) => {
+            Event::Training(LoopEvent::EpochEnd(_)) => {
                 self.end();
                 note!("{event}");
             }

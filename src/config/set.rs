@@ -38,52 +38,74 @@ pub fn apply_sets(document: &mut Table, sets: &[String]) -> Result<Vec<String>, 
     Ok(leave_out_replaced(&before, document, &paths))
 }
 
-/// Keys of tables whose other keys depend on its value.
-const CHOICES: [(&[&str], &str); 2] = [(&["data", "split"], "by"), (&["data", "fields", "*"], "kind")];
+/// A key whose value decides which other keys its table has.
+struct Choice {
+    /// The path of the table; `*` stands for any key.
+    table: &'static [&'static str],
+    key: &'static str,
+    default: Option<&'static str>,
+    /// The values, and what keys each brings along.
+    values: &'static [(&'static str, &'static [&'static str])],
+}
 
-/// What a choice has beside itself.
-fn keys_of(choice: &str) -> &'static [&'static str] {
-    match choice {
-        "column" => &["column", "train", "valid", "test"],
-        "time" => &["column", "valid", "test"],
-        "seed" => &["seed", "valid", "test"],
-        "category" => &["type", "min_count", "hash"],
-        "bucket" => &["buckets"],
-        _ => &[],
+const CHOICES: [Choice; 2] = [
+    Choice {
+        table: &["data", "split"],
+        key: "by",
+        default: None,
+        values: &[
+            ("column", &["column", "train", "valid", "test"]),
+            ("time", &["column", "valid", "test"]),
+            ("seed", &["seed", "valid", "test"]),
+        ],
+    },
+    Choice {
+        table: &["data", "fields", "*"],
+        key: "kind",
+        default: Some("category"),
+        values: &[("category", &["type", "min_count", "hash"]), ("bucket", &["buckets"]), ("numeric", &[])],
+    },
+];
+
+impl Choice {
+    /// The value that a table has chosen.
+    fn of<'a>(&self, table: &'a Table) -> Option<&'a str> {
+        table.get(self.key).map_or(self.default, Value::as_str)
+    }
+
+    /// The keys that a value brings along; `None` for a value that there is not.
+    fn keys(&self, value: &str) -> Option<&'static [&'static str]> {
+        self.values.iter().find(|(known, _)| *known == value).map(|(_, keys)| *keys)
     }
 }
 
-/// Whether a key of one choice means the same in another: a split by a column's values has names where others have
-/// shares.
-fn is_kept(key: &str, before: &str, now: &str) -> bool {
-    let names = |choice: &str| choice == "column";
-    keys_of(now).contains(&key) && (names(before) == names(now))
+/// Whether a key that both values of a choice have means the same with both: a split by a column's values has names where
+/// others have shares.
+fn means_the_same(before: &str, now: &str) -> bool {
+    (before == "column") == (now == "column")
 }
 
 /// Where a document makes another choice than `before` did, removes the keys that came with the old one and that none of
 /// the paths `set` gives; returns their dotted names. A choice that there is not is left as it is, for its own error.
 pub fn leave_out_replaced(before: &Table, document: &mut Table, set: &[Vec<String>]) -> Vec<String> {
     let mut left_out = Vec::new();
-    for (pattern, chooser) in CHOICES {
-        for path in matching(before, pattern) {
-            let default = if chooser == "kind" { "category" } else { "" };
-            let choice = |table: &Table| {
-                table.get(chooser).map_or(Some(default.to_owned()), |value| value.as_str().map(str::to_owned))
-            };
+    for choice in CHOICES {
+        for path in matching(before, choice.table) {
             let (Some(old), Some(new)) = (table_at(before, &path), table_at_mut(document, &path)) else { continue };
-            let (Some(was), Some(is)) = (choice(old), choice(new)) else { continue };
-            if was == is || (keys_of(&is).is_empty() && is != "numeric") {
+            let (Some(was), Some(is)) = (choice.of(old), choice.of(new)) else { continue };
+            let (Some(had), Some(has)) = (choice.keys(was), choice.keys(is)) else { continue };
+            if was == is {
                 continue;
             }
+            let is_kept = |key: &str| has.contains(&key) && means_the_same(was, is);
             // Alone, or with a whole table.
             let is_set = |key: &str| {
                 let is_key =
                     |set: &[String]| set.split_last().is_some_and(|(last, above)| last == key && above == path);
                 set.iter().any(|set| is_key(set) || path.starts_with(set))
             };
-            let foreign = |key: &&String| {
-                *key != chooser && keys_of(&was).contains(&key.as_str()) && !is_kept(key, &was, &is) && !is_set(key)
-            };
+            let foreign =
+                |key: &&String| *key != choice.key && had.contains(&key.as_str()) && !is_kept(key) && !is_set(key);
             let keys: Vec<String> = old.keys().filter(foreign).cloned().collect();
             for key in keys.into_iter().filter(|key| new.remove(key).is_some()) {
                 left_out.push(format!("{}.{key}", path.join(".")));

@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
 use super::error::{Error, Result};
+use super::fit::notes::Notes;
 use super::fit::{Fitted, gather};
+use super::progress::{OpeningPhase, Progress};
 use super::schema::Schema;
 use crate::data::encoded::cache::{self, Cache, Cached};
 use crate::data::encoded::encoder::Encoder;
@@ -18,32 +18,6 @@ use crate::data::read::checks::Skipped;
 use crate::data::read::inputs::Inputs;
 use crate::data::read::reader::Reader;
 use crate::data::schema::columns::WantedColumns;
-
-/// What [`open`] is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OpeningPhase {
-    /// Hashing the input files, to look for a cache.
-    Hashing,
-    /// Reading and checking the input files.
-    Reading,
-    /// Counting values over the train rows.
-    Counting,
-    /// Writing the encoded rows.
-    Encoding,
-}
-
-/// How far [`open`] has come in one phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// The phase.
-    pub phase: OpeningPhase,
-    /// Bytes (hashing, reading) or rows (counting, encoding) done.
-    pub done: u64,
-    /// Of how many.
-    pub total: u64,
-    /// Rows done in this phase.
-    pub rows: u64,
-}
 
 /// Encoded data, split in three.
 #[derive(Debug, Clone)]
@@ -133,21 +107,6 @@ pub(super) fn open_inputs(
     };
     let cache = if key.is_some() { Cache::Failed(refusals.join("; ")) } else { Cache::Off };
     Ok(dataset(fitted.encoder, rows, notes, cache))
-}
-
-/// What is reported of the data besides its rows.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Notes {
-    skipped: Skipped,
-    valid_values: Vec<UnknownValues>,
-    warnings: Vec<String>,
-}
-
-impl Notes {
-    fn of(fitted: &Fitted) -> Result<Notes> {
-        let (skipped, warnings) = (fitted.skipped.clone(), fitted.warnings.clone());
-        Ok(Notes { skipped, valid_values: fitted.valid_values()?, warnings })
-    }
 }
 
 fn dataset(encoder: Encoder, rows: [Rows; 3], notes: Notes, cache: Cache) -> Dataset {

@@ -29,6 +29,8 @@ pub enum LoopEvent<'a> {
     EpochStart {
         /// From 1.
         epoch: u32,
+        /// How many there are to be.
+        epochs: u32,
         /// Steps in the epoch.
         steps: u64,
         /// Steps of it that are done.
@@ -185,7 +187,8 @@ impl<'a> TrainingLoop<'a> {
     ) -> Result<bool, Error> {
         let steps = self.steps_per_epoch();
         let epoch = self.position.epoch + 1;
-        observer(LoopEvent::EpochStart { epoch, steps, done: self.position.step });
+        let epochs = self.options.epochs;
+        observer(LoopEvent::EpochStart { epoch, epochs, steps, done: self.position.step });
         let (first, total) = (self.position.step, self.position.total_steps);
         let per_chunk = self.executor.steps_per_chunk() as u64;
         let batches = Batches::new(self.model, self.data, self.options, epoch, resident, total - first);

@@ -7,14 +7,16 @@ use crate::place::{Outcome, Place, SMALL};
 
 /// An example's program. `cargo test` has built it, unless it was asked for some tests only.
 fn example(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_BIN_EXE_polyscene")).parent().unwrap();
+    // The folder of a profile has its name, but for one.
+    let profile = match folder.file_name().and_then(|name| name.to_str()).unwrap() {
+        "debug" => "dev",
+        name => name,
+    };
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--example", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
+    cargo.args(["build", "--quiet", "--profile", profile, "--example", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
     assert!(cargo.status().unwrap().success());
-    let beside = Path::new(env!("CARGO_BIN_EXE_polyscene")).parent().unwrap();
-    beside.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+    folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the program prints, to the letter: help pages, plans, tables, errors. `INSTA_UPDATE=always cargo test --release
+//! What the program prints, to the letter: help pages, plans, tables, errors. `INSTA_UPDATE=always cargo test --profile ci
 //! --test cli snapshots` writes the files of `snapshots/` anew; what changed is then for the eye to judge.
 
 use insta::assert_snapshot;

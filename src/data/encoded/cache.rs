@@ -14,7 +14,8 @@ use crate::data::encoded::rows::Rows;
 use crate::data::encoded::tensors::{Shape, map};
 use crate::data::error::{Error, Result};
 use crate::data::fit::Fitted;
-use crate::data::open::{Notes, OpeningPhase, Progress};
+use crate::data::fit::notes::Notes;
+use crate::data::progress::{OpeningPhase, Progress};
 use crate::data::read::inputs::Inputs;
 use crate::data::schema::{Schema, SplitName};
 

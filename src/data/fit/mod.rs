@@ -1,6 +1,7 @@
 //! Fitting a schema: one pass over the files with provisional ids, then counting over the train rows.
 
 pub(super) mod evidence;
+pub(super) mod notes;
 pub(super) mod spool;
 pub(super) mod tally;
 pub(super) mod vocabulary;
@@ -15,9 +16,10 @@ use crate::data::fit::evidence::Evidence;
 use crate::data::fit::spool::{Block, Spool};
 use crate::data::fit::tally::{Counts, Moments, Sample};
 use crate::data::fit::vocabulary::{Interner, Vocabulary};
-use crate::data::open::{OpeningPhase, Progress};
+use crate::data::progress::{OpeningPhase, Progress};
 use crate::data::read::checks::{Checked, Skipped, check};
-use crate::data::read::reader::{Chunk, MAX_MESSAGES, Reader};
+use crate::data::read::faults::MAX_MESSAGES;
+use crate::data::read::reader::{Chunk, Reader};
 use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;

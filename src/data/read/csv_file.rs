@@ -11,7 +11,7 @@ use csv::{ByteRecord, Reader};
 
 use crate::data::error::{Error, Place, Result};
 use crate::data::read::compressed;
-use crate::data::read::reader::{Fault, Faults};
+use crate::data::read::faults::{Fault, Faults};
 
 /// An open CSV file.
 pub(crate) struct CsvFile {

@@ -4,6 +4,7 @@ pub(super) mod cells;
 pub(super) mod checks;
 pub(super) mod compressed;
 pub(super) mod csv_file;
+pub(super) mod faults;
 pub(super) mod inputs;
 pub(super) mod parquet_file;
 pub(super) mod reader;

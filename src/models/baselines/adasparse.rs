@@ -1,6 +1,6 @@
 //! `adasparse`: layers that do without some of their inputs, sample by sample (Yang et al. 2022).
 
-use super::{Error, Inputs, Model, check_network, finish, is_number, options, require, require_not_negative};
+use super::{Error, Inputs, Model, check_network, is_number, options, predict_by, require, require_not_negative};
 use crate::graph::{Graph, Init, LossTerm, Probed, TensorId, WarmUp};
 use crate::layers::{Linear, layers_to_logit};
 use crate::ops::{Activation, Affine, Anneal, Multiply, Prune, Sparsity, parameters_of};
@@ -46,7 +46,7 @@ impl Model for AdaSparse {
             factors.push(kept);
             h = Linear { epilogue, ..Linear::new(size, Activation::None) }.add(g, &format!("mlp.{l}"), h);
         }
-        let mut graph = finish(graph, h);
+        predict_by(g, h);
         if self.lambda > 0.0 {
             self.regularise(&mut graph, &factors);
         }

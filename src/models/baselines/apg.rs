@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Inputs, Model, check_network, finish, options, require, require_positive};
+use super::{Error, Inputs, Model, check_network, options, predict_by, require, require_positive};
 use crate::graph::{Graph, Probed, TensorId};
 use crate::layers::{Linear, hidden_epilogue, mlp};
 use crate::ops::{Activation, Affine, SampleMatrix};
@@ -52,7 +52,8 @@ impl Model for Apg {
             h = g.scoped(format!("apg.{l}"), |g| self.layer(g, aware, h, (l, size)));
         }
         let logits = Linear::new(1, Activation::None).add(g, &format!("apg.{}", self.hidden.len()), h);
-        Ok(finish(graph, logits))
+        predict_by(g, logits);
+        Ok(graph)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `bst`: a transformer over behaviours and the item that is to be predicted (Chen et al. 2019).
 
-use super::{Error, Inputs, Model, check_network, finish, options, require, require_positive, require_sequences};
+use super::{Error, Inputs, Model, check_network, options, predict_by, require, require_positive, require_sequences};
 use crate::graph::Graph;
 use crate::layers::{Linear, mlp, transformer};
 use crate::ops::{Activation, Affine};
@@ -36,6 +36,7 @@ impl Model for Bst {
         let interest = transformer(g, "transformer", tokens, self.heads);
         let x = Affine::concat(g, "all", &[embeddings.all, interest]);
         let logits = mlp(g, "mlp", x, &self.hidden, self.dropout, Linear::new(1, Activation::None));
-        Ok(finish(graph, logits))
+        predict_by(g, logits);
+        Ok(graph)
     }
 }

@@ -1,6 +1,6 @@
 //! `dcn` and `dcn-v2`: layers that cross the embeddings with themselves, beside a network (Wang et al. 2017 and 2021).
 
-use super::{Error, Inputs, Model, check_network, finish, options, require_counts};
+use super::{Error, Inputs, Model, check_network, options, predict_by, require_counts};
 use crate::graph::{Graph, Init, TensorId};
 use crate::layers::{Linear, hidden_layers};
 use crate::ops::{Activation, Affine, AffinePart, BiasPart, Draft, Multiply, RowMap};
@@ -61,7 +61,8 @@ fn build(
     let deep = hidden_layers(g, "mlp", x_0, hidden, dropout);
     let both = deep.last().map_or(x, |&h| Affine::concat(g, "both", &[x, h]));
     let logits = Linear::new(1, Activation::None).add(g, "output", both);
-    Ok(finish(graph, logits))
+    predict_by(g, logits);
+    Ok(graph)
 }
 
 impl Model for Dcn {

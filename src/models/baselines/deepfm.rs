@@ -1,7 +1,7 @@
 //! `deepfm`: a factorisation machine beside a network, on the same embeddings (Guo et al. 2017).
 
 use super::wide_deep::linear;
-use super::{Error, Inputs, Model, check_network, finish, options};
+use super::{Error, Inputs, Model, check_network, options, predict_by};
 use crate::graph::Graph;
 use crate::layers::{Linear, mlp};
 use crate::ops::{Activation, Affine, Pairwise};
@@ -24,6 +24,7 @@ impl Model for DeepFm {
         let pairs = g.add_one("fm", Pairwise { width: self.width }, &[x]);
         let deep = mlp(g, "mlp", x, &self.hidden, self.dropout, Linear::new(1, Activation::None));
         let logits = Affine::total(g, "logits", &[wide, pairs, deep]);
-        Ok(finish(graph, logits))
+        predict_by(g, logits);
+        Ok(graph)
     }
 }

@@ -1,6 +1,6 @@
 //! `din`: behaviours weighed by what they have to do with the item that is to be predicted (Zhou et al. 2018).
 
-use super::{Error, Inputs, Model, check_network, finish, options, require_positive, require_sequences};
+use super::{Error, Inputs, Model, check_network, options, predict_by, require_positive, require_sequences};
 use crate::graph::Graph;
 use crate::layers::{Linear, mlp};
 use crate::ops::{Activation, Affine, Compare, TokenPool};
@@ -35,6 +35,7 @@ impl Model for Din {
         let interest = g.add_one("interest", TokenPool, &[behaviours, weights]);
         let x = Affine::concat(g, "all", &[embeddings.all, interest]);
         let logits = mlp(g, "mlp", x, &self.hidden, self.dropout, Linear::new(1, Activation::None));
-        Ok(finish(graph, logits))
+        predict_by(g, logits);
+        Ok(graph)
     }
 }

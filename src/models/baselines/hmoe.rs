@@ -1,7 +1,7 @@
 //! `hmoe`: MMoE whose scenarios' predictions are mixed as well (Li et al. 2020).
 
 use super::mmoe::check_experts;
-use super::{Error, Inputs, Model, TOWER_SALT, check_network, finish, options, scenario_graph};
+use super::{Error, Inputs, Model, TOWER_SALT, check_network, options, predict_by, scenario_graph};
 use crate::graph::Graph;
 use crate::layers::{Experts, ScenarioScope};
 use crate::ops::{Epilogue, LabelMixture, Mixture};
@@ -36,6 +36,7 @@ impl Model for Hmoe {
         let logits = everyone.tower(g, "tower", mixed, &self.tower_hidden, self.dropout, TOWER_SALT);
         let label = own.layer(g, "label", inputs.scenarios, (x, width), Epilogue::default());
         let logit = g.add_one("label", LabelMixture, &[label, logits]);
-        Ok(finish(graph, logit))
+        predict_by(g, logit);
+        Ok(graph)
     }
 }

@@ -1,7 +1,7 @@
 //! `mmoe`: experts that all scenarios share, mixed by a gate of each (Ma et al. 2018).
 
 use super::{
-    Error, Inputs, Model, TOWER_SALT, check_network, finish, options, require, require_counts, require_sizes,
+    Error, Inputs, Model, TOWER_SALT, check_network, options, predict_by, require, require_counts, require_sizes,
     scenario_graph,
 };
 use crate::graph::{Graph, Probed};
@@ -38,6 +38,7 @@ impl Model for Mmoe {
         let mixed = experts.shared(g, x, self.experts_per_scenario * inputs.scenarios);
         g.probe("mixture", mixed, Probed::Vector);
         let logits = scope.tower(g, "tower", mixed, &self.tower_hidden, self.dropout, TOWER_SALT);
-        Ok(finish(graph, logits))
+        predict_by(g, logits);
+        Ok(graph)
     }
 }

@@ -33,13 +33,6 @@ use super::{
     Error, Inputs, Model, TOWER_SALT, check_network, is_number, options, predict_by, require, require_counts,
     require_not_negative, require_positive, require_sizes, scenario_graph,
 };
-use crate::graph::{Graph, TensorId};
-
-/// Ends a graph in its logit and the cross entropy.
-fn finish(mut graph: Graph, logits: TensorId) -> Graph {
-    predict_by(&mut graph, logits);
-    graph
-}
 
 /// Fails where a model of sequences has none to read.
 fn require_sequences(name: &str, inputs: &Inputs) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! `pepnet`: gates on the embeddings and on every layer's inputs, made of the scenario-aware fields (Chang et al. 2023).
 
-use super::{Error, Inputs, Model, check_network, finish, options, require_positive};
+use super::{Error, Inputs, Model, check_network, options, predict_by, require_positive};
 use crate::graph::Graph;
 use crate::layers::{Linear, gated, layers_to_logit, stop_gradient};
 use crate::ops::{Activation, Affine};
@@ -38,6 +38,7 @@ impl Model for PepNet {
             h = gated(g, &format!("ppnet.{l}"), h, u, self.gate_hidden);
             h = Linear { epilogue, ..Linear::new(size, Activation::None) }.add(g, &format!("mlp.{l}"), h);
         }
-        Ok(finish(graph, h))
+        predict_by(g, h);
+        Ok(graph)
     }
 }

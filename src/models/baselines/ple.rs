@@ -1,7 +1,7 @@
 //! `ple`: experts of each scenario's own beside shared ones (Tang et al. 2020), in one level.
 
 use super::mmoe::check_experts;
-use super::{Error, Inputs, Model, TOWER_SALT, check_network, finish, options, require_counts, scenario_graph};
+use super::{Error, Inputs, Model, TOWER_SALT, check_network, options, predict_by, require_counts, scenario_graph};
 use crate::graph::{Graph, Probed};
 use crate::layers::{Experts, ScenarioScope};
 
@@ -32,6 +32,7 @@ impl Model for Ple {
         let mixed = experts.own_and_shared(g, x, self.experts_per_scenario, self.shared_experts);
         g.probe("mixture", mixed, Probed::Vector);
         let logits = scope.tower(g, "tower", mixed, &self.tower_hidden, self.dropout, TOWER_SALT);
-        Ok(finish(graph, logits))
+        predict_by(g, logits);
+        Ok(graph)
     }
 }

@@ -1,6 +1,6 @@
 //! `shared-bottom`: shared embeddings, and a network for each scenario (Caruana 1997).
 
-use super::{Error, Inputs, Model, check_network, finish, options, scenario_graph};
+use super::{Error, Inputs, Model, check_network, options, predict_by, scenario_graph};
 use crate::graph::Graph;
 use crate::layers::ScenarioScope;
 
@@ -19,6 +19,7 @@ impl Model for SharedBottom {
         let g = &mut graph;
         let x = inputs.embed(g, self.width)?.all;
         let logits = ScenarioScope::own(inputs.scenarios).tower(g, "tower", x, &self.hidden, self.dropout, 0);
-        Ok(finish(graph, logits))
+        predict_by(g, logits);
+        Ok(graph)
     }
 }

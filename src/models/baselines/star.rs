@@ -1,6 +1,6 @@
 //! `star`: a shared network whose weights each scenario multiplies by its own (Sheng et al. 2021).
 
-use super::{Error, Inputs, Model, check_network, finish, options, require_positive, scenario_graph};
+use super::{Error, Inputs, Model, check_network, options, predict_by, require_positive, scenario_graph};
 use crate::graph::Graph;
 use crate::layers::{Linear, Stack, layers_to_logit, mlp, partitioned_norm};
 use crate::ops::{Activation, Affine};
@@ -44,6 +44,7 @@ impl Star {
         let last = Linear::new(1, Activation::None);
         let auxiliary = mlp(g, "auxiliary", known, &[self.auxiliary_hidden], 0.0, last);
         let logits = Affine::total(g, "logits", &[h, auxiliary]);
-        Ok(finish(graph, logits))
+        predict_by(g, logits);
+        Ok(graph)
     }
 }

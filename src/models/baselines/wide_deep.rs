@@ -1,6 +1,6 @@
 //! `wide-deep`: a linear model beside a network (Cheng et al. 2016).
 
-use super::{Error, Inputs, Model, check_network, finish, options};
+use super::{Error, Inputs, Model, check_network, options, predict_by};
 use crate::graph::{Graph, TensorId};
 use crate::layers::{Linear, mlp};
 use crate::models::inputs::Sharing;
@@ -30,6 +30,7 @@ impl Model for WideDeep {
         let wide = linear(g, inputs)?;
         let deep = mlp(g, "mlp", x, &self.hidden, self.dropout, Linear::new(1, Activation::None));
         let logits = Affine::total(g, "logits", &[wide, deep]);
-        Ok(finish(graph, logits))
+        predict_by(g, logits);
+        Ok(graph)
     }
 }

@@ -4,17 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use maud::{Markup, PreEscaped, html};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::super::chart::{Axis, Figure, Key, Line, LineChart, Mark, Point, Row, RowChart, Shown, number, panels};
+use super::super::table::grouped;
 use super::CELLS;
-use super::page::{count, decimal, document, figures, name_of, numbers, table};
+use super::page::{decimal, document, figures, name_of, numbers, table};
 use super::probes::{cloud, cloud_legend, scenarios_by_samples, silhouette};
-use super::read::{Epoch, Probe, Scores, epochs, probes};
+use super::read::{PartialResult, Probe, epochs, probes};
 use super::sweep::sweep_figures;
 use crate::train::Error;
 use crate::train::comparison::ExperimentKind;
+use crate::train::evaluation::metrics::Metrics;
 use crate::train::evaluation::statistics::Summary;
+use crate::train::run::epoch::EpochRecord;
 
 /// Labels that one chart shows, at most: the best ones.
 const LABELS: usize = 10;
@@ -24,15 +28,34 @@ const LABELS_BY_SCENARIO: usize = 6;
 const CLOUDS: usize = 6;
 const POINTS: usize = 500;
 
-/// A run of the comparison.
+/// A run of the comparison: what there is of a [`CellOutcome`](crate::train::comparison::CellOutcome).
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Cell {
-    pub(super) label: String,
-    pub(super) seed: Option<u64>,
+    label: Option<String>,
+    model: Option<String>,
+    seed: Option<u64>,
     folder: Option<PathBuf>,
-    pub(super) settings: Vec<(String, Value)>,
-    pub(super) test: Scores,
-    valid: Scores,
-    device: Option<String>,
+    pub(super) settings: Map<String, Value>,
+    result: PartialResult,
+}
+
+impl Cell {
+    fn label(&self) -> &str {
+        self.label.as_deref().or(self.model.as_deref()).unwrap_or("?")
+    }
+
+    fn test(&self, pick: impl Fn(&Metrics) -> Option<f64>) -> Option<f64> {
+        self.result.test.as_ref().and_then(pick)
+    }
+
+    pub(super) fn test_auc(&self) -> Option<f64> {
+        self.test(|test| test.auc)
+    }
+
+    fn valid_auc(&self) -> Option<f64> {
+        self.result.valid.as_ref()?.auc
+    }
 }
 
 /// Which rows' AUC puts labels in order. A sweep chooses, which is for validation rows to do.
@@ -63,7 +86,7 @@ impl Order {
     fn auc(self, label: &Label<'_>) -> Option<Summary> {
         match self {
             Self::Test => label.auc(),
-            Self::Validation { .. } => summary(label.cells.iter().map(|cell| cell.valid.auc)),
+            Self::Validation { .. } => summary(label.cells.iter().map(|cell| cell.valid_auc())),
         }
     }
 }
@@ -80,8 +103,8 @@ struct Label<'a> {
 }
 
 impl Label<'_> {
-    fn spread(&self, pick: impl Fn(&Scores) -> Option<f64>) -> Option<Summary> {
-        summary(self.cells.iter().map(|cell| pick(&cell.test)))
+    fn spread(&self, pick: impl Fn(&Metrics) -> Option<f64>) -> Option<Summary> {
+        summary(self.cells.iter().map(|cell| cell.test(&pick)))
     }
 
     fn auc(&self) -> Option<Summary> {
@@ -134,12 +157,12 @@ fn read(folder: &Path) -> Result<Vec<Cell>, Error> {
     let mut cells = Vec::new();
     let lines: Vec<(usize, &str)> = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
     for &(place, line) in &lines {
-        match serde_json::from_str(line) {
-            Ok(value) => cells.push(cell(folder, &value)),
+        match serde_json::from_str::<Cell>(line) {
+            Ok(cell) => cells.push(Cell { folder: cell.folder.map(|own| folder.join(own)), ..cell }),
             Err(_) if place + 1 == lines.len() && !text.ends_with('\n') => {}
             Err(error) => {
                 let reason =
-                    format!("line {} is not JSON ({error}); take it out, or run the comparison again", place + 1);
+                    format!("line {} is no cell ({error}); take it out, or run the comparison again", place + 1);
                 return Err(Error::content(&path, reason));
             }
         }
@@ -151,28 +174,13 @@ fn read(folder: &Path) -> Result<Vec<Cell>, Error> {
     Ok(cells)
 }
 
-fn cell(folder: &Path, value: &Value) -> Cell {
-    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let result = value.get("result").unwrap_or(&Value::Null);
-    let settings = value.get("settings").and_then(Value::as_object);
-    Cell {
-        label: text("label").or_else(|| text("model")).unwrap_or_else(|| "?".to_owned()),
-        seed: value.get("seed").and_then(Value::as_u64),
-        folder: text("folder").map(|own| folder.join(own)),
-        settings: settings.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        test: result.get("test").map(Scores::of).unwrap_or_default(),
-        valid: result.get("valid").map(Scores::of).unwrap_or_default(),
-        device: result.get("device").and_then(Value::as_str).map(str::to_owned),
-    }
-}
-
 /// Cells by label, the best mean AUC first.
 fn labels(cells: &[Cell], order: Order) -> Vec<Label<'_>> {
     let mut labels: Vec<Label<'_>> = Vec::new();
     for cell in cells {
-        match labels.iter_mut().find(|label| label.name == cell.label) {
+        match labels.iter_mut().find(|label| label.name == cell.label()) {
             Some(label) => label.cells.push(cell),
-            None => labels.push(Label { name: &cell.label, cells: vec![cell] }),
+            None => labels.push(Label { name: cell.label(), cells: vec![cell] }),
         }
     }
     let auc = |label: &Label<'_>| order.auc(label).map_or(-1.0, |auc| auc.mean);
@@ -181,7 +189,7 @@ fn labels(cells: &[Cell], order: Order) -> Vec<Label<'_>> {
 }
 
 fn key_numbers(cells: &[Cell], labels: &[Label<'_>], order: Order) -> Markup {
-    let mut devices: Vec<&String> = cells.iter().filter_map(|cell| cell.device.as_ref()).collect();
+    let mut devices: Vec<&String> = cells.iter().filter_map(|cell| cell.result.device.as_ref()).collect();
     devices.sort();
     devices.dedup();
     let seeds = labels.iter().map(|label| label.cells.len()).max().unwrap_or(0);
@@ -199,7 +207,7 @@ fn key_numbers(cells: &[Cell], labels: &[Label<'_>], order: Order) -> Markup {
         ("best by validation", chosen.map(name)),
         ("its validation AUC", chosen.and_then(|best| order.auc(best)).map(|auc| auc.to_string())),
         ("its test AUC", best.and_then(Label::auc).map(|auc| auc.to_string())),
-        ("test rows", cells.first().and_then(|cell| cell.test.rows).map(|rows| count(Some(rows)))),
+        ("test rows", cells.first().and_then(|cell| Some(grouped(cell.result.test.as_ref()?.rows)))),
         ("device", (devices.len() == 1).then(|| devices[0].clone())),
     ])
 }
@@ -207,9 +215,10 @@ fn key_numbers(cells: &[Cell], labels: &[Label<'_>], order: Order) -> Markup {
 /// The scenarios of all labels, those with the most rows first.
 fn scenarios(labels: &[Label<'_>]) -> Vec<(String, u64)> {
     let mut names: Vec<(String, u64)> = Vec::new();
-    for (name, own) in labels.iter().flat_map(|label| &label.cells).flat_map(|cell| &cell.test.scenarios) {
+    let tests = labels.iter().flat_map(|label| &label.cells).filter_map(|cell| cell.result.test.as_ref());
+    for (name, own) in tests.flat_map(|test| &test.scenarios) {
         if !names.iter().any(|(known, _)| known == name) {
-            names.push((name.clone(), own.rows.unwrap_or(0)));
+            names.push((name.clone(), own.rows));
         }
     }
     names.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
@@ -235,7 +244,7 @@ fn outcome_figures(labels: &[Label<'_>]) -> Vec<Figure> {
         return Vec::new();
     }
     let how = "A dot is the mean over seeds, its bar one standard deviation to each side (none with one seed).";
-    let overall = |title: &str, axis: &str, pick: fn(&Scores) -> Option<f64>, caption: &str| {
+    let overall = |title: &str, axis: &str, pick: fn(&Metrics) -> Option<f64>, caption: &str| {
         let row = |label: &Label<'_>| {
             let found = label.spread(pick);
             let note = found.map_or_else(|| "n/a".to_owned(), |found| found.to_string());
@@ -263,7 +272,7 @@ fn by_scenario(labels: &[Label<'_>], scenarios: &[(String, u64)], how: &str) -> 
     let shown = &labels[..labels.len().min(LABELS_BY_SCENARIO)];
     let row = |(name, rows): &(String, u64)| {
         let dots = shown.iter().enumerate().map(|(place, label)| dot(Mark::Of(place), label.name, label.auc_of(name)));
-        Row { name: name.clone(), note: format!("{} rows", count(Some(*rows))), shown: dots.collect() }
+        Row { name: name.clone(), note: format!("{} rows", grouped(*rows)), shown: dots.collect() }
     };
     let rows: Vec<Row> = scenarios.iter().map(row).collect();
     let some = if shown.len() < labels.len() {
@@ -312,7 +321,7 @@ fn given_table(folder: &Path) -> Option<String> {
 /// Validation AUC by epoch, the mean over seeds.
 fn learning_curves(labels: &[Label<'_>]) -> Vec<Figure> {
     let shown = &labels[..labels.len().min(LABELS)];
-    let runs: Vec<Vec<Vec<Epoch>>> = shown
+    let runs: Vec<Vec<Vec<EpochRecord>>> = shown
         .iter()
         .map(|label| {
             let folders = label.cells.iter().filter_map(|cell| cell.folder.as_ref());
@@ -324,16 +333,16 @@ fn learning_curves(labels: &[Label<'_>]) -> Vec<Figure> {
     } else {
         String::new()
     };
-    let chart = |title: &str, axis: &str, pick: fn(&Scores) -> Option<f64>| {
-        let line = |(place, (label, runs)): (usize, (&Label<'_>, &Vec<Vec<Epoch>>))| {
+    let chart = |title: &str, axis: &str, pick: fn(&Metrics) -> Option<f64>| {
+        let line = |(place, (label, runs)): (usize, (&Label<'_>, &Vec<Vec<EpochRecord>>))| {
             let longest = runs.iter().filter_map(|run| run.last()).map(|epoch| epoch.epoch).max().unwrap_or(0);
-            let point = |number: u64| {
-                let of = |run: &Vec<Epoch>| pick(run.iter().find(|epoch| epoch.epoch == number)?.valid.as_ref()?);
+            let point = |number: u32| {
+                let of = |run: &Vec<EpochRecord>| pick(run.iter().find(|epoch| epoch.epoch == number)?.valid.as_ref()?);
                 let found = summary(runs.iter().map(of));
                 let seeds = found.map_or(0, |found| found.count);
                 let mean = found.map_or(f64::NAN, |found| found.mean);
                 let about = format!("epoch {number}: {axis} {} ({seeds} runs)", super::super::chart::number(mean));
-                Point { x: number as f64, y: mean, spread: None, about }
+                Point { x: number.into(), y: mean, spread: None, about }
             };
             Line { name: label.name.to_owned(), mark: Mark::Of(place), points: (1..=longest).map(point).collect() }
         };

@@ -5,8 +5,7 @@ use std::path::Path;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::super::chart::Figure;
-use super::super::table::grouped;
-use super::read::Scores;
+use crate::train::evaluation::metrics::Metrics;
 
 /// A page of its own.
 pub(super) fn document(title: &str, content: &Markup) -> Markup {
@@ -84,19 +83,10 @@ pub(super) fn decimal(value: Option<f64>) -> String {
     value.filter(|value| value.is_finite()).map_or_else(|| "n/a".to_owned(), |value| format!("{value:.4}"))
 }
 
-/// A count of rows.
-pub(super) fn count(value: Option<u64>) -> String {
-    value.map_or_else(|| "n/a".to_owned(), grouped)
-}
-
 /// Scenarios by rows, the largest first: where there is room for few, these are shown.
-pub(super) fn largest(scores: &Scores, max: usize) -> Vec<String> {
-    let mut names: Vec<(&String, u64)> = scores
-        .scenarios
-        .iter()
-        .map(|(name, own)| (name, own.rows.unwrap_or(0)))
-        .filter(|(_, rows)| *rows > 0)
-        .collect();
+pub(super) fn largest(metrics: &Metrics, max: usize) -> Vec<String> {
+    let mut names: Vec<(&String, u64)> =
+        metrics.scenarios.iter().map(|(name, own)| (name, own.rows)).filter(|(_, rows)| *rows > 0).collect();
     // Equal ones stay in their order.
     names.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
     names.truncate(max);

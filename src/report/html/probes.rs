@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::super::chart::{Axis, Figure, Group, Key, Mark, Panel, Row, RowChart, Shown, heat, number, panels};
 use super::super::tsne::tsne;
 use super::page::{figures, largest};
-use super::read::{Probe, Run, Samples, Scores, Table};
+use super::read::{Probe, Run, Samples, Table};
 
 /// Points of a cloud, at most: enough to see shapes, few enough to see points.
 const POINTS: usize = 800;
@@ -58,8 +58,8 @@ fn in_paper(name: &str, map: bool) -> &'static str {
 /// of the page have for them.
 fn scenarios_by_rows(run: &Run, probes: &[&Probe]) -> Vec<String> {
     let sampled = scenarios_by_samples(&probes.iter().map(|probe| &probe.samples).collect::<Vec<_>>());
-    let test = run.result.get("test").map(Scores::of).unwrap_or_default();
-    let mut names: Vec<String> = largest(&test, usize::MAX).into_iter().filter(|name| sampled.contains(name)).collect();
+    let tested = run.result.test.as_ref().map(|test| largest(test, usize::MAX)).unwrap_or_default();
+    let mut names: Vec<String> = tested.into_iter().filter(|name| sampled.contains(name)).collect();
     let rest: Vec<String> = sampled.into_iter().filter(|name| !names.contains(name)).collect();
     names.extend(rest);
     names

@@ -4,41 +4,42 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::data::shortened;
+use crate::train::evaluation::metrics::Metrics;
+use crate::train::run::epoch::EpochRecord;
 
-/// Metrics of a group of rows.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Scores {
-    pub(super) auc: Option<f64>,
-    pub(super) logloss: Option<f64>,
-    pub(super) gauc: Option<f64>,
-    pub(super) calibration: Option<f64>,
-    pub(super) rows: Option<u64>,
-    pub(super) positives: Option<u64>,
-    pub(super) scenarios: Vec<(String, Scores)>,
+/// What there is of a run's [`RunResult`](crate::train::run::result::RunResult).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PartialResult {
+    pub(super) model: Option<String>,
+    pub(super) device: Option<String>,
+    pub(super) seed: Option<u64>,
+    pub(super) epochs: Option<u64>,
+    pub(super) best_epoch: Option<u64>,
+    pub(super) steps: Option<u64>,
+    pub(super) parameters: Option<u64>,
+    pub(super) embedding_rows: Option<u64>,
+    #[serde(deserialize_with = "readable_metrics")]
+    pub(super) test: Option<Metrics>,
+    #[serde(deserialize_with = "readable_metrics")]
+    pub(super) valid: Option<Metrics>,
+    #[serde(deserialize_with = "readable_metrics")]
+    pub(super) best_reachable: Option<Metrics>,
 }
 
-impl Scores {
-    pub(super) fn of(value: &Value) -> Self {
-        let scenarios = value.get("scenarios").and_then(Value::as_object);
-        let scenarios = scenarios.into_iter().flatten().map(|(name, own)| (readable(name), Self::of(own)));
-        Self {
-            auc: number(value, "auc"),
-            logloss: number(value, "logloss"),
-            gauc: number(value, "gauc"),
-            calibration: number(value, "calibration"),
-            rows: value.get("rows").and_then(Value::as_u64),
-            positives: value.get("positives").and_then(Value::as_u64),
-            scenarios: scenarios.collect(),
-        }
-    }
+fn readable_metrics<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Metrics>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.map(with_readable_names))
+}
 
-    pub(super) fn scenario(&self, name: &str) -> Option<&Self> {
-        self.scenarios.iter().find(|(known, _)| known == name).map(|(_, own)| own)
+fn with_readable_names(mut metrics: Metrics) -> Metrics {
+    for (name, _) in &mut metrics.scenarios {
+        *name = readable(&*name);
     }
+    metrics
 }
 
 /// A name as a page shows it: cut where it is very long, and still another one than others that begin alike.
@@ -46,23 +47,6 @@ fn readable(name: impl AsRef<str>) -> String {
     let name = name.as_ref();
     let shown = shortened(name);
     if shown == name { shown } else { format!("{shown}{:04x}", xxh3_64(name.as_bytes()) & 0xffff) }
-}
-
-/// A finite number of an object.
-pub(super) fn number(value: &Value, key: &str) -> Option<f64> {
-    value.get(key).and_then(Value::as_f64).filter(|number| number.is_finite())
-}
-
-/// An epoch of `metrics.jsonl`.
-#[derive(Clone, Debug)]
-pub(super) struct Epoch {
-    pub(super) epoch: u64,
-    /// Loss terms by name; a value may be missing.
-    pub(super) losses: Vec<(String, Option<f64>)>,
-    pub(super) valid: Option<Scores>,
-    pub(super) best: bool,
-    pub(super) seconds: Option<f64>,
-    pub(super) speed: Option<f64>,
 }
 
 /// A line of `calibration.csv`.
@@ -101,9 +85,9 @@ pub(super) struct Probe {
 /// A run's folder.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Run {
-    /// `result.json`; null before the run is over.
-    pub(super) result: Value,
-    pub(super) epochs: Vec<Epoch>,
+    /// `result.json`; empty before the run is over.
+    pub(super) result: PartialResult,
+    pub(super) epochs: Vec<EpochRecord>,
     /// `config.toml`, as it is written.
     pub(super) config: String,
     /// The calibration of all test rows.
@@ -118,7 +102,7 @@ impl Run {
         let calibration = table(&folder.join("calibration.csv"));
         let (all, scenarios) = calibration.map(curves).unwrap_or_default();
         Self {
-            result: json(&folder.join("result.json")),
+            result: serde_json::from_str(&text(&folder.join("result.json"))).unwrap_or_default(),
             epochs: epochs(&folder.join("metrics.jsonl")),
             config: text(&folder.join("config.toml")),
             calibration: all,
@@ -136,7 +120,7 @@ impl Run {
 
     /// The best epoch, from 1.
     pub(super) fn best_epoch(&self) -> Option<u64> {
-        self.epochs.iter().rfind(|epoch| epoch.best).map(|epoch| epoch.epoch)
+        self.epochs.iter().rfind(|epoch| epoch.best).map(|epoch| u64::from(epoch.epoch))
     }
 }
 
@@ -144,25 +128,13 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-fn json(path: &Path) -> Value {
-    serde_json::from_str(&text(path)).unwrap_or_default()
-}
-
 /// The epochs of `metrics.jsonl`.
-pub(super) fn epochs(path: &Path) -> Vec<Epoch> {
-    text(path).lines().filter_map(|line| epoch(&serde_json::from_str(line).ok()?)).collect()
-}
-
-fn epoch(line: &Value) -> Option<Epoch> {
-    let losses = line.get("train").and_then(Value::as_object).into_iter().flatten();
-    Some(Epoch {
-        epoch: line.get("epoch")?.as_u64()?,
-        losses: losses.map(|(name, value)| (name.clone(), value.as_f64())).collect(),
-        valid: line.get("valid").filter(|valid| valid.is_object()).map(Scores::of),
-        best: line.get("best").and_then(Value::as_bool).unwrap_or(false),
-        seconds: number(line, "train_seconds"),
-        speed: number(line, "train_rows_per_second"),
-    })
+pub(super) fn epochs(path: &Path) -> Vec<EpochRecord> {
+    let epoch = |line| {
+        let record: EpochRecord = serde_json::from_str(line).ok()?;
+        Some(EpochRecord { valid: record.valid.map(with_readable_names), ..record })
+    };
+    text(path).lines().filter_map(epoch).collect()
 }
 
 fn table(path: &Path) -> Option<Table> {

@@ -6,9 +6,11 @@ use maud::{Markup, html};
 
 use super::super::chart::{Axis, Figure, Key, Line, LineChart, Mark, Point, Row, RowChart, Shown, number};
 use super::super::table::grouped;
-use super::page::{count, decimal, document, figures, largest, name_of, numbers, table};
+use super::page::{decimal, document, figures, largest, name_of, numbers, table};
 use super::probes::probe_sections;
-use super::read::{Bin, Epoch, Run, Scores};
+use super::read::{Bin, Run};
+use crate::train::evaluation::metrics::Metrics;
+use crate::train::run::epoch::EpochRecord;
 
 /// Lines that one chart shows, at most.
 const LINES: usize = 10;
@@ -16,22 +18,21 @@ const LINES: usize = 10;
 pub(super) fn page(folder: &Path) -> Markup {
     let run = Run::read(folder);
     let name = name_of(folder);
-    let test = run.result.get("test").map(Scores::of);
-    let best_reachable = run.result.get("best_reachable").map(Scores::of);
+    let (test, best_reachable) = (run.result.test.as_ref(), run.result.best_reachable.as_ref());
     let content = html! {
-        (header(&run, &name, test.as_ref()))
+        (header(&run, &name))
         h2 { "Learning curves" }
         (figures(&learning_curves(&run), "No epoch is finished yet."))
         h2 { "Test rows, by scenario" }
-        @match &test {
+        @match test {
             Some(test) => {
-                (figures(&scenario_bars(test, best_reachable.as_ref()).into_iter().collect::<Vec<_>>(), "No scenarios."))
-                (scenario_table(test, best_reachable.as_ref()))
+                (figures(&scenario_bars(test, best_reachable).into_iter().collect::<Vec<_>>(), "No scenarios."))
+                (scenario_table(test, best_reachable))
             }
             None => p.missing { "The run is not over: there is no result.json." }
         }
         h2 { "Calibration" }
-        (figures(&calibration(&run, test.as_ref()), "No calibration.csv: the run is not over, or had no test rows."))
+        (figures(&calibration(&run, test), "No calibration.csv: the run is not over, or had no test rows."))
         (probe_sections(&run))
         @if !run.config.is_empty() {
             h2 { "Configuration" }
@@ -41,23 +42,21 @@ pub(super) fn page(folder: &Path) -> Markup {
     document(&format!("{name} – polyscene"), &content)
 }
 
-fn header(run: &Run, name: &str, test: Option<&Scores>) -> Markup {
+fn header(run: &Run, name: &str) -> Markup {
     let result = &run.result;
-    let text = |key: &str| result.get(key).and_then(|value| value.as_str()).map(str::to_owned);
-    let whole = |key: &str| result.get(key).and_then(serde_json::Value::as_u64);
-    let model = text("model").or_else(|| run.setting("model", "name"));
-    let seed = whole("seed").map(|seed| seed.to_string()).or_else(|| run.setting("train", "seed"));
-    let epochs = whole("epochs").unwrap_or(run.epochs.len() as u64);
-    let best = whole("best_epoch").or_else(|| run.best_epoch());
-    let seconds: f64 = run.epochs.iter().filter_map(|epoch| epoch.seconds).sum();
-    let valid = result.get("valid").map(Scores::of);
-    let speed = run.epochs.last().and_then(|epoch| epoch.speed);
-    let metric = |pick: fn(&Scores) -> Option<f64>| test.map(|test| decimal(pick(test)));
+    let test = result.test.as_ref();
+    let model = result.model.clone().or_else(|| run.setting("model", "name"));
+    let seed = result.seed.map(|seed| seed.to_string()).or_else(|| run.setting("train", "seed"));
+    let epochs = result.epochs.unwrap_or(run.epochs.len() as u64);
+    let best = result.best_epoch.or_else(|| run.best_epoch());
+    let seconds: f64 = run.epochs.iter().map(|epoch| epoch.train_seconds).sum();
+    let speed = run.epochs.last().map(|epoch| epoch.train_rows_per_second).filter(|&speed| speed > 0.0);
+    let metric = |pick: fn(&Metrics) -> Option<f64>| test.map(|test| decimal(pick(test)));
     html! {
         h1 { (model.as_deref().unwrap_or("A run")) ": " (name) }
         p.about {
             @if let Some(data) = run.setting("data", "path") { "Data: " (data) ". " }
-            @if let Some(device) = text("device") { "Device: " (device) ". " }
+            @if let Some(device) = &result.device { "Device: " (device) ". " }
             @if let Some(seed) = &seed { "Seed " (seed) "." }
         }
         (numbers(&[
@@ -65,13 +64,13 @@ fn header(run: &Run, name: &str, test: Option<&Scores>) -> Markup {
             ("test LogLoss", metric(|test| test.logloss)),
             ("test GAUC", test.and_then(|test| test.gauc).map(|gauc| decimal(Some(gauc)))),
             ("test calibration", metric(|test| test.calibration)),
-            ("valid AUC", valid.as_ref().map(|valid| decimal(valid.auc))),
+            ("valid AUC", result.valid.as_ref().map(|valid| decimal(valid.auc))),
             ("epochs (best)", Some(format!("{epochs} ({})", best.map_or_else(|| "–".to_owned(), |best| best.to_string())))),
-            ("optimiser steps", whole("steps").map(grouped)),
-            ("test rows", test.map(|test| count(test.rows))),
+            ("optimiser steps", result.steps.map(grouped)),
+            ("test rows", test.map(|test| grouped(test.rows))),
             ("scenarios", test.map(|test| test.scenarios.len().to_string())),
-            ("dense parameters", whole("parameters").map(grouped)),
-            ("embedding rows", whole("embedding_rows").map(grouped)),
+            ("dense parameters", result.parameters.map(grouped)),
+            ("embedding rows", result.embedding_rows.map(grouped)),
             ("training", (seconds > 0.0).then(|| duration(seconds))),
             ("rows per second", speed.map(|speed| grouped(speed as u64))),
         ]))
@@ -90,15 +89,15 @@ fn duration(seconds: f64) -> String {
 fn learning_curves(run: &Run) -> Vec<Figure> {
     let Some(last) = run.epochs.last() else { return Vec::new() };
     let mut list = Vec::new();
-    let names = last.losses.iter().map(|(name, _)| name.clone());
+    let names = last.train.iter().map(|(name, _)| name.clone());
     let losses = names.enumerate().map(|(place, name)| {
-        let value = |epoch: &Epoch| epoch.losses.iter().find(|(known, _)| *known == name).and_then(|(_, value)| *value);
+        let value = |epoch: &EpochRecord| epoch.train.get(&name)?.as_f64();
         line(run, name.clone(), Mark::Of(place), value)
     });
     let caption = "The mean of each term of the loss over an epoch's training rows, dropout included; “loss” is their sum \
                    with its coefficients.";
     list.extend(curves(run, "Training loss", "loss, nats", losses.collect(), caption));
-    let overall = |pick: fn(&Scores) -> Option<f64>| vec![line(run, "all rows".to_owned(), Mark::Of(0), valid(pick))];
+    let overall = |pick: fn(&Metrics) -> Option<f64>| vec![line(run, "all rows".to_owned(), Mark::Of(0), valid(pick))];
     let caption = "All validation rows after each epoch: how often a positive row is ranked above a negative one. Where \
                    it falls while the training loss still does, the model overfits.";
     list.extend(curves(run, "Validation AUC", "AUC", overall(|scores| scores.auc), caption));
@@ -109,7 +108,7 @@ fn learning_curves(run: &Run) -> Vec<Figure> {
 }
 
 /// The AUC of validation rows by scenario, where there are several.
-fn scenario_curves(run: &Run, last: &Epoch) -> Option<Figure> {
+fn scenario_curves(run: &Run, last: &EpochRecord) -> Option<Figure> {
     let scores = last.valid.as_ref().filter(|scores| scores.scenarios.len() > 1)?;
     let names = largest(scores, LINES);
     let some = if scores.scenarios.len() > names.len() {
@@ -118,19 +117,19 @@ fn scenario_curves(run: &Run, last: &Epoch) -> Option<Figure> {
         String::new()
     };
     let lines = names.iter().enumerate().map(|(place, name)| {
-        let auc = |epoch: &Epoch| epoch.valid.as_ref()?.scenario(name)?.auc;
+        let auc = |epoch: &EpochRecord| epoch.valid.as_ref()?.scenario(name)?.auc;
         line(run, name.clone(), Mark::Of(place), auc)
     });
     let caption = format!("The AUC within each scenario's validation rows after each epoch.{some}");
     curves(run, "Validation AUC by scenario", "AUC", lines.collect(), &caption)
 }
 
-fn valid(pick: fn(&Scores) -> Option<f64>) -> impl Fn(&Epoch) -> Option<f64> {
+fn valid(pick: fn(&Metrics) -> Option<f64>) -> impl Fn(&EpochRecord) -> Option<f64> {
     move |epoch| epoch.valid.as_ref().and_then(pick)
 }
 
-fn line(run: &Run, name: String, mark: Mark, value: impl Fn(&Epoch) -> Option<f64>) -> Line {
-    let point = |epoch: &Epoch| Point::plain(epoch.epoch as f64, value(epoch).unwrap_or(f64::NAN), "epoch");
+fn line(run: &Run, name: String, mark: Mark, value: impl Fn(&EpochRecord) -> Option<f64>) -> Line {
+    let point = |epoch: &EpochRecord| Point::plain(epoch.epoch.into(), value(epoch).unwrap_or(f64::NAN), "epoch");
     Line { name, mark, points: run.epochs.iter().map(point).collect() }
 }
 
@@ -138,7 +137,7 @@ fn line(run: &Run, name: String, mark: Mark, value: impl Fn(&Epoch) -> Option<f6
 fn curves(run: &Run, title: &str, label: &str, lines: Vec<Line>, caption: &str) -> Option<Figure> {
     let values = || lines.iter().flat_map(|line| &line.points).map(|point| point.y).filter(|y| y.is_finite());
     values().next()?;
-    let epochs = || run.epochs.iter().map(|epoch| epoch.epoch);
+    let epochs = || run.epochs.iter().map(|epoch| epoch.epoch.into());
     let (first, last) = (epochs().min()?, epochs().max()?);
     let best = run.best_epoch();
     let legend = if lines.len() > 1 {
@@ -160,10 +159,10 @@ fn curves(run: &Run, title: &str, label: &str, lines: Vec<Line>, caption: &str) 
 }
 
 /// Bars of the scenarios' AUC, the best on top.
-fn scenario_bars(test: &Scores, best: Option<&Scores>) -> Option<Figure> {
-    let mut order: Vec<&(String, Scores)> = test.scenarios.iter().collect();
+fn scenario_bars(test: &Metrics, best: Option<&Metrics>) -> Option<Figure> {
+    let mut order: Vec<&(String, Metrics)> = test.scenarios.iter().collect();
     order.sort_by(|(_, a), (_, b)| b.auc.unwrap_or(-1.0).total_cmp(&a.auc.unwrap_or(-1.0)));
-    let row = |name: &str, own: &Scores, best: Option<&Scores>, mark: Mark| {
+    let row = |name: &str, own: &Metrics, best: Option<&Metrics>, mark: Mark| {
         let auc = own.auc.unwrap_or(f64::NAN);
         let bar = (mark, Shown::Bar { from: 0.5, to: auc }, Row::about("AUC", auc, None));
         let gauc = own
@@ -171,7 +170,7 @@ fn scenario_bars(test: &Scores, best: Option<&Scores>) -> Option<Figure> {
             .map(|gauc| (Mark::Of(3), Shown::Dot { value: gauc, spread: None }, Row::about("GAUC", gauc, None)));
         let best = best.and_then(|best| best.auc);
         let best = best.map(|best| (Mark::Of(1), Shown::Tick(best), Row::about("best reachable AUC", best, None)));
-        let note = format!("{} · {} rows", decimal(own.auc), count(own.rows));
+        let note = format!("{} · {} rows", decimal(own.auc), grouped(own.rows));
         Row { name: name.to_owned(), note, shown: [Some(bar), gauc, best].into_iter().flatten().collect() }
     };
     let mut rows: Vec<Row> = order
@@ -207,15 +206,15 @@ fn scenario_bars(test: &Scores, best: Option<&Scores>) -> Option<Figure> {
     Some(Figure { title: "AUC by scenario".to_owned(), picture, legend, caption, wide: true })
 }
 
-fn scenario_table(test: &Scores, best: Option<&Scores>) -> Markup {
+fn scenario_table(test: &Metrics, best: Option<&Metrics>) -> Markup {
     let mut heads = vec!["scenario", "AUC"];
     heads.extend(best.map(|_| "best AUC"));
     heads.extend(["LogLoss", "GAUC", "calibration", "rows", "positives"]);
-    let line = |name: &str, own: &Scores, reachable: Option<&Scores>| {
+    let line = |name: &str, own: &Metrics, reachable: Option<&Metrics>| {
         let mut cells = vec![name.to_owned(), decimal(own.auc)];
         cells.extend(best.map(|_| decimal(reachable.and_then(|best| best.auc))));
         cells.extend([decimal(own.logloss), decimal(own.gauc), decimal(own.calibration)]);
-        cells.extend([count(own.rows), count(own.positives)]);
+        cells.extend([grouped(own.rows), grouped(own.positives)]);
         cells
     };
     let scenarios = test.scenarios.iter();
@@ -225,7 +224,7 @@ fn scenario_table(test: &Scores, best: Option<&Scores>) -> Markup {
     table(&heads, &lines, true)
 }
 
-fn calibration(run: &Run, test: Option<&Scores>) -> Vec<Figure> {
+fn calibration(run: &Run, test: Option<&Metrics>) -> Vec<Figure> {
     let mut list = Vec::new();
     if run.calibration.is_empty() {
         return list;

@@ -31,7 +31,7 @@ fn together(cells: &[Cell], one: &str, other: &str) -> bool {
 /// Settings with several values, in the order of the first cell that has them.
 fn varying(cells: &[Cell]) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
-    for (key, _) in cells.iter().flat_map(|cell| &cell.settings).filter(|(key, _)| key != SEED) {
+    for (key, _) in cells.iter().flat_map(|cell| &cell.settings).filter(|(key, _)| *key != SEED) {
         let mut values = cells.iter().filter_map(|cell| value(cell, key));
         let first = values.next();
         if !keys.contains(key) && values.any(|value| Some(value) != first) {
@@ -42,7 +42,7 @@ fn varying(cells: &[Cell]) -> Vec<String> {
 }
 
 fn value<'a>(cell: &'a Cell, key: &str) -> Option<&'a Value> {
-    cell.settings.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+    cell.settings.get(key)
 }
 
 fn figure(cells: &[Cell], key: &str, varying: &[String]) -> Option<Figure> {
@@ -63,7 +63,7 @@ fn figure(cells: &[Cell], key: &str, varying: &[String]) -> Option<Figure> {
     let averaged: Vec<&str> = others.iter().filter(|other| !by.contains(other)).map(|other| other.as_str()).collect();
     let line = |(place, (name, members)): (usize, &(String, Vec<&Cell>))| {
         let point = |(x, &setting): (usize, &f64)| {
-            let of = members.iter().filter(|cell| at(cell) == Some(setting)).map(|cell| cell.test.auc);
+            let of = members.iter().filter(|cell| at(cell) == Some(setting)).map(|cell| cell.test_auc());
             let found = summary(of);
             let mean = found.map_or(f64::NAN, |found| found.mean);
             let runs = found.map_or(0, |found| found.count);

@@ -4,23 +4,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::train::evaluation::metrics::Metrics;
 
-/// A line of `metrics.jsonl`.
+/// A line of `metrics.jsonl`. Of a line of another version, which may lack some numbers, they are read as 0.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// From 1.
     pub epoch: u32,
     /// Optimiser steps taken in all.
+    #[serde(default)]
     pub steps: u64,
     /// Mean of each loss term over the epoch, and `loss`, their sum with coefficients.
+    #[serde(default)]
     pub train: serde_json::Map<String, serde_json::Value>,
     /// The validation metrics; absent without validation rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid: Option<Metrics>,
     /// Whether these weights are the best so far.
+    #[serde(default)]
     pub best: bool,
     /// Seconds of training in this epoch (since the run was last started).
+    #[serde(default)]
     pub train_seconds: f64,
     /// Training rows per second.
+    #[serde(default)]
     pub train_rows_per_second: f64,
     /// Validation rows per second.
     #[serde(skip_serializing_if = "Option::is_none")]
