@@ -1,102 +1,109 @@
-//! What a GPU's compiler makes of every dispatch of a training step: registers, occupancy, spills, workgroup memory. Needs no
-//! GPU, but Linux and Mesa's AMD driver, RADV, which compiles for cards that are not there.
+//! What a GPU's compiler makes of every dispatch of a training step: registers, occupancy, spills, workgroup memory; and how
+//! its lanes work and read, by an interpreter. Needs no GPU, but Linux and Mesa's AMD driver, RADV, which compiles for cards
+//! that are not there.
 //!
 //! `cargo bench --bench isa -- [--model mi-dpg,dnn] [--batch 512,8192] [--family navi21] [--class hardware] [--json]`
 
+#[cfg(target_os = "linux")]
 mod compiler;
+#[cfg(target_os = "linux")]
+#[path = "../../tests/compute/common/interpreted.rs"]
+#[allow(dead_code, unreachable_pub, reason = "tests use what this does not")]
+mod interpreted;
+#[cfg(target_os = "linux")]
+#[path = "../../tests/compute/simt/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "tests use what this does not")]
+mod simt;
+#[cfg(target_os = "linux")]
 mod table;
 
-use clap::{Parser, ValueEnum};
-use compiler::Compiler;
-use polyscene::gpu::DeviceClass;
-use table::Row;
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Class {
-    Hardware,
-    Software,
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    eprintln!("this benchmark asks Mesa's AMD driver, which is there on Linux");
 }
 
-#[derive(Parser)]
-struct Options {
-    /// Models at the papers' sizes
-    #[arg(long, value_delimiter = ',', default_value = "dnn,mi-dpg,optmsm,saml")]
-    model: Vec<String>,
-    /// Samples of a step
-    #[arg(long, value_delimiter = ',', default_value = "512")]
-    batch: Vec<usize>,
-    /// The GPU to compile for, by RADV's name (RADV_FORCE_FAMILY): navi21, navi33, vega10, polaris10, ...
-    #[arg(long, default_value = "navi21")]
-    family: String,
-    /// The family of kernels
-    #[arg(long, default_value = "hardware")]
-    class: Class,
-    /// Print JSON: a list of objects, one for each dispatch
-    #[arg(long)]
-    json: bool,
-    /// What cargo gives every benchmark
-    #[arg(long, hide = true)]
-    bench: bool,
-}
-
+#[cfg(target_os = "linux")]
 fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
-    compiler::choose(&options.family)?;
-    let compiler = Compiler::open()?;
-    let class = match options.class {
-        Class::Hardware => DeviceClass::Hardware,
-        Class::Software => DeviceClass::Software,
-    };
-    let mut rows = Vec::new();
-    for model in &options.model {
-        for &batch in &options.batch {
-            rows.extend(table::rows(&compiler, model, batch, class)?);
-        }
-    }
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
-    } else {
-        println!("{}\n{}", compiler.name, text(&rows));
-    }
-    Ok(())
+    linux::run()
 }
 
-fn text(rows: &[Row]) -> String {
-    let heads = [
-        "model",
-        "batch",
-        "dispatch",
-        "shader",
-        "groups",
-        "lanes",
-        "VGPRs",
-        "SGPRs",
-        "LDS",
-        "waves",
-        "spilled",
-        "scratch",
-        "instructions",
-        "latency",
-    ];
-    let lines: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            let Row { model, batch, dispatch, shader, workgroup, workgroups, statistics: told } = row;
-            let mut line = vec![model.clone(), batch.to_string(), dispatch.clone(), shader.clone()];
-            line.extend([workgroups.to_string(), workgroup.to_string()]);
-            let numbers = [
-                told.vgprs,
-                told.sgprs,
-                told.lds,
-                told.subgroups_per_simd,
-                told.spilled,
-                told.scratch,
-                told.instructions,
-                told.latency,
-            ];
-            line.extend(numbers.map(|number| number.to_string()));
+#[cfg(target_os = "linux")]
+mod linux {
+    use clap::Parser;
+    use polyscene::gpu::DeviceClass;
+    use polyscene::report::table::{TableStyle, draw};
+
+    use super::compiler::{self, Compiler};
+    use super::table::{self, Row};
+
+    #[derive(Parser)]
+    struct Options {
+        /// Models at the papers' sizes
+        #[arg(long, value_delimiter = ',', default_value = "dnn,mi-dpg,optmsm,saml")]
+        model: Vec<String>,
+        /// Samples of a step
+        #[arg(long, value_delimiter = ',', default_value = "512")]
+        batch: Vec<usize>,
+        /// The GPU to compile for, by RADV's name (RADV_FORCE_FAMILY): navi21, navi33, vega10, polaris10, ...
+        #[arg(long, default_value = "navi21")]
+        family: String,
+        /// The family of kernels: hardware or software
+        #[arg(long, default_value = "hardware")]
+        class: DeviceClass,
+        /// Print JSON: a list of objects, one for each dispatch
+        #[arg(long)]
+        json: bool,
+        /// What cargo gives every benchmark
+        #[arg(long, hide = true)]
+        bench: bool,
+    }
+
+    pub(super) fn run() -> anyhow::Result<()> {
+        let options = Options::parse();
+        compiler::choose(&options.family)?;
+        let compiler = Compiler::open()?;
+        let mut rows = Vec::new();
+        for model in &options.model {
+            for &batch in &options.batch {
+                rows.extend(table::rows(&compiler, model, batch, options.class)?);
+            }
+        }
+        if options.json {
+            println!("{}", serde_json::to_string_pretty(&rows)?);
+        } else {
+            println!("{}\n{}", compiler.name, text(&rows));
+        }
+        Ok(())
+    }
+
+    fn text(rows: &[Row]) -> String {
+        let heads = [
+            "model",
+            "batch",
+            "dispatch",
+            "shader",
+            "groups",
+            "lanes",
+            "busy",
+            "loads",
+            "VGPRs",
+            "SGPRs",
+            "LDS",
+            "waves",
+            "spilled",
+            "scratch",
+            "instructions",
+            "latency",
+        ];
+        let line = |row: &Row| {
+            let told = &row.statistics;
+            let percent = |part: f64| format!("{:.0} %", 100.0 * part);
+            let mut line = vec![row.model.clone(), row.batch.to_string(), row.dispatch.clone(), row.shader.clone()];
+            line.extend([row.workgroups.to_string(), row.workgroup.to_string(), percent(row.busy), percent(row.loads)]);
+            let registers = [told.vgprs, told.sgprs, told.lds, told.subgroups_per_simd, told.spilled, told.scratch];
+            line.extend(registers.iter().chain(&[told.instructions, told.latency]).map(u64::to_string));
             line
-        })
-        .collect();
-    polyscene::report::table::draw(&heads, &lines, polyscene::report::table::TableStyle::for_stdout())
+        };
+        draw(&heads, &rows.iter().map(line).collect::<Vec<_>>(), TableStyle::for_stdout())
+    }
 }

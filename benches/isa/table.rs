@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use anyhow::Context;
 use polyscene::bench::workload::Workload;
+use polyscene::check::data::Data;
 use polyscene::gpu::DeviceClass;
 use polyscene::ops::AdamOptions;
 use polyscene::plan::{DispatchLimits, Plan, TrainingOptions};
 use serde::Serialize;
 
 use super::compiler::{Compiler, Statistics};
+use crate::interpreted::Interpreted;
+use crate::simt::{Space, Trace, Traffic};
 
 /// One dispatch.
 #[derive(Clone, Debug, Serialize)]
@@ -26,6 +29,10 @@ pub(crate) struct Row {
     pub(crate) workgroup: u32,
     /// Workgroups of the dispatch.
     pub(crate) workgroups: usize,
+    /// Of the bytes in the 128-byte lines that subgroups of 32 load, the part that they use.
+    pub(crate) loads: f64,
+    /// Of the lanes of subgroups that execute something, those that are active.
+    pub(crate) busy: f64,
     /// What the compiler tells.
     #[serde(flatten)]
     pub(crate) statistics: Statistics,
@@ -40,7 +47,26 @@ pub(crate) fn rows(compiler: &Compiler, model: &str, batch: usize, class: Device
     let mut known: HashMap<String, Statistics> = HashMap::new();
     let plan = Plan::training(&graph, &options);
     let dispatches = plan.dispatches(&DispatchLimits::new(DispatchLimits::portable().binding_bytes, class));
-    let row = |dispatch: polyscene::plan::Dispatch| {
+    // Some workgroups of a step with made-up rows show how they all read.
+    let chunk = Data::random(&graph, batch, 3).chunk(&plan, 0, &[batch], 0.01, false);
+    let state = polyscene::plan::initial_state(&graph, 1);
+    let inference = Plan::inference(&graph, batch);
+    let traces = match class {
+        DeviceClass::Hardware => Interpreted::new(plan.clone(), inference, &state, None, true).traces(&chunk, SEEN),
+        // An interpreter is for kernels whose invocations work together.
+        DeviceClass::Software => vec![Trace::default(); dispatches.len()],
+    };
+    let row = |(dispatch, trace): (polyscene::plan::Dispatch, Trace)| {
+        // Where all lanes read one place, it is fetched once for all.
+        let shared = |traffic: &Traffic| traffic.asked >= 16 * traffic.used;
+        let loads = trace
+            .accesses
+            .iter()
+            .filter(|access| access.space == Space::Storage && !access.write && !shared(&access.traffic));
+        let loads = loads.fold(Traffic::default(), |mut sum, access| {
+            sum.add(&access.traffic);
+            sum
+        });
         let shader = dispatch.expand()?;
         let text = shader.text().to_string();
         let statistics = match known.get(&text) {
@@ -52,10 +78,15 @@ pub(crate) fn rows(compiler: &Compiler, model: &str, batch: usize, class: Device
             batch,
             workgroups: dispatch.workgroups(),
             dispatch: dispatch.name(),
+            loads: loads.efficiency(),
+            busy: trace.utilisation(),
             shader: shader.name().to_owned(),
             workgroup: dispatch.workgroup,
             statistics,
         })
     };
-    dispatches.into_iter().map(row).collect()
+    dispatches.into_iter().zip(traces).map(row).collect()
 }
+
+/// Workgroups whose accesses are counted.
+const SEEN: u32 = 2;

@@ -38,6 +38,10 @@ pub(crate) fn compose(name: &str, parts: &[Part<'_>], main: impl FnOnce(&[String
     for (text, part) in texts.iter().zip(parts) {
         let mut names = HashMap::new();
         functions.push(composer.emit(text, part, part.function, &mut names)?);
+        // What is bound is declared, used or not.
+        for &variable in &text.buffers {
+            composer.emit(text, part, variable, &mut names)?;
+        }
     }
     for (line, text) in main(&functions).lines().enumerate() {
         composer.lines.push(text.to_owned());

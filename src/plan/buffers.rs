@@ -111,7 +111,8 @@ pub(super) fn assign(
     let mut arenas: [Vec<(usize, Activation)>; ARENAS] = Default::default();
     for activation in activations {
         let offsets = arenas.each_ref().map(|placed| offset(placed, &activation));
-        let fits = |&arena: &usize| offsets[arena] + activation.size <= limit;
+        // With what may be read beyond the last.
+        let fits = |&arena: &usize| offsets[arena] + activation.size + GRAIN <= limit;
         let arena = (0..ARENAS).find(fits).unwrap_or(ARENAS - 1);
         places[activation.tensor] = Place::Activation { arena, offset: offsets[arena] };
         arenas[arena].push((offsets[arena], activation));

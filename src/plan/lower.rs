@@ -198,7 +198,7 @@ impl Plan {
     /// Cuts the plan into dispatches and gives its tensors places.
     ///
     /// What a segment touches has a place for as long as the segment runs, since its blocks do not wait for each other.
-    /// Where there is no room for that, each node is a dispatch of its own.
+    /// Where there is no room for that, segments are shorter, and at last each node is a dispatch of its own.
     pub(super) fn arrange(&self, limits: &DispatchLimits) -> Arrangement {
         // An address among the activations has 30 bits for the place.
         let max = (limits.binding_bytes / 4).min(1 << 30) as usize;
@@ -209,16 +209,17 @@ impl Plan {
         if limits.class == DeviceClass::Software || !limits.segments {
             return plain;
         }
-        // Each arena is a buffer more to bind, and so perhaps an end to a segment; what kernels bind does not depend on
-        // where tensors lie.
-        for arenas in plain.memory.arenas.len()..=ARENAS {
-            let target = self.target_of(limits, &plain.memory);
-            let nodes: Vec<_> = self.graph.nodes.iter().map(|node| (node, self.kernels(node, &target))).collect();
-            let segments = segment::segments(&nodes, arenas);
-            let memory = assign(&segments);
-            if memory.arenas.len() <= arenas {
-                let fits = memory.arenas.iter().all(|&values| values <= max);
-                return if fits { Arrangement { segments, memory } } else { plain };
+        // What kernels bind does not depend on where tensors lie.
+        let target = self.target_of(limits, &plain.memory);
+        let nodes: Vec<_> = self.graph.nodes.iter().map(|node| (node, self.kernels(node, &target))).collect();
+        for most in [usize::MAX, 16, 8, 4, 2] {
+            // Each arena is a buffer more to bind, and so perhaps an end to a segment.
+            for arenas in plain.memory.arenas.len()..=ARENAS {
+                let segments = segment::segments(&nodes, most, arenas);
+                let memory = assign(&segments);
+                if memory.arenas.len() <= arenas && memory.arenas.iter().all(|&values| values <= max) {
+                    return Arrangement { segments, memory };
+                }
             }
         }
         plain

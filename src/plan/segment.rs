@@ -125,12 +125,15 @@ fn by_blocks(form: Form) -> bool {
     matches!(form, Form::Pieces | Form::Block)
 }
 
-/// Cuts a plan's nodes, each with its kernels, into those that share a dispatch, where activations take `arenas` buffers.
-pub(super) fn segments(nodes: &[(&Node, Vec<Kernel>)], arenas: usize) -> Vec<Range<usize>> {
+/// Cuts a plan's nodes, each with its kernels, into those that share a dispatch, at most `most` of them, where activations
+/// take `arenas` buffers.
+pub(super) fn segments(nodes: &[(&Node, Vec<Kernel>)], most: usize, arenas: usize) -> Vec<Range<usize>> {
     let mut segments: Vec<Range<usize>> = Vec::new();
     for (index, next) in nodes.iter().enumerate() {
         match segments.last_mut() {
-            Some(segment) if joins(&nodes[segment.clone()], next, arenas) => segment.end = index + 1,
+            Some(segment) if segment.len() < most && joins(&nodes[segment.clone()], next, arenas) => {
+                segment.end = index + 1
+            }
             _ => segments.push(index..index + 1),
         }
     }

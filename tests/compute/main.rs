@@ -3,9 +3,12 @@
 //! All of these tests are one binary: it is linked once, and what one test waits for, another computes.
 
 mod common;
+use common::interpreted;
 
 mod golden_cpu;
 mod golden_gpu;
+#[cfg(target_os = "linux")]
+mod isa;
 mod operations_gradient;
 mod operations_shader;
 mod plans;

@@ -1,6 +1,7 @@
 //! OptMSM's orthogonality constraint (equation 9): loss and gradient in one.
 
 use crate::cpu::{LANES, Lanes, Real, dot, vectorized};
+use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::loss::loss_kernel;
 use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
@@ -56,6 +57,9 @@ pub struct Orthogonality {
     pub first_column: usize,
 }
 
+/// Numbers of a sample in workgroup memory, at most (`orthogonality_block.wgsl`).
+const BLOCK_NUMBERS: usize = 512;
+
 impl Operation for Orthogonality {
     fn name(&self) -> &'static str {
         "orthogonality"
@@ -85,7 +89,10 @@ impl Operation for Orthogonality {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let r = target.location(node.inputs[0]);
-        let kernel = loss_kernel("orthogonality", self.first_column, graph, target)
+        // What a GPU's workgroup has room for at once.
+        let by_block = target.class == DeviceClass::Hardware && self.vectors * self.vectors < BLOCK_NUMBERS;
+        let shader = if by_block { "orthogonality_block" } else { "orthogonality" };
+        let kernel = loss_kernel(shader, self.first_column, graph, target)
             .with("R", r.first)
             .with("R_STRIDE", r.stride)
             .with("GRADIENT", target.location(node.outputs[0]).first)

@@ -11,7 +11,7 @@ use polyscene::plan::{
     parameter_places,
 };
 
-use crate::simt::{Buffers, Machine, Options};
+use crate::simt::{Buffers, Machine, Options, Trace};
 
 /// What a device without 64-bit addresses allows, and enough for any test.
 const BINDING_BYTES: u64 = 128 << 20;
@@ -35,8 +35,13 @@ impl Prepared {
         plan.dispatches(limits).into_iter().map(prepare).collect()
     }
 
-    /// Runs all workgroups of the dispatch over these buffers; where two invocations race.
-    fn run(&self, buffers: &mut HashMap<Resource, Vec<u32>>, uniforms: &StepUniforms) -> Vec<String> {
+    /// Runs the first `most` workgroups of the dispatch over these buffers; what was seen, and where two invocations race.
+    fn run(
+        &self,
+        buffers: &mut HashMap<Resource, Vec<u32>>,
+        uniforms: &StepUniforms,
+        most: u32,
+    ) -> (Trace, Vec<String>) {
         let mut bound = Buffers::new();
         let mut first_of: HashMap<Resource, u32> = HashMap::new();
         for (binding, &resource) in (0..).zip(&self.dispatch.resources) {
@@ -56,7 +61,7 @@ impl Prepared {
         words.resize(UNIFORMS, 0);
         bound.set(1, 0, words);
         let count = self.dispatch.workgroups() as u32;
-        let groups: Vec<[u32; 3]> = (0..count).map(|group| [group, 0, 0]).collect();
+        let groups: Vec<[u32; 3]> = (0..count.min(most)).map(|group| [group, 0, 0]).collect();
         let trace = self.machine.run(&mut bound, &groups, [count, 1, 1], &Options::default());
         let place = |span: naga::Span| {
             let line = span.location(self.shader.text()).line_number as usize;
@@ -73,7 +78,7 @@ impl Prepared {
                 buffers.insert(resource, bound.take(0, binding));
             }
         }
-        races
+        (trace, races)
     }
 }
 
@@ -204,7 +209,7 @@ impl Interpreted {
         self.begin(0, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
         for uniforms in &chunk.uniforms {
             for prepared in &self.prepared[0] {
-                self.races.extend(prepared.run(&mut self.buffers, uniforms));
+                self.races.extend(prepared.run(&mut self.buffers, uniforms, u32::MAX).1);
             }
         }
         let columns = self.graph().loss_columns;
@@ -221,6 +226,14 @@ impl Interpreted {
         steps.collect()
     }
 
+    /// How each dispatch of a step accesses memory, by its first `most` workgroups. What they compute is of no use, since
+    /// the others do not run.
+    pub fn traces(&mut self, chunk: &StepChunk, most: u32) -> Vec<Trace> {
+        self.begin(0, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
+        let uniforms = &chunk.uniforms[0];
+        self.prepared[0].iter().map(|prepared| prepared.run(&mut self.buffers, uniforms, most).0).collect()
+    }
+
     pub fn predict(&mut self, source: &RowSource<'_>) -> Vec<f32> {
         let mut order: Vec<u32> = (0..source.rows as u32).collect();
         let capacity = self.predict.capacity;
@@ -235,7 +248,7 @@ impl Interpreted {
             self.begin(1, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
             self.buffers.insert(Resource::Results, vec![f32::NAN.to_bits(); capacity]);
             for prepared in &self.prepared[1] {
-                self.races.extend(prepared.run(&mut self.buffers, &chunk.uniforms[0]));
+                self.races.extend(prepared.run(&mut self.buffers, &chunk.uniforms[0], u32::MAX).1);
             }
             for (&row, &word) in rows.iter().zip(&self.buffers[&Resource::Results]) {
                 logits[row as usize] = f32::from_bits(word);

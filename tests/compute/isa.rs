@@ -1,0 +1,61 @@
+//! What is won for GPUs stays: the bars that every kernel of the papers' models keeps, by the word of a GPU's compiler
+//! (`benches/isa`), and how many dispatches a step takes.
+
+#[path = "../../benches/isa/compiler.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the benchmark prints what this does not ask")]
+mod compiler;
+#[path = "../../benches/isa/table.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the benchmark prints what this does not ask")]
+mod table;
+
+use polyscene::gpu::DeviceClass;
+
+/// Models, and the most dispatches of a step in batches of 512.
+const MODELS: [(&str, usize); 4] = [("dnn", 5), ("mi-dpg", 6), ("optmsm", 7), ("saml", 5)];
+
+/// The Vulkan loader reads its environment once, so the compiler has a process of its own.
+#[test]
+fn kernels_for_gpus_fill_a_gpu() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "isa::asked_of_the_compiler", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+#[ignore = "changes its environment: run by the test above"]
+fn asked_of_the_compiler() {
+    compiler::choose("navi21").unwrap();
+    let compiler = compiler::Compiler::open().unwrap();
+    let mut faults = Vec::new();
+    for (model, most) in MODELS {
+        for batch in [512, 8192] {
+            let rows = table::rows(&compiler, model, batch, DeviceClass::Hardware).unwrap();
+            if batch == 512 && rows.len() > most {
+                faults.push(format!("{model}: {} dispatches, {most} at most", rows.len()));
+            }
+            for row in rows {
+                let told = &row.statistics;
+                let good = row.workgroup.is_multiple_of(64)
+                    && told.vgprs <= 128
+                    && told.subgroups_per_simd >= 8
+                    && told.spilled == 0
+                    && told.scratch == 0;
+                if !good {
+                    faults.push(format!("{row:?}"));
+                }
+                // A segment's products read weights and activations by whole lines for the most part.
+                if row.shader == "segment"
+                    && row.dispatch.starts_with("embedding to")
+                    && batch == 512
+                    && row.loads < 0.35
+                {
+                    faults.push(format!("loads: {row:?}"));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
