@@ -42,7 +42,9 @@ fn no_dispatch_binds_a_buffer_in_two_ways() {
             // Constants change no binding; but what is composed is made of other shaders each time.
             let key = match &dispatch.source {
                 DispatchSource::File(_) => dispatch.shader.to_owned(),
-                DispatchSource::Segment(_) => format!("{name}: {}", dispatch.names.join(", ")),
+                DispatchSource::Segment(_) => {
+                    format!("{name}: {}, {:?}", dispatch.names.join(", "), dispatch.resources)
+                }
             };
             let reflection = reflections.entry(key).or_insert_with(|| dispatch.expand().unwrap().reflect().unwrap());
             let bindings: Vec<_> = reflection.group(0).collect();
