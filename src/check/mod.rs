@@ -27,7 +27,7 @@ const SYSTEMS: [&str; 4] = ["dnn", "mi-dpg", "optmsm", "saml"];
 /// Part of 1 + the expected value that rounding may take in one step.
 const STEP_TOLERANCE: f64 = 1e-5;
 /// The same after ten steps, which build on each other.
-const STEPS_TOLERANCE: f64 = 1e-3;
+const STEPS_TOLERANCE: f64 = 1e-4;
 /// Samples that a step can hold: no tile divides it.
 const CAPACITY: usize = 131;
 /// Samples of the steps of one operation.
@@ -209,4 +209,34 @@ fn system(gpu: &Gpu, class: Option<DeviceClass>, model: &'static str) -> Result<
         largest.check(format!("{model}: ten steps"), STEPS_TOLERANCE),
         Check { name: format!("{model}: the same bits twice"), error: None, tolerance: None, fault },
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_value_decides_and_is_named() {
+        let worst = |found: &[f32]| {
+            let mut largest = Largest { error: 0.0, place: String::new() };
+            largest.note("weights", found, &[1.0, -2.0]);
+            largest.note("loss", &[0.5], &[0.5]);
+            largest.check("an operation".to_owned(), STEP_TOLERANCE)
+        };
+        assert_eq!(worst(&[1.0, -2.00001]).fault, None);
+        let wrong = worst(&[1.0, -2.1]);
+        assert!((wrong.error.unwrap() - 0.1 / 3.0).abs() < 1e-6);
+        assert!(wrong.fault.unwrap().starts_with("weights[1] is -2.1"));
+        assert_eq!(worst(&[f32::NAN, -2.0]).error, Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn an_operation_and_a_system_are_checked_on_a_renderer() {
+        let Some(gpu) = crate::gpu::testing::software() else { return };
+        let small = &small_graphs()[0];
+        let found = operation(&gpu, None, &small.name, &small.graph).unwrap();
+        assert!(found.fault.is_none() && found.error.unwrap() > 0.0, "{found:?}");
+        let found = system(&gpu, None, "dnn").unwrap();
+        assert!(found.iter().all(|check| check.fault.is_none()), "{found:?}");
+    }
 }

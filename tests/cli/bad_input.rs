@@ -507,6 +507,10 @@ fn no_adapter_at_all() {
 #[test]
 fn adapters_that_there_are_not() {
     let place = good();
+    place.run("devices --check 99").fails(4, &["there is no adapter number 99"]);
+    place.run("devices --check cpu").fails(1, &["no GPU to check"]);
+    place.run("devices --check --class gpu").fails(2, &["expected hardware or software"]);
+    place.run("devices --class hardware").fails(2, &["--check"]);
     train(&place, "--device 99").fails(4, &["there is no adapter number 99"]);
     train(&place, "--device nosuchname").fails(4, &["there is no adapter", "\"nosuchname\""]);
     train(&place, "--device 99999999999999999999999").fails(2, &["is not a device", "auto, cpu, software"]);
