@@ -32,18 +32,28 @@ pub(crate) struct Statistics {
     pub(crate) latency: u64,
 }
 
-/// Where Mesa's packages put the description of its AMD driver.
-const DRIVER: &str = "/usr/share/vulkan/icd.d/radeon_icd.x86_64.json";
+/// Where packages describe Vulkan drivers to the loader.
+const DRIVERS: &str = "/usr/share/vulkan/icd.d";
+
+/// The description of Mesa's AMD driver; its name ends differently from one package to another.
+pub(crate) fn driver() -> Option<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(DRIVERS).ok()?.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    files.into_iter().find(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        // Not that for other processors than this one.
+        name.starts_with("radeon_icd") && !name.contains("i686") && !name.contains("i386")
+    })
+}
 
 /// Has the Vulkan loader of this process offer the null device and nothing else; before any thread is there.
 ///
 /// # Errors
 /// Where the driver is not installed.
 pub(crate) fn choose(family: &str) -> anyhow::Result<()> {
-    let driver = std::env::var_os("POLYSCENE_RADV_ICD").map_or_else(|| PathBuf::from(DRIVER), PathBuf::from);
-    if !driver.exists() {
-        bail!("{} is not there: install Mesa's Vulkan drivers (Debian: mesa-vulkan-drivers)", driver.display());
-    }
+    let Some(driver) = driver() else {
+        bail!("no radeon_icd in {DRIVERS}: install Mesa's Vulkan drivers (Debian: mesa-vulkan-drivers)");
+    };
     for (name, value) in [("RADV_FORCE_FAMILY", family.as_ref()), ("VK_ICD_FILENAMES", driver.as_os_str())] {
         // SAFETY: the caller has started no thread yet.
         unsafe { std::env::set_var(name, value) };

@@ -360,7 +360,8 @@ impl Plan {
                 across: kernel.threads / self.capacity,
                 groups: kernel.threads.div_ceil(BLOCK_INVOCATIONS),
                 descriptors: descriptors.len() / 4,
-                name: node.name.clone(),
+                // A comment has one line, whatever a model calls its parts.
+                name: node.name.split_whitespace().collect::<Vec<_>>().join(" "),
             });
             descriptors.extend(&kernel.descriptors);
         }
