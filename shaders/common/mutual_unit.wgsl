@@ -2,20 +2,7 @@
 #import uniforms
 #import logistic
 #import memory
-const ALL: u32 = 0u;
-const ALL_STRIDE: u32 = 4u;
-const OWN: u32 = 0u;
-const OWN_STRIDE: u32 = 4u;
-const T: u32 = 0u;
-const BRANCHES: u32 = 2u;
-const WIDTH: u32 = 1u;
-// Whether cosines are divided by their sum.
-const DIVIDED: bool = true;
-const SHORTEST: f32 = 1e-6;
-const SMALLEST: f32 = 1e-6;
-const SCENARIOS: u32 = 0u;
-
-@group(0) @binding(3) var<storage, read> batches: array<u32>;
+#import mutual_branches
 
 struct Unit {
     // Cosines, what the softmax is of, the softmax, and the others' lengths where the cosine counts, else 0.
@@ -76,8 +63,4 @@ fn compute(own: u32, v: u32, all: u32) -> Unit {
         unit.alpha[j] /= total;
     }
     return unit;
-}
-
-fn scenario(row: u32) -> u32 {
-    return batches[uniforms.batch_offset + SCENARIOS + row];
 }

@@ -1,24 +1,11 @@
 // A weighted layer whose shape is known when the shader is built, read by fours of neighbouring inputs: which values of S
 // scale them.
 #import memory
+#import weighted_shape
 
-@group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
-
-const OUTPUTS: u32 = 1u;
 const INPUTS: u32 = 1u;
-const ROW_GROUPS: u32 = 1u;
-const COL_GROUPS: u32 = 1u;
-const ROW_MEMBERS: u32 = 1u;
-const COL_MEMBERS: u32 = 1u;
 // ψ repeats S so that neighbours share a value or, TILED, every so many-th row and column.
 const TILED: bool = false;
-// S is stored by row groups of the outputs, or by column groups of the inputs.
-const S_ROW_STEP: u32 = 1u;
-const S_COL_STEP: u32 = 1u;
-// Factor of S.
-const SCALE: f32 = 1.0;
-const WEIGHT: u32 = 0u;
-const WEIGHT_STRIDE: u32 = 4u;
 const ALIGNED: bool = true;
 
 // Whether four neighbouring inputs have one value of S, or four that are stored side by side.

@@ -1,19 +1,6 @@
 // One weighted layer whose shape is known when the shader is built.
 #import blocks
-
-@group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
-
-const OUTPUTS: u32 = 1u;
-const ROW_GROUPS: u32 = 1u;
-const COL_GROUPS: u32 = 1u;
-const ROW_MEMBERS: u32 = 1u;
-const COL_MEMBERS: u32 = 1u;
-const S_ROW_STEP: u32 = 1u;
-const S_COL_STEP: u32 = 1u;
-// Factor of S.
-const SCALE: f32 = 1.0;
-const WEIGHT: u32 = 0u;
-const WEIGHT_STRIDE: u32 = 4u;
+#import weighted_shape
 
 fn layer() -> Blocks {
     return Blocks(OUTPUTS, ROW_GROUPS, COL_GROUPS, ROW_MEMBERS, COL_MEMBERS, S_ROW_STEP, S_COL_STEP);

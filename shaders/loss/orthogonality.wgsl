@@ -1,18 +1,8 @@
 // The cosines of every two of a sample's vectors: what of them is a loss, summed for the log, and its gradient.
 #import uniforms
+#import cosine_loss
 #import loss_log
 #import memory
-const R: u32 = 0u;
-const R_STRIDE: u32 = 4u;
-const GRADIENT: u32 = 0u;
-const VECTORS: u32 = 2u;
-const WIDTH: u32 = 1u;
-// What is summed of a cosine: 0 itself, 1 its absolute value, 2 its square.
-const FORM: u32 = 0u;
-const WEIGHT: f32 = 1.0;
-const SHORTEST: f32 = 1e-6;
-
-@group(0) @binding(3) var<storage, read_write> losses: array<f32>;
 
 fn product(a: u32, b: u32) -> f32 {
     var sum = 0.0;

@@ -2,21 +2,11 @@
 // gradient. Eight invocations make a product of two vectors; one invocation for each two makes their factors in the
 // gradient, which is a sum of the vectors.
 #import block_main
+#import cosine_loss
 #import memory
-const R: u32 = 0u;
-const R_STRIDE: u32 = 4u;
-const GRADIENT: u32 = 0u;
-const VECTORS: u32 = 2u;
-const WIDTH: u32 = 1u;
-// What is summed of a cosine: 0 itself, 1 its absolute value, 2 its square.
-const FORM: u32 = 0u;
-const WEIGHT: f32 = 1.0;
-const SHORTEST: f32 = 1e-6;
 const LANES: u32 = 32u;
 const LOG_WIDTH: u32 = 1u;
 const COLUMN: u32 = 0u;
-
-@group(0) @binding(3) var<storage, read_write> losses: array<f32>;
 
 const ALIGNED: bool = WIDTH % 4u == 0u;
 const QUADS: u32 = (WIDTH + 3u) / 4u;
@@ -41,15 +31,9 @@ fn make_products(first: u32, local: u32) {
         for (var quad = local % 8u; quad < QUADS; quad += 8u) {
             sum += dot(vector4(row, pair / VECTORS, 4u * quad), vector4(row, pair % VECTORS, 4u * quad));
         }
-        workgroupBarrier();
-        tile[local] = vec4<f32>(sum, 0.0, 0.0, 0.0);
-        workgroupBarrier();
+        let total = sum_of_eight(vec4<f32>(sum, 0.0, 0.0, 0.0), local);
         if (local % 8u == 0u && base + local / 8u < TOGETHER * PRODUCTS) {
-            var total = 0.0;
-            for (var i = 0u; i < 8u; i += 1u) {
-                total += tile[local + i].x;
-            }
-            partial[number / PRODUCTS * NUMBERS + pair] = total;
+            partial[number / PRODUCTS * NUMBERS + pair] = total.x;
         }
     }
     workgroupBarrier();

@@ -22,10 +22,6 @@ fn unit_vector(row: u32, unit: u32) -> u32 {
     return select(ALL + row * ALL_STRIDE + (unit - 1u) * WIDTH, OWN + row * OWN_STRIDE, unit == 0u);
 }
 
-fn branch(row: u32, j: u32) -> u32 {
-    return ALL + row * ALL_STRIDE + j * WIDTH;
-}
-
 // What number `number` of a sample is made of.
 fn part_of_number(row: u32, number: u32, lane: u32) -> f32 {
     var a = unit_vector(row, 0u);
@@ -45,15 +41,9 @@ fn make_numbers(first: u32, local: u32) {
     for (var base = 0u; base < TOGETHER * NUMBERS; base += WORKGROUP / 8u) {
         let number = min(base + local / 8u, TOGETHER * NUMBERS - 1u);
         let row = row_of(first, number / NUMBERS);
-        workgroupBarrier();
-        tile[local] = vec4<f32>(part_of_number(row, number % NUMBERS, local % 8u), 0.0, 0.0, 0.0);
-        workgroupBarrier();
+        let total = sum_of_eight(vec4<f32>(part_of_number(row, number % NUMBERS, local % 8u), 0.0, 0.0, 0.0), local);
         if (local % 8u == 0u && base + local / 8u < TOGETHER * NUMBERS) {
-            var total = 0.0;
-            for (var i = 0u; i < 8u; i += 1u) {
-                total += tile[local + i].x;
-            }
-            partial[number] = total;
+            partial[number] = total.x;
         }
     }
     workgroupBarrier();

@@ -11,10 +11,6 @@ const NUMBERS: u32 = 2u + 3u * BRANCHES;
 // Samples at a time.
 const TOGETHER: u32 = min(BLOCK, 1024u / NUMBERS);
 
-fn branch(row: u32, j: u32) -> u32 {
-    return ALL + row * ALL_STRIDE + j * WIDTH;
-}
-
 // What number `number` of a sample is made of.
 fn part_of_number(row: u32, number: u32, lane: u32) -> f32 {
     let v = OWN + row * OWN_STRIDE;
@@ -34,15 +30,9 @@ fn make_numbers(first: u32, local: u32) {
     for (var base = 0u; base < TOGETHER * PRODUCTS; base += WORKGROUP / 8u) {
         let number = min(base + local / 8u, TOGETHER * PRODUCTS - 1u);
         let row = row_of(first, number / PRODUCTS);
-        workgroupBarrier();
-        tile[local] = vec4<f32>(part_of_number(row, number % PRODUCTS, local % 8u), 0.0, 0.0, 0.0);
-        workgroupBarrier();
+        let total = sum_of_eight(vec4<f32>(part_of_number(row, number % PRODUCTS, local % 8u), 0.0, 0.0, 0.0), local);
         if (local % 8u == 0u && base + local / 8u < TOGETHER * PRODUCTS) {
-            var total = 0.0;
-            for (var i = 0u; i < 8u; i += 1u) {
-                total += tile[local + i].x;
-            }
-            partial[number / PRODUCTS * NUMBERS + number % PRODUCTS] = total;
+            partial[number / PRODUCTS * NUMBERS + number % PRODUCTS] = total.x;
         }
     }
     workgroupBarrier();

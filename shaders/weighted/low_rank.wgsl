@@ -3,22 +3,10 @@
 #import uniforms
 #import pieces
 #import logistic
-#import memory
-const ROWS: u32 = 1u;
-const RANK: u32 = 1u;
-const COLS: u32 = 1u;
+#import low_rank_factors
 const SAMPLES: u32 = 4u;
 // 0: R is made, 1: C is, 2: neither.
 const MADE: u32 = 2u;
-const S: u32 = 0u;
-const S_STRIDE: u32 = 4u;
-// Address, or place among the parameters, and the distance from row to row.
-const R: u32 = 0u;
-const R_STRIDE: u32 = 4u;
-const R_SHARED: bool = false;
-const C: u32 = 0u;
-const C_STRIDE: u32 = 4u;
-const C_SHARED: bool = true;
 // What a factor is made of, and how long g is.
 const G: u32 = 0u;
 const G_STRIDE: u32 = 4u;
@@ -26,12 +14,6 @@ const INNER: u32 = 1u;
 const WEIGHT: u32 = 0u;
 const WEIGHT_STRIDE: u32 = 4u;
 const BIAS: u32 = 0u;
-
-@group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
-
-fn parameter(at: u32) -> f32 {
-    return parameters[at / 4u][at % 4u];
-}
 
 // Invocations side by side: one alone where columns of S share groups of four with others.
 const ACROSS: u32 = select((ROWS + 3u) / 4u, select((COLS + 3u) / 4u, 1u, COLS % 4u > 0u), MADE == 1u);

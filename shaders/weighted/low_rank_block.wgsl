@@ -2,20 +2,9 @@
 #import block_main
 #import block_product
 #import logistic
-const ROWS: u32 = 1u;
-const RANK: u32 = 1u;
-const COLS: u32 = 1u;
+#import low_rank_factors
 // 0: R is made, 1: C is, 2: neither.
 const MADE: u32 = 2u;
-const S: u32 = 0u;
-const S_STRIDE: u32 = 4u;
-// Address, or place among the parameters, and the distance from row to row.
-const R: u32 = 0u;
-const R_STRIDE: u32 = 4u;
-const R_SHARED: bool = false;
-const C: u32 = 0u;
-const C_STRIDE: u32 = 4u;
-const C_SHARED: bool = true;
 // What a factor is made of, and how long g is.
 const G: u32 = 0u;
 const G_STRIDE: u32 = 4u;
@@ -24,12 +13,6 @@ const WEIGHT: u32 = 0u;
 const WEIGHT_STRIDE: u32 = 4u;
 const BIAS: u32 = 0u;
 const ALIGNED: bool = true;
-
-@group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
-
-fn parameter(at: u32) -> f32 {
-    return parameters[at / 4u][at % 4u];
-}
 
 fn parameters4(at: u32) -> vec4<f32> {
     return parameters[at / 4u];
@@ -57,16 +40,6 @@ fn make(address: u32, stride: u32, count: u32, first: u32, local: u32) {
             }
         }
     }
-}
-
-fn r_value(sample: u32, row: u32, k: u32) -> f32 {
-    var value: f32;
-    if (R_SHARED) {
-        value = parameter(R + row * R_STRIDE + k);
-    } else {
-        value = load(R + sample * R_STRIDE + row * RANK + k);
-    }
-    return value;
 }
 
 fn c_value(sample: u32, k: u32, col: u32) -> f32 {

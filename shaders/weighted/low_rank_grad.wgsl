@@ -2,35 +2,17 @@
 // invocations compute four rows of dR each, the others four columns of dC.
 #import uniforms
 #import pieces
-#import memory
-const ROWS: u32 = 1u;
-const RANK: u32 = 1u;
-const COLS: u32 = 1u;
+#import low_rank_factors
 const CAPACITY: u32 = 1u;
 const DS: u32 = 0u;
-const S: u32 = 0u;
-const S_STRIDE: u32 = 4u;
-// Address, or place among the parameters, and the distance from row to row.
-const R: u32 = 0u;
-const R_STRIDE: u32 = 4u;
-const R_SHARED: bool = false;
-const C: u32 = 0u;
-const C_STRIDE: u32 = 4u;
-const C_SHARED: bool = true;
 const DR: u32 = 0u;
 const DR_STRIDE: u32 = 4u;
 const DC: u32 = 0u;
 const DC_STRIDE: u32 = 4u;
 
-@group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
-
 const ROW_QUADS: u32 = (ROWS + 3u) / 4u;
 // One invocation where columns of dC share groups of four with others.
 const COL_QUADS: u32 = select((COLS + 3u) / 4u, 1u, COLS % 4u > 0u);
-
-fn parameter(at: u32) -> f32 {
-    return parameters[at / 4u][at % 4u];
-}
 
 // d at a row and four columns; 0 beyond the last.
 fn d(sample: u32, row: u32, col: u32) -> vec4<f32> {

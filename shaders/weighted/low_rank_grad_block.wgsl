@@ -1,33 +1,15 @@
 // The gradients of both factors of S = σ(R C) for a block of samples: with d = dS ⊙ S ⊙ (1 − S), dR = d Cᵀ and
 // dC = Rᵀ d. Eight invocations share the columns of four values of dR; an invocation has four columns of dC.
 #import block_main
-#import memory
-const ROWS: u32 = 1u;
-const RANK: u32 = 1u;
-const COLS: u32 = 1u;
+#import low_rank_factors
 const DS: u32 = 0u;
-const S: u32 = 0u;
-const S_STRIDE: u32 = 4u;
-// Address, or place among the parameters, and the distance from row to row.
-const R: u32 = 0u;
-const R_STRIDE: u32 = 4u;
-const R_SHARED: bool = false;
-const C: u32 = 0u;
-const C_STRIDE: u32 = 4u;
-const C_SHARED: bool = true;
 const DR: u32 = 0u;
 const DR_STRIDE: u32 = 4u;
 const DC: u32 = 0u;
 const DC_STRIDE: u32 = 4u;
 
-@group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
-
 const ALIGNED: bool = COLS % 4u == 0u;
 const COL_QUADS: u32 = (COLS + 3u) / 4u;
-
-fn parameter(at: u32) -> f32 {
-    return parameters[at / 4u][at % 4u];
-}
 
 fn inside(col: u32, values: vec4<f32>) -> vec4<f32> {
     return select(vec4<f32>(), values, col + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(COLS));
@@ -62,16 +44,6 @@ fn part_of_dr(sample: u32, number: u32, lane: u32) -> f32 {
     return sum;
 }
 
-fn r_value(sample: u32, row: u32, k: u32) -> f32 {
-    var value: f32;
-    if (R_SHARED) {
-        value = parameter(R + row * R_STRIDE + k);
-    } else {
-        value = load(R + sample * R_STRIDE + row * RANK + k);
-    }
-    return value;
-}
-
 // Four values of dC, numbered row by row.
 fn four_of_dc(sample: u32, number: u32) -> vec4<f32> {
     var sums = vec4<f32>();
@@ -97,16 +69,11 @@ fn block(first: u32, local: u32, at: u32) {
         let sample = first + min(item / R_QUADS, samples - 1u);
         let number = item % R_QUADS * 4u;
         let lane = local % 8u;
-        workgroupBarrier();
-        tile[local] = vec4<f32>(
+        let parts = vec4<f32>(
             part_of_dr(sample, number, lane), part_of_dr(sample, number + 1u, lane),
             part_of_dr(sample, number + 2u, lane), part_of_dr(sample, number + 3u, lane));
-        workgroupBarrier();
+        let total = sum_of_eight(parts, local);
         if (own && lane == 0u) {
-            var total = vec4<f32>();
-            for (var i = 0u; i < 8u; i += 1u) {
-                total += tile[local + i];
-            }
             store4(DR + sample * DR_STRIDE + number, total);
         }
     }
