@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -10,19 +11,26 @@ struct Folder(tempfile::TempDir);
 
 impl Folder {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        let folder = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(folder.path()).unwrap();
+        folder
+    }
+
+    /// Pages show the last part of it: a name of our own, for a random one may spell a word that no page is to have.
+    fn path(&self) -> PathBuf {
+        self.0.path().join("run")
     }
 
     fn write(&self, name: &str, text: &str) -> &Self {
-        let path = self.0.path().join(name);
+        let path = self.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
         self
     }
 
     fn page(&self) -> String {
-        let page = report(self.0.path()).unwrap();
-        assert_eq!(page, report(self.0.path()).unwrap(), "the same files give the same bytes");
+        let page = report(&self.path()).unwrap();
+        assert_eq!(page, report(&self.path()).unwrap(), "the same files give the same bytes");
         sound(&page);
         page
     }
@@ -261,20 +269,20 @@ fn a_comparison_of_one_cell_without_numbers_is_a_page_and_one_without_cells_is_n
     assert_eq!(figures(&page), Vec::<&str>::new());
     assert!(page.contains("No cell has a test AUC") && page.contains(">only<"));
     folder.write("cells.jsonl", "");
-    assert!(report(folder.0.path()).unwrap_err().to_string().contains("no cell yet"));
+    assert!(report(&folder.path()).unwrap_err().to_string().contains("no cell yet"));
     folder.write("cells.jsonl", "{}\nnot\n{}\n");
-    let error = report(folder.0.path()).unwrap_err().to_string();
+    let error = report(&folder.path()).unwrap_err().to_string();
     assert!(error.contains("cells.jsonl") && error.contains("line 2"), "{error}");
 }
 
 #[test]
 fn a_folder_of_neither_is_refused_and_a_report_lies_in_its_folder() {
     let folder = Folder::new();
-    let error = report(folder.0.path()).unwrap_err().to_string();
+    let error = report(&folder.path()).unwrap_err().to_string();
     assert!(error.contains("neither a run nor a comparison"), "{error}");
-    assert!(report(&folder.0.path().join("none")).unwrap_err().to_string().contains("is not a folder"));
+    assert!(report(&folder.path().join("none")).unwrap_err().to_string().contains("is not a folder"));
     folder.write("metrics.jsonl", &epoch(1, json!(0.7), true));
-    let path = write_report(folder.0.path()).unwrap();
+    let path = write_report(&folder.path()).unwrap();
     assert_eq!(fs::read_to_string(path).unwrap(), folder.page());
 }
 
