@@ -32,7 +32,7 @@ pub fn prepare(
             &mut |batch| {
                 writer.write(batch).map_err(|error| {
                     unwritten = Some(error);
-                    data::Error::Shape(String::new())
+                    data::Error::SinkClosed
                 })
             },
             &mut |done, total| observer(Event::Counted { done, total }),

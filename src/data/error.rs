@@ -212,6 +212,10 @@ pub enum Error {
     /// Columns of unequal lengths, given to [`Rows::from_columns`](super::Rows::from_columns).
     #[error("{0}")]
     Shape(String),
+
+    /// Whatever took the rows of [`prepare`](super::prepare) wants no more; it knows why.
+    #[error("the rows could not be passed on")]
+    SinkClosed,
 }
 
 impl Error {

@@ -118,7 +118,7 @@ impl BatchLayout {
     }
 
     /// A writable view of one batch's words.
-    pub fn slot<'a>(&'a self, words: &'a mut [u32]) -> BatchMut<'a> {
+    pub fn view_mut<'a>(&'a self, words: &'a mut [u32]) -> BatchMut<'a> {
         BatchMut { batch_layout: self, words }
     }
 }
@@ -224,9 +224,9 @@ mod tests {
             stride: 20,
         };
         let mut words = vec![0; batch_layout.stride];
-        let mut slot = batch_layout.slot(&mut words);
-        slot.set_keys(0, [9, 3, 9, 5].into_iter().zip(0..), &mut Vec::new());
-        slot.set_shuffle(&[1, 0]);
+        let mut batch = batch_layout.view_mut(&mut words);
+        batch.set_keys(0, [9, 3, 9, 5].into_iter().zip(0..), &mut Vec::new());
+        batch.set_shuffle(&[1, 0]);
         assert_eq!(words[6], 3);
         assert_eq!(words[7..10], [3, 5, 9]);
         assert_eq!(words[11..15], [0, 1, 2, 4]);

@@ -96,7 +96,7 @@ impl StepView<'_> {
     /// # Panics
     /// When the graph reads no sequences.
     pub fn tokens(&self, sample: usize) -> Range<usize> {
-        let layout = self.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its slots");
+        let layout = self.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its batch layout");
         let start = self.words[layout.starts + sample] as usize;
         start..start + self.words[layout.lengths + sample] as usize
     }
@@ -113,7 +113,7 @@ impl StepView<'_> {
     /// # Panics
     /// When the graph has no parts for each scenario.
     pub fn scenarios(&self) -> &[u32] {
-        let first = self.batch_layout.scenarios.expect("a graph with scenarios has them in its slots");
+        let first = self.batch_layout.scenarios.expect("a graph with scenarios has them in its batch layout");
         &self.words[first..][..self.rows()]
     }
 }
@@ -276,7 +276,7 @@ impl<'a, T: Real> Block<'a, T> {
     /// When the graph has no parts for each scenario.
     #[inline(always)]
     pub fn scenarios(&self) -> &'a [u32] {
-        let first = self.step.batch_layout.scenarios.expect("a graph with scenarios has them in its slots");
+        let first = self.step.batch_layout.scenarios.expect("a graph with scenarios has them in its batch layout");
         &self.step.words[first + self.first()..][..self.count()]
     }
 

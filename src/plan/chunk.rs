@@ -127,18 +127,18 @@ impl BatchPacker {
         chunk.ids.resize(packed * lookups, 0);
         chunk.values.resize(packed * source.value_count, 0.0);
         chunk.labels.resize(packed, 0.0);
-        for (slot, step) in steps.iter().enumerate() {
+        for (index, step) in steps.iter().enumerate() {
             assert!(step.rows.len() <= capacity, "a step of {} rows in a plan for {capacity}", step.rows.len());
             chunk.uniforms.push(StepUniforms {
                 rows: step.rows.len() as u32,
-                batch_offset: (slot * stride) as u32,
-                batch_index: slot as u32,
+                batch_offset: (index * stride) as u32,
+                batch_index: index as u32,
                 inverse_rows: 1.0 / step.rows.len() as f32,
                 ..step.uniforms
             });
-            let first = slot * capacity;
-            let words = &mut chunk.words[slot * stride..][..stride];
-            let mut view = self.batch_layout.slot(words);
+            let first = index * capacity;
+            let words = &mut chunk.words[index * stride..][..stride];
+            let mut view = self.batch_layout.view_mut(words);
             for (i, (order, &row)) in view.order().iter_mut().zip(step.rows).enumerate() {
                 *order = if self.resident { row } else { (first + i) as u32 };
             }
@@ -165,7 +165,7 @@ impl BatchPacker {
                 let tokens = view.set_lengths(
                     step.rows.iter().map(|&row| source.items(0, row).len() + usize::from(self.with_target)),
                 );
-                chunk.uniforms[slot].tokens = tokens as u32;
+                chunk.uniforms[index].tokens = tokens as u32;
                 for (number, table) in self.tables.iter().enumerate().filter(|(_, table)| !table.tokens.is_empty()) {
                     set_token_rows(&mut view, number, table, tokens, source, step.rows, self.with_target);
                 }

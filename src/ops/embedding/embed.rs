@@ -25,7 +25,7 @@ impl Embed {
     fn run_tokens<T: Real>(&self, block: &mut Block<'_, T>) {
         let step = block.step;
         let table = &block.tables[self.table];
-        let layout = step.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its slots");
+        let layout = step.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its batch layout");
         let rows = &step.words[layout.rows[self.table] + block.first() * self.fields..];
         let count = block.count();
         let out = block.output(0);

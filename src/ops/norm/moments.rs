@@ -119,7 +119,7 @@ pub(crate) fn for_scenarios<T: Real>(batch: &Batch<'_, T>, mut add: impl FnMut(u
 
 /// The constants of shaders that read samples' scenarios.
 pub(crate) fn in_scenarios(kernel: Kernel, count: usize, target: &Target) -> Kernel {
-    let first = target.batch_layout.scenarios.expect("a graph with scenarios has them in its slots");
+    let first = target.batch_layout.scenarios.expect("a graph with scenarios has them in its batch layout");
     kernel.with("COUNT", count).with("SCENARIOS", first)
 }
 

@@ -27,6 +27,6 @@ pub(crate) fn place(token: usize) -> (usize, usize) {
 
 /// The constants and the binding of `shaders/common/own_tokens.wgsl`.
 pub(crate) fn with_tokens(kernel: Kernel, target: &Target) -> Kernel {
-    let layout = target.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its slots");
+    let layout = target.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its batch layout");
     kernel.with("STARTS", layout.starts).with("LENGTHS", layout.lengths).bind([Arg::Batches])
 }

@@ -282,7 +282,7 @@ impl<T: Real> Program<T> {
         let mut found = vec![Vec::new(); self.plan.kept.len()];
         let order = predict_in_chunks(&mut packer, source, rows, capacity, 1, |chunk| {
             let uniforms = &chunk.uniforms[0];
-            let words = slot(&chunk.words, &self.plan.batch_layout, uniforms);
+            let words = batch_words(&chunk.words, &self.plan.batch_layout, uniforms);
             let input = StepInput { uniforms, words, source: view(chunk, fields, source.value_count) };
             self.run(state, &input);
             for (values, &tensor) in found.iter_mut().zip(&self.plan.kept) {
@@ -364,7 +364,7 @@ fn view(chunk: &StepChunk, fields: usize, value_count: usize) -> SourceView<'_> 
     SourceView { ids: &chunk.ids, fields, values: &chunk.values, value_count, labels: &chunk.labels }
 }
 
-fn slot<'a>(words: &'a [u32], batch_layout: &BatchLayout, uniforms: &StepUniforms) -> &'a [u32] {
+fn batch_words<'a>(words: &'a [u32], batch_layout: &BatchLayout, uniforms: &StepUniforms) -> &'a [u32] {
     &words[uniforms.batch_offset as usize..][..batch_layout.stride]
 }
 
@@ -391,7 +391,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
         let fields: usize = self.graph().tables.iter().map(|table| table.fields.len()).sum();
         let value_count = chunk.values.len() / chunk.labels.len().max(1);
         for uniforms in &chunk.uniforms {
-            let words = slot(&chunk.words, &self.train.plan.batch_layout, uniforms);
+            let words = batch_words(&chunk.words, &self.train.plan.batch_layout, uniforms);
             let input = StepInput { uniforms, words, source: view(chunk, fields, value_count) };
             self.train.run(&mut self.state, &input);
             self.finished.push(self.train.losses(uniforms));

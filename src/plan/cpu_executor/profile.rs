@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use super::{CpuExecutor, StepInput, slot, view};
+use super::{CpuExecutor, StepInput, batch_words, view};
 use crate::cpu::Real;
 use crate::graph::Node;
 use crate::ops::Operation;
@@ -17,7 +17,7 @@ impl<T: Real> CpuExecutor<T> {
         let plan = &self.train.plan;
         let uniforms = &chunk.uniforms[0];
         let source = view(chunk, plan.lookups(), chunk.values.len() / chunk.labels.len().max(1));
-        let input = StepInput { uniforms, words: slot(&chunk.words, &plan.batch_layout, uniforms), source };
+        let input = StepInput { uniforms, words: batch_words(&chunk.words, &plan.batch_layout, uniforms), source };
         self.train.run_nodes(parts, &mut self.state, &input, times);
     }
 }

@@ -285,15 +285,15 @@ impl Program {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for number in numbers.clone() {
             if number == numbers.start || number % parts == 0 {
-                self.set_slot(&mut pass, number / parts);
+                self.set_step(&mut pass, number / parts);
             }
             self.dispatch(&mut pass, number % parts);
         }
     }
 
-    /// Makes the dispatches that follow those of the step in a batch.
-    fn set_slot(&self, pass: &mut wgpu::ComputePass<'_>, slot: usize) {
-        pass.set_bind_group(1, &self.uniforms_group, &[(slot * self.uniforms_stride) as u32]);
+    /// Makes the dispatches that follow those of a step, counted from the chunk's first.
+    fn set_step(&self, pass: &mut wgpu::ComputePass<'_>, index: usize) {
+        pass.set_bind_group(1, &self.uniforms_group, &[(index * self.uniforms_stride) as u32]);
     }
 
     /// Records one dispatch of a step.

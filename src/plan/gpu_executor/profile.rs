@@ -29,7 +29,7 @@ impl GpuExecutor {
             let count = left.min(per_submit);
             let mut encoder = self.gpu.encoder("one dispatch repeated");
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            self.train.set_slot(&mut pass, 0);
+            self.train.set_step(&mut pass, 0);
             for _ in 0..count {
                 self.train.dispatch(&mut pass, part);
             }
@@ -89,7 +89,7 @@ impl Profile for GpuExecutor {
                     label: None,
                     timestamp_writes: timer.pass(part as u32),
                 });
-                self.train.set_slot(&mut pass, 0);
+                self.train.set_step(&mut pass, 0);
                 self.train.dispatch(&mut pass, part);
             }
             timer.resolve(&mut encoder, count as u32);

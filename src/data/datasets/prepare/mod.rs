@@ -85,7 +85,7 @@ pub struct Prepared {
 ///
 /// # Errors
 /// [`Error::RawFiles`] when files are missing, [`Error::RawLine`] for a line that is not as the owner publishes it, and
-/// whatever `sink` fails with.
+/// whatever `sink` fails with: [`Error::SinkClosed`] where the fault is not the data's.
 pub fn prepare<'a>(
     options: &'a PrepareOptions,
     sink: &'a mut (dyn FnMut(&RecordBatch) -> Result<()> + 'a),

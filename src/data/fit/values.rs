@@ -1,0 +1,129 @@
+//! A field's values while the files are read: provisional ids, and what shows their type.
+
+use crate::data::encoded::encoder::hashed;
+use crate::data::error::{Error, Result};
+use crate::data::fit::evidence::Evidence;
+use crate::data::fit::vocabulary::Interner;
+use crate::data::read::checks::Checked;
+use crate::data::read::reader::Chunk;
+use crate::data::schema::columns::WantedColumns;
+use crate::data::schema::nulls::Nulls;
+use crate::data::schema::value_type::ValueType;
+use crate::data::schema::{FieldKind, FieldOptions, Schema};
+
+/// More distinct values than this are refused, so that provisional ids fit 32 bits with room for one more chunk.
+const MAX_VALUES: usize = 4_000_000_000;
+
+/// What is known of a field's values before they are counted.
+pub(super) enum Values {
+    Category { values: Interner, evidence: Evidence },
+    Hash(Hashing),
+    Number,
+}
+
+/// A field whose values are hashed as they are read, so that their type must be known by then.
+pub(super) struct Hashing {
+    pub(super) rows: u32,
+    /// The type asked for, or the one that all values so far allow.
+    pub(super) value_type: ValueType,
+    /// None where a type was asked for.
+    evidence: Option<Evidence>,
+    /// Whether a value was hashed.
+    began: bool,
+    /// Whether one was hashed as of a type that a later one does not allow.
+    was_wrong: bool,
+}
+
+/// One field's part of a block.
+pub(super) struct FieldBlock {
+    pub(super) ids: Vec<u32>,
+    /// The sequence columns that share the field's vocabulary: position, lengths, ids.
+    pub(super) sequences: Vec<(usize, Vec<u32>, Vec<u32>)>,
+}
+
+impl Values {
+    /// `known` is what an earlier reading of the same files learned of the values' type.
+    pub(super) fn new(options: FieldOptions, known: &Evidence) -> Self {
+        match (options.kind, options.hash) {
+            (FieldKind::Category, Some(rows)) => Values::Hash(Hashing {
+                rows,
+                value_type: options.value_type.unwrap_or_else(|| known.decide()),
+                evidence: options.value_type.is_none().then(|| known.clone()),
+                began: false,
+                was_wrong: false,
+            }),
+            (FieldKind::Category, None) => {
+                Values::Category { values: Interner::default(), evidence: Evidence::default() }
+            }
+            _ => Values::Number,
+        }
+    }
+
+    /// Tells `known` what was learned of a hashed field's type; whether values were hashed as of a wrong one.
+    pub(super) fn teach(&self, known: &mut Evidence) -> bool {
+        let Values::Hash(Hashing { evidence: Some(evidence), was_wrong, .. }) = self else { return false };
+        known.clone_from(evidence);
+        *was_wrong
+    }
+
+    pub(super) fn encode(
+        &mut self,
+        schema: &Schema,
+        plan: &WantedColumns,
+        chunk: &Chunk,
+        checked: &Checked,
+        (field, name): (usize, &str),
+        nulls: &Nulls,
+    ) -> Result<FieldBlock> {
+        if schema.field_options(name).kind != FieldKind::Category {
+            return Ok(FieldBlock { ids: Vec::new(), sequences: Vec::new() });
+        }
+        let column = plan.fields[field];
+        let container = checked.value_type(plan, chunk, column)?;
+        match self {
+            Values::Category { evidence, .. } => evidence.hold_as(container),
+            Values::Hash(hashing) => hashing.learn(container, plan, chunk, checked, column, nulls)?,
+            Values::Number => {}
+        }
+        let mut room = String::new();
+        let mut id = |text: &[u8]| match self {
+            Values::Category { values, .. } => values.intern(text) + 1,
+            Values::Hash(hashing) => {
+                hashing.began = true;
+                hashing.value_type.canonical(text, nulls, &mut room).map_or(0, |text| hashed(text, hashing.rows))
+            }
+            Values::Number => 0,
+        };
+        let ids = checked.codes(plan, chunk, column, |cell| cell.map_or(0, &mut id))?;
+        let mut sequences = Vec::new();
+        for (k, sequence) in schema.sequence.iter().enumerate().filter(|(_, s)| s.vocabulary == name) {
+            let (lengths, ids) = checked.sequences(plan, chunk, plan.sequences[k], sequence, &mut id)?;
+            sequences.push((k, lengths, ids));
+        }
+        if matches!(self, Values::Category { values, .. } if values.len() > MAX_VALUES) {
+            return Err(Error::TooManyValues { column: name.to_owned() });
+        }
+        Ok(FieldBlock { ids, sequences })
+    }
+}
+
+impl Hashing {
+    /// Learns the type of the values from a chunk, before these are hashed.
+    fn learn(
+        &mut self,
+        container: ValueType,
+        plan: &WantedColumns,
+        chunk: &Chunk,
+        checked: &Checked,
+        column: usize,
+        nulls: &Nulls,
+    ) -> Result<()> {
+        let Some(evidence) = &mut self.evidence else { return Ok(()) };
+        evidence.hold_as(container);
+        checked.codes(plan, chunk, column, |cell| evidence.add(cell.unwrap_or_default(), nulls))?;
+        let value_type = evidence.decide();
+        self.was_wrong = self.began && value_type != self.value_type;
+        self.value_type = value_type;
+        Ok(())
+    }
+}
