@@ -4,7 +4,7 @@
 //! `cargo bench --bench embedding_rows [-- DEVICE…]`, devices as `--device` names them (default: cpu and software).
 
 use polyscene::bench::workload::{CHUNKS, Subject, Workload};
-use polyscene::bench::{Device, Sample};
+use polyscene::bench::{Device, Sample, built_in};
 use polyscene::models;
 
 const ROUNDS: usize = 40;
@@ -15,7 +15,7 @@ fn main() {
     println!("{:<8} {:<40} {:>14} {:>14} {:>7}", "model", "device", "100k rows, ms", "10M rows, ms", "ratio");
     for choice in devices {
         let choice = choice.parse().expect("a device as --device names it");
-        let device = Device::open(&choice).expect("the device is there");
+        let device = Device::open(&choice, built_in()).expect("the device is there");
         for &model in models::SYSTEMS {
             let mut subjects = [100_000, 10_000_000].map(|rows| {
                 let workload = Workload { model, batch_size: 512, rows, dense_embedding_adam: false };

@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use polyscene::bench::Device;
 use polyscene::bench::workload::{Subject, Workload};
+use polyscene::bench::{Device, built_in};
 use polyscene::gpu::{AdapterKind, DeviceChoice, adapters};
 use polyscene::plan::TimedPart;
 
@@ -55,7 +55,7 @@ fn main() {
         .nresamples(2000)
         .configure_from_args();
     for (class, choice) in devices() {
-        let device = Device::open(&choice).expect("a device that is listed opens");
+        let device = Device::open(&choice, built_in()).expect("a device that is listed opens");
         let mut known: Vec<String> = Vec::new();
         for model in MODELS {
             let workload = Workload { model, batch_size: 512, rows: 100_000, dense_embedding_adam: true };

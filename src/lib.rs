@@ -79,6 +79,7 @@ pub mod plan;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod train;
+pub mod tune;
 
 pub use app::{Event, OutFile, Prediction, Run, RunOptions, Trained, Trainer};
 pub use config::{Config, ConfigError};

@@ -2,7 +2,8 @@
 //! its lanes work and read, by an interpreter. Needs no GPU, but Linux and Mesa's AMD driver, RADV, which compiles for cards
 //! that are not there.
 //!
-//! `cargo bench --bench isa -- [--model mi-dpg,dnn] [--batch 512,8192] [--family navi21] [--class hardware] [--json]`
+//! `cargo bench --bench isa -- [--model mi-dpg,dnn] [--batch 512,8192] [--family navi21] [--class hardware]
+//! [--block 16] [--grad-tile 32] [--json]`
 
 #[cfg(target_os = "linux")]
 mod compiler;
@@ -31,6 +32,7 @@ fn main() -> anyhow::Result<()> {
 mod linux {
     use clap::Parser;
     use polyscene::gpu::DeviceClass;
+    use polyscene::plan::Tuning;
     use polyscene::report::table::{TableStyle, draw};
 
     use super::compiler::{self, Compiler};
@@ -50,6 +52,12 @@ mod linux {
         /// The family of kernels: hardware or software
         #[arg(long, default_value = "hardware")]
         class: DeviceClass,
+        /// Samples of a block: 8 or 16
+        #[arg(long)]
+        block: Option<u32>,
+        /// Rows and columns of a gradient's tile: 32 or 64
+        #[arg(long, default_value_t = 64)]
+        grad_tile: u32,
         /// Print JSON: a list of objects, one for each dispatch
         #[arg(long)]
         json: bool,
@@ -62,10 +70,13 @@ mod linux {
         let options = Options::parse();
         compiler::choose(&options.family)?;
         let compiler = Compiler::open()?;
+        let (block, grad_tile) = (options.block, options.grad_tile);
+        let tuning = Tuning { block, grad_tile, ..Tuning::of_class(options.class) };
+        tuning.check().map_err(anyhow::Error::msg)?;
         let mut rows = Vec::new();
         for model in &options.model {
             for &batch in &options.batch {
-                rows.extend(table::rows(&compiler, model, batch, options.class)?);
+                rows.extend(table::rows(&compiler, model, batch, tuning)?);
             }
         }
         if options.json {

@@ -7,7 +7,7 @@ use polyscene::bench::workload::Workload;
 use polyscene::check::data::Data;
 use polyscene::gpu::DeviceClass;
 use polyscene::ops::AdamOptions;
-use polyscene::plan::{DispatchLimits, Plan, TrainingOptions};
+use polyscene::plan::{DispatchLimits, Plan, TrainingOptions, Tuning};
 use serde::Serialize;
 
 use super::compiler::{Compiler, Statistics};
@@ -39,20 +39,20 @@ pub(crate) struct Row {
 }
 
 /// The dispatches of a model's training step at the papers' sizes.
-pub(crate) fn rows(compiler: &Compiler, model: &str, batch: usize, class: DeviceClass) -> anyhow::Result<Vec<Row>> {
+pub(crate) fn rows(compiler: &Compiler, model: &str, batch: usize, tuning: Tuning) -> anyhow::Result<Vec<Row>> {
     let name = polyscene::models::find(model).with_context(|| format!("there is no model {model}"))?.name;
     let graph = Workload { model: name, batch_size: batch, rows: 100_000, dense_embedding_adam: false }.graph()?;
     let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
     let options = TrainingOptions { capacity: batch, dense: adam, embeddings: adam, dense_embedding_adam: false };
     let mut known: HashMap<String, Statistics> = HashMap::new();
     let plan = Plan::training(&graph, &options);
-    let dispatches = plan.dispatches(&DispatchLimits::new(DispatchLimits::portable().binding_bytes, class));
+    let dispatches = plan.dispatches(&DispatchLimits { tuning, ..DispatchLimits::portable() });
     // Some workgroups of a step with made-up rows show how they all read.
     let chunk = Data::random(&graph, batch, 3).chunk(&plan, 0, &[batch], 0.01, false);
     let state = polyscene::plan::initial_state(&graph, 1);
     let inference = Plan::inference(&graph, batch);
-    let traces = match class {
-        DeviceClass::Hardware => Interpreted::new(plan.clone(), inference, &state, None, true).traces(&chunk, SEEN),
+    let traces = match tuning.kernels {
+        DeviceClass::Hardware => Interpreted::new(plan.clone(), inference, &state, None, tuning).traces(&chunk, SEEN),
         // An interpreter is for kernels whose invocations work together.
         DeviceClass::Software => vec![Trace::default(); dispatches.len()],
     };

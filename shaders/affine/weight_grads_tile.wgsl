@@ -34,7 +34,7 @@ fn add_products(
         workgroupBarrier();
         stage_pair(local, d, x);
         workgroupBarrier();
-        for (var s = 0u; s < DEPTH; s += 1u) {
+        for (var s = local / TEAM; s < DEPTH; s += TEAMS) {
             let rows = staged_rows(s, local);
             let cols = staged_cols(s, local);
             (*sums)[0] += rows.x * cols;
@@ -58,11 +58,12 @@ fn tiles(group: u32, local: u32, at: u32) {
     for (var i = 0u; i < item.pair_count; i += 1u) {
         add_products(read_pair(item, i), item, row, col, local, &sums);
     }
-    let first_row = row + 4u * (local / ACROSS);
-    let first_col = col + 4u * (local % ACROSS);
+    add_teams(local, &sums);
+    let first_row = row + own_rows(local);
+    let first_col = col + own_cols(local);
     for (var i = 0u; i < 4u; i += 1u) {
         for (var j = 0u; j < 4u; j += 1u) {
-            if (first_row + i < item.rows && first_col + j < item.cols) {
+            if (writes(i, local) && first_row + i < item.rows && first_col + j < item.cols) {
                 gradients[item.gradient + (first_row + i) * item.stride + first_col + j] = sums[i][j];
             }
         }

@@ -67,8 +67,8 @@ fn tiles(group: u32, local: u32, at: u32) {
     let start = min(part * cut.y, uniforms.rows);
     let end = min(start + cut.y, uniforms.rows);
 
-    let first_row = row + 4u * (local / ACROSS);
-    let first_col = col + 4u * (local % ACROSS);
+    let first_row = row + own_rows(local);
+    let first_col = col + own_cols(local);
     let from_row = row + 4u * (local % ACROSS);
     var sums: array<vec4<f32>, 4>;
     for (var begin = start; begin < end; begin += DEPTH) {
@@ -84,7 +84,7 @@ fn tiles(group: u32, local: u32, at: u32) {
         workgroupBarrier();
         stage_pair(local, d, x);
         workgroupBarrier();
-        for (var i = 0u; i < min(DEPTH, end - begin); i += 1u) {
+        for (var i = local / TEAM; i < min(DEPTH, end - begin); i += TEAMS) {
             let rows = staged_rows(i, local);
             let cols = staged_cols(i, local);
             let s = others.x + (begin + i) * others.y;
@@ -104,10 +104,11 @@ fn tiles(group: u32, local: u32, at: u32) {
             sums[3] += rows.w * scaled;
         }
     }
+    add_teams(local, &sums);
     let scale = bitcast<f32>(cut.w);
     for (var i = 0u; i < 4u; i += 1u) {
         for (var j = 0u; j < 4u; j += 1u) {
-            if (first_row + i < layer.outputs && first_col + j < width) {
+            if (writes(i, local) && first_row + i < layer.outputs && first_col + j < width) {
                 let place = others.z + part * cut.z + (first_row + i) * others.w + first_col + j;
                 gradients[place] = scale * sums[i][j];
             }

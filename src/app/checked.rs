@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::user_cache;
 use crate::gpu::{AdapterKind, AdapterSummary};
 
 /// What is remembered: adapters with their drivers, and this program's version.
@@ -18,30 +19,12 @@ struct Known {
 }
 
 fn file() -> Option<PathBuf> {
-    directories::ProjectDirs::from("", "", "polyscene").map(|dirs| dirs.cache_dir().join("devices.json"))
+    user_cache::file("devices.json")
 }
 
 /// An adapter, its driver and the kernels, of which a check speaks.
 fn key(summary: &AdapterSummary) -> String {
-    let AdapterSummary { name, backend, driver, driver_info, .. } = summary;
-    format!("{name}, {backend}, {driver} {driver_info}, polyscene {}", env!("CARGO_PKG_VERSION"))
-}
-
-/// What is known; nothing where the file is not there or not ours.
-fn read(file: &Path) -> Known {
-    std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
-/// Keeps what is known, where there is a place for it: a machine without one is told again.
-fn write(file: &Path, known: &Known) {
-    let text = serde_json::to_vec_pretty(known).unwrap_or_default();
-    if let Some(folder) = file.parent()
-        && std::fs::create_dir_all(folder).is_ok()
-        && let Ok(mut temporary) = tempfile::NamedTempFile::new_in(folder)
-        && std::io::Write::write_all(&mut temporary, &text).is_ok()
-    {
-        let _ = temporary.persist(file);
-    }
+    format!("{}, polyscene {}", summary.identity(), env!("CARGO_PKG_VERSION"))
 }
 
 /// Remembers that an adapter passed, or that it did not.
@@ -52,14 +35,14 @@ pub fn remember(summary: &AdapterSummary, passed: bool) {
 }
 
 fn remember_in(file: &Path, summary: &AdapterSummary, passed: bool) {
-    let mut known = read(file);
+    let mut known = user_cache::read::<Known>(file);
     if passed {
         known.passed.insert(key(summary));
     } else {
         known.passed.remove(&key(summary));
         known.told.remove(&key(summary));
     }
-    write(file, &known);
+    user_cache::write(file, &known);
 }
 
 /// What to say, once, of an adapter that has not passed. Nothing of software renderers, on which the tests run.
@@ -69,11 +52,11 @@ pub(super) fn advice(summary: &AdapterSummary) -> Option<String> {
 
 fn advice_from(file: &Path, summary: &AdapterSummary) -> Option<String> {
     let key = key(summary);
-    let mut known = read(file);
+    let mut known = user_cache::read::<Known>(file);
     if summary.kind == AdapterKind::Software || known.passed.contains(&key) || !known.told.insert(key) {
         return None;
     }
-    write(file, &known);
+    user_cache::write(file, &known);
     let AdapterSummary { index, name, driver, driver_info, .. } = summary;
     let driver = format!("{driver} {driver_info}");
     Some(format!(
@@ -86,28 +69,10 @@ fn advice_from(file: &Path, summary: &AdapterSummary) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::AdapterLimits;
+    use crate::gpu::testing;
 
     fn adapter(kind: AdapterKind, driver_info: &str) -> AdapterSummary {
-        AdapterSummary {
-            index: 1,
-            name: "Some GPU".to_owned(),
-            kind,
-            backend: "vulkan".to_owned(),
-            driver: "driver".to_owned(),
-            driver_info: driver_info.to_owned(),
-            limits: AdapterLimits {
-                max_storage_buffer_binding_size: 0,
-                max_buffer_size: 0,
-                max_storage_buffers_per_shader_stage: 0,
-                max_compute_invocations_per_workgroup: 0,
-                max_compute_workgroup_storage_size: 0,
-                max_compute_workgroups_per_dimension: 0,
-            },
-            f16: false,
-            timestamps: false,
-            subgroup_sizes: None,
-        }
+        AdapterSummary { driver_info: driver_info.to_owned(), ..testing::adapter(1, "Some GPU", kind) }
     }
 
     #[test]

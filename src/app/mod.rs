@@ -1,6 +1,7 @@
 //! What the program does, without a command line: training and resuming ([`Trainer`]), a trained model and what can be
 //! done with it ([`Run`]: evaluate, predict, analyse), many runs of one question ([`compare`]), and files made ready
-//! ([`history`], [`prepare`]); and which devices have been checked ([`checked`]).
+//! ([`history`], [`prepare`]); which devices have been checked ([`checked`]), and which kernels
+//! they are fastest with ([`tuned`]).
 //!
 //! Each is a function of a configuration or a folder, and of an observer that is called with every [`Event`]: what was
 //! left out, how far the work is, what was written. Nothing here prints, reads arguments or catches signals.
@@ -20,7 +21,9 @@ pub mod prepare;
 mod run;
 mod table_file;
 mod train;
+pub mod tuned;
 mod unknown;
+mod user_cache;
 
 pub use evaluate::Evaluation;
 pub use event::{Event, Observer};
@@ -29,3 +32,4 @@ pub use predict::{Predicted, Prediction};
 pub use run::{Run, RunOptions};
 pub use table_file::{FileKind, OutFile};
 pub use train::{Trained, Trainer};
+pub use tuned::TuningChoice;

@@ -2,16 +2,18 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Event, Observer, checked};
+use super::{Event, Observer, TuningChoice, checked, tuned};
 use crate::config::{Config, ConfigError, TrainOptions};
 use crate::data::synthetic::generate_rows;
 use crate::data::{self, Dataset, Encoder, Inputs, Schema};
-use crate::gpu::DeviceChoice;
+use crate::gpu::{DeviceChoice, Gpu};
+use crate::graph::Graph;
 use crate::ops::ModelState;
-use crate::plan::Executor;
+use crate::plan::{Executor, TrainingOptions};
 use crate::train::Error;
 use crate::train::model::{BuiltModel, OpenedExecutor, build, check_sequences, open_executor};
 use crate::train::run::folder::RunFolder;
+use crate::tune::Tuned;
 
 /// A configuration with its data and model.
 #[derive(Debug)]
@@ -137,15 +139,28 @@ pub(super) fn absolute(path: &str, bases: &[PathBuf]) -> String {
     plain(&std::path::absolute(&joined).unwrap_or(joined)).to_string_lossy().into_owned()
 }
 
-/// Opens a device and puts a model there; tells where evaluations need smaller batches than they were to have.
+/// Which device, and which kernels there.
+pub(super) struct DeviceOptions<'a> {
+    pub(super) device: &'a DeviceChoice,
+    pub(super) tuning: &'a TuningChoice,
+    /// Where an earlier part of the run may have written which kernels it used.
+    pub(super) recorded: Option<&'a Path>,
+}
+
+/// Opens a device and puts a model there; tells where evaluations need smaller batches than they were to have. The kernels
+/// that the device got, where it is not the CPU.
 pub(super) fn open_device(
-    choice: &DeviceChoice,
+    DeviceOptions { device, tuning, recorded }: DeviceOptions<'_>,
     model: &BuiltModel,
     options: &TrainOptions,
     state: impl FnOnce() -> ModelState<f32>,
     observer: &mut Observer<'_>,
-) -> Result<Box<dyn Executor>, Error> {
-    let OpenedExecutor { executor, eval_batch_size, adapter } = open_executor(choice, model, options, state)?;
+) -> Result<(Box<dyn Executor>, Option<Tuned>), Error> {
+    let tune = |gpu: &Gpu, graph: &Graph, options: &TrainingOptions| {
+        tuned::choose(tuning, recorded, gpu, graph, options, observer)
+    };
+    let OpenedExecutor { executor, eval_batch_size, adapter, tuned } =
+        open_executor(device, model, options, tune, state)?;
     if let Some(advice) = adapter.as_ref().and_then(checked::advice) {
         observer(Event::Warning(advice));
     }
@@ -153,7 +168,7 @@ pub(super) fn open_device(
         let (asked, device) = (options.eval_batch_size, executor.device());
         observer(Event::SmallerBatches { rows: eval_batch_size, asked, device });
     }
-    Ok(executor)
+    Ok((executor, tuned))
 }
 
 /// The vocabularies and statistics of a run.

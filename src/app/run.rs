@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::open::{load_vocabularies, open_data, open_device};
-use super::{Event, Observer};
+use super::open::{DeviceOptions, load_vocabularies, open_data, open_device};
+use super::{Event, Observer, TuningChoice};
 use crate::config::{Config, ConfigError, TrainOptions};
 use crate::data::{self, Encoder, Inputs, Rows, Scan, Schema, SplitName};
 use crate::gpu::DeviceChoice;
@@ -62,7 +62,9 @@ impl Run {
         let state = load_model(&folder.model(), &model.graph, config.model_name())?;
         // Nothing will be trained: what a step takes must not keep a small device from predicting.
         let train = TrainOptions { batch_size: 1, ..config.train.clone() };
-        let executor = open_device(&options.device, &model, &train, || state, observer)?;
+        // Nor is it worth a trial of kernels.
+        let device = DeviceOptions { device: &options.device, tuning: &TuningChoice::Off, recorded: None };
+        let (executor, _) = open_device(device, &model, &train, || state, observer)?;
         Ok(Self { folder, config, schema, encoder, model, executor })
     }
 

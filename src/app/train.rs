@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::open::{load_vocabularies, open_device, tell_warnings};
-use super::{Event, Observer, Opened, open_config};
+use super::open::{DeviceOptions, load_vocabularies, open_device, tell_warnings};
+use super::{Event, Observer, Opened, TuningChoice, open_config};
 use crate::config::Config;
 use crate::data::{self, Dataset, Encoder};
 use crate::gpu::DeviceChoice;
@@ -40,6 +40,7 @@ pub struct Trainer<'a> {
     device: DeviceChoice,
     folder: Option<PathBuf>,
     resume: bool,
+    tuning: TuningChoice,
     stop: Option<&'a AtomicBool>,
     observer: Box<Observer<'a>>,
 }
@@ -61,7 +62,15 @@ impl<'a> Trainer<'a> {
     /// To train the model of `config` on the best device there is, in a new folder `runs/FILE-MODEL` named after the
     /// configuration's file and its model, with a number where that is taken.
     pub fn new(config: Config) -> Self {
-        Self { config, device: DeviceChoice::Auto, folder: None, resume: false, stop: None, observer: Box::new(|_| ()) }
+        Self {
+            config,
+            device: DeviceChoice::Auto,
+            folder: None,
+            resume: false,
+            tuning: TuningChoice::Auto,
+            stop: None,
+            observer: Box::new(|_| ()),
+        }
     }
 
     /// Where to train.
@@ -77,6 +86,11 @@ impl<'a> Trainer<'a> {
     /// Whether to go on from the folder's checkpoint; without a folder, in the newest of the default names.
     pub fn resume(self, resume: bool) -> Self {
         Self { resume, ..self }
+    }
+
+    /// Where the choice of a GPU's kernels comes from.
+    pub fn tuning(self, tuning: TuningChoice) -> Self {
+        Self { tuning, ..self }
     }
 
     /// Once `stop` is set, by a signal's handler or another thread, training ends after the steps that are under way and
@@ -96,7 +110,7 @@ impl<'a> Trainer<'a> {
     /// When the configuration or the data is at fault, the folder holds something else, a device or a file fails, or a loss
     /// is not a number. What was trained until then is in the folder's checkpoint.
     pub fn train(self) -> Result<Trained, Error> {
-        let Self { config, device, folder: asked, resume, stop, mut observer } = self;
+        let Self { config, device, folder: asked, resume, tuning, stop, mut observer } = self;
         let observer = observer.as_mut();
         let opened = open_config(config, observer)?;
         let Opened { config, data, model } = &opened;
@@ -122,9 +136,16 @@ impl<'a> Trainer<'a> {
             (None, Position::default())
         };
         let first_state = || state.unwrap_or_else(|| initial_state(&model.graph, config.train.seed));
-        let mut executor = open_device(&device, model, &config.train, first_state, observer)?;
+        let recorded = folder.tuning();
+        let device =
+            DeviceOptions { device: &device, tuning: &tuning, recorded: resumed.then_some(recorded.as_path()) };
+        let (mut executor, tuned) = open_device(device, model, &config.train, first_state, observer)?;
         let (folder, _lock) = place.make(folder, lock)?;
         write_text(&folder.config(), &config.to_toml()?)?;
+        // What was used on a GPU stays for when the run goes on there.
+        if let Some(tuned) = &tuned {
+            write_json(&folder.tuning(), tuned)?;
+        }
         if !resumed {
             save_vocabularies(&folder, &data.encoder)?;
         }

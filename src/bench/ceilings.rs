@@ -88,7 +88,7 @@ impl Ceilings {
         let footprints: &[u64] = if effort.quick { &QUICK_FOOTPRINTS } else { &FOOTPRINTS };
         Ok(match device {
             Device::Cpu => measure_cpu(effort, footprints),
-            Device::Gpu(gpu) => GpuBench::new(gpu, effort)?.measure(footprints)?,
+            Device::Gpu { gpu, .. } => GpuBench::new(gpu, effort)?.measure(footprints)?,
         })
     }
 

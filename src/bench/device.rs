@@ -1,22 +1,32 @@
 //! The device under test, and how a report names it.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::workload::Workload;
 use crate::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use crate::graph::Graph;
 use crate::ops::AdamOptions;
-use crate::plan::{CpuExecutor, GpuExecutor, GpuOptions, Plan, Profile, TrainingOptions, initial_state};
+use crate::plan::{CpuExecutor, GpuExecutor, GpuOptions, Plan, Profile, TrainingOptions, Tuning, initial_state};
 use crate::train::Error;
 
 /// A device under test.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Device {
     /// The CPU executor.
     Cpu,
     /// An open device.
-    Gpu(Box<Gpu>),
+    Gpu {
+        /// The device.
+        gpu: Box<Gpu>,
+        /// Says which kernels a model gets there.
+        tuning: TuningSource,
+    },
 }
+
+/// A function that says which kernels a model gets.
+pub type TuningSource = Arc<dyn Fn(&Gpu, &Graph, &TrainingOptions) -> Result<Tuning, Error>>;
 
 /// A device as a report names it.
 #[derive(Clone, Debug, Serialize)]
@@ -37,19 +47,29 @@ pub struct DeviceDescription {
     pub system: String,
 }
 
+/// The guess for the kind of device.
+pub fn built_in() -> TuningSource {
+    Arc::new(|gpu, _, _| Ok(Tuning::guess(gpu.summary.vendor)))
+}
+
 impl Device {
     /// Opens a device, with its clock where it has one.
     ///
     /// # Errors
     /// When there is none such, or it does not open.
-    pub fn open(choice: &DeviceChoice) -> Result<Self, Error> {
+    pub fn open(choice: &DeviceChoice, tuning: TuningSource) -> Result<Self, Error> {
         Ok(match select(choice)? {
             Selection::Cpu => Self::Cpu,
             Selection::Adapter(adapter, summary) => {
                 let options = OpenOptions { timestamps: true, ..OpenOptions::default() };
-                Self::Gpu(Box::new(Gpu::open(&adapter, *summary, options)?))
+                Self::Gpu { gpu: Box::new(Gpu::open(&adapter, *summary, options)?), tuning }
             }
         })
+    }
+
+    /// An open device, of which nothing was measured.
+    pub fn untuned(gpu: Gpu) -> Self {
+        Self::Gpu { gpu: Box::new(gpu), tuning: built_in() }
     }
 
     /// What a report says of it.
@@ -66,7 +86,7 @@ impl Device {
                 threads,
                 system,
             },
-            Self::Gpu(gpu) => DeviceDescription {
+            Self::Gpu { gpu, .. } => DeviceDescription {
                 name: gpu.summary.name.clone(),
                 kind: gpu.summary.kind.to_string(),
                 backend: gpu.summary.backend.clone(),
@@ -78,20 +98,23 @@ impl Device {
         }
     }
 
-    /// A model at the start of its training on this device, for the steps of a workload.
+    /// A model at the start of its training on this device, for the steps of a workload, and the kernels it got.
     ///
     /// # Errors
     /// When it does not fit the device.
-    pub fn executor(&self, graph: &Graph, workload: &Workload) -> Result<Box<dyn Profile>, Error> {
+    pub fn executor(&self, graph: &Graph, workload: &Workload) -> Result<(Box<dyn Profile>, Option<Tuning>), Error> {
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
         let Workload { batch_size, dense_embedding_adam, .. } = *workload;
         let options = TrainingOptions { capacity: batch_size, dense: adam, embeddings: adam, dense_embedding_adam };
         let (train, predict) = (Plan::training(graph, &options), Plan::inference(graph, batch_size));
         let state = initial_state(graph, 0);
         Ok(match self {
-            Self::Cpu => Box::new(CpuExecutor::<f32>::new(train, predict, state)),
-            Self::Gpu(gpu) => {
-                Box::new(GpuExecutor::new((**gpu).clone(), train, predict, &state, GpuOptions::default())?)
+            Self::Cpu => (Box::new(CpuExecutor::<f32>::new(train, predict, state)), None),
+            Self::Gpu { gpu, tuning } => {
+                let tuning = tuning(gpu, graph, &options)?.resolved(batch_size);
+                let options = GpuOptions { tuning: Some(tuning), ..GpuOptions::default() };
+                let executor = GpuExecutor::new((**gpu).clone(), train, predict, &state, options)?;
+                (Box::new(executor), Some(tuning))
             }
         })
     }

@@ -33,7 +33,7 @@ struct Work {
 
 impl<'a> GpuBench<'a> {
     pub(super) fn new(gpu: &'a Gpu, effort: &'a Effort) -> Result<Self, Error> {
-        let workgroup = DispatchLimits::of(gpu).workgroup;
+        let workgroup = DispatchLimits::of(gpu).tuning.workgroup;
         Ok(Self { gpu, effort, timer: Timer::new(gpu, 1)?, cache: PipelineCache::new(), workgroup, submit: 0.0 })
     }
 
@@ -200,7 +200,7 @@ mod tests {
             let Some(gpu) = testing::software_with(OpenOptions { timestamps, ..OpenOptions::default() }) else {
                 return;
             };
-            let workgroup = DispatchLimits::of(&gpu).workgroup;
+            let workgroup = DispatchLimits::of(&gpu).tuning.workgroup;
             let values: Vec<f32> = (0..4096).map(|n| n as f32).collect();
             for per in COPIES {
                 let shader = copy(workgroup, 1024, per).unwrap();

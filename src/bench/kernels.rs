@@ -8,6 +8,7 @@ use super::steps::time;
 use super::workload::{Subject, Workload};
 use super::{Bound, Ceilings, Device, Effort, Sample};
 use crate::ops::Cost;
+use crate::plan::Tuning;
 use crate::train::Error;
 
 /// One dispatch of a step; on the CPU, one operation.
@@ -60,6 +61,9 @@ pub struct Kernels {
     pub rows: usize,
     /// How they were timed.
     pub timed_by: TimedBy,
+    /// The choice of kernels; none on the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<Tuning>,
     /// The dispatches, in order.
     pub dispatches: Vec<KernelTimes>,
     /// The sum of their times.
@@ -116,9 +120,10 @@ pub fn measure(device: &Device, ceilings: &Ceilings, effort: &Effort, workload: 
         rows: workload.rows,
         timed_by: match device {
             Device::Cpu => TimedBy::Operations,
-            Device::Gpu(_) if subject.executor.has_uniforms() => TimedBy::Passes,
-            Device::Gpu(_) => TimedBy::Repeats,
+            Device::Gpu { .. } if subject.executor.has_uniforms() => TimedBy::Passes,
+            Device::Gpu { .. } => TimedBy::Repeats,
         },
+        tuning: subject.tuning,
         sum_seconds: dispatches.iter().map(|kernel| kernel.seconds).sum(),
         step_seconds: whole.seconds,
         dispatches,

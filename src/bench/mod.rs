@@ -17,7 +17,7 @@ pub mod steps;
 pub mod workload;
 
 pub use ceilings::{Bound, Ceilings, CopyRate, MultiplyAddRate};
-pub use device::{Device, DeviceDescription};
+pub use device::{Device, DeviceDescription, TuningSource, built_in};
 pub use kernels::{KernelTimes, Kernels, TimedBy};
 pub use sample::{Effort, Sample};
 pub use shaders::variants as shader_variants;

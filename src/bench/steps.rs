@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::sample::{Sample, repeat};
 use super::workload::{Subject, Workload};
 use super::{Bound, Ceilings, Device, Effort};
-use crate::plan::TimedPart;
+use crate::plan::Tuning;
 use crate::train::Error;
 use crate::{gpu, plan};
 
@@ -16,6 +16,9 @@ pub struct StepTimes {
     pub model: &'static str,
     /// Samples of a step.
     pub batch_size: usize,
+    /// The choice of kernels; none on the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<Tuning>,
     /// Dispatches of a step; on the CPU, operations.
     pub dispatches: usize,
     /// Floating-point operations of a step.
@@ -95,7 +98,7 @@ pub fn measure(
         let once = subject.step_seconds(1)?;
         let sample = time(&mut subject, effort, once)?;
         last = Some((batch_size, sample.seconds));
-        outcomes.push(StepOutcome::Measured(judge(ceilings, model, batch_size, &subject.executor.parts(), sample)));
+        outcomes.push(StepOutcome::Measured(judge(ceilings, model, &subject, sample)));
     }
     Ok(outcomes)
 }
@@ -118,13 +121,8 @@ pub(super) fn time(subject: &mut Subject, effort: &Effort, once: f64) -> Result<
     repeat(effort, || subject.step_seconds(chunks))
 }
 
-fn judge(
-    ceilings: &Ceilings,
-    model: &'static str,
-    batch_size: usize,
-    parts: &[TimedPart],
-    sample: Sample,
-) -> StepTimes {
+fn judge(ceilings: &Ceilings, model: &'static str, subject: &Subject, sample: Sample) -> StepTimes {
+    let (parts, batch_size) = (subject.executor.parts(), subject.batch_size());
     let floors: Vec<(f64, f64)> = parts.iter().map(|part| ceilings.at_least(part.cost)).collect();
     let arithmetic_seconds = floors.iter().map(|floor| floor.0).sum();
     let memory_seconds = floors.iter().map(|floor| floor.1).sum();
@@ -137,6 +135,7 @@ fn judge(
     StepTimes {
         model,
         batch_size,
+        tuning: subject.tuning,
         dispatches: parts.len(),
         flops: parts.iter().map(|part| part.cost.flops).sum(),
         bytes: parts.iter().map(|part| part.cost.bytes).sum(),

@@ -11,7 +11,7 @@ use crate::graph::{BatchLayout, Cross, Graph};
 use crate::layers::Field;
 use crate::models::{self, Inputs, SequenceInput};
 use crate::ops::StepUniforms;
-use crate::plan::{BatchPacker, Profile, RowSource, Step, StepChunk};
+use crate::plan::{BatchPacker, Profile, RowSource, Step, StepChunk, Tuning};
 use crate::train::Error;
 
 /// Fields of a sample.
@@ -66,6 +66,8 @@ impl Workload {
 pub struct Subject {
     /// The model on its device.
     pub executor: Box<dyn Profile>,
+    /// The kernels it got there; none on the CPU.
+    pub tuning: Option<Tuning>,
     workload: Workload,
     graph: Graph,
     chunks: Vec<StepChunk>,
@@ -79,8 +81,8 @@ impl Subject {
     /// When it does not fit the device.
     pub fn new(device: &Device, workload: Workload) -> Result<Self, Error> {
         let graph = workload.graph()?;
-        let executor = device.executor(&graph, &workload)?;
-        let mut subject = Self { executor, workload, graph, chunks: Vec::new(), next: 0 };
+        let (executor, tuning) = device.executor(&graph, &workload)?;
+        let mut subject = Self { executor, tuning, workload, graph, chunks: Vec::new(), next: 0 };
         subject.prepare(1);
         Ok(subject)
     }
@@ -123,6 +125,11 @@ impl Subject {
                 chunk
             })
             .collect();
+    }
+
+    /// Samples of a step.
+    pub fn batch_size(&self) -> usize {
+        self.workload.batch_size
     }
 
     /// The first chunk.

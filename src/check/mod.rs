@@ -18,14 +18,14 @@ use crate::gpu::{DeviceClass, Gpu};
 use crate::graph::Graph;
 use crate::ops::{AdamOptions, ModelState};
 use crate::plan::{
-    CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, StepChunk, StepLosses, TrainingOptions, initial_state,
+    CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, StepChunk, StepLosses, TrainingOptions, Tuning, initial_state,
 };
 use crate::train::Error;
 
 /// The models of the papers, and the plain network.
 const SYSTEMS: [&str; 4] = ["dnn", "mi-dpg", "optmsm", "saml"];
 /// Part of 1 + the expected value that rounding may take in one step.
-const STEP_TOLERANCE: f64 = 1e-5;
+pub(crate) const STEP_TOLERANCE: f64 = 1e-5;
 /// The same after ten steps, which build on each other.
 const STEPS_TOLERANCE: f64 = 1e-4;
 /// Samples that a step can hold: no tile divides it.
@@ -97,7 +97,7 @@ pub fn check(
     for model in SYSTEMS {
         system(gpu, class, model)?.into_iter().for_each(&mut note);
     }
-    let device = Device::Gpu(Box::new(gpu.clone()));
+    let device = Device::untuned(gpu.clone());
     let ceilings = Ceilings::measure(&device, &Effort::quick())?;
     Ok(CheckReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -118,7 +118,8 @@ fn on_gpu(
     state: &ModelState<f32>,
 ) -> Result<GpuExecutor, Error> {
     let (train, predict) = (Plan::training(graph, options), Plan::inference(graph, options.capacity));
-    let options = GpuOptions { steps_per_chunk: Some(TEN.len()), class, ..GpuOptions::default() };
+    let options =
+        GpuOptions { steps_per_chunk: Some(TEN.len()), tuning: class.map(Tuning::of_class), ..GpuOptions::default() };
     Ok(GpuExecutor::new(gpu.clone(), train, predict, state, options)?)
 }
 
@@ -127,14 +128,15 @@ fn on_cpu(graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>) -> 
 }
 
 /// The state and losses after a chunk.
-fn run(executor: &mut dyn Executor, chunk: &StepChunk) -> Result<(ModelState<f32>, Vec<StepLosses>), Error> {
+pub(crate) fn run(executor: &mut dyn Executor, chunk: &StepChunk) -> Result<(ModelState<f32>, Vec<StepLosses>), Error> {
     executor.train(chunk)?;
     let losses = executor.losses(true)?;
     Ok((executor.state()?, losses))
 }
 
 /// The largest difference so far, and where it is.
-struct Largest {
+#[derive(Debug, Default)]
+pub(crate) struct Largest {
     error: f64,
     place: String,
 }
@@ -151,7 +153,8 @@ impl Largest {
         }
     }
 
-    fn note_step(
+    /// Notes the state and losses after a step.
+    pub(crate) fn note_step(
         &mut self,
         graph: &Graph,
         found: &(ModelState<f32>, Vec<StepLosses>),
@@ -164,8 +167,13 @@ impl Largest {
         self.note("loss", &totals(&found.1), &totals(&expected.1));
     }
 
+    /// Where it is more than it may be, in words.
+    pub(crate) fn fault(&self, tolerance: f64) -> Option<String> {
+        (self.error > tolerance).then(|| self.place.clone())
+    }
+
     fn check(self, name: String, tolerance: f64) -> Check {
-        let fault = (self.error > tolerance).then_some(self.place);
+        let fault = self.fault(tolerance);
         Check { name, error: Some(self.error), tolerance: Some(tolerance), fault }
     }
 }
@@ -177,7 +185,7 @@ fn operation(gpu: &Gpu, class: Option<DeviceClass>, name: &str, graph: &Graph) -
     let data = Data::random(graph, 197, 3);
     let plan = Plan::training(graph, &options);
     let (mut gpu, mut cpu) = (on_gpu(gpu, class, graph, &options, &state)?, on_cpu(graph, &options, &state));
-    let mut largest = Largest { error: 0.0, place: String::new() };
+    let mut largest = Largest::default();
     for (step, size) in (0..).zip(SIZES) {
         gpu.set_state(&state)?;
         cpu.set_state(&state)?;
@@ -201,7 +209,7 @@ fn system(gpu: &Gpu, class: Option<DeviceClass>, model: &'static str) -> Result<
     let first = run(&mut executor, &chunk)?;
     executor.set_state(&state)?;
     let second = run(&mut executor, &chunk)?;
-    let mut largest = Largest { error: 0.0, place: String::new() };
+    let mut largest = Largest::default();
     largest.note_step(&graph, &first, &expected);
     let same = bits(&first.0) == bits(&second.0) && first.1 == second.1;
     let fault = (!same).then(|| "a second run from the same state came to other bits".to_owned());
@@ -218,7 +226,7 @@ mod tests {
     #[test]
     fn the_worst_value_decides_and_is_named() {
         let worst = |found: &[f32]| {
-            let mut largest = Largest { error: 0.0, place: String::new() };
+            let mut largest = Largest::default();
             largest.note("weights", found, &[1.0, -2.0]);
             largest.note("loss", &[0.5], &[0.5]);
             largest.check("an operation".to_owned(), STEP_TOLERANCE)

@@ -1,16 +1,18 @@
 //! `polyscene bench`.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::Device as DeviceArgs;
 use super::exit::Done;
 use super::print::{print_json, print_line};
 use super::progress::working;
+use super::{Device as DeviceArgs, Tuning};
+use crate::app::{TuningChoice, tuned};
 use crate::bench::workload::{FIELDS, Workload};
-use crate::bench::{Ceilings, Device, Effort, Kernels, Report, StepOutcome, TimedBy, kernels, steps};
+use crate::bench::{Ceilings, Device, Effort, Kernels, Report, StepOutcome, TimedBy, TuningSource, kernels, steps};
 use crate::models;
 use crate::report::bench::results::{STEP_SIZES, device_row, step_rows};
 use crate::report::bench::{ceilings_table, kernels_table, steps_table, verdicts};
@@ -21,6 +23,8 @@ use crate::train::Error;
 pub(super) struct BenchArgs {
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    tuning: Tuning,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -50,7 +54,7 @@ const ROWS: RangeInclusive<i64> = FIELDS as i64..=u32::MAX as i64;
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
     let effort = if args.quick { Effort::quick() } else { Effort::thorough() };
-    let device = Device::open(&args.device.device)?;
+    let device = Device::open(&args.device.device, source(&args.tuning.tuning))?;
     let description = device.describe();
     let style = TableStyle::for_stdout();
     let say = |text: String| if args.json { Ok(()) } else { print_line(&text) };
@@ -80,6 +84,12 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
         print_line(&format!("\nrows for docs/results.md\n{}\n\n{rows}", device_row(&report)))?;
     }
     Ok(Done::All)
+}
+
+/// What a run would train with.
+fn source(choice: &TuningChoice) -> TuningSource {
+    let choice = choice.clone();
+    Arc::new(move |gpu, graph, options| Ok(tuned::choose(&choice, None, gpu, graph, options, &mut |_| ())?.tuning))
 }
 
 fn workload(args: &BenchArgs) -> Workload {
@@ -117,13 +127,14 @@ fn kernels_head(kernels: &Kernels) -> String {
     };
     format!(
         "a step of {} in batches of {}, {} embedding rows: {} {how}\nthey take {:.2} ms one by one, and the \
-         whole step {:.2} ms",
+         whole step {:.2} ms{}",
         kernels.model,
         kernels.batch_size,
         kernels.rows,
         kernels.dispatches.len(),
         kernels.sum_seconds * 1e3,
         kernels.step_seconds * 1e3,
+        kernels.tuning.map_or_else(String::new, |tuning| format!("\n{tuning}")),
     )
 }
 

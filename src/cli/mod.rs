@@ -29,12 +29,14 @@ mod shell;
 mod signals;
 mod synth;
 mod train;
+mod tune;
 
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use self::shell::quote;
+use crate::app::TuningChoice;
 use crate::app::compare::ExperimentKind;
 use crate::gpu::DeviceChoice;
 
@@ -70,6 +72,8 @@ enum Command {
     History(history::HistoryArgs),
     /// List the dispatches of one training step
     Plan(plan::PlanArgs),
+    /// Find the kernels with which a device trains a model fastest, for all later runs on this machine
+    Tune(tune::TuneArgs),
     /// Measure what a device can do, and how near training comes to it
     Bench(bench::BenchArgs),
     /// List the devices of this machine
@@ -98,6 +102,22 @@ impl Device {
     /// The option as one types it, unless it is the default.
     fn words(&self) -> Option<String> {
         (self.device != DeviceChoice::Auto).then(|| format!("--device {}", quote(&self.device.to_string())))
+    }
+}
+
+/// `--tuning`.
+#[derive(Args)]
+struct Tuning {
+    /// A GPU's kernels: auto (the fastest, by a trial of some seconds where nothing is known of this model and device), off
+    /// (the built-in guess), or a file that `train` or `tune` has written
+    #[arg(long, value_name = "auto|off|FILE", default_value = "auto")]
+    tuning: TuningChoice,
+}
+
+impl Tuning {
+    /// The option as one types it, unless it is the default.
+    fn words(&self) -> Option<String> {
+        (self.tuning != TuningChoice::Auto).then(|| format!("--tuning {}", quote(&self.tuning.to_string())))
     }
 }
 
@@ -130,6 +150,7 @@ pub fn run() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::History(args) => history::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Models => models::run(),

@@ -8,10 +8,10 @@ use super::Sets;
 use super::exit::Done;
 use super::observer::Observer;
 use super::print::{print_json, print_line};
-use crate::app::open_config;
+use crate::app::{Opened, TuningChoice, open_config, tuned};
 use crate::config::Config;
-use crate::gpu::DeviceClass;
-use crate::plan::{DispatchLimits, Listing, Plan};
+use crate::gpu::{DeviceChoice, DeviceClass, Gpu, OpenOptions, Selection, select};
+use crate::plan::{DispatchLimits, GpuOptions, Listing, Plan};
 use crate::report::table::{TableStyle, draw};
 use crate::train::Error;
 use crate::train::model::training_options;
@@ -26,9 +26,14 @@ pub(super) struct PlanArgs {
     /// List the plan as it is before fusion, to see what that does
     #[arg(long)]
     unfused: bool,
-    /// The family of kernels: those for GPUs or those for software renderers
+    /// The family of kernels, where no device is named: those for GPUs or those for software renderers
     #[arg(long, value_name = "hardware|software", default_value = "hardware")]
     class: DeviceClass,
+    /// List what a device of this machine gets, by what is known of it; no trial is made
+    #[arg(long, value_name = "auto|software|N|NAME", conflicts_with = "class")]
+    device: Option<DeviceChoice>,
+    #[command(flatten)]
+    tuning: super::Tuning,
     /// List each node as a dispatch of its own, to see what segments do
     #[arg(long)]
     no_segments: bool,
@@ -45,14 +50,31 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<Done> {
     if let Err(error) = plan.check_on_device(&DispatchLimits::portable(), "the least of devices") {
         note!("warning: not every device can train this: {error}");
     }
-    let limits = DispatchLimits::new(DispatchLimits::portable().binding_bytes, args.class);
-    let listing = plan.listing(&DispatchLimits { segments: !args.no_segments, ..limits });
+    let mut limits = limits(args, &opened)?;
+    limits.tuning.segments &= !args.no_segments;
+    let listing = plan.listing(&limits);
     if args.json {
         print_json(&listing)?
     } else {
         print_line(&text(&listing))?
     }
     Ok(Done::All)
+}
+
+/// What the plan is lowered for.
+fn limits(args: &PlanArgs, opened: &Opened) -> Result<DispatchLimits, Error> {
+    let options = training_options(&opened.config.train);
+    let portable = DispatchLimits::new(DispatchLimits::portable().binding_bytes, args.class);
+    let limits = match (args.device.as_ref().map(select).transpose()?, &args.tuning.tuning) {
+        (Some(Selection::Adapter(adapter, summary)), tuning) => {
+            let gpu = Gpu::open(&adapter, *summary, OpenOptions::default())?;
+            let tuned = tuned::known(tuning, &gpu, &opened.model.graph, &options)?;
+            GpuOptions { tuning: Some(tuned.tuning), ..GpuOptions::default() }.limits(&gpu)
+        }
+        (_, TuningChoice::File(path)) => DispatchLimits { tuning: tuned::load(path)?.tuning, ..portable },
+        _ => portable,
+    };
+    Ok(DispatchLimits { tuning: limits.tuning.resolved(options.capacity), ..limits })
 }
 
 fn text(listing: &Listing) -> String {
@@ -77,13 +99,14 @@ fn text(listing: &Listing) -> String {
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64);
     let memory = &listing.memory;
     format!(
-        "{}\n{} dispatches, {:.1} MFLOP, {} moved per step of {} rows\nmemory: {} in all: parameters {}, embedding tables \
+        "{}\n{} dispatches, {:.1} MFLOP, {} moved per step of {} rows\n{}\nmemory: {} in all: parameters {}, embedding tables \
          {}, activations {} in {} arenas, batches {} per step in flight",
         draw(&heads, &lines, TableStyle::for_stdout()),
         listing.dispatches.len(),
         listing.flops as f64 / 1e6,
         mib(listing.bytes),
         listing.batch_size,
+        listing.tuning,
         mib(memory.total),
         mib(memory.parameters),
         mib(memory.tables),

@@ -10,7 +10,7 @@ use super::exit::Done;
 use super::observer::Observer;
 use super::shell::quote;
 use super::signals::on_interrupt;
-use super::{Device, Sets};
+use super::{Device, Sets, Tuning};
 use crate::app::{Event, Trainer};
 use crate::config::Config;
 use crate::train::run::folder::RunFolder;
@@ -25,6 +25,8 @@ pub(super) struct TrainArgs {
     sets: Sets,
     #[command(flatten)]
     device: Device,
+    #[command(flatten)]
+    tuning: Tuning,
     /// The run's folder [default: runs/CONFIG-MODEL, with a number where that is taken]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -39,7 +41,11 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     let mut observer = Observer::default();
     let mut started = None;
     let mut signals = Ok(());
-    let trainer = Trainer::new(config).device(args.device.device.clone()).resume(args.resume).stop(&stop);
+    let trainer = Trainer::new(config)
+        .device(args.device.device.clone())
+        .tuning(args.tuning.tuning.clone())
+        .resume(args.resume)
+        .stop(&stop);
     let trainer = match &args.out {
         Some(out) => trainer.folder(out),
         None => trainer,
@@ -86,6 +92,7 @@ fn resume_command(args: &TrainArgs, folder: &RunFolder) -> String {
     let mut words = vec!["polyscene train".to_owned(), quote(&args.config.to_string_lossy())];
     words.extend(args.sets.sets.iter().map(|set| format!("--set {}", quote(set))));
     words.extend(args.device.words());
+    words.extend(args.tuning.words());
     words.push(format!("--out {} --resume", quote(&folder.root().to_string_lossy())));
     words.join(" ")
 }

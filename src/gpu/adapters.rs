@@ -42,6 +42,43 @@ impl std::fmt::Display for AdapterKind {
     }
 }
 
+/// Who made an adapter, as far as that says what suits it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vendor {
+    /// NVIDIA.
+    Nvidia,
+    /// AMD.
+    Amd,
+    /// Intel.
+    Intel,
+    /// Apple.
+    Apple,
+    /// Arm, Qualcomm, Imagination and others of telephones and small boards.
+    Mobile,
+    /// The processor.
+    Software,
+    /// Someone else.
+    Other,
+}
+
+impl Vendor {
+    /// By the number that PCI or Khronos gave the maker.
+    fn of(info: &wgpu::AdapterInfo) -> Self {
+        match (info.device_type, info.vendor) {
+            (wgpu::DeviceType::Cpu, _) => Self::Software,
+            (_, 0x10de) => Self::Nvidia,
+            (_, 0x1002 | 0x1022) => Self::Amd,
+            (_, 0x8086) => Self::Intel,
+            (_, 0x106b) => Self::Apple,
+            (_, 0x13b5 | 0x5143 | 0x1010 | 0x14e4) => Self::Mobile,
+            // Metal gives no numbers, and on today's machines there is but one maker.
+            (_, 0) if info.backend == wgpu::Backend::Metal => Self::Apple,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// An adapter of this machine, to be opened by [`Gpu::open`](super::Gpu::open).
 #[derive(Clone, Debug)]
 pub struct Adapter(pub(super) wgpu::Adapter);
@@ -85,6 +122,8 @@ pub struct AdapterSummary {
     pub name: String,
     /// What it is made of.
     pub kind: AdapterKind,
+    /// Who made it.
+    pub vendor: Vendor,
     /// The interface that reaches it: `vulkan`, `metal` or `dx12`.
     pub backend: String,
     /// The driver's name; may be empty.
@@ -102,6 +141,12 @@ pub struct AdapterSummary {
 }
 
 impl AdapterSummary {
+    /// The device and its driver, as what was learned of it is kept under.
+    pub fn identity(&self) -> String {
+        let Self { name, backend, driver, driver_info, .. } = self;
+        format!("{name}, {backend}, {}", format!("{driver} {driver_info}").trim())
+    }
+
     /// Asks an adapter what it is; `index` is its place in [`list`].
     fn new(index: usize, adapter: &wgpu::Adapter) -> Self {
         let info = adapter.get_info();
@@ -109,6 +154,7 @@ impl AdapterSummary {
         Self {
             index,
             kind: AdapterKind::of(info.device_type),
+            vendor: Vendor::of(&info),
             backend: info.backend.to_string(),
             driver: info.driver,
             driver_info: info.driver_info,

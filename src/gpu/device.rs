@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::adapters::{Adapter, AdapterKind, AdapterSummary};
 use super::{Error, PipelineCache, Result};
 
@@ -21,7 +23,8 @@ pub struct OpenOptions {
 }
 
 /// Which family of kernels suits a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DeviceClass {
     /// Shaders run on the processor: barriers and workgroup memory are dear, registers cheap.
     Software,

@@ -26,7 +26,7 @@ pub mod testing;
 pub(crate) mod timing;
 pub(crate) mod upload;
 
-pub use adapters::{Adapter, AdapterKind, AdapterLimits, AdapterSummary};
+pub use adapters::{Adapter, AdapterKind, AdapterLimits, AdapterSummary, Vendor};
 pub use device::{DeviceClass, Gpu, OpenOptions};
 pub(crate) use error::human;
 pub use error::{Error, Result};

@@ -139,22 +139,7 @@ fn describe(adapters: &[&AdapterSummary]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::AdapterLimits;
-
-    fn adapter(index: usize, name: &str, kind: AdapterKind) -> AdapterSummary {
-        AdapterSummary {
-            index,
-            name: name.to_owned(),
-            kind,
-            backend: "vulkan".to_owned(),
-            driver: String::new(),
-            driver_info: String::new(),
-            limits: AdapterLimits::of(&wgpu::Limits::defaults()),
-            f16: false,
-            timestamps: false,
-            subgroup_sizes: None,
-        }
-    }
+    use crate::gpu::testing::adapter;
 
     fn machine() -> Vec<AdapterSummary> {
         vec![

@@ -39,6 +39,24 @@ pub fn software_with(options: OpenOptions) -> Option<Gpu> {
     }
 }
 
+/// What a machine's adapter number so-and-so may say of itself.
+#[cfg(test)]
+pub(crate) fn adapter(index: usize, name: &str, kind: super::AdapterKind) -> super::AdapterSummary {
+    super::AdapterSummary {
+        index,
+        name: name.to_owned(),
+        kind,
+        vendor: super::Vendor::Other,
+        backend: "vulkan".to_owned(),
+        driver: "driver".to_owned(),
+        driver_info: "1.0".to_owned(),
+        limits: super::AdapterLimits::of(&wgpu::Limits::defaults()),
+        f16: false,
+        timestamps: false,
+        subgroup_sizes: None,
+    }
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     /// Run by the test below in a process of its own.

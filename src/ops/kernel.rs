@@ -82,6 +82,10 @@ pub struct Target {
     pub trained: usize,
     /// Copies of the gradients' buffer: a sum over a batch is split into at most this many parts (split-K).
     pub parts: usize,
+    /// Workgroups that such a sum is split for.
+    pub sum_workgroups: usize,
+    /// Rows and columns of a gradient that a GPU's workgroup sums (`grad_tile.wgsl`).
+    pub grad_tile: usize,
     /// Samples of a block: what a workgroup takes through a segment.
     pub block: usize,
     /// Sums of each column of the loss log: the samples of a step are summed in so many groups.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Dispatch, DispatchLimits, Plan, Resource, parameter_places};
+use super::{Dispatch, DispatchLimits, Plan, Resource, Tuning, parameter_places};
 use crate::graph::EmbeddingTable;
 use crate::ops::{Location, TableArg};
 
@@ -53,6 +53,8 @@ pub struct MemoryListing {
 pub struct Listing {
     /// Samples of a step.
     pub batch_size: usize,
+    /// The choice of kernels.
+    pub tuning: Tuning,
     /// The dispatches of a step, in order.
     pub dispatches: Vec<DispatchListing>,
     /// Sum of the dispatches' operations.
@@ -91,6 +93,7 @@ impl Plan {
         memory.total = memory.parameters + memory.tables + memory.activations + memory.batch_bytes;
         Listing {
             batch_size: self.capacity,
+            tuning: limits.tuning,
             flops: dispatches.iter().map(|dispatch| dispatch.flops).sum(),
             bytes: dispatches.iter().map(|dispatch| dispatch.bytes).sum(),
             dispatches,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::buffers::{self, ARENAS, Memory};
 use super::segment::{self, Segment, SegmentPart};
-use super::{Place, Plan};
+use super::{Place, Plan, Tuning};
 use crate::gpu::{DeviceClass, Result, Shader, ShaderSource};
 use crate::graph::{Graph, Node, Parameter, ParameterRole, Shape, TensorId};
 use crate::ops::{
@@ -17,12 +17,8 @@ use crate::ops::{
 pub struct DispatchLimits {
     /// Bytes that one binding may span.
     pub binding_bytes: u64,
-    /// Invocations of a workgroup, where a kernel does not ask for others.
-    pub workgroup: u32,
-    /// Which family of kernels suits it.
-    pub class: DeviceClass,
-    /// Whether nodes that can share a dispatch do.
-    pub segments: bool,
+    /// Which kernels it gets.
+    pub tuning: Tuning,
 }
 
 /// A buffer, or a part of one.
@@ -206,7 +202,7 @@ impl Plan {
             |segments: &[Range<usize>]| buffers::assign(&self.graph, self.capacity, &self.gradients, segments, max);
         let each: Vec<Range<usize>> = (0..self.graph.nodes.len()).map(|node| node..node + 1).collect();
         let plain = Arrangement { memory: assign(&each), segments: each };
-        if limits.class == DeviceClass::Software || !limits.segments {
+        if limits.tuning.kernels == DeviceClass::Software || !limits.tuning.segments {
             return plain;
         }
         // What kernels bind does not depend on where tensors lie.
@@ -229,28 +225,30 @@ impl Plan {
     pub fn gradient_copies(&self, limits: &DispatchLimits) -> usize {
         let parameters = parameter_places(&self.graph).total;
         let fits = (limits.binding_bytes as usize / (4 * parameters)).max(1);
-        match limits.class {
+        match limits.tuning.kernels {
             _ if self.gradients.is_empty() => 0,
             DeviceClass::Software => 1,
+            DeviceClass::Hardware if limits.tuning.sum_workgroups == 1 => 1,
             DeviceClass::Hardware => (self.capacity / PART).clamp(1, MAX_PARTS.min(fits)),
         }
     }
 
-    /// Samples that a workgroup takes through a segment on a device with these limits. More of them share what is read of
-    /// weights; fewer give more workgroups, which a GPU needs some hundred of.
+    /// Samples that a workgroup takes through a segment on a device with these limits.
     pub fn block(&self, limits: &DispatchLimits) -> usize {
-        const ENOUGH: usize = 256;
-        match limits.class {
+        match limits.tuning.kernels {
             DeviceClass::Software => 1,
-            DeviceClass::Hardware if self.capacity < 16 * ENOUGH => 8,
-            DeviceClass::Hardware => 16,
+            // What a training step is fastest with says nothing of predictions.
+            DeviceClass::Hardware if self.gradients.is_empty() => {
+                Tuning { block: None, ..limits.tuning }.block_of(self.capacity)
+            }
+            DeviceClass::Hardware => limits.tuning.block_of(self.capacity),
         }
     }
 
     /// Sums of each column of the loss log on a device with these limits, and how many of them a step of `rows` samples
     /// makes.
     pub fn loss_lanes(&self, limits: &DispatchLimits, rows: usize) -> [usize; 2] {
-        match limits.class {
+        match limits.tuning.kernels {
             DeviceClass::Software => [LOSS_LANES; 2],
             DeviceClass::Hardware => [self.capacity, rows].map(|rows| rows.div_ceil(self.block(limits))),
         }
@@ -277,8 +275,8 @@ impl Plan {
             tokens: self.batch_layout.token_capacity(),
             batch_layout: self.batch_layout.clone(),
             shard_rows: self.graph.tables.iter().map(|table| limits.shard_rows(table.width)).collect(),
-            workgroup: limits.workgroup,
-            class: limits.class,
+            workgroup: limits.tuning.workgroup,
+            class: limits.tuning.kernels,
             fields: self.lookups(),
             value_count: self.value_count(),
             locations: places.iter().copied().enumerate().map(location).collect(),
@@ -286,6 +284,8 @@ impl Plan {
             parameters: total,
             trained,
             parts: self.gradient_copies(limits),
+            sum_workgroups: limits.tuning.sum_workgroups as usize,
+            grad_tile: limits.tuning.grad_tile as usize,
             block: self.block(limits),
             lanes: self.loss_lanes(limits, self.capacity)[0],
         }
@@ -304,7 +304,7 @@ impl Plan {
                 .flat_map(|node| self.kernels(node, &target).into_iter().map(move |kernel| (node, kernel)))
                 .collect();
             let composed = kernels.iter().all(|(_, kernel)| kernel.form != Form::Dispatch);
-            let made: Vec<Dispatch> = if limits.class == DeviceClass::Hardware && composed {
+            let made: Vec<Dispatch> = if limits.tuning.kernels == DeviceClass::Hardware && composed {
                 let groups = segment::groups(&kernels, target.arenas);
                 groups.iter().map(|kernels| self.segment(kernels, &target, &mut words)).collect()
             } else {

@@ -23,6 +23,7 @@ mod order;
 mod pacing;
 mod profile;
 mod segment;
+mod tuning;
 
 pub use buffers::{ARENAS, Memory, Place};
 pub use chunk::{BatchPacker, RowSource, Step, StepChunk};
@@ -37,6 +38,7 @@ pub use listing::{DispatchListing, Listing, MemoryListing};
 pub use lower::{Dispatch, DispatchLimits, DispatchSource, ParameterPlaces, Resource, parameter_places};
 pub use profile::{Profile, TimedPart};
 pub use segment::Segment;
+pub use tuning::Tuning;
 
 use crate::graph::{BatchLayout, Graph, TensorId};
 use crate::ops::{AdamOptions, StoreLogits};

@@ -10,6 +10,7 @@ use crate::layers::Field;
 use crate::models::{self, Inputs, MirNegatives, ModelEntry, SequenceInput};
 use crate::ops::{AdamOptions, ModelState};
 use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, RowSource, TrainingOptions, check_graph};
+use crate::tune::Tuned;
 
 /// A model as the configuration asks for it.
 #[derive(Clone, Debug)]
@@ -166,9 +167,12 @@ pub struct OpenedExecutor {
     pub eval_batch_size: usize,
     /// The adapter, where it is one.
     pub adapter: Option<AdapterSummary>,
+    /// The kernels it got there.
+    pub tuned: Option<Tuned>,
 }
 
-/// Opens the chosen device and puts the model there. `state` is asked for once it is known to fit.
+/// Opens the chosen device and puts the model there. `tune` says which kernels an adapter gets; `state` is asked for once
+/// the model is known to fit.
 ///
 /// # Errors
 /// When there is no such device, it fails, or the model does not fit it.
@@ -176,9 +180,11 @@ pub fn open_executor(
     choice: &DeviceChoice,
     model: &BuiltModel,
     options: &TrainOptions,
+    tune: impl FnOnce(&Gpu, &Graph, &TrainingOptions) -> Result<Tuned, Error>,
     state: impl FnOnce() -> ModelState<f32>,
 ) -> Result<OpenedExecutor, Error> {
-    let train = Plan::training(&model.graph, &training_options(options));
+    let plan_options = training_options(options);
+    let train = Plan::training(&model.graph, &plan_options);
     let inference = |fits: &dyn Fn(&Plan) -> _| {
         Plan::inference_that_fits(&model.prediction, options.eval_batch_size as usize, fits)
     };
@@ -190,18 +196,22 @@ pub fn open_executor(
             let predict = inference(&|plan| plan.check_on_cpu(left))?;
             let eval_batch_size = predict.capacity;
             let executor = Box::new(CpuExecutor::<f32>::new(train, predict, state()));
-            OpenedExecutor { executor, eval_batch_size, adapter: None }
+            OpenedExecutor { executor, eval_batch_size, adapter: None, tuned: None }
         }
         Selection::Adapter(adapter, summary) => {
             let gpu = Gpu::open(&adapter, *summary.clone(), OpenOptions::default())?;
             let resident_bytes = options.resident_mb.saturating_mul(1 << 20);
-            let gpu_options = GpuOptions { resident_bytes, ..GpuOptions::default() };
+            let guess = GpuOptions { resident_bytes, ..GpuOptions::default() };
+            // Before kernels are tried, at least the guess must find room.
+            train.check_on_device(&guess.limits(&gpu), gpu.name())?;
+            let tuned = tune(&gpu, &model.graph, &plan_options)?;
+            let gpu_options = GpuOptions { tuning: Some(tuned.tuning), ..guess };
             let limits = gpu_options.limits(&gpu);
             train.check_on_device(&limits, gpu.name())?;
             let predict = inference(&|plan| plan.check_on_device(&limits, gpu.name()))?;
             let eval_batch_size = predict.capacity;
             let executor = Box::new(GpuExecutor::new(gpu, train, predict, &state(), gpu_options)?);
-            OpenedExecutor { executor, eval_batch_size, adapter: Some(*summary) }
+            OpenedExecutor { executor, eval_batch_size, adapter: Some(*summary), tuned: Some(tuned) }
         }
     })
 }

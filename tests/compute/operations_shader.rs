@@ -13,7 +13,7 @@ use polyscene::models::{Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput, Trans
 use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, ModelState, Repeat, WeightedLinear};
 use polyscene::plan::{
     CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, StepChunk, StepLosses, TrainingOptions,
-    initial_state,
+    Tuning, initial_state,
 };
 
 /// Part of 1 + the expected value that rounding may take: sums of some hundred values, summed in another order.
@@ -34,7 +34,8 @@ fn on_gpu_of(
     state: &ModelState<f32>,
 ) -> GpuExecutor {
     let (train, predict) = (Plan::training(graph, options), Plan::inference(graph, options.capacity));
-    let options = GpuOptions { steps_per_chunk: Some(10), class: Some(class), ..GpuOptions::default() };
+    let options =
+        GpuOptions { steps_per_chunk: Some(10), tuning: Some(Tuning::of_class(class)), ..GpuOptions::default() };
     GpuExecutor::new(gpu, train, predict, state, options).unwrap()
 }
 
@@ -46,7 +47,7 @@ fn on_host(
     binding_bytes: Option<u64>,
 ) -> Interpreted {
     let (train, predict) = (Plan::training(graph, options), Plan::inference(graph, options.capacity));
-    Interpreted::new(train, predict, state, binding_bytes, true)
+    Interpreted::new(train, predict, state, binding_bytes, Tuning::of_class(DeviceClass::Hardware))
 }
 
 fn on_gpu(gpu: Gpu, graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>) -> GpuExecutor {
@@ -342,9 +343,13 @@ fn ten_steps_agree_and_repeat_to_the_bit_from_either_memory() {
     ten_steps(name, graph, DeviceClass::Hardware);
 }
 
-/// Kernels for GPUs, in segments and each alone, which must come to the same bits.
+/// Kernels for GPUs: in segments and each alone, which must come to the same bits; and with other blocks, tiles and parts of
+/// sums.
 #[test]
 fn steps_of_kernels_for_gpus_agree_with_the_cpu() {
+    let segments = Tuning::of_class(DeviceClass::Hardware);
+    let single = Tuning { segments: false, ..segments };
+    let other = Tuning { block: Some(16), grad_tile: 32, sum_workgroups: 1, workgroup: 256, ..segments };
     for (name, graph) in models() {
         let options = TrainingOptions { dense_embedding_adam: true, ..training(131) };
         let plan = Plan::training(&graph, &options);
@@ -354,22 +359,15 @@ fn steps_of_kernels_for_gpus_agree_with_the_cpu() {
         let chunk = Data::random(&graph, 300, 3).chunk(&plan, 0, &sizes, 0.01, false);
         let cpu = run(&mut on_cpu(&graph, &options, &state), &chunk);
         let predict = || Plan::inference(&graph, options.capacity);
-        let [fused, single] = [true, false].map(|segments| {
-            let mut host = Interpreted::new(plan.clone(), predict(), &state, None, segments);
+        let [segments, single, _] = [segments, single, other].map(|tuning| {
+            let mut host = Interpreted::new(plan.clone(), predict(), &state, None, tuning);
             let end = host.run_from(&state, &chunk);
-            assert!(
-                host.races.is_empty(),
-                "{name}: {}",
-                host.races.join(
-                    "
-"
-                )
-            );
+            assert!(host.races.is_empty(), "{name}, {tuning}: {}", host.races.join("\n"));
+            let faults = differences(&graph, &end, &cpu, 1e-4);
+            assert!(faults.is_empty(), "{name}, {tuning}: {}", faults.join("\n"));
             end
         });
-        let faults = differences(&graph, &fused, &cpu, 1e-4);
-        assert!(faults.is_empty(), "{name}: {}", faults.join("\n"));
-        assert_eq!((bits(&fused.0), &fused.1), (bits(&single.0), &single.1), "{name}: segments change no bit");
+        assert_eq!((bits(&segments.0), &segments.1), (bits(&single.0), &single.1), "{name}: segments change no bit");
     }
 }
 

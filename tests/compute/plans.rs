@@ -11,12 +11,22 @@ use polyscene::layers::Decomposition;
 use polyscene::models::{self, Dnn, MiDpg, MirInput, Model, ModelEntry, SequenceInput};
 use polyscene::ops::{AdamOptions, ModelState, Op};
 use polyscene::plan::{
-    CpuExecutor, DispatchLimits, DispatchSource, Executor, Listing, Place, Plan, Resource, TrainingOptions, check_graph,
+    CpuExecutor, DispatchLimits, DispatchSource, Executor, Listing, Place, Plan, Resource, TrainingOptions, Tuning,
+    check_graph,
 };
 use serde_json::Value;
 
-const LIMITS: DispatchLimits =
-    DispatchLimits { binding_bytes: 1 << 30, workgroup: 64, class: DeviceClass::Hardware, segments: true };
+const LIMITS: DispatchLimits = DispatchLimits {
+    binding_bytes: 1 << 30,
+    tuning: Tuning {
+        kernels: DeviceClass::Hardware,
+        segments: true,
+        block: None,
+        grad_tile: 64,
+        sum_workgroups: 512,
+        workgroup: 64,
+    },
+};
 /// Bindings in which tables need shards and activations need several arenas.
 const SMALL: DispatchLimits = DispatchLimits { binding_bytes: 1 << 14, ..LIMITS };
 

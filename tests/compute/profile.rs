@@ -11,7 +11,7 @@ fn devices() -> Vec<Device> {
     let mut devices = vec![Device::Cpu];
     for timestamps in [true, false] {
         let gpu = testing::software_with(OpenOptions { timestamps, ..OpenOptions::default() });
-        devices.extend(gpu.map(|gpu| Device::Gpu(Box::new(gpu))));
+        devices.extend(gpu.map(Device::untuned));
     }
     devices
 }

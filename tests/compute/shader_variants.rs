@@ -7,8 +7,9 @@ use std::mem::offset_of;
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use polyscene::gpu::{BindingKind, DeviceClass, Shader, ShaderSource};
+use polyscene::models;
 use polyscene::ops::{SHADERS, StepUniforms, import_text};
-use polyscene::plan::DispatchLimits;
+use polyscene::plan::{DispatchLimits, Tuning};
 
 const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
 
@@ -16,17 +17,24 @@ const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
 /// in several.
 fn variants() -> BTreeMap<String, Shader> {
     let mut variants = BTreeMap::new();
-    for (_, plan) in crate::common::variants::all_plans() {
+    for (name, plan) in crate::common::variants::all_plans() {
         // A GPU's segments differ from plan to plan, and take long to judge.
         let sizes: [(DeviceClass, &[u64]); 2] =
             [(DeviceClass::Software, &[1 << 10, 1 << 15, 1 << 27]), (DeviceClass::Hardware, &[1 << 10, 1 << 27])];
+        let mut limits = Vec::new();
         for (class, sizes) in sizes {
             for &binding_bytes in sizes {
-                for dispatch in plan.dispatches(&DispatchLimits::new(binding_bytes, class)) {
-                    let shader = dispatch.expand().unwrap();
-                    variants.insert(shader.text().to_string(), shader);
-                }
+                limits.push(DispatchLimits::new(binding_bytes, class));
             }
+        }
+        // What else may be chosen for a device changes the same few lines in all.
+        if models::SYSTEMS.iter().any(|model| name == format!("training {model}")) {
+            let other = Tuning { block: Some(16), grad_tile: 32, ..Tuning::of_class(DeviceClass::Hardware) };
+            limits.push(DispatchLimits { binding_bytes: 1 << 27, tuning: other });
+        }
+        for dispatch in limits.iter().flat_map(|limits| plan.dispatches(limits)) {
+            let shader = dispatch.expand().unwrap();
+            variants.insert(shader.text().to_string(), shader);
         }
     }
     variants

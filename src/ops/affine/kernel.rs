@@ -21,9 +21,6 @@ struct Tile {
     group: usize,
 }
 
-/// Rows and columns of a gradient that a GPU's workgroup sums (`grad_tile.wgsl`).
-pub(crate) const GRAD_TILE: usize = 64;
-
 impl Tile {
     /// Of products. A software renderer pays for loads, and keeps what does not fit registers in a near cache: large
     /// tiles, in small groups that share the work evenly. A GPU has some two hundred registers for an invocation and
@@ -40,7 +37,7 @@ impl Tile {
         match target.class {
             DeviceClass::Software => Self { rows: 16, cols: 16, group: TILES_PER_GROUP },
             // A workgroup's.
-            DeviceClass::Hardware => Self { rows: GRAD_TILE, cols: GRAD_TILE, group: 1 },
+            DeviceClass::Hardware => Self { rows: target.grad_tile, cols: target.grad_tile, group: 1 },
         }
     }
 }
@@ -190,11 +187,9 @@ pub(crate) fn kernels(op: &Affine, node: &Node, graph: &Graph, target: &Target) 
 
 /// In how many parts a batch is summed where `tiles` workgroups would do.
 pub(crate) fn parts(target: &Target, tiles: usize) -> usize {
-    // So many workgroups keep a GPU busy.
-    const ENOUGH: usize = 512;
     match target.class {
         DeviceClass::Software => 1,
-        DeviceClass::Hardware => ENOUGH.div_ceil(tiles).clamp(1, target.parts),
+        DeviceClass::Hardware => target.sum_workgroups.div_ceil(tiles).clamp(1, target.parts),
     }
 }
 
@@ -230,7 +225,10 @@ pub(crate) fn weight_grads(op: &WeightGrads, node: &Node, graph: &Graph, target:
             .kernel("weight_grads", groups.count() * tile.group)
             .with("QUADS", tile.cols / 4)
             .in_groups_of(tile.group as u32),
-        DeviceClass::Hardware => target.kernel("weight_grads_tile", groups.count() * BLOCK_INVOCATIONS).by_tiles(),
+        DeviceClass::Hardware => target
+            .kernel("weight_grads_tile", groups.count() * BLOCK_INVOCATIONS)
+            .with("SIDE", target.grad_tile)
+            .by_tiles(),
     };
     let kernel =
         kernel.with("ALIGNED", addresses.aligned).with("SCENARIOS", target.batch_layout.scenarios.unwrap_or(0));

@@ -6,7 +6,6 @@ use super::kernel::{Mode, layer, place, scaled, steps};
 use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape};
-use crate::ops::affine;
 use crate::ops::affine::kernel::parts;
 use crate::ops::descriptors::{Groups, TILES_PER_GROUP};
 use crate::ops::weighted::linear::{Blocks, Grid, TILE};
@@ -387,10 +386,7 @@ fn grad_weights_of(op: &WeightedLinearGradWeights, node: &Node, target: &Target,
             blocks.outputs.div_ceil(GRAD_TILE) * blocks.col_groups.div_ceil(4) * reads
         }
         // A workgroup's.
-        DeviceClass::Hardware => {
-            let side = affine::kernel::GRAD_TILE;
-            blocks.outputs.div_ceil(side) * blocks.inputs.div_ceil(side)
-        }
+        DeviceClass::Hardware => blocks.outputs.div_ceil(target.grad_tile) * blocks.inputs.div_ceil(target.grad_tile),
     };
     let per_group = if target.class == DeviceClass::Software { TILES_PER_GROUP } else { 1 };
     let parts = parts(target, items().map(|(_, item)| tiles(&item.blocks)).sum());
@@ -422,9 +418,10 @@ fn grad_weights_of(op: &WeightedLinearGradWeights, node: &Node, target: &Target,
         DeviceClass::Software => target
             .kernel("weighted_linear_grad_weights", groups.count() * TILES_PER_GROUP)
             .in_groups_of(TILES_PER_GROUP as u32),
-        DeviceClass::Hardware => {
-            target.kernel("weighted_linear_grad_weights_tile", groups.count() * BLOCK_INVOCATIONS).by_tiles()
-        }
+        DeviceClass::Hardware => target
+            .kernel("weighted_linear_grad_weights_tile", groups.count() * BLOCK_INVOCATIONS)
+            .with("SIDE", target.grad_tile)
+            .by_tiles(),
     };
     groups.into_descriptors(mode.constants(kernel.bind([Arg::Descriptors, Arg::Gradients])))
 }

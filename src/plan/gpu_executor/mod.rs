@@ -16,7 +16,9 @@ use crate::plan::chunk::{in_row_order, predict_in_chunks};
 use crate::plan::executor::mean_losses;
 use crate::plan::gpu_memory::GpuMemory;
 use crate::plan::pacing::{Pacer, SUBMIT_LIMIT, Submit};
-use crate::plan::{BatchPacker, DispatchLimits, Error, Executor, Plan, Resource, RowSource, StepChunk, StepLosses};
+use crate::plan::{
+    BatchPacker, DispatchLimits, Error, Executor, Plan, Resource, RowSource, StepChunk, StepLosses, Tuning,
+};
 
 /// How a model is run on a GPU.
 #[derive(Clone, Copy, Debug)]
@@ -28,23 +30,21 @@ pub struct GpuOptions {
     /// What a submit should take at most. A chunk of steps that would take longer is cut into several, between any two
     /// dispatches; results do not depend on it.
     pub submit_limit: Duration,
-    /// Which family of kernels is used; `None` takes the one made for the kind of device.
-    pub class: Option<DeviceClass>,
-    /// Whether a workgroup takes a block of samples through a whole segment of nodes, where the kernels are a GPU's.
-    pub segments: bool,
+    /// Which kernels are used; `None` takes the guess for the kind of device.
+    pub tuning: Option<Tuning>,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { resident_bytes: 1 << 30, steps_per_chunk: None, submit_limit: SUBMIT_LIMIT, class: None, segments: true }
+        Self { resident_bytes: 1 << 30, steps_per_chunk: None, submit_limit: SUBMIT_LIMIT, tuning: None }
     }
 }
 
 impl GpuOptions {
     /// What a model that is run with these options has to fit.
     pub fn limits(&self, gpu: &Gpu) -> DispatchLimits {
-        let limits = DispatchLimits::new(gpu.max_binding_bytes(), self.class.unwrap_or(gpu.class()));
-        DispatchLimits { segments: self.segments, ..limits }
+        let tuning = self.tuning.unwrap_or_else(|| Tuning::guess(gpu.summary.vendor));
+        DispatchLimits { binding_bytes: gpu.max_binding_bytes(), tuning }
     }
 }
 
@@ -61,19 +61,14 @@ impl DispatchLimits {
         Self::new(128 << 20, DeviceClass::Hardware)
     }
 
-    /// Limits of an opened device.
+    /// Limits of an opened device, of which nothing has been measured.
     pub fn of(gpu: &Gpu) -> Self {
-        Self::new(gpu.max_binding_bytes(), gpu.class())
+        GpuOptions::default().limits(gpu)
     }
 
     /// Limits of a device of some class.
     pub fn new(binding_bytes: u64, class: DeviceClass) -> Self {
-        // Software renderers pay for each workgroup, GPUs for those that are too large to place.
-        let workgroup = match class {
-            DeviceClass::Software => 128,
-            DeviceClass::Hardware => 64,
-        };
-        Self { binding_bytes, workgroup, class, segments: true }
+        Self { binding_bytes, tuning: Tuning::of_class(class) }
     }
 }
 

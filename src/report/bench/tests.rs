@@ -47,6 +47,7 @@ fn report() -> Report {
         batch_size: 512,
         rows: 1000,
         timed_by: TimedBy::Passes,
+        tuning: None,
         sum_seconds: 9e-4,
         step_seconds: 8e-4,
         dispatches,
@@ -54,6 +55,7 @@ fn report() -> Report {
     let step = StepTimes {
         model: "dnn",
         batch_size: 512,
+        tuning: None,
         dispatches: 4,
         flops: 8_000_000,
         bytes: 4 << 20,

@@ -78,6 +78,7 @@ impl RunFolder {
     pub fn clear(&self) {
         let files = [
             self.config(),
+            self.tuning(),
             self.model(),
             self.checkpoint(),
             self.metrics(),
@@ -111,6 +112,11 @@ impl RunFolder {
     /// The resolved configuration.
     pub fn config(&self) -> PathBuf {
         self.root.join("config.toml")
+    }
+
+    /// The kernels of a run on a GPU.
+    pub fn tuning(&self) -> PathBuf {
+        self.root.join("tuning.json")
     }
 
     /// The folder of vocabularies and statistics.

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use polyscene::gpu::{DeviceClass, Shader};
+use polyscene::gpu::Shader;
 use polyscene::graph::Graph;
 use polyscene::ops::{DenseState, Location, ModelState, StepUniforms, TableArg, TableState};
 use polyscene::plan::{
     BatchPacker, Dispatch, DispatchLimits, ParameterPlaces, Plan, Resource, RowSource, Step, StepChunk, StepLosses,
-    parameter_places,
+    Tuning, parameter_places,
 };
 
 use crate::simt::{Buffers, Machine, Options, Trace};
@@ -100,10 +100,9 @@ impl Interpreted {
         predict: Plan,
         state: &ModelState<f32>,
         binding_bytes: Option<u64>,
-        segments: bool,
+        tuning: Tuning,
     ) -> Self {
-        let limits = DispatchLimits::new(binding_bytes.unwrap_or(BINDING_BYTES), DeviceClass::Hardware);
-        let limits = DispatchLimits { segments, ..limits };
+        let limits = DispatchLimits { binding_bytes: binding_bytes.unwrap_or(BINDING_BYTES), tuning };
         let prepared = [Prepared::of(&train, &limits), Prepared::of(&predict, &limits)];
         let places = parameter_places(&train.graph);
         let mut made = Self { train, predict, limits, prepared, buffers: HashMap::new(), places, races: Vec::new() };
