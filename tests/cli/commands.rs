@@ -253,11 +253,12 @@ fn devices_and_models_are_listed() {
 fn help_names_every_command_and_exit_code() {
     let place = Place::empty();
     let help = place.run("--help").succeeds().out;
-    for word in ["train", "eval", "predict", "synth", "plan", "bench", "devices", "models", "Exit codes: 0 done", "130"]
+    for word in
+        ["train", "eval", "predict", "synth", "plan", "tune", "bench", "devices", "models", "Exit codes: 0 done", "130"]
     {
         assert!(help.contains(word), "{word}: {help}");
     }
-    for command in ["train", "eval", "predict", "synth", "plan", "bench", "devices", "models"] {
+    for command in ["train", "eval", "predict", "synth", "plan", "tune", "bench", "devices", "models"] {
         place.run(&format!("{command} --help")).succeeds();
     }
     assert!(place.run("--version").succeeds().out.contains(env!("CARGO_PKG_VERSION")));

@@ -18,3 +18,4 @@ mod reports;
 mod resume;
 mod snapshots;
 mod training;
+mod tuning;

@@ -24,7 +24,7 @@ fn help_pages() {
     let place = Place::empty();
     let commands = [
         "", "train", "compare", "sweep", "eval", "predict", "synth", "analyze", "prepare", "report", "history", "plan",
-        "bench", "devices", "models",
+        "tune", "bench", "devices", "models",
     ];
     for command in commands {
         let name = if command.is_empty() { "program" } else { command };
