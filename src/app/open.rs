@@ -157,7 +157,11 @@ pub(super) fn open_device(
     observer: &mut Observer<'_>,
 ) -> Result<(Box<dyn Executor>, Option<Tuned>), Error> {
     let tune = |gpu: &Gpu, graph: &Graph, options: &TrainingOptions| {
-        tuned::choose(tuning, recorded, gpu, graph, options, observer)
+        let kept = match (tuning, recorded) {
+            (TuningChoice::Auto, Some(path)) => tuned::recorded(path, gpu, observer)?,
+            _ => None,
+        };
+        kept.map_or_else(|| tuned::choose(tuning, gpu, graph, options, observer), Ok)
     };
     let OpenedExecutor { executor, eval_batch_size, adapter, tuned } =
         open_executor(device, model, options, tune, state)?;

@@ -94,41 +94,49 @@ pub fn load(path: &Path) -> Result<Tuned, Error> {
 /// # Errors
 /// As [`load`].
 pub fn known(choice: &TuningChoice, gpu: &Gpu, graph: &Graph, options: &TrainingOptions) -> Result<Tuned, Error> {
+    known_in(cache().as_deref(), choice, gpu, graph, options)
+}
+
+fn known_in(
+    cache: Option<&Path>,
+    choice: &TuningChoice,
+    gpu: &Gpu,
+    graph: &Graph,
+    options: &TrainingOptions,
+) -> Result<Tuned, Error> {
     let guess = Tuned::guess(gpu, graph, options);
     Ok(match choice {
         TuningChoice::File(path) => load(path)?,
         TuningChoice::Off => guess,
-        TuningChoice::Auto => cache().and_then(|file| recall(&file, &guess)).unwrap_or(guess),
+        TuningChoice::Auto => cache.and_then(|file| recall(file, &guess)).unwrap_or(guess),
     })
 }
 
-/// The kernels of a run. `recorded`: where an earlier part of the run has written down which it used.
+/// The kernels of a run; on a GPU of which nothing is known, those that a trial of some seconds finds.
 ///
 /// # Errors
 /// As [`load`]; when the device fails, or no choice of kernels computes what the CPU does.
 pub fn choose(
     choice: &TuningChoice,
-    recorded: Option<&Path>,
     gpu: &Gpu,
     graph: &Graph,
     options: &TrainingOptions,
     observer: &mut Observer<'_>,
 ) -> Result<Tuned, Error> {
-    if let (TuningChoice::Auto, Some(path)) = (choice, recorded.filter(|path| path.is_file())) {
-        let tuned = load(path)?;
-        if tuned.device == gpu.summary.identity() {
-            return Ok(tuned);
-        }
-        let (before, now) = (&tuned.device, gpu.summary.identity());
-        observer(Event::Warning(format!(
-            "the run began on another device or driver ({before}; now {now}): what follows is not what it would have been there \
-             to the last bit"
-        )));
-    }
-    let known = known(choice, gpu, graph, options)?;
+    choose_in(cache().as_deref(), choice, gpu, graph, options, observer)
+}
+
+fn choose_in(
+    cache: Option<&Path>,
+    choice: &TuningChoice,
+    gpu: &Gpu,
+    graph: &Graph,
+    options: &TrainingOptions,
+    observer: &mut Observer<'_>,
+) -> Result<Tuned, Error> {
+    let known = known_in(cache, choice, gpu, graph, options)?;
     // A renderer compiles for longer than a trial may take, and has but one family of kernels made for it.
-    let trial = *choice == TuningChoice::Auto && known.tried.is_empty() && gpu.class() == DeviceClass::Hardware;
-    if !trial {
+    if *choice != TuningChoice::Auto || !known.tried.is_empty() || gpu.class() == DeviceClass::Software {
         return Ok(known);
     }
     observer(Event::Counting { what: "trying kernels", total: 0 });
@@ -140,29 +148,80 @@ pub fn choose(
     observer(Event::CountingEnded);
     let tuned = tuned?;
     for (tuning, fault) in tuned.faults() {
+        let device = gpu.name();
         observer(Event::Warning(format!(
-            "left out, as {} does not compute what the CPU does: {tuning}: {fault}",
-            gpu.name()
+            "left out, as {device} does not compute what the CPU does: {tuning}: {fault}"
         )));
     }
-    remember(&tuned);
+    if let Some(file) = cache {
+        remember_in(file, &tuned);
+    }
     Ok(tuned)
+}
+
+/// The kernels that an earlier part of a run has written down, if it ran on the same device.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn recorded(path: &Path, gpu: &Gpu, observer: &mut Observer<'_>) -> Result<Option<Tuned>, Error> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let (tuned, now) = (load(path)?, gpu.summary.identity());
+    if tuned.device == now {
+        return Ok(Some(tuned));
+    }
+    observer(Event::Warning(format!(
+        "the run began on another device or driver ({}; now {now}): what follows is not what it would have been there to the \
+         last bit",
+        tuned.device
+    )));
+    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::workload::Workload;
+    use crate::gpu::{AdapterKind, Vendor};
     use crate::plan::Tuning;
+    use crate::tune::Tried;
 
     fn tuned(device: &str, shape: &str) -> Tuned {
+        let tuning = Tuning { grad_tile: 32, ..Tuning::of_class(DeviceClass::Hardware) };
         Tuned {
             version: "1".to_owned(),
             device: device.to_owned(),
             shape: shape.to_owned(),
-            tuning: Tuning { grad_tile: 32, ..Tuning::of_class(DeviceClass::Hardware) },
-            tried: Vec::new(),
+            tuning,
+            tried: vec![Tried { tuning, seconds: Some(0.1), of_best: None, fault: None }],
             complete: true,
         }
+    }
+
+    /// What a GPU gets, tried out on a renderer that says it is one.
+    #[test]
+    fn a_gpu_of_which_nothing_is_known_is_tried_once() {
+        let Some(mut gpu) = crate::gpu::testing::software() else { return };
+        let summary = std::sync::Arc::make_mut(&mut gpu.summary);
+        (summary.kind, summary.vendor) = (AdapterKind::Discrete, Vendor::Nvidia);
+        let graph = Workload { model: "dnn", batch_size: 8, rows: 160, dense_embedding_adam: false }.graph().unwrap();
+        let options = crate::check::data::training(8);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tuning.json");
+        let choose = |choice: &TuningChoice, counted: &mut usize| {
+            let mut observer = |event: Event<'_>| *counted += usize::from(matches!(event, Event::Counted { .. }));
+            choose_in(Some(&file), choice, &gpu, &graph, &options, &mut observer).unwrap()
+        };
+        let mut counted = 0;
+        let guess = choose(&TuningChoice::Off, &mut counted);
+        assert!(guess.tried.is_empty() && guess.tuning.kernels == DeviceClass::Hardware);
+        assert_eq!(counted, 0);
+        let found = choose(&TuningChoice::Auto, &mut counted);
+        assert!(counted > 0 && counted == found.tried.len());
+        assert_eq!(found.faults().collect::<Vec<_>>(), []);
+        assert_eq!(choose(&TuningChoice::Auto, &mut counted), found);
+        assert_eq!(counted, found.tried.len());
     }
 
     #[test]

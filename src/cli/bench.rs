@@ -89,7 +89,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
 /// What a run would train with.
 fn source(choice: &TuningChoice) -> TuningSource {
     let choice = choice.clone();
-    Arc::new(move |gpu, graph, options| Ok(tuned::choose(&choice, None, gpu, graph, options, &mut |_| ())?.tuning))
+    Arc::new(move |gpu, graph, options| Ok(tuned::choose(&choice, gpu, graph, options, &mut |_| ())?.tuning))
 }
 
 fn workload(args: &BenchArgs) -> Workload {

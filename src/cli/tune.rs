@@ -69,22 +69,21 @@ pub(super) fn run(args: &TuneArgs) -> anyhow::Result<Done> {
 }
 
 fn text(found: &Tuned) -> String {
-    let guess = found.tried.first().and_then(|tried| tried.seconds);
     let lines: Vec<Vec<String>> = found
         .tried
         .iter()
         .map(|tried| {
             let time = tried.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{:.3}", seconds * 1e3));
-            let ratio = tried.seconds.zip(guess).map_or_else(String::new, |(own, guess)| format!("{:.2}", own / guess));
+            let part = tried.of_best.map_or_else(String::new, |part| format!("{part:.2}"));
             let chosen = if tried.tuning == found.tuning { "chosen" } else { "" };
             let verdict = tried.fault.as_ref().map_or_else(|| chosen.to_owned(), |fault| format!("left out: {fault}"));
-            vec![tried.tuning.to_string(), time, ratio, verdict]
+            vec![tried.tuning.to_string(), time, part, verdict]
         })
         .collect();
     let rest = if found.complete { "" } else { "\ntime was up before all was tried: give more --seconds" };
     format!(
         "{}\n{}{rest}",
-        draw(&["kernels", "ms a step", "of the guess", ""], &lines, TableStyle::for_stdout()),
+        draw(&["kernels", "ms a step", "of the best so far", ""], &lines, TableStyle::for_stdout()),
         found.device
     )
 }

@@ -49,6 +49,9 @@ pub struct Tried {
     /// Seconds of a training step, the median; none where it was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// The same as a part of what the best so far took, measured in turns with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_best: Option<f64>,
     /// Why it was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,

@@ -61,11 +61,12 @@ pub(super) fn search<T: Trials>(
             break;
         }
         match trials.prepare(&tuning)? {
-            Err(fault) => note(&mut tried, Tried { tuning, seconds: None, fault: Some(fault) }),
+            Err(fault) => note(&mut tried, Tried { tuning, seconds: None, of_best: None, fault: Some(fault) }),
             Ok(mut contender) => {
                 let (seconds, incumbent) = in_turns(trials, effort, &mut contender, best.as_mut())?;
-                note(&mut tried, Tried { tuning, seconds: Some(seconds), fault: None });
-                if incumbent.is_none_or(|incumbent| seconds < incumbent * (1.0 - MARGIN)) {
+                let of_best = incumbent.map(|incumbent| seconds / incumbent);
+                note(&mut tried, Tried { tuning, seconds: Some(seconds), of_best, fault: None });
+                if of_best.is_none_or(|part| part < 1.0 - MARGIN) {
                     if best.is_some() {
                         // What else the faster one may still gain is looked at first.
                         tuning.neighbours().into_iter().rev().for_each(|neighbour| queue.push_front(neighbour));
