@@ -2,11 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Event, Observer, TuningChoice, checked, tuned};
+use super::{Event, Observer, TuningChoice, checked, tuned, user_cache};
 use crate::config::{Config, ConfigError, TrainOptions};
 use crate::data::synthetic::generate_rows;
 use crate::data::{self, Dataset, Encoder, Inputs, Schema};
-use crate::gpu::{DeviceChoice, Gpu};
+use crate::gpu::{DeviceChoice, Gpu, OpenOptions};
 use crate::graph::Graph;
 use crate::ops::ModelState;
 use crate::plan::{Executor, TrainingOptions};
@@ -139,6 +139,11 @@ pub(super) fn absolute(path: &str, bases: &[PathBuf]) -> String {
     plain(&std::path::absolute(&joined).unwrap_or(joined)).to_string_lossy().into_owned()
 }
 
+/// How a device is opened to train: with what earlier processes have compiled for it.
+pub(crate) fn open_options() -> OpenOptions {
+    OpenOptions { pipelines: user_cache::file("pipelines"), ..OpenOptions::default() }
+}
+
 /// Which device, and which kernels there.
 pub(super) struct DeviceOptions<'a> {
     pub(super) device: &'a DeviceChoice,
@@ -163,8 +168,9 @@ pub(super) fn open_device(
         };
         kept.map_or_else(|| tuned::choose(tuning, gpu, graph, options, observer), Ok)
     };
+    let open = open_options();
     let OpenedExecutor { executor, eval_batch_size, adapter, tuned } =
-        open_executor(device, model, options, tune, state)?;
+        open_executor(device, model, options, open, tune, state)?;
     if let Some(advice) = adapter.as_ref().and_then(checked::advice) {
         observer(Event::Warning(advice));
     }

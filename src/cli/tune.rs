@@ -10,9 +10,9 @@ use super::exit::Done;
 use super::observer::Observer;
 use super::print::{print_json, print_line};
 use super::{Device, Sets};
-use crate::app::{open_config, tuned};
+use crate::app::{open_config, open_options, tuned};
 use crate::config::Config;
-use crate::gpu::{Gpu, OpenOptions, Selection, select};
+use crate::gpu::{Gpu, Selection, select};
 use crate::report::table::{TableStyle, draw};
 use crate::train::Error;
 use crate::train::model::training_options;
@@ -47,7 +47,7 @@ pub(super) fn run(args: &TuneArgs) -> anyhow::Result<Done> {
     };
     let mut observer = Observer::default();
     let opened = open_config(config, &mut |event| observer.tell(event))?;
-    let gpu = Gpu::open(&adapter, *summary, OpenOptions::default()).map_err(Error::from)?;
+    let gpu = Gpu::open(&adapter, *summary, open_options()).map_err(Error::from)?;
     let effort = TuningEffort::thorough(Duration::from_secs(args.seconds.into()));
     let sign = super::progress::working("trying kernels");
     let options = training_options(&opened.config.train);
@@ -57,6 +57,7 @@ pub(super) fn run(args: &TuneArgs) -> anyhow::Result<Done> {
     sign.finish_and_clear();
     let found = found?;
     tuned::remember(&found);
+    gpu.keep_pipelines();
     if let Some(out) = &args.out {
         write_json(out, &found)?;
     }

@@ -1,18 +1,20 @@
 //! An open device: its limits, its queue, and what it complained of.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::adapters::{Adapter, AdapterKind, AdapterSummary};
+use super::stored::StoredPipelines;
 use super::{Error, PipelineCache, Result};
 
 /// Storage buffers that one dispatch may bind. Every adapter has this many, so a kernel that fits here fits everywhere.
 pub const STORAGE_BUFFERS: u32 = 8;
 
 /// How to open a device.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// Keep the bounds, loop and division checks that wgpu adds to shaders. Slower; for tests and for hunting faults.
     pub checked: bool,
@@ -20,6 +22,8 @@ pub struct OpenOptions {
     pub max_binding_bytes: Option<u64>,
     /// Let a timer read the device's clock, where it has one. For benchmarks; training needs none.
     pub timestamps: bool,
+    /// The folder where compiled pipelines are kept for the next process, where the backend gives them out.
+    pub pipelines: Option<PathBuf>,
 }
 
 /// Which family of kernels suits a device.
@@ -66,6 +70,7 @@ pub struct Gpu {
     pub checked: bool,
     limits: wgpu::Limits,
     pipelines: Arc<PipelineCache>,
+    stored: Option<Arc<StoredPipelines>>,
     complaints: Arc<Mutex<Complaints>>,
 }
 
@@ -79,17 +84,19 @@ struct Complaints {
 
 impl Gpu {
     /// Opens an adapter with the limits that we use; our shaders need no optional feature, and only
-    /// [`OpenOptions::timestamps`] asks for one.
+    /// [`OpenOptions::timestamps`] and [`OpenOptions::pipelines`] ask for one.
     ///
     /// # Errors
     /// [`Error::Open`] with the driver's reason.
     pub fn open(adapter: &Adapter, summary: AdapterSummary, options: OpenOptions) -> Result<Self> {
         let Adapter(adapter) = adapter;
-        let limits = wanted_limits(&adapter.limits(), options);
-        let clock = if options.timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
+        let limits = wanted_limits(&adapter.limits(), &options);
+        let mut wanted = wgpu::Features::empty();
+        wanted.set(wgpu::Features::TIMESTAMP_QUERY, options.timestamps);
+        wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipelines.is_some());
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("polyscene"),
-            required_features: adapter.features() & clock,
+            required_features: adapter.features() & wanted,
             required_limits: limits.clone(),
             ..Default::default()
         };
@@ -108,8 +115,18 @@ impl Gpu {
                 lock(&slot).lost.get_or_insert(message);
             }
         });
-        let checked = options.checked;
-        Ok(Self { device, queue, summary: Arc::new(summary), checked, limits, pipelines: Arc::default(), complaints })
+        let folder = options.pipelines.as_deref();
+        let stored = folder.and_then(|folder| StoredPipelines::open(&device, &adapter.get_info(), folder));
+        Ok(Self {
+            device,
+            queue,
+            summary: Arc::new(summary),
+            checked: options.checked,
+            limits,
+            pipelines: Arc::default(),
+            stored: stored.map(Arc::new),
+            complaints,
+        })
     }
 
     /// The adapter's name, for messages.
@@ -128,6 +145,18 @@ impl Gpu {
     /// The pipelines built for this device: whatever runs on it again finds them.
     pub(crate) fn pipelines(&self) -> &PipelineCache {
         &self.pipelines
+    }
+
+    /// What new pipelines are compiled by way of, where they are kept for later processes.
+    pub(super) fn stored(&self) -> Option<&wgpu::PipelineCache> {
+        self.stored.as_ref().map(|stored| &stored.cache)
+    }
+
+    /// Keeps the pipelines that were compiled so far for the next process, where [`OpenOptions::pipelines`] says where.
+    pub fn keep_pipelines(&self) {
+        if let Some(stored) = &self.stored {
+            stored.keep();
+        }
     }
 
     /// The limits the device was opened with.
@@ -246,7 +275,7 @@ impl Gpu {
 }
 
 /// WebGPU's defaults, lowered where the adapter has less, and raised to what it has where we make use of more.
-fn wanted_limits(has: &wgpu::Limits, options: OpenOptions) -> wgpu::Limits {
+fn wanted_limits(has: &wgpu::Limits, options: &OpenOptions) -> wgpu::Limits {
     let binding = has.max_storage_buffer_binding_size;
     wgpu::Limits {
         max_storage_buffer_binding_size: options.max_binding_bytes.map_or(binding, |max| max.min(binding)),

@@ -21,6 +21,7 @@ pub(crate) mod readback;
 pub mod reflect;
 pub mod select;
 pub mod shader;
+mod stored;
 #[doc(hidden)]
 pub mod testing;
 pub(crate) mod timing;

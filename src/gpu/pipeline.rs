@@ -197,7 +197,7 @@ fn build(gpu: &Gpu, shader: &Shader) -> Result<Pipeline> {
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: None,
+            cache: gpu.stored(),
         });
         (pipeline, layouts)
     });

@@ -171,7 +171,7 @@ pub struct OpenedExecutor {
     pub tuned: Option<Tuned>,
 }
 
-/// Opens the chosen device and puts the model there. `tune` says which kernels an adapter gets; `state` is asked for once
+/// Opens the chosen device, as `open` says, and puts the model there. `tune` says which kernels an adapter gets; `state` is asked for once
 /// the model is known to fit.
 ///
 /// # Errors
@@ -180,6 +180,7 @@ pub fn open_executor(
     choice: &DeviceChoice,
     model: &BuiltModel,
     options: &TrainOptions,
+    open: OpenOptions,
     tune: impl FnOnce(&Gpu, &Graph, &TrainingOptions) -> Result<Tuned, Error>,
     state: impl FnOnce() -> ModelState<f32>,
 ) -> Result<OpenedExecutor, Error> {
@@ -199,7 +200,7 @@ pub fn open_executor(
             OpenedExecutor { executor, eval_batch_size, adapter: None, tuned: None }
         }
         Selection::Adapter(adapter, summary) => {
-            let gpu = Gpu::open(&adapter, *summary.clone(), OpenOptions::default())?;
+            let gpu = Gpu::open(&adapter, *summary.clone(), open)?;
             let resident_bytes = options.resident_mb.saturating_mul(1 << 20);
             let guess = GpuOptions { resident_bytes, ..GpuOptions::default() };
             // Before kernels are tried, at least the guess must find room.
@@ -210,7 +211,8 @@ pub fn open_executor(
             train.check_on_device(&limits, gpu.name())?;
             let predict = inference(&|plan| plan.check_on_device(&limits, gpu.name()))?;
             let eval_batch_size = predict.capacity;
-            let executor = Box::new(GpuExecutor::new(gpu, train, predict, &state(), gpu_options)?);
+            let executor = Box::new(GpuExecutor::new(gpu.clone(), train, predict, &state(), gpu_options)?);
+            gpu.keep_pipelines();
             OpenedExecutor { executor, eval_batch_size, adapter: Some(*summary), tuned: Some(tuned) }
         }
     })
