@@ -178,8 +178,9 @@ pub fn list() -> Vec<AdapterSummary> {
 pub(super) fn enumerate() -> Vec<(Adapter, AdapterSummary)> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     // The environment may narrow the backends or switch the drivers' own validation on (WGPU_BACKEND,
-    // WGPU_VALIDATION); by default nothing stands between us and the driver.
+    // WGPU_VALIDATION), or choose Direct3D's compiler (WGPU_DX12_COMPILER); by default nothing stands between us and the driver.
     descriptor.backends = (wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12).with_env();
+    descriptor.backend_options = wgpu::BackendOptions::from_env_or_default();
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
