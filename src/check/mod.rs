@@ -158,7 +158,7 @@ impl Largest {
         expected: &(ModelState<f32>, Vec<StepLosses>),
     ) {
         for ((name, found), (_, expected)) in named(graph, &found.0).into_iter().zip(named(graph, &expected.0)) {
-            self.note(&name, found, expected);
+            self.note(&name, &found, &expected);
         }
         let totals = |losses: &[StepLosses]| losses.iter().map(|losses| losses.total as f32).collect::<Vec<_>>();
         self.note("loss", &totals(&found.1), &totals(&expected.1));

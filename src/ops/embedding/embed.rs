@@ -1,7 +1,7 @@
 //! Embedding lookups and the gradient of the rows they read.
 
-use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
-use crate::graph::{Graph, Node, Shape, TableField, TensorId};
+use crate::cpu::{LANES, Lanes, Real, for_chunks};
+use crate::graph::{EmbeddingTable, Graph, Node, Precision, Shape, TableField, TensorId};
 use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, TableArg, Target};
 
 /// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
@@ -28,11 +28,12 @@ impl Embed {
         let layout = step.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its slots");
         let rows = &step.words[layout.rows[self.table] + block.first() * self.fields..];
         let count = block.count();
+        let mut buffer = table.weights.row_buffer(self.width);
         let out = block.output(0);
         for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
             for lane in 0..count {
                 let row = rows[lane * self.fields + f] as usize;
-                for (x, &w) in out.iter_mut().zip(&table.weights[row * self.width..]) {
+                for (x, &w) in out.iter_mut().zip(table.weights.row(row, self.width, &mut buffer)) {
                     x.0[lane] = w;
                 }
             }
@@ -66,7 +67,8 @@ impl Operation for Embed {
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
         let values = batch * self.fields * self.width;
         let flops = if graph.tables[self.table].has_values() { values } else { 0 };
-        Cost::of(node, graph, batch, flops).plus_bytes(4 * (values + batch * (self.fields + 1)))
+        Cost::of(node, graph, batch, flops)
+            .plus_bytes(graph.tables[self.table].precision.bytes() * values + 4 * batch * (self.fields + 1))
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
@@ -90,7 +92,7 @@ impl Operation for Embed {
                         .with("WIDTH", self.width),
                     _ => lookup_constants(kernel, graph, self.table, target),
                 };
-                kernel.bind([
+                row_import(kernel, table).bind([
                     Arg::Table { table: self.table, shard, what: TableArg::Weights },
                     Arg::Ids,
                     Arg::Values,
@@ -110,6 +112,7 @@ impl PerSample for Embed {
         let table = &block.tables[self.table];
         let first = block.first();
         let count = block.count();
+        let mut buffer = table.weights.row_buffer(self.width);
         let out = block.output(0);
         if count < LANES {
             out.fill(Lanes::zero());
@@ -122,12 +125,12 @@ impl PerSample for Embed {
             let field = &step.layout[self.table].fields[f];
             if let Some(next) = step.layout[self.table].fields.get(f + 1) {
                 for &source in order {
-                    prefetch(table.weights.as_ptr().wrapping_add(row_of(next, source) * self.width));
+                    table.weights.prefetch(row_of(next, source), self.width);
                 }
             }
             for (lane, &source) in order.iter().enumerate() {
                 let row = row_of(field, source);
-                let weights = &table.weights[row * self.width..][..self.width];
+                let weights = table.weights.row(row, self.width, &mut buffer);
                 match field.value {
                     None => {
                         for (x, &w) in out.iter_mut().zip(weights) {
@@ -144,6 +147,14 @@ impl PerSample for Embed {
                 }
             }
         }
+    }
+}
+
+/// The shader's import for the rows of a table as it stores them.
+pub(crate) fn row_import(kernel: Kernel, table: &EmbeddingTable) -> Kernel {
+    match table.precision {
+        Precision::F32 => kernel,
+        Precision::F16 => kernel.import("rows", "half_rows"),
     }
 }
 
