@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::cpu::Real;
 use crate::data::Sequence;
-use crate::graph::{Cross, Graph, TableField};
+use crate::graph::{Cross, Graph, Precision, TableField};
 use crate::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState, TableValues};
 use crate::plan::{BatchPacker, Plan, RowSource, Step, StepChunk, TrainingOptions};
 use rand::seq::SliceRandom;
@@ -164,6 +164,17 @@ pub fn named<'a, T: Real>(graph: &Graph, state: &'a ModelState<T>) -> Vec<(Strin
             .map(|(what, values)| (format!("{}{what}", table.name), values))
     });
     dense.chain(tables).collect()
+}
+
+/// Whether the values that [`named`] calls so are stored as halves.
+pub fn is_of_halves(graph: &Graph, name: &str) -> bool {
+    graph.tables.iter().any(|table| table.precision == Precision::F16 && table.name == name)
+}
+
+/// From a half to the next one away from 0: 2⁻¹⁰ of the power of two below it, and at least 2⁻²⁴.
+pub fn half_spacing(half: f32) -> f32 {
+    let power_of_two = f32::from_bits(half.to_bits() & 0x7f80_0000);
+    (power_of_two / 1024.0).max(1.0 / 16_777_216.0)
 }
 
 /// All bits of a state.

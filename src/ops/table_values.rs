@@ -5,7 +5,7 @@ use half::vec::HalfBitsVecExt;
 use rayon::prelude::*;
 
 use super::StepUniforms;
-use crate::cpu::{Real, nearest_half, prefetch, stochastic_half, zeros};
+use crate::cpu::{Real, nearest_half, stochastic_half, zeros};
 use crate::graph::{Precision, pcg};
 
 /// rows × width values.
@@ -57,6 +57,14 @@ impl<T: Real> TableValues<T> {
                 fill(i, &mut values);
                 round_to_nearest(halves, &values);
             }),
+        }
+    }
+
+    /// The values, where they are stored as they are computed with.
+    pub fn full_mut(&mut self) -> Option<&mut Vec<T>> {
+        match self {
+            Self::Full(values) => Some(values),
+            Self::Half(_) => None,
         }
     }
 
@@ -129,35 +137,6 @@ impl<T: Real> TableValues<T> {
             Self::Half(halves) => TableValues::Half(halves.clone()),
         }
     }
-
-    /// A row of a table that is `width` wide. `buffer` has room for it.
-    #[inline(always)]
-    pub(crate) fn row<'a>(&'a self, row: usize, width: usize, buffer: &'a mut [T]) -> &'a [T] {
-        match self {
-            Self::Full(values) => &values[row * width..][..width],
-            Self::Half(halves) => {
-                T::of_halves(&halves[row * width..][..width], buffer);
-                buffer
-            }
-        }
-    }
-
-    /// Room for a row, as [`TableValues::row`] needs it.
-    pub(crate) fn row_buffer(&self, width: usize) -> Vec<T> {
-        match self {
-            Self::Full(_) => Vec::new(),
-            Self::Half(_) => vec![T::zero(); width],
-        }
-    }
-
-    /// Asks for a row that will be read soon.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self, row: usize, width: usize) {
-        match self {
-            Self::Full(values) => prefetch(values.as_ptr().wrapping_add(row * width)),
-            Self::Half(halves) => prefetch(halves.as_ptr().wrapping_add(row * width)),
-        }
-    }
 }
 
 /// Values in another precision of computation.
@@ -177,11 +156,26 @@ fn round_to_nearest<T: Real>(halves: &mut [f16], values: &[T]) {
 
 /// What a table holds of a value that is computed as `T`.
 pub(crate) trait Stored<T>: Copy + Send + Sync {
+    /// Room for the values of `count`, where they are not what is stored.
+    fn buffer(count: usize) -> Vec<T>;
+
+    /// The values of what is stored; `buffer` has room for just so many.
+    fn values<'a>(stored: &'a [Self], buffer: &'a mut [T]) -> &'a [T];
+
     /// Lets `change` change some values of a row, which stand there from the first column on. `buffer` has room for them.
     fn change(stored: &mut [Self], buffer: &mut [T], rounding: RowRounding, change: impl FnOnce(&mut [T]));
 }
 
 impl<T: Real> Stored<T> for T {
+    fn buffer(_: usize) -> Vec<T> {
+        Vec::new()
+    }
+
+    #[inline(always)]
+    fn values<'a>(stored: &'a [Self], _: &'a mut [T]) -> &'a [T] {
+        stored
+    }
+
     #[inline(always)]
     fn change(stored: &mut [Self], _: &mut [T], _: RowRounding, change: impl FnOnce(&mut [T])) {
         change(stored);
@@ -189,6 +183,16 @@ impl<T: Real> Stored<T> for T {
 }
 
 impl<T: Real> Stored<T> for f16 {
+    fn buffer(count: usize) -> Vec<T> {
+        vec![T::zero(); count]
+    }
+
+    #[inline(always)]
+    fn values<'a>(stored: &'a [Self], buffer: &'a mut [T]) -> &'a [T] {
+        T::of_halves(stored, buffer);
+        buffer
+    }
+
     #[inline(always)]
     fn change(stored: &mut [Self], buffer: &mut [T], rounding: RowRounding, change: impl FnOnce(&mut [T])) {
         let values = &mut buffer[..stored.len()];
@@ -230,5 +234,53 @@ impl RowRounding {
     #[inline(always)]
     pub(crate) fn bits(self, column: u32) -> u32 {
         pcg(column ^ self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn random_bits_depend_on_seed_step_table_row_and_column() {
+        let mut seen = HashSet::new();
+        let mut ones = 0;
+        for (seed, step, table) in (0..27).map(|i| (i / 9, i / 3 % 3, i % 3)) {
+            let rounding = TableRounding::new(&StepUniforms { seed, step, ..StepUniforms::default() }, table as usize);
+            for row in 0..40 {
+                for column in 0..20 {
+                    let bits = rounding.row(row).bits(column);
+                    seen.insert(bits);
+                    ones += bits.count_ones();
+                }
+            }
+        }
+        // Of 21,600 draws from 2³² numbers a pair or none is alike.
+        assert!(seen.len() > 21_595, "{}", seen.len());
+        // Half of the bits, to five standard deviations.
+        let bits = 21_600.0 * 32.0;
+        assert!((f64::from(ones) - bits / 2.0).abs() < 5.0 * 0.5 * f64::sqrt(bits), "{ones}");
+    }
+
+    #[test]
+    fn values_are_kept_in_either_precision() {
+        let values: Vec<f32> = (0..1000).map(|i| (i as f32 - 500.0) / 333.0).collect();
+        for precision in [Precision::F32, Precision::F16] {
+            let mut stored = TableValues::zeros(values.len(), precision);
+            assert_eq!((stored.precision(), stored.len()), (precision, 1000));
+            stored.fill(0..1000, 64, |piece, out| out.copy_from_slice(&values[64 * piece..][..out.len()]));
+            let expected: Vec<f32> = match precision {
+                Precision::F32 => values.clone(),
+                Precision::F16 => values.iter().map(|&value| f16::from_f32(value).to_f32()).collect(),
+            };
+            assert_eq!(stored.to_vec(), expected);
+            assert_eq!(stored.iter().collect::<Vec<_>>(), expected);
+            assert_eq!(stored.convert::<f64>().convert(), stored);
+            assert_eq!(stored.first_not_finite(), None);
+            stored.set(5, &[f32::INFINITY]);
+            assert_eq!(stored.first_not_finite(), Some(f64::INFINITY));
+        }
     }
 }

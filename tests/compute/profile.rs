@@ -18,7 +18,7 @@ fn devices() -> Vec<Device> {
 
 fn weights(subject: &mut Subject) -> Vec<Vec<f32>> {
     let state = subject.executor.state().unwrap();
-    state.dense.weights.into_iter().chain(state.tables.into_iter().map(|table| table.weights)).collect()
+    state.dense.weights.into_iter().chain(state.tables.into_iter().map(|table| table.weights.to_vec())).collect()
 }
 
 #[test]

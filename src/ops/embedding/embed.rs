@@ -1,8 +1,10 @@
 //! Embedding lookups and the gradient of the rows they read.
 
-use crate::cpu::{LANES, Lanes, Real, for_chunks};
+use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
 use crate::graph::{EmbeddingTable, Graph, Node, Precision, Shape, TableField, TensorId};
-use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, TableArg, Target};
+use crate::ops::{
+    Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Stored, TableArg, TableValues, Target,
+};
 
 /// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
 /// those of the sequences that read the table, token by token.
@@ -21,20 +23,65 @@ pub struct Embed {
 }
 
 impl Embed {
-    /// One block of tokens.
-    fn run_tokens<T: Real>(&self, block: &mut Block<'_, T>) {
+    /// One block, of a table whose values are stored as `S`.
+    fn look_up<T: Real, S: Stored<T>>(&self, block: &mut Block<'_, T>, weights: &[S]) {
+        if self.longest > 0 { self.look_up_tokens(block, weights) } else { self.look_up_fields(block, weights) }
+    }
+
+    fn look_up_tokens<T: Real, S: Stored<T>>(&self, block: &mut Block<'_, T>, weights: &[S]) {
         let step = block.step;
-        let table = &block.tables[self.table];
         let layout = step.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its slots");
         let rows = &step.words[layout.rows[self.table] + block.first() * self.fields..];
         let count = block.count();
-        let mut buffer = table.weights.row_buffer(self.width);
+        let mut buffer = S::buffer(self.width);
         let out = block.output(0);
         for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
             for lane in 0..count {
                 let row = rows[lane * self.fields + f] as usize;
-                for (x, &w) in out.iter_mut().zip(table.weights.row(row, self.width, &mut buffer)) {
+                let weights = S::values(&weights[row * self.width..][..self.width], &mut buffer);
+                for (x, &w) in out.iter_mut().zip(weights) {
                     x.0[lane] = w;
+                }
+            }
+        }
+    }
+
+    fn look_up_fields<T: Real, S: Stored<T>>(&self, block: &mut Block<'_, T>, weights: &[S]) {
+        let step = block.step;
+        let first = block.first();
+        let count = block.count();
+        let mut buffer = S::buffer(self.width);
+        let out = block.output(0);
+        if count < LANES {
+            out.fill(Lanes::zero());
+        }
+        let order = &step.order()[first..first + count];
+        let row_of = |field: &TableField, source: u32| {
+            step.source.ids[source as usize * step.source.fields + field.column] as usize
+        };
+        for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
+            let field = &step.layout[self.table].fields[f];
+            if let Some(next) = step.layout[self.table].fields.get(f + 1) {
+                for &source in order {
+                    prefetch(weights.as_ptr().wrapping_add(row_of(next, source) * self.width));
+                }
+            }
+            for (lane, &source) in order.iter().enumerate() {
+                let row = row_of(field, source);
+                let weights = S::values(&weights[row * self.width..][..self.width], &mut buffer);
+                match field.value {
+                    None => {
+                        for (x, &w) in out.iter_mut().zip(weights) {
+                            x.0[lane] = w;
+                        }
+                    }
+                    Some(column) => {
+                        let source = source as usize;
+                        let value = T::of(f64::from(step.source.values[source * step.source.value_count + column]));
+                        for (x, &w) in out.iter_mut().zip(weights) {
+                            x.0[lane] = w * value;
+                        }
+                    }
                 }
             }
         }
@@ -105,47 +152,9 @@ impl Operation for Embed {
 
 impl PerSample for Embed {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        if self.longest > 0 {
-            return self.run_tokens(block);
-        }
-        let step = block.step;
-        let table = &block.tables[self.table];
-        let first = block.first();
-        let count = block.count();
-        let mut buffer = table.weights.row_buffer(self.width);
-        let out = block.output(0);
-        if count < LANES {
-            out.fill(Lanes::zero());
-        }
-        let order = &step.order()[first..first + count];
-        let row_of = |field: &TableField, source: u32| {
-            step.source.ids[source as usize * step.source.fields + field.column] as usize
-        };
-        for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
-            let field = &step.layout[self.table].fields[f];
-            if let Some(next) = step.layout[self.table].fields.get(f + 1) {
-                for &source in order {
-                    table.weights.prefetch(row_of(next, source), self.width);
-                }
-            }
-            for (lane, &source) in order.iter().enumerate() {
-                let row = row_of(field, source);
-                let weights = table.weights.row(row, self.width, &mut buffer);
-                match field.value {
-                    None => {
-                        for (x, &w) in out.iter_mut().zip(weights) {
-                            x.0[lane] = w;
-                        }
-                    }
-                    Some(column) => {
-                        let source = source as usize;
-                        let value = T::of(f64::from(step.source.values[source * step.source.value_count + column]));
-                        for (x, &w) in out.iter_mut().zip(weights) {
-                            x.0[lane] = w * value;
-                        }
-                    }
-                }
-            }
+        match &block.tables[self.table].weights {
+            TableValues::Full(weights) => self.look_up(block, weights),
+            TableValues::Half(weights) => self.look_up(block, weights),
         }
     }
 }

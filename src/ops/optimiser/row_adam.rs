@@ -99,7 +99,7 @@ impl RowAdam {
         tasks.into_par_iter().with_max_len(1).for_each(|(number, first_row, weights, [first, second])| {
             let rows = &unique[number * ROWS_PER_UPDATE..][..ROWS_PER_UPDATE.min(count - number * ROWS_PER_UPDATE)];
             let gradients = &gradients[number * ROWS_PER_UPDATE * self.width..];
-            let mut buffer = vec![T::zero(); self.width];
+            let mut buffer = S::buffer(self.width);
             vectorized(
                 #[inline(always)]
                 || {
@@ -239,7 +239,7 @@ impl DenseRowAdam {
         let mut tasks: Vec<_> = weights.chunks_mut(size).zip(moments).collect();
         for_chunks(&mut tasks, 1, |chunk, task| {
             let (weights, (first, second)) = &mut task[0];
-            let mut buffer = vec![T::zero(); width];
+            let mut buffer = S::buffer(width);
             let moments = first.chunks_exact_mut(width).zip(second.chunks_exact_mut(width));
             for (i, (weights, (m, v))) in weights.chunks_exact_mut(width).zip(moments).enumerate() {
                 let row = (chunk * ROWS_PER_TASK + i) as u32;
