@@ -5,6 +5,7 @@
 
 use polyscene::bench::workload::{CHUNKS, Subject, Workload};
 use polyscene::bench::{Device, Sample};
+use polyscene::graph::Precision;
 use polyscene::models;
 
 const ROUNDS: usize = 40;
@@ -18,7 +19,13 @@ fn main() {
         let device = Device::open(&choice).expect("the device is there");
         for &model in models::SYSTEMS {
             let mut subjects = [100_000, 10_000_000].map(|rows| {
-                let workload = Workload { model, batch_size: 512, rows, dense_embedding_adam: false };
+                let workload = Workload {
+                    model,
+                    batch_size: 512,
+                    rows,
+                    dense_embedding_adam: false,
+                    embedding_precision: Precision::F32,
+                };
                 let mut subject = Subject::new(&device, workload).expect("the model fits");
                 subject.prepare(usize::MAX);
                 assert_eq!(subject.chunks(), CHUNKS);

@@ -6,6 +6,7 @@ use anyhow::Context;
 use polyscene::bench::workload::Workload;
 use polyscene::check::data::Data;
 use polyscene::gpu::DeviceClass;
+use polyscene::graph::Precision;
 use polyscene::ops::AdamOptions;
 use polyscene::plan::{DispatchLimits, Plan, TrainingOptions};
 use serde::Serialize;
@@ -41,7 +42,14 @@ pub(crate) struct Row {
 /// The dispatches of a model's training step at the papers' sizes.
 pub(crate) fn rows(compiler: &Compiler, model: &str, batch: usize, class: DeviceClass) -> anyhow::Result<Vec<Row>> {
     let name = polyscene::models::find(model).with_context(|| format!("there is no model {model}"))?.name;
-    let graph = Workload { model: name, batch_size: batch, rows: 100_000, dense_embedding_adam: false }.graph()?;
+    let graph = Workload {
+        model: name,
+        batch_size: batch,
+        rows: 100_000,
+        dense_embedding_adam: false,
+        embedding_precision: Precision::F32,
+    }
+    .graph()?;
     let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
     let options = TrainingOptions { capacity: batch, dense: adam, embeddings: adam, dense_embedding_adam: false };
     let mut known: HashMap<String, Statistics> = HashMap::new();

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::steps::time;
 use super::workload::{Subject, Workload};
 use super::{Bound, Ceilings, Device, Effort, Sample};
+use crate::graph::Precision;
 use crate::ops::Cost;
 use crate::train::Error;
 
@@ -58,6 +59,8 @@ pub struct Kernels {
     pub batch_size: usize,
     /// Rows of the embedding table.
     pub rows: usize,
+    /// How their values are stored.
+    pub embedding_precision: Precision,
     /// How they were timed.
     pub timed_by: TimedBy,
     /// The dispatches, in order.
@@ -114,6 +117,7 @@ pub fn measure(device: &Device, ceilings: &Ceilings, effort: &Effort, workload: 
         model: workload.model,
         batch_size: workload.batch_size,
         rows: workload.rows,
+        embedding_precision: workload.embedding_precision,
         timed_by: match device {
             Device::Cpu => TimedBy::Operations,
             Device::Gpu(_) if subject.executor.has_uniforms() => TimedBy::Passes,

@@ -15,7 +15,7 @@ use self::graphs::{half_graphs, small_graphs};
 use crate::bench::workload::Workload;
 use crate::bench::{Ceilings, Device, DeviceDescription, Effort};
 use crate::gpu::{DeviceClass, Gpu};
-use crate::graph::Graph;
+use crate::graph::{Graph, Precision};
 use crate::ops::{AdamOptions, ModelState};
 use crate::plan::{
     CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, StepChunk, StepLosses, TrainingOptions, initial_state,
@@ -200,7 +200,14 @@ fn operation(gpu: &Gpu, class: Option<DeviceClass>, name: &str, graph: &Graph) -
 
 /// Ten steps of a model against the CPU, and once more to the bit.
 fn system(gpu: &Gpu, class: Option<DeviceClass>, model: &'static str) -> Result<[Check; 2], Error> {
-    let graph = Workload { model, batch_size: CAPACITY, rows: 1000, dense_embedding_adam: false }.graph()?;
+    let workload = Workload {
+        model,
+        batch_size: CAPACITY,
+        rows: 1000,
+        dense_embedding_adam: false,
+        embedding_precision: Precision::F32,
+    };
+    let graph = workload.graph()?;
     let options = training(CAPACITY);
     let plan = Plan::training(&graph, &options);
     let state = initial_state(&graph, 5);

@@ -134,6 +134,19 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Its name in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+
+    /// The precision of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::F32, Self::F16].into_iter().find(|precision| precision.name() == name)
+    }
+
     /// Bytes of a value.
     pub const fn bytes(self) -> usize {
         match self {

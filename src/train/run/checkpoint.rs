@@ -253,7 +253,7 @@ fn load(
             let (dtype, bytes) = find(&name, field.rows, table.width)?;
             let stored = if dtype == Dtype::F16 { Precision::F16 } else { Precision::F32 };
             if moments && stored != precision {
-                let [found, expected] = [stored, precision].map(key);
+                let [found, expected] = [stored, precision].map(Precision::name);
                 return Err(Error::content(
                     path,
                     format!(
@@ -289,14 +289,6 @@ fn load(
         tables: tables.map(|((weights, first), second)| TableState { weights, first, second }).collect(),
     };
     Ok((state, metadata))
-}
-
-/// The value of `train.embedding_precision`.
-fn key(precision: Precision) -> &'static str {
-    match precision {
-        Precision::F32 => "f32",
-        Precision::F16 => "f16",
-    }
 }
 
 /// The numbers of a tensor.
