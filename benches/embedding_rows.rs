@@ -18,7 +18,7 @@ fn main() {
         let device = Device::open(&choice, built_in()).expect("the device is there");
         for &model in models::SYSTEMS {
             let mut subjects = [100_000, 10_000_000].map(|rows| {
-                let workload = Workload { model, batch_size: 512, rows, dense_embedding_adam: false };
+                let workload = Workload::new(model, 512, rows);
                 let mut subject = Subject::new(&device, workload).expect("the model fits");
                 subject.prepare(usize::MAX);
                 assert_eq!(subject.chunks(), CHUNKS);

@@ -3,6 +3,7 @@
 #import pieces
 #import lookup
 #import memory
+#import rows
 #import shard
 const ORDER: u32 = 0u;
 const X: u32 = 0u;
@@ -10,7 +11,7 @@ const X: u32 = 0u;
 const TOKENS: bool = false;
 const TOKEN_ROWS: u32 = 0u;
 
-@group(0) @binding(3) var<storage, read> embeddings: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> embeddings: array<RowQuad>;
 @group(0) @binding(4) var<storage, read> ids: array<u32>;
 @group(0) @binding(5) var<storage, read> values: array<f32>;
 @group(0) @binding(6) var<storage, read> batches: array<u32>;
@@ -45,7 +46,7 @@ fn piece(at: u32) {
         let field = at % ACROSS / QUADS;
         let row = table_row(sample, source, field);
         if (in_shard(row)) {
-            let embedding = embeddings[(row - FIRST_ROW) * QUADS + at % QUADS];
+            let embedding = row_values(embeddings[(row - FIRST_ROW) * QUADS + at % QUADS]);
             store4(X + 4u * at, factor(field, source) * embedding);
         }
     } else {
@@ -55,7 +56,7 @@ fn piece(at: u32) {
             if (field < FIELDS) {
                 let row = table_row(sample, source, field);
                 if (in_shard(row)) {
-                    let quad = embeddings[(row - FIRST_ROW) * QUADS + col % WIDTH / 4u];
+                    let quad = row_values(embeddings[(row - FIRST_ROW) * QUADS + col % WIDTH / 4u]);
                     store(X + 4u * at + i, factor(field, source) * quad[col % WIDTH % 4u]);
                 }
             }

@@ -3,13 +3,14 @@
 #import adam
 #import uniforms
 #import pieces
+#import rows
 #import shard
 // Groups of four in a row.
 const QUADS: u32 = 1u;
 const COUNT: u32 = 0u;
 const UNIQUE: u32 = 0u;
 
-@group(0) @binding(0) var<storage, read_write> weights: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read_write> weights: array<RowQuad>;
 @group(0) @binding(1) var<storage, read_write> first: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> second: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> batches: array<u32>;
@@ -30,12 +31,13 @@ fn is_read(row: u32) -> bool {
 }
 
 fn piece(at: u32) {
-    if (at >= ROWS * QUADS || is_read(FIRST_ROW + at / QUADS)) {
+    let row = FIRST_ROW + at / QUADS;
+    if (at >= ROWS * QUADS || is_read(row)) {
         return;
     }
-    let w = weights[at];
+    let w = row_values(weights[at]);
     let m = moments(vec4<f32>(), w, first[at], second[at]);
-    weights[at] = w - step_of(m);
+    weights[at] = row_quad(w - step_of(m), row, 4u * (at % QUADS));
     first[at] = m.first;
     second[at] = m.second;
 }

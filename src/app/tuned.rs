@@ -205,7 +205,7 @@ mod tests {
         let Some(mut gpu) = crate::gpu::testing::software() else { return };
         let summary = std::sync::Arc::make_mut(&mut gpu.summary);
         (summary.kind, summary.vendor) = (AdapterKind::Discrete, Vendor::Nvidia);
-        let graph = Workload { model: "dnn", batch_size: 8, rows: 160, dense_embedding_adam: false }.graph().unwrap();
+        let graph = Workload::new("dnn", 8, 160).graph().unwrap();
         let options = crate::check::data::training(8);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tuning.json");

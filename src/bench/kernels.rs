@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::steps::time;
 use super::workload::{Subject, Workload};
 use super::{Bound, Ceilings, Device, Effort, Sample};
+use crate::graph::Precision;
 use crate::ops::Cost;
 use crate::plan::Tuning;
 use crate::train::Error;
@@ -59,6 +60,8 @@ pub struct Kernels {
     pub batch_size: usize,
     /// Rows of the embedding table.
     pub rows: usize,
+    /// How their values are stored.
+    pub embedding_precision: Precision,
     /// How they were timed.
     pub timed_by: TimedBy,
     /// The choice of kernels; none on the CPU.
@@ -118,6 +121,7 @@ pub fn measure(device: &Device, ceilings: &Ceilings, effort: &Effort, workload: 
         model: workload.model,
         batch_size: workload.batch_size,
         rows: workload.rows,
+        embedding_precision: workload.embedding_precision,
         timed_by: match device {
             Device::Cpu => TimedBy::Operations,
             Device::Gpu { .. } if subject.executor.has_uniforms() => TimedBy::Passes,

@@ -64,7 +64,7 @@ pub enum StepOutcome {
     Skipped(SkippedStep),
 }
 
-/// Times the steps of one model, in batches of growing size. Sizes that would take too long, or do not fit, are left
+/// Times the steps of a workload, in batches of these sizes instead of its own, which are to grow. Sizes that would take too long, or do not fit, are left
 /// out.
 ///
 /// # Errors
@@ -73,10 +73,10 @@ pub fn measure(
     device: &Device,
     ceilings: &Ceilings,
     effort: &Effort,
-    model: &'static str,
+    workload: Workload,
     batch_sizes: &[usize],
-    rows: usize,
 ) -> Result<Vec<StepOutcome>, Error> {
+    let model = workload.model;
     let mut last: Option<(usize, f64)> = None;
     let mut outcomes = Vec::new();
     for &batch_size in batch_sizes {
@@ -86,7 +86,7 @@ pub fn measure(
             outcomes.push(skip(format!("a step would take about {expected:.0} s")));
             continue;
         }
-        let subject = Subject::new(device, Workload { model, batch_size, rows, dense_embedding_adam: false });
+        let subject = Subject::new(device, Workload { batch_size, ..workload });
         let mut subject = match subject {
             Err(error) if is_too_large(&error) => {
                 outcomes.push(skip(error.to_string()));

@@ -7,7 +7,7 @@ use rand_pcg::Pcg64;
 
 use super::Device;
 use crate::data::Sequence;
-use crate::graph::{BatchLayout, Cross, Graph};
+use crate::graph::{BatchLayout, Cross, Graph, Precision};
 use crate::layers::Field;
 use crate::models::{self, Inputs, SequenceInput};
 use crate::ops::StepUniforms;
@@ -38,9 +38,16 @@ pub struct Workload {
     pub rows: usize,
     /// Whether rows that a batch did not read are updated too.
     pub dense_embedding_adam: bool,
+    /// How the values of the table are stored.
+    pub embedding_precision: Precision,
 }
 
 impl Workload {
+    /// With lazy Adam and tables of single precision.
+    pub const fn new(model: &'static str, batch_size: usize, rows: usize) -> Self {
+        Self { model, batch_size, rows, dense_embedding_adam: false, embedding_precision: Precision::F32 }
+    }
+
     /// The model's graph.
     ///
     /// # Errors
@@ -51,14 +58,16 @@ impl Workload {
         let model = entry.with_options(serde_json::json!({})).map_err(|error| fault(error.to_string()))?;
         let rows = (self.rows / FIELDS).max(1);
         let field = |source| Field { name: format!("f{source}"), source, rows, cross: Cross::None, value: None };
-        Ok(model.build(&Inputs {
+        let mut graph = model.build(&Inputs {
             fields: (0..FIELDS).map(field).collect(),
             aware: AWARE,
             scenarios: SCENARIOS,
             has_scenarios: true,
             scenario: Some(0),
             sequences: if entry.needs_sequences { vec![SEQUENCE] } else { Vec::new() },
-        })?)
+        })?;
+        graph.set_embedding_precision(self.embedding_precision);
+        Ok(graph)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Random data, states and steps for small graphs, and comparisons of what comes of them.
 
+use std::borrow::Cow;
+
 use crate::cpu::Real;
 use crate::data::Sequence;
-use crate::graph::{Cross, Graph, TableField};
-use crate::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState};
+use crate::graph::{Cross, Graph, Precision, TableField};
+use crate::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState, TableValues};
 use crate::plan::{BatchPacker, Plan, RowSource, Step, StepChunk, TrainingOptions};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -17,7 +19,7 @@ pub fn training(capacity: usize) -> TrainingOptions {
     TrainingOptions { capacity, dense: ADAM, embeddings: ADAM, dense_embedding_adam: false }
 }
 
-/// Weights uniform in ±0.8, moments zero.
+/// Weights uniform in ±0.8, those of tables to the nearest that they store, moments zero.
 pub fn random_state<T: Real>(graph: &Graph, seed: u64) -> ModelState<T> {
     let mut random = Pcg64::seed_from_u64(seed);
     // By way of f32: the same state on both devices.
@@ -29,7 +31,8 @@ pub fn random_state<T: Real>(graph: &Graph, seed: u64) -> ModelState<T> {
         .tables
         .iter()
         .map(|table| {
-            let weights = draw(table.len());
+            let mut weights = TableValues::zeros(table.len(), table.precision);
+            weights.set(0, &draw(table.len()));
             let zeros = vec![T::zero(); weights.len()];
             TableState { first: zeros.clone(), second: zeros, weights }
         })
@@ -145,25 +148,41 @@ fn sequences(graph: &Graph, rows: usize, seed: u64) -> Vec<Sequence> {
 }
 
 /// Names and values of everything in a state.
-pub fn named<'a, T>(graph: &Graph, state: &'a ModelState<T>) -> Vec<(String, &'a [T])> {
+pub fn named<'a, T: Real>(graph: &Graph, state: &'a ModelState<T>) -> Vec<(String, Cow<'a, [T]>)> {
     let dense = graph.parameters.iter().enumerate().flat_map(|(i, parameter)| {
         let dense = &state.dense;
         [("", &dense.weights), ("'s first moments", &dense.first), ("'s second moments", &dense.second)]
-            .map(|(what, lists)| (format!("{}{what}", parameter.name), lists[i].as_slice()))
+            .map(|(what, lists)| (format!("{}{what}", parameter.name), Cow::Borrowed(lists[i].as_slice())))
     });
     let tables = graph.tables.iter().zip(&state.tables).flat_map(|(table, state)| {
-        [("", &state.weights), ("'s first moments", &state.first), ("'s second moments", &state.second)]
-            .map(|(what, values)| (format!("{}{what}", table.name), values.as_slice()))
+        let weights = match &state.weights {
+            TableValues::Full(values) => Cow::Borrowed(values.as_slice()),
+            halves => Cow::Owned(halves.to_vec()),
+        };
+        let (first, second) = (Cow::Borrowed(state.first.as_slice()), Cow::Borrowed(state.second.as_slice()));
+        [("", weights), ("'s first moments", first), ("'s second moments", second)]
+            .map(|(what, values)| (format!("{}{what}", table.name), values))
     });
     dense.chain(tables).collect()
 }
 
+/// Whether the values that [`named`] calls so are stored as halves.
+pub fn is_of_halves(graph: &Graph, name: &str) -> bool {
+    graph.tables.iter().any(|table| table.precision == Precision::F16 && table.name == name)
+}
+
+/// From a half to the next one away from 0: 2⁻¹⁰ of the power of two below it, and at least 2⁻²⁴.
+pub fn half_spacing(half: f32) -> f32 {
+    let power_of_two = f32::from_bits(half.to_bits() & 0x7f80_0000);
+    (power_of_two / 1024.0).max(1.0 / 16_777_216.0)
+}
+
 /// All bits of a state.
 pub fn bits(state: &ModelState<f32>) -> Vec<u32> {
-    let tables = state.tables.iter().flat_map(|table| [&table.weights, &table.first, &table.second]);
+    let tables = state.tables.iter().flat_map(|table| table.weights.iter().chain(table.moments()));
     let dense = &state.dense;
-    let lists = dense.weights.iter().chain(&dense.first).chain(&dense.second).chain(tables);
-    lists.flatten().map(|value| value.to_bits()).collect()
+    let lists = dense.weights.iter().chain(&dense.first).chain(&dense.second).flatten().copied();
+    lists.chain(tables).map(f32::to_bits).collect()
 }
 
 /// The first value that is off by more than `tolerance` · (1 + |expected|), in words.

@@ -13,6 +13,7 @@ use super::{Device as DeviceArgs, Tuning};
 use crate::app::{TuningChoice, tuned};
 use crate::bench::workload::{FIELDS, Workload};
 use crate::bench::{Ceilings, Device, Effort, Kernels, Report, StepOutcome, TimedBy, TuningSource, kernels, steps};
+use crate::graph::Precision;
 use crate::models;
 use crate::report::bench::results::{STEP_SIZES, device_row, step_rows};
 use crate::report::bench::{ceilings_table, kernels_table, steps_table, verdicts};
@@ -47,6 +48,14 @@ pub(super) struct BenchArgs {
     /// Rows of the embedding table, all 16 fields together
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(ROWS))]
     rows: u32,
+    /// How the values of the table are stored: in single precision or as half floats
+    #[arg(long, value_name = "f32|f16", default_value = "f32", value_parser = precision)]
+    embedding_precision: Precision,
+}
+
+/// The precision of a name.
+fn precision(name: &str) -> Result<Precision, String> {
+    Precision::named(name).ok_or_else(|| "it is f32 or f16".to_owned())
 }
 
 const BATCH_SIZES: RangeInclusive<i64> = 1..=1 << 20;
@@ -74,12 +83,17 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
     say(format!("\n{}\n{}", kernels_head(&kernels), kernels_table(&kernels, !args.all, style)))?;
 
     let steps = measure_steps(args, &device, &ceilings, &effort)?;
-    say(format!("\nwhole steps, {} embedding rows\n{}\n{}", args.rows, steps_table(&steps, style), verdicts(&steps)))?;
+    let rows = embedding_rows(args.rows as usize, args.embedding_precision);
+    say(format!("\nwhole steps, {rows}\n{}\n{}", steps_table(&steps, style), verdicts(&steps)))?;
 
     let report = Report::new(description, args.quick, ceilings, kernels, steps);
     if args.json {
         print_json(&report)?;
-    } else if !args.quick && STEP_SIZES[0] == args.batch_size as usize && args.rows == 100_000 {
+    } else if !args.quick
+        && STEP_SIZES[0] == args.batch_size as usize
+        && args.rows == 100_000
+        && args.embedding_precision == Precision::F32
+    {
         let rows = step_rows(&report).join("\n");
         print_line(&format!("\nrows for docs/results.md\n{}\n\n{rows}", device_row(&report)))?;
     }
@@ -99,6 +113,15 @@ fn workload(args: &BenchArgs) -> Workload {
         batch_size: args.batch_size as usize,
         rows: args.rows as usize,
         dense_embedding_adam: false,
+        embedding_precision: args.embedding_precision,
+    }
+}
+
+/// The table, for people.
+fn embedding_rows(rows: usize, precision: Precision) -> String {
+    match precision {
+        Precision::F32 => format!("{rows} embedding rows"),
+        Precision::F16 => format!("{rows} embedding rows as half floats"),
     }
 }
 
@@ -113,7 +136,7 @@ fn measure_steps(
     let mut outcomes = Vec::new();
     let named = |model: &&str| args.models.iter().any(|name| name == *model);
     for model in models::names().into_iter().filter(named) {
-        let measure = || steps::measure(device, ceilings, effort, model, &sizes, args.rows as usize);
+        let measure = || steps::measure(device, ceilings, effort, Workload { model, ..workload(args) }, &sizes);
         outcomes.extend(busy(&format!("steps of {model}"), measure)?);
     }
     Ok(outcomes)
@@ -126,11 +149,11 @@ fn kernels_head(kernels: &Kernels) -> String {
         TimedBy::Operations => "operations",
     };
     format!(
-        "a step of {} in batches of {}, {} embedding rows: {} {how}\nthey take {:.2} ms one by one, and the \
+        "a step of {} in batches of {}, {}: {} {how}\nthey take {:.2} ms one by one, and the \
          whole step {:.2} ms{}",
         kernels.model,
         kernels.batch_size,
-        kernels.rows,
+        embedding_rows(kernels.rows, kernels.embedding_precision),
         kernels.dispatches.len(),
         kernels.sum_seconds * 1e3,
         kernels.step_seconds * 1e3,

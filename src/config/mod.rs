@@ -28,6 +28,7 @@ use toml::{Table, Value};
 
 use crate::data::Schema;
 use crate::data::synthetic::SyntheticOptions;
+use crate::graph::Precision;
 
 pub use error::ConfigError;
 pub use section::{describe, parse_section, parse_table};
@@ -89,6 +90,8 @@ pub struct TrainOptions {
     pub embedding_l2: f64,
     /// Whether a step moves the embedding rows of its batch or all rows.
     pub embedding_adam: EmbeddingAdam,
+    /// How the values of embedding rows are stored.
+    pub embedding_precision: Precision,
     /// Epochs without a better validation metric before training stops; 0 never stops early.
     pub patience: u32,
     /// The validation metric that decides which epoch is best.
@@ -135,6 +138,7 @@ impl Default for TrainOptions {
             weight_decay: 0.0,
             embedding_l2: 0.0,
             embedding_adam: EmbeddingAdam::Lazy,
+            embedding_precision: Precision::F32,
             patience: 2,
             early_stop_metric: EarlyStopMetric::Auc,
             checkpoint_steps: 0,

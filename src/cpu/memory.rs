@@ -7,8 +7,8 @@ use super::{Lanes, Real};
 
 /// `count` zeros, in large pages where the system has them: a table of many megabytes is read a row here and a row
 /// there, and with small pages the processor would look up a page for nearly every row.
-pub fn zeros<T: Real>(count: usize) -> Vec<T> {
-    let values = vec![T::zero(); count];
+pub fn zeros<T: Copy + Default>(count: usize) -> Vec<T> {
+    let values = vec![T::default(); count];
     #[cfg(target_os = "linux")]
     ask_for_large_pages(&values);
     values

@@ -9,6 +9,7 @@ mod lanes;
 mod memory;
 mod product;
 mod real;
+mod rounding;
 mod threads;
 
 pub use arena::{Arena, Columns, Pairs};
@@ -17,4 +18,5 @@ pub(crate) use lanes::{Simd, WithSimd, on_vectors};
 pub use memory::{prefetch, zeros};
 pub use product::{OUTPUTS, Samples, Weights, add_products};
 pub use real::{Real, log1p_exp, sigmoid};
+pub use rounding::{nearest_half, stochastic_half};
 pub use threads::for_chunks;

@@ -1,10 +1,11 @@
 //! The two scalars the executor knows, their vectors, and functions written so that they cannot overflow.
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use num_traits::Float;
 use pulp::Simd;
 
 use super::LANES;
-
-use num_traits::Float;
 
 /// f32 or f64.
 pub trait Real:
@@ -17,6 +18,11 @@ pub trait Real:
     fn of(x: f64) -> Self;
     /// As f64.
     fn wide(self) -> f64;
+    /// Writes the values of `halves`, which are exact, to `out`.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    fn of_halves(halves: &[f16], out: &mut [Self]);
     /// eˣ for x ≤ 0. In f32 to about one unit in the last place, in arithmetic that the compiler can put in vectors.
     fn exp_of_negative(self) -> Self;
 
@@ -80,6 +86,9 @@ impl Real for f32 {
     fn wide(self) -> f64 {
         f64::from(self)
     }
+    fn of_halves(halves: &[f16], out: &mut [Self]) {
+        halves.convert_to_f32_slice(out);
+    }
     #[inline(always)]
     fn exp_of_negative(self) -> Self {
         // x = n ln 2 + r with |r| ≤ ln 2 / 2; e^r by its Taylor polynomial, 2ⁿ by its bits.
@@ -107,6 +116,9 @@ impl Real for f64 {
     }
     fn wide(self) -> f64 {
         self
+    }
+    fn of_halves(halves: &[f16], out: &mut [Self]) {
+        halves.convert_to_f64_slice(out);
     }
     fn exp_of_negative(self) -> Self {
         self.exp()

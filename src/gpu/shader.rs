@@ -3,7 +3,8 @@
 //! A shader is a plain WGSL file, which an editor with WGSL support can check as it stands but for two habits:
 //!
 //! - a line `#import name` puts `shaders/common/name.wgsl` in its place, once per shader however often it is asked
-//!   for; imported files may import others;
+//!   for; imported files may import others. The host may put another import in a name's place: two files that declare the
+//!   same names are variants of one thing;
 //! - a line at the left margin of the exact form `const NAME: TYPE = VALUE;`, where the type is `u32`, `i32`, `f32` or
 //!   `bool`, holds a value for the editor, and the host may put another in its place: shapes known when the plan is
 //!   made become literals, which drivers unroll. A comment may follow the semicolon.
@@ -82,12 +83,13 @@ pub struct ShaderSource {
     path: String,
     text: &'static str,
     constants: Vec<(String, Constant)>,
+    replaced_imports: Vec<(&'static str, &'static str)>,
 }
 
 impl ShaderSource {
     /// The text of `shaders/PATH.wgsl`.
     pub fn new(path: impl Into<String>, text: &'static str) -> Self {
-        Self { path: path.into(), text, constants: Vec::new() }
+        Self { path: path.into(), text, constants: Vec::new(), replaced_imports: Vec::new() }
     }
 
     /// The shader's name: its path without folders.
@@ -103,6 +105,13 @@ impl ShaderSource {
         self
     }
 
+    /// Puts `shaders/common/REPLACEMENT.wgsl` wherever `#import NAME` asks for the file `name`.
+    #[must_use]
+    pub fn with_import(mut self, name: &'static str, replacement: &'static str) -> Self {
+        self.replaced_imports.push((name, replacement));
+        self
+    }
+
     /// Puts the imports and constants in place. `imports` gives the text of `shaders/common/NAME.wgsl`.
     ///
     /// # Errors
@@ -113,6 +122,7 @@ impl ShaderSource {
             imports: &imports,
             constants: &self.constants,
             replaced: vec![false; self.constants.len()],
+            replaced_imports: &self.replaced_imports,
             shader: self.name(),
             files: Vec::new(),
             directives: Vec::new(),
@@ -153,6 +163,7 @@ struct Expansion<'a> {
     imports: &'a dyn Fn(&str) -> Option<&'static str>,
     constants: &'a [(String, Constant)],
     replaced: Vec<bool>,
+    replaced_imports: &'a [(&'static str, &'static str)],
     shader: &'a str,
     files: Vec<String>,
     directives: Vec<(String, Origin)>,
@@ -189,6 +200,8 @@ impl Expansion<'_> {
         let (Some("import"), Some(name), None) = (words.next(), words.next(), words.next()) else {
             return Err(fault(&self.files, format!("`#{directive}` is not a directive; there is `#import NAME` only")));
         };
+        let replacement = self.replaced_imports.iter().find(|(replaced, _)| *replaced == name);
+        let name = replacement.map_or(name, |&(_, by)| by);
         let path = format!("shaders/common/{name}.wgsl");
         if self.files.contains(&path) {
             // Already in place, or in the midst of being put there.
@@ -356,6 +369,20 @@ mod tests {
             shader.files(),
             ["shaders/gate.wgsl", "shaders/common/activation.wgsl", "shaders/common/numeric.wgsl"]
         );
+    }
+
+    #[test]
+    fn another_import_may_take_a_names_place() {
+        let imports = |name: &str| match name {
+            "rows" => Some("alias Row = vec4<f32>;\n"),
+            "half_rows" => Some("alias Row = vec2<u32>;\n"),
+            _ => None,
+        };
+        let source = ShaderSource::new("gather", "#import rows\n");
+        assert!(source.expand(imports).unwrap().text().contains("Row = vec4<f32>"));
+        let shader = source.with_import("rows", "half_rows").expand(imports).unwrap();
+        assert!(shader.text().contains("Row = vec2<u32>") && !shader.text().contains("vec4"));
+        assert_eq!(shader.files(), ["shaders/gather.wgsl", "shaders/common/half_rows.wgsl"]);
     }
 
     #[test]

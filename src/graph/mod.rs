@@ -9,7 +9,7 @@ mod batch_layout;
 mod parameter;
 
 pub use batch_layout::{BatchLayout, BatchMut, KeyLayout, TokenLayout, token_places};
-pub use parameter::{Cross, EmbeddingTable, Init, Parameter, ParameterRole, TableField, TokenField, pcg};
+pub use parameter::{Cross, EmbeddingTable, Init, Parameter, ParameterRole, Precision, TableField, TokenField, pcg};
 
 use crate::ops::{Op, Operation};
 
@@ -195,6 +195,11 @@ impl Graph {
     /// An empty graph.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Says how the values of all embedding tables are stored.
+    pub fn set_embedding_precision(&mut self, precision: Precision) {
+        self.tables.iter_mut().for_each(|table| table.precision = precision);
     }
 
     /// Shape of a tensor.

@@ -1,5 +1,7 @@
 //! Trainable state: dense parameters and embedding tables.
 
+use serde::{Deserialize, Serialize};
+
 use super::TensorId;
 
 /// Distribution of a parameter's first values.
@@ -118,6 +120,42 @@ pub struct TokenField {
     pub sequence: usize,
 }
 
+/// How the values of an embedding table are stored. Whatever it is, a step computes with them in single precision, and
+/// Adam's moments are kept in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As computed: IEEE 754 binary32.
+    #[default]
+    F32,
+    /// In half the bytes: IEEE 754 binary16. What a step leaves is rounded at random to one of the two nearest halves, so
+    /// that it is right on average, however small the step (Gupta et al. 2015).
+    F16,
+}
+
+impl Precision {
+    /// Its name in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+
+    /// The precision of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::F32, Self::F16].into_iter().find(|precision| precision.name() == name)
+    }
+
+    /// Bytes of a value.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+}
+
 /// An embedding table: the rows of several fields one after another, all `width` wide.
 #[derive(Clone, Debug)]
 pub struct EmbeddingTable {
@@ -131,6 +169,8 @@ pub struct EmbeddingTable {
     pub tokens: Vec<TokenField>,
     /// Standard deviation of the first values.
     pub deviation: f64,
+    /// How its values are stored.
+    pub precision: Precision,
 }
 
 impl EmbeddingTable {

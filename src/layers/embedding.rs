@@ -1,6 +1,6 @@
 //! Embeddings of a sample's fields.
 
-use crate::graph::{Cross, EmbeddingTable, Graph, TableField, TensorId, TokenField};
+use crate::graph::{Cross, EmbeddingTable, Graph, Precision, TableField, TensorId, TokenField};
 use crate::ops::{Affine, Embed};
 
 /// A field of the data, as a model sees it.
@@ -54,7 +54,14 @@ impl EmbeddingSet {
             })
             .collect();
         let count = fields.len();
-        let table = graph.table(EmbeddingTable { name: name.to_owned(), width, fields, tokens: Vec::new(), deviation });
+        let table = graph.table(EmbeddingTable {
+            name: name.to_owned(),
+            width,
+            fields,
+            tokens: Vec::new(),
+            deviation,
+            precision: Precision::F32,
+        });
         let all = graph.add_one(name, Embed { table, fields: count, width, longest: 0 }, &[]);
         Self { all, width, fields: count, table }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Routes, RowMap, StepUniforms};
+use super::{Routes, RowMap, StepUniforms, TableValues};
 use crate::cpu::{Arena, Columns, LANES, Lanes, Real};
 use crate::graph::{BatchLayout, EmbeddingTable, Shape};
 
@@ -23,11 +23,18 @@ pub struct AdamOptions {
 #[derive(Clone, Debug)]
 pub struct TableState<T> {
     /// rows × width.
-    pub weights: Vec<T>,
+    pub weights: TableValues<T>,
     /// First moments, rows × width.
     pub first: Vec<T>,
     /// Second moments, rows × width.
     pub second: Vec<T>,
+}
+
+impl<T: Copy> TableState<T> {
+    /// All first moments, then all second moments.
+    pub fn moments(&self) -> impl Iterator<Item = T> + '_ {
+        self.first.iter().chain(&self.second).copied()
+    }
 }
 
 /// The dense parameters' state on the CPU, one vector per parameter.

@@ -225,6 +225,8 @@ pub struct Kernel {
     pub shader: &'static str,
     /// Values for the shader's constants.
     pub constants: Vec<(&'static str, Constant)>,
+    /// Imports of the shader, and what stands in their place.
+    pub imports: Vec<(&'static str, &'static str)>,
     /// Buffers in the order of the shader's bindings of group 0.
     pub args: Vec<Arg>,
     /// Invocations.
@@ -243,6 +245,7 @@ impl Kernel {
         Self {
             shader,
             constants: Vec::new(),
+            imports: Vec::new(),
             args: Vec::new(),
             threads,
             form: Form::Dispatch,
@@ -259,6 +262,12 @@ impl Kernel {
     /// Sets a constant.
     pub fn with(mut self, name: &'static str, value: impl Into<Constant>) -> Self {
         self.constants.push((name, value.into()));
+        self
+    }
+
+    /// Puts another of the common files in the place of one that the shader imports.
+    pub fn import(mut self, name: &'static str, replacement: &'static str) -> Self {
+        self.imports.push((name, replacement));
         self
     }
 

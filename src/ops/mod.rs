@@ -18,11 +18,13 @@ mod optimiser;
 mod scenario;
 mod sequence;
 mod shaders;
+mod table_values;
 mod weighted;
 
 pub use affine::*;
 pub use context::{AdamOptions, Batch, Block, DenseState, ModelState, SourceView, StepView, TableState, Value};
 pub use cost::Cost;
+pub(crate) use embedding::row_import;
 pub use embedding::*;
 pub use interaction::*;
 pub use kernel::{Arg, BLOCK_INVOCATIONS, Form, Kernel, Location, StepUniforms, TableArg, Target};
@@ -33,6 +35,8 @@ pub use optimiser::*;
 pub use scenario::*;
 pub use sequence::*;
 pub use shaders::{SHADERS, import_text, shader_text};
+pub use table_values::TableValues;
+pub(crate) use table_values::{Stored, TableRounding, converted};
 pub use weighted::*;
 
 use crate::cpu::Real;

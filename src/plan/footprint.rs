@@ -6,12 +6,19 @@ use super::cpu_layout::Layout;
 use super::{DispatchLimits, Error, Plan, parameter_places};
 use crate::cpu::LANES;
 use crate::gpu::human;
-use crate::graph::{Graph, RowExtent, Shape, token_places};
+use crate::graph::{EmbeddingTable, Graph, RowExtent, Shape, token_places};
 
 /// Bytes of a value.
 const VALUE: u128 = size_of::<f32>() as u128;
-/// A parameter, or a row of a table, with the two moments that Adam keeps of it.
-const COPIES: u128 = 3;
+/// The moments that Adam keeps of a parameter or of a row of a table.
+const MOMENTS: u128 = 2;
+/// Bytes of a parameter's value with its moments.
+const TRAINED: u128 = (1 + MOMENTS) * VALUE;
+
+/// Bytes of a table with its moments, which are in f32 however the table is stored.
+fn table_bytes(table: &EmbeddingTable) -> u128 {
+    (table.precision.bytes() as u128 + MOMENTS * VALUE) * table.rows() as u128 * table.width as u128
+}
 
 /// Fails where a graph's state, or what one of its tensors takes for a few samples, is larger than the main memory. All
 /// else about the graph's size can then be computed in 64 bits.
@@ -21,11 +28,11 @@ const COPIES: u128 = 3;
 pub fn check_graph(graph: &Graph, available: u64) -> Result<(), Error> {
     let dense = graph.parameters.iter().map(|parameter| {
         let shape = format!("the parameter {} of {}×{} values", parameter.name, parameter.rows, parameter.cols);
-        (COPIES * VALUE * parameter.rows as u128 * parameter.cols as u128, shape)
+        (TRAINED * parameter.rows as u128 * parameter.cols as u128, shape)
     });
     let tables = graph.tables.iter().map(|table| {
         let shape = format!("the embedding table {} of {}×{} values", table.name, table.rows(), table.width);
-        (COPIES * VALUE * table.rows() as u128 * table.width as u128, shape)
+        (table_bytes(table), shape)
     });
     let state: Vec<(u128, String)> = dense.chain(tables).collect();
     let needed = state.iter().map(|(bytes, _)| bytes).sum();
@@ -84,9 +91,8 @@ impl Plan {
     /// # Errors
     /// [`Error::MainMemory`].
     pub fn check_on_cpu(&self, available: u64) -> Result<(), Error> {
-        let dense = self.graph.parameters.iter().map(|parameter| parameter.rows * parameter.cols);
-        let tables = self.graph.tables.iter().map(|table| table.len());
-        let state = COPIES * VALUE * dense.chain(tables).sum::<usize>() as u128;
+        let dense = self.graph.parameters.iter().map(|parameter| TRAINED * (parameter.rows * parameter.cols) as u128);
+        let state: u128 = dense.chain(self.graph.tables.iter().map(table_bytes)).sum();
         let what = format!("the model and its activations for a batch of {}", self.capacity);
         compare(&what, state + self.cpu_bytes(), available, None)
     }

@@ -1,12 +1,16 @@
 //! A model's state in GPU memory: dense parameters in one buffer, tables in shards. Rows are padded to multiples of 4
-//! values, and the padding is 0.
+//! values, and the padding is 0. A table stored as half floats has two of them in a word.
 
 use std::borrow::Cow;
 
+use bytemuck::Pod;
+use half::slice::HalfFloatSliceExt;
+use half::vec::HalfBitsVecExt;
+
 use super::{DispatchLimits, Error, ParameterPlaces, parameter_places};
 use crate::gpu::{Gpu, buffer};
-use crate::graph::Graph;
-use crate::ops::{DenseState, Location, ModelState, TableArg, TableState};
+use crate::graph::{Graph, Precision};
+use crate::ops::{DenseState, Location, ModelState, TableArg, TableState, TableValues};
 
 /// One shard of a table.
 struct Shard {
@@ -25,8 +29,8 @@ pub(super) struct GpuMemory {
     /// Rows and columns of each.
     sizes: Vec<[usize; 2]>,
     total: usize,
-    /// Width of each table.
-    widths: Vec<usize>,
+    /// Width of each table, and how its values are stored.
+    rows: Vec<(usize, Precision)>,
     pub(super) weights: wgpu::Buffer,
     pub(super) gradients: wgpu::Buffer,
     pub(super) first: wgpu::Buffer,
@@ -48,11 +52,14 @@ impl GpuMemory {
                 (0..table.rows().div_ceil(size))
                     .map(|shard| {
                         let (start, rows) = (shard * size, size.min(table.rows() - shard * size));
-                        let bytes = 4 * (rows * Location::stride_of(table.width)) as u64;
-                        let storage =
-                            |what: &str| buffer::storage(gpu, &format!("table {} ({what})", table.name), bytes);
+                        let values = rows * Location::stride_of(table.width);
+                        let storage = |what: &str, precision: Precision| {
+                            let bytes = (precision.bytes() * values) as u64;
+                            buffer::storage(gpu, &format!("table {} ({what})", table.name), bytes)
+                        };
+                        let moments = |what: &str| storage(what, Precision::F32);
                         let [weights, first, second] =
-                            [storage("rows")?, storage("first moments")?, storage("second moments")?];
+                            [storage("rows", table.precision)?, moments("first moments")?, moments("second moments")?];
                         Ok(Shard { weights, first, second, start, rows })
                     })
                     .collect()
@@ -62,7 +69,7 @@ impl GpuMemory {
             places,
             total,
             sizes: graph.parameters.iter().map(|parameter| [parameter.rows, parameter.cols]).collect(),
-            widths: graph.tables.iter().map(|table| table.width).collect(),
+            rows: graph.tables.iter().map(|table| (table.width, table.precision)).collect(),
             weights: dense("parameters", 1)?,
             gradients: dense("gradients", copies.max(1))?,
             first: dense("first moments", 1)?,
@@ -96,19 +103,15 @@ impl GpuMemory {
                 buffer::upload(gpu, buffer, 4 * u64::from(place.first), &padded(values, *cols))?;
             }
         }
-        for ((shards, table), &width) in self.tables.iter().zip(&state.tables).zip(&self.widths) {
+        for ((shards, table), &(width, precision)) in self.tables.iter().zip(&state.tables).zip(&self.rows) {
+            assert_eq!(table.weights.precision(), precision, "a state as its graph stores it");
             for shard in shards {
-                for (buffer, values) in
-                    [(&shard.weights, &table.weights), (&shard.first, &table.first), (&shard.second, &table.second)]
-                {
-                    // In pieces: a padded copy of a whole table would be as large as the table.
-                    for first in (0..shard.rows).step_by(ROWS) {
-                        let rows = ROWS.min(shard.rows - first);
-                        let values = &values[(shard.start + first) * width..][..rows * width];
-                        let at = 4 * (first * Location::stride_of(width)) as u64;
-                        buffer::upload(gpu, buffer, at, &padded(values, width))?;
-                    }
+                match &table.weights {
+                    TableValues::Full(values) => shard.write(gpu, &shard.weights, values, width)?,
+                    TableValues::Half(values) => shard.write(gpu, &shard.weights, values.reinterpret_cast(), width)?,
                 }
+                shard.write(gpu, &shard.first, &table.first, width)?;
+                shard.write(gpu, &shard.second, &table.second, width)?;
             }
         }
         Ok(())
@@ -133,44 +136,65 @@ impl GpuMemory {
             first: self.read_dense(gpu, &self.first)?,
             second: self.read_dense(gpu, &self.second)?,
         };
-        let read = |shards: &[Shard], width: usize, pick: fn(&Shard) -> &wgpu::Buffer| {
-            let mut values: Vec<f32> = Vec::new();
-            let stride = Location::stride_of(width);
-            for shard in shards {
-                for first in (0..shard.rows).step_by(ROWS) {
-                    let count = ROWS.min(shard.rows - first) * stride;
-                    let read: Vec<f32> = buffer::download_as(gpu, pick(shard), 4 * (first * stride) as u64, count)?;
-                    values.extend(stripped(&read, width));
-                }
-            }
-            Ok::<_, Error>(values)
-        };
         let tables = self
             .tables
             .iter()
-            .zip(&self.widths)
-            .map(|(shards, &width)| {
-                Ok(TableState {
-                    weights: read(shards, width, |shard| &shard.weights)?,
-                    first: read(shards, width, |shard| &shard.first)?,
-                    second: read(shards, width, |shard| &shard.second)?,
-                })
+            .zip(&self.rows)
+            .map(|(shards, &(width, precision))| {
+                let weights = match precision {
+                    Precision::F32 => TableValues::Full(read(gpu, shards, width, |shard| &shard.weights)?),
+                    Precision::F16 => {
+                        let bits: Vec<u16> = read(gpu, shards, width, |shard| &shard.weights)?;
+                        TableValues::Half(bits.reinterpret_into())
+                    }
+                };
+                let first = read(gpu, shards, width, |shard| &shard.first)?;
+                Ok(TableState { weights, first, second: read(gpu, shards, width, |shard| &shard.second)? })
             })
             .collect::<Result<_, Error>>()?;
         Ok(ModelState { dense, tables })
     }
 }
 
+impl Shard {
+    /// Writes the shard's rows of a table's `values` to one of its buffers.
+    fn write<V: Pod>(&self, gpu: &Gpu, buffer: &wgpu::Buffer, values: &[V], width: usize) -> Result<(), Error> {
+        // In pieces: a padded copy of a whole table would be as large as the table.
+        for first in (0..self.rows).step_by(ROWS) {
+            let rows = ROWS.min(self.rows - first);
+            let values = &values[(self.start + first) * width..][..rows * width];
+            let at = (size_of::<V>() * first * Location::stride_of(width)) as u64;
+            buffer::upload(gpu, buffer, at, &padded(values, width))?;
+        }
+        Ok(())
+    }
+}
+
+/// A table's values in one of its shards' buffers.
+fn read<V: Pod>(gpu: &Gpu, shards: &[Shard], width: usize, pick: fn(&Shard) -> &wgpu::Buffer) -> Result<Vec<V>, Error> {
+    let stride = Location::stride_of(width);
+    let mut values = Vec::new();
+    for shard in shards {
+        for first in (0..shard.rows).step_by(ROWS) {
+            let count = ROWS.min(shard.rows - first) * stride;
+            let at = (size_of::<V>() * first * stride) as u64;
+            let read: Vec<V> = buffer::download_as(gpu, pick(shard), at, count)?;
+            values.extend(stripped(&read, width));
+        }
+    }
+    Ok(values)
+}
+
 /// Rows of a table transferred at a time.
 const ROWS: usize = 1 << 18;
 
 /// Rows of `cols` values with zeros behind each up to a multiple of 4.
-fn padded(values: &[f32], cols: usize) -> Cow<'_, [f32]> {
+fn padded<V: Pod>(values: &[V], cols: usize) -> Cow<'_, [V]> {
     let stride = Location::stride_of(cols);
     if cols == stride {
         return Cow::Borrowed(values);
     }
-    let mut rows = vec![0.0; values.len() / cols * stride];
+    let mut rows = vec![V::zeroed(); values.len() / cols * stride];
     for (row, values) in rows.chunks_exact_mut(stride).zip(values.chunks_exact(cols)) {
         row[..cols].copy_from_slice(values);
     }
@@ -178,6 +202,6 @@ fn padded(values: &[f32], cols: usize) -> Cow<'_, [f32]> {
 }
 
 /// The values of padded rows.
-fn stripped(rows: &[f32], cols: usize) -> impl Iterator<Item = f32> {
+fn stripped<V: Copy>(rows: &[V], cols: usize) -> impl Iterator<Item = V> {
     rows.chunks_exact(Location::stride_of(cols)).flat_map(move |row| row[..cols].iter().copied())
 }

@@ -3,17 +3,17 @@
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Normal, Uniform};
 use rand_pcg::Pcg64;
-use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::cpu::zeros;
 use crate::graph::{EmbeddingTable, Graph, Init};
-use crate::ops::{DenseState, ModelState, TableState};
+use crate::ops::{DenseState, ModelState, TableState, TableValues};
 
 /// Table rows drawn from one stream of random numbers.
 const ROWS_PER_STREAM: usize = 4096;
 
-/// First values of all parameters and tables, moments zero. Each parameter draws from a stream of its own, named after
+/// First values of all parameters and tables, moments zero. They do not depend on how a table is stored but for rounding to
+/// the nearest. Each parameter draws from a stream of its own, named after
 /// it, so that adding one changes no other.
 pub fn initial_state(graph: &Graph, seed: u64) -> ModelState<f32> {
     let weights: Vec<Vec<f32>> = graph
@@ -48,17 +48,16 @@ fn glorot(random: &mut Pcg64, sizes: usize, count: usize) -> Vec<f32> {
 }
 
 fn initial_table(table: &EmbeddingTable, seed: u64) -> TableState<f32> {
-    let mut weights = zeros(table.len());
+    let mut weights = TableValues::zeros(table.len(), table.precision);
     for field in &table.fields {
         // A stream per field as well: a field keeps its first values whatever stands beside it.
         let name = format!("{}.{}", table.name, field.name);
-        weights[field.offset * table.width..][..field.rows * table.width]
-            .par_chunks_mut(ROWS_PER_STREAM * table.width)
-            .enumerate()
-            .for_each(|(chunk, values)| {
-                let mut random = stream(seed, &name, chunk as u64);
-                values.copy_from_slice(&normal(&mut random, table.deviation, values.len()));
-            });
+        let first = field.offset * table.width;
+        let count = ROWS_PER_STREAM * table.width;
+        weights.fill(first..first + field.rows * table.width, count, |chunk, values| {
+            let mut random = stream(seed, &name, chunk as u64);
+            values.copy_from_slice(&normal(&mut random, table.deviation, values.len()));
+        });
     }
     TableState { first: zeros(table.len()), second: zeros(table.len()), weights }
 }

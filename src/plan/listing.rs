@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Dispatch, DispatchLimits, Plan, Resource, Tuning, parameter_places};
-use crate::graph::EmbeddingTable;
+use crate::graph::{EmbeddingTable, Precision};
 use crate::ops::{Location, TableArg};
 
 /// One dispatch of a step.
@@ -73,19 +73,22 @@ impl Plan {
         let dispatches: Vec<DispatchListing> =
             self.dispatches(limits).iter().map(|dispatch| self.list(dispatch)).collect();
         let parameters = parameter_places(&self.graph).total;
-        let table_values = |table: &EmbeddingTable| table.rows() * Location::stride_of(table.width);
-        let table_values: usize = self.graph.tables.iter().map(table_values).sum();
-        // Values, gradients and both moments.
-        let copies = match self.gradient_copies(limits) {
-            0 => [1, 1],
-            gradients => [3 + gradients, 3],
+        // Values, gradients and both moments; of a table the rows that a step read have gradients, among the activations.
+        let (copies, moments) = match self.gradient_copies(limits) {
+            0 => (1, 0),
+            gradients => (3 + gradients, 2),
+        };
+        let table_bytes = |table: &EmbeddingTable| {
+            table.rows()
+                * Location::stride_of(table.width)
+                * (table.precision.bytes() + moments * Precision::F32.bytes())
         };
         let arenas = self.memory(limits).arenas.into_iter().enumerate();
         let buffers: BTreeMap<String, u64> =
             arenas.map(|(arena, values)| (arena_name(arena), 4 * values as u64)).collect();
         let mut memory = MemoryListing {
-            parameters: 4 * (copies[0] * parameters) as u64,
-            tables: 4 * (copies[1] * table_values) as u64,
+            parameters: 4 * (copies * parameters) as u64,
+            tables: self.graph.tables.iter().map(table_bytes).sum::<usize>() as u64,
             activations: buffers.values().sum(),
             batch_bytes: 4 * self.batch_layout.stride as u64,
             total: 0,

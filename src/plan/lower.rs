@@ -179,7 +179,8 @@ pub fn parameter_places(graph: &Graph) -> ParameterPlaces {
 }
 
 impl DispatchLimits {
-    /// Rows of a table `width` values wide that one binding sees.
+    /// Rows of a table `width` values wide that one binding sees. However the values are stored, their moments are as many
+    /// in f32, and all three are cut alike.
     pub fn shard_rows(&self, width: usize) -> usize {
         (self.binding_bytes as usize / (4 * Location::stride_of(width))).max(1)
     }
@@ -404,7 +405,8 @@ fn take(words: &mut usize, count: usize) -> Range<usize> {
 fn source(kernel: &Kernel, workgroup: u32) -> ShaderSource {
     let (path, text) = shader_text(kernel.shader).expect("every kernel's shader is a file");
     let constants = kernel.constants.iter().copied().chain([("WORKGROUP", workgroup.into())]);
-    constants.fold(ShaderSource::new(path, text), |source, (name, value)| source.with(name, value))
+    let source = constants.fold(ShaderSource::new(path, text), |source, (name, value)| source.with(name, value));
+    kernel.imports.iter().fold(source, |source, (name, replacement)| source.with_import(name, replacement))
 }
 
 /// What an argument stands for in a dispatch whose descriptors are those words of all.

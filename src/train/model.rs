@@ -42,7 +42,10 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
     let entry = known_model(config)?;
     let left_out = leave_out_foreign(config);
     let (model, inputs) = (entry.configured(config)?, inputs(encoder));
-    let (graph, prediction) = (model.build(&inputs)?, model.build_prediction(&inputs)?);
+    let (mut graph, mut prediction) = (model.build(&inputs)?, model.build_prediction(&inputs)?);
+    for graph in [&mut graph, &mut prediction] {
+        graph.set_embedding_precision(config.train.embedding_precision);
+    }
     if graph.scenarios > 0 && !inputs.has_scenarios {
         return Err(models::Error(format!(
             "{} has parts for each scenario, but the data has none; name the column of scenarios in data.scenario",

@@ -353,10 +353,10 @@ impl<'a> TrainingLoop<'a> {
     /// The model's state, to be written. A step whose loss was a number can still have left weights that are not.
     fn sound_state(&mut self) -> Result<ModelState<f32>, Error> {
         let state = self.executor.state()?;
-        let tables = state.tables.iter().map(|table| &table.weights);
-        let unsound = state.dense.weights.iter().chain(tables).flatten().find(|value| !value.is_finite());
+        let dense = state.dense.weights.iter().flatten().find(|value| !value.is_finite()).copied().map(f64::from);
+        let unsound = dense.or_else(|| state.tables.iter().find_map(|table| table.weights.first_not_finite()));
         match unsound {
-            Some(&value) => Err(self.not_finite("a weight".to_owned(), f64::from(value), self.position.step)),
+            Some(value) => Err(self.not_finite("a weight".to_owned(), value, self.position.step)),
             None => Ok(state),
         }
     }

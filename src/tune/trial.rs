@@ -179,8 +179,7 @@ mod tests {
             cross,
             value: None,
         };
-        let mut graph =
-            Workload { model: "dnn", batch_size: 8, rows: 16, dense_embedding_adam: false }.graph().unwrap();
+        let mut graph = Workload::new("dnn", 8, 16).graph().unwrap();
         graph.tables[0].fields = vec![
             field("a", 1_000_000, Cross::None),
             field("b", 3 * 50_000, Cross::Scenario { each: 50_000 }),
@@ -197,7 +196,7 @@ mod tests {
     #[test]
     fn kernels_are_timed_on_a_renderer_and_left_out_where_they_are_wrong() {
         let Some(gpu) = crate::gpu::testing::software() else { return };
-        let graph = Workload { model: "dnn", batch_size: 8, rows: 160, dense_embedding_adam: false }.graph().unwrap();
+        let graph = Workload::new("dnn", 8, 160).graph().unwrap();
         let options = crate::check::data::training(8);
         let mut trials = GpuTrials::new(&gpu, &graph, &options, &TuningEffort::quick()).unwrap();
         let tuning = Tuning::guess(gpu.summary.vendor);

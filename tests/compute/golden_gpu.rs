@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::common::{CASES, Golden, difference, only_step, plans};
+use polyscene::check::data::bits;
 use polyscene::gpu::{Gpu, OpenOptions, testing};
 use polyscene::graph::ParameterRole;
 use polyscene::ops::ModelState;
@@ -85,7 +86,7 @@ fn check_case(name: &str, gpu: &Gpu) -> Vec<u32> {
         assert!(off < 1e-3, "{name}, checked {checked}: {} is off by {off:e} after ten steps", parameter.name);
     }
     for (table, (found, expected)) in graph.tables.iter().zip(found.tables.iter().zip(&expected.tables)) {
-        let off = relative_norm(&found.weights, &expected.weights);
+        let off = relative_norm(&found.weights.to_vec(), &expected.weights.to_vec());
         assert!(off < 1e-3, "{name}, checked {checked}: {} is off by {off:e} after ten steps", table.name);
     }
     bits(&found)
@@ -116,11 +117,4 @@ fn relative_norm(found: &[f32], expected: &[f64]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
     let off = norm(&mut found.iter().zip(expected).map(|(a, b)| f64::from(*a) - b));
     off / norm(&mut expected.iter().copied()).max(1e-12)
-}
-
-fn bits(state: &ModelState<f32>) -> Vec<u32> {
-    let tables = state.tables.iter().flat_map(|table| [&table.weights, &table.first, &table.second]);
-    let dense = &state.dense;
-    let lists = dense.weights.iter().chain(&dense.first).chain(&dense.second).chain(tables);
-    lists.flatten().map(|value| value.to_bits()).collect()
 }

@@ -7,6 +7,7 @@ use common::interpreted;
 
 mod golden_cpu;
 mod golden_gpu;
+mod half_tables;
 #[cfg(target_os = "linux")]
 mod isa;
 mod operations_gradient;

@@ -86,7 +86,7 @@ fn faults(small: &SmallGraph) -> Vec<String> {
         );
     }
     for (i, table) in graph.tables.iter().enumerate().filter(|(_, t)| small.constant.as_ref() != Some(&t.name)) {
-        let expected = differences(&mut executor, &chunk, |state| &mut state.tables[i].weights);
+        let expected = differences(&mut executor, &chunk, |state| state.tables[i].weights.full_mut().unwrap());
         faults
             .extend(fault(&after.tables[i].first, &expected, TOLERANCE).map(|fault| format!("{}{fault}", table.name)));
     }

@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 
 use crate::common::interpreted::Interpreted;
-use polyscene::check::data::{ADAM, Data, bits, fault, named, random_state, training};
-use polyscene::check::graphs::{embedding, finish, small_graphs};
+use polyscene::check::data::{ADAM, Data, bits, fault, half_spacing, is_of_halves, named, random_state, training};
+use polyscene::check::graphs::{embedding, finish, half_graphs, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
-use polyscene::graph::{Cross, Graph, Init, ParameterRole};
+use polyscene::graph::{Cross, Graph, Init, ParameterRole, Precision};
 use polyscene::layers::{Field, Linear, hidden_epilogue};
 use polyscene::models::{Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput, Transfer};
 use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, ModelState, Repeat, WeightedLinear};
@@ -65,7 +65,9 @@ fn run(executor: &mut dyn Executor, chunk: &StepChunk) -> (ModelState<f32>, Vec<
     (executor.state().unwrap(), losses)
 }
 
-/// Where the two devices differ after the same steps.
+/// Where the two devices differ after the same steps. Values that are stored as halves are rounded by the same random bits,
+/// but where what is rounded differs in its last bits one may go up and the other down. So some may be off by the distance
+/// of two halves, and few: two values ε apart part with the probability of ε over that distance.
 fn differences(
     graph: &Graph,
     gpu: &(ModelState<f32>, Vec<StepLosses>),
@@ -74,7 +76,21 @@ fn differences(
 ) -> Vec<String> {
     let mut faults = Vec::new();
     for ((name, found), (_, expected)) in named(graph, &gpu.0).into_iter().zip(named(graph, &cpu.0)) {
-        faults.extend(fault(found, expected, tolerance).map(|fault| format!("{name}{fault}")));
+        if !is_of_halves(graph, &name) {
+            faults.extend(fault(&found, &expected, tolerance).map(|fault| format!("{name}{fault}")));
+            continue;
+        }
+        let parted = |(found, expected): &(&f32, &f32)| found.to_bits() != expected.to_bits();
+        let far = found.iter().zip(&*expected).filter(parted).find(|(found, expected)| {
+            // Written so that NaN is a fault.
+            let near = (**found - **expected).abs() <= half_spacing(found.abs().max(expected.abs()));
+            !near
+        });
+        faults.extend(far.map(|(found, expected)| format!("{name}: {found:?}, expected {expected:?}")));
+        let count = found.iter().zip(&*expected).filter(parted).count();
+        if count > 1 + found.len() / 100 {
+            faults.push(format!("{name}: {count} of {} are rounded differently", found.len()));
+        }
     }
     let totals = |losses: &[StepLosses]| losses.iter().map(|losses| losses.total).collect::<Vec<_>>();
     faults.extend(fault(&totals(&gpu.1), &totals(&cpu.1), tolerance).map(|fault| format!("loss{fault}")));
@@ -142,7 +158,7 @@ fn odd_batches<S: Subject>(open: impl Fn(&Graph, &TrainingOptions, &ModelState<f
     // One plan; batches that fill it, and smaller ones. Sums over a batch are in two parts on hardware.
     const CAPACITY: usize = 131;
     let mut all = Vec::new();
-    for small in small_graphs() {
+    for small in small_graphs().into_iter().chain(half_graphs()) {
         let graph = &small.graph;
         let options = TrainingOptions { dense: AdamOptions { l2: 0.01, ..ADAM }, ..training(CAPACITY) };
         let state = random_state::<f32>(graph, 5);
@@ -190,9 +206,9 @@ fn dispatches_fold_where_one_dimension_is_too_short() {
     let (found, _) = run(&mut on_gpu(gpu, &graph, &options, &state), &chunk);
     let (expected, _) = run(&mut on_cpu(&graph, &options, &state), &chunk);
     // The list is long: not for printing.
-    assert_eq!(fault(&found.tables[0].weights, &expected.tables[0].weights, TOLERANCE), None);
+    assert_eq!(fault(&found.tables[0].weights.to_vec(), &expected.tables[0].weights.to_vec(), TOLERANCE), None);
     // All rows move, beyond the first dimension of the dispatch as well.
-    let moved = expected.tables[0].weights.iter().zip(&state.tables[0].weights).filter(|(a, b)| a != b).count();
+    let moved = expected.tables[0].weights.iter().zip(state.tables[0].weights.iter()).filter(|(a, b)| a != b).count();
     assert!(moved > rows * width / 100 * 99, "{moved}");
 }
 
@@ -223,7 +239,8 @@ fn a_table_in_shards_gives_the_same_bits() {
     // The lists are long: not for printing.
     assert!(sharded == whole);
     let (expected, _) = run(&mut on_cpu(&graph, &options, &state), &chunk);
-    let moved = expected.tables[0].weights.iter().zip(&state.tables[0].weights).all(|(after, before)| after != before);
+    let moved =
+        expected.tables[0].weights.iter().zip(state.tables[0].weights.iter()).all(|(after, before)| after != before);
     assert!(moved);
     let found: Vec<f32> = whole.0.iter().map(|&bits| f32::from_bits(bits)).collect();
     let expected: Vec<f32> = bits(&expected).into_iter().map(f32::from_bits).collect();
@@ -248,10 +265,9 @@ fn dropout_graph(p: f64) -> (Graph, ModelState<f32>) {
     let y = graph.add_one("second", op, &[narrow, s, weight, bias]);
     finish(&mut graph, y);
     let mut state = random_state::<f32>(&graph, 5);
-    let dense = state.dense.weights.iter_mut();
-    for value in dense.chain(state.tables.iter_mut().map(|table| &mut table.weights)).flatten() {
-        *value = value.abs() / 64.0 + 1e-3;
-    }
+    let small = |value: &mut f32| *value = value.abs() / 64.0 + 1e-3;
+    state.dense.weights.iter_mut().flatten().for_each(small);
+    state.tables.iter_mut().for_each(|table| table.weights.change(small));
     (graph, state)
 }
 
@@ -336,11 +352,19 @@ fn models() -> [(&'static str, Graph); 4] {
 #[test]
 fn ten_steps_agree_and_repeat_to_the_bit_from_either_memory() {
     for (name, graph) in models() {
-        ten_steps(name, &graph, DeviceClass::Software);
+        ten_steps(name, &graph, DeviceClass::Software, 1e-4);
     }
     // A renderer takes long to compile a GPU's segments; the interpreter runs those of all models.
     let (name, graph) = &models()[0];
-    ten_steps(name, graph, DeviceClass::Hardware);
+    ten_steps(name, graph, DeviceClass::Hardware, 1e-4);
+}
+
+/// A value that is rounded to the other side is off by at most 2⁻¹⁰ of itself, and so is what is computed of it.
+#[test]
+fn ten_steps_with_tables_of_halves_agree_and_repeat_to_the_bit() {
+    let (name, mut graph) = models().into_iter().next().unwrap();
+    graph.set_embedding_precision(Precision::F16);
+    ten_steps(name, &graph, DeviceClass::Software, 1.0 / 1024.0);
 }
 
 /// Kernels for GPUs: in segments and each alone, which must come to the same bits; and with other blocks, tiles and parts of
@@ -371,7 +395,7 @@ fn steps_of_kernels_for_gpus_agree_with_the_cpu() {
     }
 }
 
-fn ten_steps(name: &str, graph: &Graph, class: DeviceClass) {
+fn ten_steps(name: &str, graph: &Graph, class: DeviceClass, tolerance: f64) {
     let Some(gpu) = software() else { return };
     let on_gpu = |gpu: Gpu, graph: &Graph, options: &TrainingOptions, state: &ModelState<f32>| {
         on_gpu_of(class, gpu, graph, options, state)
@@ -384,7 +408,7 @@ fn ten_steps(name: &str, graph: &Graph, class: DeviceClass) {
     let streamed = data.chunk(&plan, 0, &sizes, 0.01, false);
     let cpu = run(&mut on_cpu(graph, &options, &state), &streamed);
     let first = run(&mut on_gpu(gpu.clone(), graph, &options, &state), &streamed);
-    let faults = differences(graph, &first, &cpu, 1e-4);
+    let faults = differences(graph, &first, &cpu, tolerance);
     assert!(faults.is_empty(), "{name}: {}", faults.join("\n"));
 
     let mut executor = on_gpu(gpu.clone(), graph, &options, &state);

@@ -168,7 +168,7 @@ fn random_graphs_compute_what_their_unfused_plans_compute() {
             assert!((found.total - expected.total).abs() < 1e-9, "random graph {seed}: {found:?}, {expected:?}");
         }
         for ((name, found), (_, expected)) in named(&graph, &found.2).into_iter().zip(named(&graph, &expected.2)) {
-            assert_eq!(fault(found, expected, 1e-7), None, "random graph {seed}: {name}");
+            assert_eq!(fault(&found, &expected, 1e-7), None, "random graph {seed}: {name}");
         }
         assert_eq!(fault(&found.1, &expected.1, 1e-5), None, "random graph {seed}: predictions");
     }

@@ -3,8 +3,15 @@
 use polyscene::bench::Device;
 use polyscene::bench::workload::{FIELDS, Subject, Workload};
 use polyscene::gpu::{OpenOptions, testing};
+use polyscene::graph::Precision;
 
-const WORKLOAD: Workload = Workload { model: "dnn", batch_size: 24, rows: 64 * FIELDS, dense_embedding_adam: true };
+const WORKLOAD: Workload = Workload {
+    model: "dnn",
+    batch_size: 24,
+    rows: 64 * FIELDS,
+    dense_embedding_adam: true,
+    embedding_precision: Precision::F32,
+};
 
 /// The CPU executor, and the adapter with and without its clock.
 fn devices() -> Vec<Device> {
@@ -18,7 +25,7 @@ fn devices() -> Vec<Device> {
 
 fn weights(subject: &mut Subject) -> Vec<Vec<f32>> {
     let state = subject.executor.state().unwrap();
-    state.dense.weights.into_iter().chain(state.tables.into_iter().map(|table| table.weights)).collect()
+    state.dense.weights.into_iter().chain(state.tables.into_iter().map(|table| table.weights.to_vec())).collect()
 }
 
 #[test]

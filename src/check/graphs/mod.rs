@@ -4,7 +4,7 @@
 mod baselines;
 mod scenarios;
 
-use crate::graph::{Cross, Graph, Init, LossTerm, TensorId, WarmUp};
+use crate::graph::{Cross, Graph, Init, LossTerm, Precision, TensorId, WarmUp};
 use crate::layers::{EmbeddingSet, Field, Linear, cross_entropy, hidden_epilogue};
 use crate::ops::{
     Activation, Affine, AffinePart, Blocks, Discriminate, Epilogue, Factor, LowRank, Pairing, Repeat, RowMap,
@@ -95,6 +95,28 @@ fn embeds() -> Vec<SmallGraph> {
             Affine::concat(graph, "both", &[first, second])
         }),
     ]
+}
+
+/// Embeddings that are stored as halves: the kernels that read and write them. What else they do is as in
+/// [`small_graphs`].
+pub fn half_graphs() -> Vec<SmallGraph> {
+    let make = |name: &str, build: &dyn Fn(&mut Graph) -> TensorId| {
+        let mut graph = Graph::new();
+        let x = build(&mut graph);
+        finish(&mut graph, x);
+        graph.set_embedding_precision(Precision::F16);
+        SmallGraph { name: format!("{name}, as halves"), graph, constant: None }
+    };
+    let widths = [1, 3, 16].map(|width| {
+        make(&format!("embed, width {width}"), &|graph| embedding(graph, "embedding", &[40, 5], width, false))
+    });
+    let numeric = make("embed, numeric fields", &|graph| embedding(graph, "embedding", &[7, 2, 11, 2, 3], 5, true));
+    let tables = make("embed, two tables", &|graph| {
+        let first = embedding(graph, "first", &[4, 2, 60], 17, true);
+        let second = embedding(graph, "second", &[30, 5], 2, false);
+        Affine::concat(graph, "both", &[first, second])
+    });
+    widths.into_iter().chain([numeric, tables]).collect()
 }
 
 fn linears() -> Vec<SmallGraph> {

@@ -1,8 +1,10 @@
 //! Embedding lookups and the gradient of the rows they read.
 
 use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
-use crate::graph::{Graph, Node, Shape, TableField, TensorId};
-use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, TableArg, Target};
+use crate::graph::{EmbeddingTable, Graph, Node, Precision, Shape, TableField, TensorId};
+use crate::ops::{
+    Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Stored, TableArg, TableValues, Target,
+};
 
 /// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
 /// those of the sequences that read the table, token by token.
@@ -21,19 +23,65 @@ pub struct Embed {
 }
 
 impl Embed {
-    /// One block of tokens.
-    fn run_tokens<T: Real>(&self, block: &mut Block<'_, T>) {
+    /// One block, of a table whose values are stored as `S`.
+    fn look_up<T: Real, S: Stored<T>>(&self, block: &mut Block<'_, T>, weights: &[S]) {
+        if self.longest > 0 { self.look_up_tokens(block, weights) } else { self.look_up_fields(block, weights) }
+    }
+
+    fn look_up_tokens<T: Real, S: Stored<T>>(&self, block: &mut Block<'_, T>, weights: &[S]) {
         let step = block.step;
-        let table = &block.tables[self.table];
         let layout = step.batch_layout.tokens.as_ref().expect("a graph with tokens has them in its batch layout");
         let rows = &step.words[layout.rows[self.table] + block.first() * self.fields..];
         let count = block.count();
+        let mut buffer = S::buffer(self.width);
         let out = block.output(0);
         for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
             for lane in 0..count {
                 let row = rows[lane * self.fields + f] as usize;
-                for (x, &w) in out.iter_mut().zip(&table.weights[row * self.width..]) {
+                let weights = S::values(&weights[row * self.width..][..self.width], &mut buffer);
+                for (x, &w) in out.iter_mut().zip(weights) {
                     x.0[lane] = w;
+                }
+            }
+        }
+    }
+
+    fn look_up_fields<T: Real, S: Stored<T>>(&self, block: &mut Block<'_, T>, weights: &[S]) {
+        let step = block.step;
+        let first = block.first();
+        let count = block.count();
+        let mut buffer = S::buffer(self.width);
+        let out = block.output(0);
+        if count < LANES {
+            out.fill(Lanes::zero());
+        }
+        let order = &step.order()[first..first + count];
+        let row_of = |field: &TableField, source: u32| {
+            step.source.ids[source as usize * step.source.fields + field.column] as usize
+        };
+        for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
+            let field = &step.layout[self.table].fields[f];
+            if let Some(next) = step.layout[self.table].fields.get(f + 1) {
+                for &source in order {
+                    prefetch(weights.as_ptr().wrapping_add(row_of(next, source) * self.width));
+                }
+            }
+            for (lane, &source) in order.iter().enumerate() {
+                let row = row_of(field, source);
+                let weights = S::values(&weights[row * self.width..][..self.width], &mut buffer);
+                match field.value {
+                    None => {
+                        for (x, &w) in out.iter_mut().zip(weights) {
+                            x.0[lane] = w;
+                        }
+                    }
+                    Some(column) => {
+                        let source = source as usize;
+                        let value = T::of(f64::from(step.source.values[source * step.source.value_count + column]));
+                        for (x, &w) in out.iter_mut().zip(weights) {
+                            x.0[lane] = w * value;
+                        }
+                    }
                 }
             }
         }
@@ -66,7 +114,8 @@ impl Operation for Embed {
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
         let values = batch * self.fields * self.width;
         let flops = if graph.tables[self.table].has_values() { values } else { 0 };
-        Cost::of(node, graph, batch, flops).plus_bytes(4 * (values + batch * (self.fields + 1)))
+        Cost::of(node, graph, batch, flops)
+            .plus_bytes(graph.tables[self.table].precision.bytes() * values + 4 * batch * (self.fields + 1))
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
@@ -90,7 +139,7 @@ impl Operation for Embed {
                         .with("WIDTH", self.width),
                     _ => lookup_constants(kernel, graph, self.table, target),
                 };
-                kernel.bind([
+                row_import(kernel, table).bind([
                     Arg::Table { table: self.table, shard, what: TableArg::Weights },
                     Arg::Ids,
                     Arg::Values,
@@ -103,47 +152,18 @@ impl Operation for Embed {
 
 impl PerSample for Embed {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        if self.longest > 0 {
-            return self.run_tokens(block);
+        match &block.tables[self.table].weights {
+            TableValues::Full(weights) => self.look_up(block, weights),
+            TableValues::Half(weights) => self.look_up(block, weights),
         }
-        let step = block.step;
-        let table = &block.tables[self.table];
-        let first = block.first();
-        let count = block.count();
-        let out = block.output(0);
-        if count < LANES {
-            out.fill(Lanes::zero());
-        }
-        let order = &step.order()[first..first + count];
-        let row_of = |field: &TableField, source: u32| {
-            step.source.ids[source as usize * step.source.fields + field.column] as usize
-        };
-        for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
-            let field = &step.layout[self.table].fields[f];
-            if let Some(next) = step.layout[self.table].fields.get(f + 1) {
-                for &source in order {
-                    prefetch(table.weights.as_ptr().wrapping_add(row_of(next, source) * self.width));
-                }
-            }
-            for (lane, &source) in order.iter().enumerate() {
-                let row = row_of(field, source);
-                let weights = &table.weights[row * self.width..][..self.width];
-                match field.value {
-                    None => {
-                        for (x, &w) in out.iter_mut().zip(weights) {
-                            x.0[lane] = w;
-                        }
-                    }
-                    Some(column) => {
-                        let source = source as usize;
-                        let value = T::of(f64::from(step.source.values[source * step.source.value_count + column]));
-                        for (x, &w) in out.iter_mut().zip(weights) {
-                            x.0[lane] = w * value;
-                        }
-                    }
-                }
-            }
-        }
+    }
+}
+
+/// The shader's import for the rows of a table as it stores them.
+pub(crate) fn row_import(kernel: Kernel, table: &EmbeddingTable) -> Kernel {
+    match table.precision {
+        Precision::F32 => kernel,
+        Precision::F16 => kernel.import("rows", "half_rows"),
     }
 }
 

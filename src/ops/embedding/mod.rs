@@ -2,4 +2,5 @@
 
 pub(super) mod embed;
 
+pub(crate) use embed::row_import;
 pub use embed::{Embed, EmbedGrad, MAX_FIELDS_WITH_NUMERIC};

@@ -1,8 +1,11 @@
 //! Adam on the embedding rows a batch read, and on the others where every row is to move.
 
 use crate::cpu::{Real, for_chunks, prefetch, vectorized};
-use crate::graph::{Graph, Node, Shape};
-use crate::ops::{AdamOptions, Arg, Cost, Kernel, ModelState, Op, Operation, StepView, TableArg, Target, Update};
+use crate::graph::{EmbeddingTable, Graph, Node, Precision, Shape};
+use crate::ops::{
+    AdamOptions, Arg, Cost, Kernel, ModelState, Op, Operation, StepView, Stored, TableArg, TableRounding, TableValues,
+    Target, Update, row_import,
+};
 use rayon::prelude::*;
 
 /// Row-wise (lazy) Adam: values and moments move only in rows that the batch read; the bias correction goes by the
@@ -25,6 +28,17 @@ fn shard_args(table: usize, shard: usize) -> [Arg; 4] {
     [of(TableArg::Weights), of(TableArg::First), of(TableArg::Second), Arg::Batches]
 }
 
+/// A kernel's variant for how the table, number `number`, is stored.
+fn of_rows(kernel: Kernel, number: usize, table: &EmbeddingTable) -> Kernel {
+    let kernel = row_import(kernel, table);
+    if table.precision == Precision::F16 { kernel.with("TABLE", number) } else { kernel }
+}
+
+/// Bytes of so many values, read and written again with both moments.
+fn bytes_of_update(values: usize, table: &EmbeddingTable) -> u64 {
+    (2 * (table.precision.bytes() + 2 * Precision::F32.bytes()) * values) as u64
+}
+
 impl Operation for RowAdam {
     fn name(&self) -> &'static str {
         "row_adam"
@@ -41,7 +55,8 @@ impl Operation for RowAdam {
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
         // As if every lookup read another row: the most it can be.
         let values = graph.shape(node.inputs[0]).len(batch);
-        Cost { flops: 12 * values as u64, bytes: 7 * 4 * values as u64 }
+        let gradients = (Precision::F32.bytes() * values) as u64;
+        Cost { flops: 12 * values as u64, bytes: gradients + bytes_of_update(values, &graph.tables[self.table]) }
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
@@ -60,23 +75,32 @@ impl Operation for RowAdam {
                     .with("COUNT", keys.count)
                     .with("UNIQUE", keys.unique)
                     .bind(shard_args(self.table, shard));
-                self.options.constants(kernel)
+                of_rows(self.options.constants(kernel), self.table, &graph.tables[self.table])
             })
             .collect()
     }
 }
 
-impl Update for RowAdam {
-    fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
+impl RowAdam {
+    /// Updates the rows that the batch read, of a table whose values are stored as `S`.
+    fn update_rows<T: Real, S: Stored<T>>(
+        &self,
+        step: &StepView<'_>,
+        gradients: &[T],
+        weights: &mut [S],
+        moments: [&mut [T]; 2],
+    ) {
         let keys = step.batch_layout.keys[self.table];
         let count = step.words[keys.count] as usize;
         let rate = T::of(f64::from(step.uniforms.learning_rate));
-        let table = &mut state.tables[self.table];
+        let rounding = TableRounding::new(step.uniforms, self.table);
         let unique = &step.words[keys.unique..][..count];
-        let tasks = split(unique, self.width, [&mut table.weights, &mut table.first, &mut table.second]);
-        tasks.into_par_iter().with_max_len(1).for_each(|(number, first_row, [weights, first, second])| {
+        let tasks = split(unique, self.width, weights, moments);
+        tasks.into_par_iter().with_max_len(1).for_each(|part| {
+            let Part { number, first_row, weights, moments: [first, second] } = part;
             let rows = &unique[number * ROWS_PER_UPDATE..][..ROWS_PER_UPDATE.min(count - number * ROWS_PER_UPDATE)];
-            let gradients = &gradients[0][number * ROWS_PER_UPDATE * self.width..];
+            let gradients = &gradients[number * ROWS_PER_UPDATE * self.width..];
+            let mut buffer = S::buffer(self.width);
             vectorized(
                 #[inline(always)]
                 || {
@@ -90,11 +114,28 @@ impl Update for RowAdam {
                         let at = (row as usize - first_row) * self.width;
                         let range = at..at + self.width;
                         let (m, v) = (&mut first[range.clone()], &mut second[range.clone()]);
-                        self.options.update_all(rate, gradient, &mut weights[range], m, v);
+                        S::change(
+                            &mut weights[range],
+                            &mut buffer,
+                            rounding.row(row),
+                            #[inline(always)]
+                            |w| self.options.update_all(rate, gradient, w, m, v),
+                        );
                     }
                 },
             );
         });
+    }
+}
+
+impl Update for RowAdam {
+    fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
+        let table = &mut state.tables[self.table];
+        let moments = [table.first.as_mut_slice(), table.second.as_mut_slice()];
+        match &mut table.weights {
+            TableValues::Full(weights) => self.update_rows(step, gradients[0], weights, moments),
+            TableValues::Half(weights) => self.update_rows(step, gradients[0], weights, moments),
+        }
     }
 }
 
@@ -103,22 +144,34 @@ const AHEAD: usize = 8;
 /// Rows one task updates.
 const ROWS_PER_UPDATE: usize = 256;
 
-/// The parts of a table's three arrays that hold each [`ROWS_PER_UPDATE`] of the sorted rows: number of the task, its
-/// first row, the parts.
-fn split<'a, T>(rows: &[u32], width: usize, mut rest: [&'a mut [T]; 3]) -> Vec<(usize, usize, [&'a mut [T]; 3])> {
+/// The parts of a table's three arrays that hold some of the sorted rows.
+struct Part<'a, S, T> {
+    /// Number of the task.
+    number: usize,
+    first_row: usize,
+    weights: &'a mut [S],
+    moments: [&'a mut [T]; 2],
+}
+
+/// Cuts a table's arrays into those of each [`ROWS_PER_UPDATE`] rows.
+fn split<'a, S, T>(
+    rows: &[u32],
+    width: usize,
+    mut weights: &'a mut [S],
+    mut moments: [&'a mut [T]; 2],
+) -> Vec<Part<'a, S, T>> {
     let mut done = 0;
     rows.chunks(ROWS_PER_UPDATE)
         .enumerate()
         .map(|(number, rows)| {
-            let (first, end) = (rows[0] as usize, rows[rows.len() - 1] as usize + 1);
-            let parts = std::mem::take(&mut rest).map(|part| {
-                let (part, rest) = part[(first - done) * width..].split_at_mut((end - first) * width);
-                (part, rest)
-            });
+            let (first_row, end) = (rows[0] as usize, rows[rows.len() - 1] as usize + 1);
+            let (skipped, taken) = ((first_row - done) * width, (end - first_row) * width);
+            let (w, w_rest) = std::mem::take(&mut weights)[skipped..].split_at_mut(taken);
+            let [(m, m_rest), (v, v_rest)] =
+                std::mem::take(&mut moments).map(|moments| moments[skipped..].split_at_mut(taken));
+            (weights, moments) = (w_rest, [m_rest, v_rest]);
             done = end;
-            let [(w, w_rest), (m, m_rest), (v, v_rest)] = parts;
-            rest = [w_rest, m_rest, v_rest];
-            (number, first, [w, m, v])
+            Part { number, first_row, weights: w, moments: [m, v] }
         })
         .collect()
 }
@@ -155,7 +208,7 @@ impl Operation for DenseRowAdam {
 
     fn cost(&self, _: &Node, graph: &Graph, _: usize) -> Cost {
         let values = graph.tables[self.table].rows() * self.width;
-        Cost { flops: 12 * values as u64, bytes: 6 * 4 * values as u64 }
+        Cost { flops: 12 * values as u64, bytes: bytes_of_update(values, &graph.tables[self.table]) }
     }
 
     fn kernels(&self, _: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
@@ -171,29 +224,53 @@ impl Operation for DenseRowAdam {
                     .with("COUNT", keys.count)
                     .with("UNIQUE", keys.unique)
                     .bind(shard_args(self.table, shard));
-                self.options.constants(kernel)
+                of_rows(self.options.constants(kernel), self.table, &graph.tables[self.table])
             })
             .collect()
     }
 }
 
-impl Update for DenseRowAdam {
-    fn update<T: Real>(&self, step: &StepView<'_>, _: &[&[T]], state: &mut ModelState<T>) {
+impl DenseRowAdam {
+    /// Updates the rows that the batch did not read, of a table whose values are stored as `S`.
+    fn update_rows<T: Real, S: Stored<T>>(
+        &self,
+        step: &StepView<'_>,
+        weights: &mut [S],
+        [first, second]: [&mut [T]; 2],
+    ) {
         let keys = step.batch_layout.keys[self.table];
         let unique = &step.words[keys.unique..][..step.words[keys.count] as usize];
         let rate = T::of(f64::from(step.uniforms.learning_rate));
-        let table = &mut state.tables[self.table];
-        let size = ROWS_PER_TASK * self.width;
-        let moments = table.first.chunks_mut(size).zip(table.second.chunks_mut(size));
-        let mut tasks: Vec<_> = table.weights.chunks_mut(size).zip(moments).collect();
+        let rounding = TableRounding::new(step.uniforms, self.table);
+        let width = self.width;
+        let size = ROWS_PER_TASK * width;
+        let moments = first.chunks_mut(size).zip(second.chunks_mut(size));
+        let mut tasks: Vec<_> = weights.chunks_mut(size).zip(moments).collect();
         for_chunks(&mut tasks, 1, |chunk, task| {
             let (weights, (first, second)) = &mut task[0];
-            for i in 0..weights.len() {
-                let row = (chunk * ROWS_PER_TASK + i / self.width) as u32;
+            let mut buffer = S::buffer(width);
+            let moments = first.chunks_exact_mut(width).zip(second.chunks_exact_mut(width));
+            for (i, (weights, (m, v))) in weights.chunks_exact_mut(width).zip(moments).enumerate() {
+                let row = (chunk * ROWS_PER_TASK + i) as u32;
                 if unique.binary_search(&row).is_err() {
-                    self.options.update(T::zero(), rate, &mut weights[i], &mut first[i], &mut second[i]);
+                    S::change(weights, &mut buffer, rounding.row(row), |w| {
+                        for ((w, m), v) in w.iter_mut().zip(m).zip(v) {
+                            self.options.update(T::zero(), rate, w, m, v);
+                        }
+                    });
                 }
             }
         });
+    }
+}
+
+impl Update for DenseRowAdam {
+    fn update<T: Real>(&self, step: &StepView<'_>, _: &[&[T]], state: &mut ModelState<T>) {
+        let table = &mut state.tables[self.table];
+        let moments = [table.first.as_mut_slice(), table.second.as_mut_slice()];
+        match &mut table.weights {
+            TableValues::Full(weights) => self.update_rows(step, weights, moments),
+            TableValues::Half(weights) => self.update_rows(step, weights, moments),
+        }
     }
 }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::cpu::{Arena, LANES, Real, zeros};
 use crate::graph::{BatchLayout, Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::{
-    Batch, Block, DenseState, ModelState, Operation, SourceView, StepUniforms, StepView, TableState, Value,
+    Batch, Block, DenseState, ModelState, Operation, SourceView, StepUniforms, StepView, TableState, Value, converted,
 };
 use crate::plan::chunk::{in_row_order, predict_in_chunks};
 use crate::plan::cpu_layout::{Layout, Slot};
@@ -418,15 +418,9 @@ impl<T: Real> Executor for CpuExecutor<T> {
     }
 }
 
-/// The same state in another precision.
+/// The same state in another precision of computation; how tables are stored stays.
 pub fn convert<A: Real, B: Real>(state: &ModelState<A>) -> ModelState<B> {
-    let values = |values: &Vec<A>| {
-        let mut converted = zeros(values.len());
-        for (to, from) in converted.iter_mut().zip(values) {
-            *to = B::of(from.wide());
-        }
-        converted
-    };
+    let values = |values: &Vec<A>| converted(values);
     let lists = |lists: &Vec<Vec<A>>| lists.iter().map(values).collect();
     ModelState {
         dense: DenseState {
@@ -438,7 +432,7 @@ pub fn convert<A: Real, B: Real>(state: &ModelState<A>) -> ModelState<B> {
             .tables
             .iter()
             .map(|table| TableState {
-                weights: values(&table.weights),
+                weights: table.weights.convert(),
                 first: values(&table.first),
                 second: values(&table.second),
             })

@@ -3,6 +3,7 @@
 use super::results::{DEVICE_HEADS, STEP_HEADS, device_row, step_rows};
 use super::*;
 use crate::bench::{CopyRate, DeviceDescription, MultiplyAddRate, Report, SkippedStep, TimedBy};
+use crate::graph::Precision;
 
 fn kernel(operation: &str, seconds: f64, fraction: f64, bound: Bound) -> KernelTimes {
     KernelTimes {
@@ -46,6 +47,7 @@ fn report() -> Report {
         model: "dnn",
         batch_size: 512,
         rows: 1000,
+        embedding_precision: Precision::F32,
         timed_by: TimedBy::Passes,
         tuning: None,
         sum_seconds: 9e-4,

@@ -3,16 +3,20 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::Path;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use memmap2::Mmap;
 use safetensors::tensor::Dtype;
 use safetensors::{SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::graph::{Graph, Parameter, ParameterRole};
-use crate::ops::{DenseState, ModelState, TableState};
+use crate::cpu::nearest_half;
+use crate::graph::{EmbeddingTable, Graph, Parameter, ParameterRole, Precision};
+use crate::ops::{DenseState, ModelState, TableState, TableValues};
 use crate::train::Error;
 use crate::train::run::folder::write_whole;
 
@@ -49,13 +53,45 @@ fn is_saved(parameter: &Parameter, prefix: &str) -> bool {
     }
 }
 
+/// A tensor to be written.
 struct Floats<'a> {
     shape: Vec<usize>,
-    values: &'a [f32],
+    values: Values<'a>,
+}
+
+/// Its values, as they are stored.
+#[derive(Clone, Copy)]
+enum Values<'a> {
+    F32(&'a [f32]),
+    F16(&'a [f16]),
+}
+
+impl<'a> Values<'a> {
+    fn of_table(values: &'a TableValues<f32>, range: Range<usize>) -> Self {
+        match values {
+            TableValues::Full(values) => Self::F32(&values[range]),
+            TableValues::Half(values) => Self::F16(&values[range]),
+        }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::F32(values) => size_of_val(values),
+            Self::F16(values) => size_of_val(values),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32(_) => "F32",
+            Self::F16(_) => "F16",
+        }
+    }
 }
 
 /// Names, shapes and values of all of a state's tensors: weights, and with `moments` Adam's too. A table is stored
-/// field by field.
+/// field by field. Halves come last, so that wider numbers begin at multiples of their size, as readers of the format want
+/// them to.
 fn tensors<'a>(graph: &Graph, state: &'a ModelState<f32>, moments: bool) -> Vec<(String, Floats<'a>)> {
     let mut all = Vec::new();
     for (which, prefix) in PREFIXES.iter().enumerate().take(if moments { 3 } else { 1 }) {
@@ -64,17 +100,22 @@ fn tensors<'a>(graph: &Graph, state: &'a ModelState<f32>, moments: bool) -> Vec<
             graph.parameters.iter().zip(dense).filter(|(parameter, _)| is_saved(parameter, prefix))
         {
             let shape = vec![parameter.rows, parameter.cols];
-            all.push((format!("{prefix}{}", parameter.name), Floats { shape, values }));
+            all.push((format!("{prefix}{}", parameter.name), Floats { shape, values: Values::F32(values) }));
         }
         for (table, state) in graph.tables.iter().zip(&state.tables) {
-            let values = [&state.weights, &state.first, &state.second][which];
             for field in &table.fields {
-                let values = &values[field.offset * table.width..][..field.rows * table.width];
+                let range = field.offset * table.width..(field.offset + field.rows) * table.width;
+                let values = match which {
+                    0 => Values::of_table(&state.weights, range),
+                    1 => Values::F32(&state.first[range]),
+                    _ => Values::F32(&state.second[range]),
+                };
                 let shape = vec![field.rows, table.width];
                 all.push((format!("{prefix}{}.{}", table.name, field.name), Floats { shape, values }));
             }
         }
     }
+    all.sort_by_key(|(_, floats)| matches!(floats.values, Values::F16(_)));
     all
 }
 
@@ -85,8 +126,8 @@ fn write(file: &mut File, metadata: &[(&str, &str)], tensors: &[(String, Floats<
     let mut header = Map::from_iter([("__metadata__".to_owned(), metadata.into())]);
     let mut start = 0;
     for (name, Floats { shape, values }) in tensors {
-        let end = start + 4 * values.len();
-        header.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }));
+        let end = start + values.bytes();
+        header.insert(name.clone(), json!({ "dtype": values.name(), "shape": shape, "data_offsets": [start, end] }));
         start = end;
     }
     let mut header = serde_json::to_vec(&header)?;
@@ -96,10 +137,13 @@ fn write(file: &mut File, metadata: &[(&str, &str)], tensors: &[(String, Floats<
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(&header)?;
     for (_, Floats { values, .. }) in tensors {
-        if cfg!(target_endian = "little") {
-            out.write_all(bytemuck::cast_slice(values))?;
-        } else {
-            values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?;
+        match values {
+            Values::F32(values) if cfg!(target_endian = "little") => out.write_all(bytemuck::cast_slice(values))?,
+            Values::F16(values) if cfg!(target_endian = "little") => {
+                out.write_all(bytemuck::cast_slice(values.reinterpret_cast()))?;
+            }
+            Values::F32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?,
+            Values::F16(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?,
         }
     }
     out.flush()
@@ -130,10 +174,8 @@ pub fn save_checkpoint(
     write_whole(path, |file| write(file, &metadata, &tensors(graph, state, true)))
 }
 
-/// Values of several tensors.
-type Lists = Vec<Vec<f32>>;
-
-/// Reads weights into a state of `graph`'s shapes; moments are zero.
+/// Reads weights into a state of `graph`'s shapes; moments are zero. Tables become what the graph stores: halves are read
+/// exactly as f32, and f32 as the nearest halves.
 ///
 /// # Errors
 /// When the file is missing, cut off, or of another model or other data.
@@ -145,7 +187,8 @@ pub fn load_model(path: &Path, graph: &Graph, model: &str) -> Result<ModelState<
 /// Reads what [`save_checkpoint`] wrote.
 ///
 /// # Errors
-/// As [`load_model`].
+/// As [`load_model`], and where tables are not stored as the graph stores them: training could not go on as if nothing had
+/// happened.
 pub fn load_checkpoint(path: &Path, graph: &Graph, model: &str) -> Result<(ModelState<f32>, Position), Error> {
     let (state, metadata) = load(path, graph, model, true)?;
     let position = metadata
@@ -178,7 +221,7 @@ fn load(
         None => return Err(Error::content(path, "was not written by polyscene (it names no model)")),
     }
     let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
-    let read = |name: &str, rows: usize, cols: usize| -> Result<Vec<f32>, Error> {
+    let find = |name: &str, rows: usize, cols: usize| -> Result<(Dtype, &[u8]), Error> {
         let other = |found: &str| {
             Error::content(
                 path,
@@ -188,36 +231,90 @@ fn load(
             )
         };
         let tensor = file.tensor(name).map_err(|_| other("missing"))?;
-        if tensor.shape() != [rows, cols] || tensor.dtype() != Dtype::F32 {
+        if tensor.shape() != [rows, cols] || !matches!(tensor.dtype(), Dtype::F32 | Dtype::F16) {
             return Err(other(&format!("{:?} of {:?}", tensor.dtype(), tensor.shape())));
         }
-        Ok(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        Ok((tensor.dtype(), tensor.data()))
     };
-    let part = |prefix: &str| -> Result<(Lists, Lists), Error> {
-        let dense = graph.parameters.iter().map(|p| match is_saved(p, prefix) {
-            true => read(&format!("{prefix}{}", p.name), p.rows, p.cols),
-            false => Ok(vec![0.0; p.rows * p.cols]),
-        });
-        let tables = graph.tables.iter().map(|table| {
-            let mut values = Vec::with_capacity(table.len());
-            for field in &table.fields {
-                values.extend(read(&format!("{prefix}{}.{}", table.name, field.name), field.rows, table.width)?);
+    let dense = |prefix: &str| -> Result<Vec<Vec<f32>>, Error> {
+        let read = |p: &Parameter| match is_saved(p, prefix) {
+            true => {
+                let (dtype, bytes) = find(&format!("{prefix}{}", p.name), p.rows, p.cols)?;
+                Ok(floats(dtype, bytes).collect())
             }
-            Ok(values)
-        });
-        Ok((dense.collect::<Result<_, _>>()?, tables.collect::<Result<_, Error>>()?))
+            false => Ok(vec![0.0; p.rows * p.cols]),
+        };
+        graph.parameters.iter().map(read).collect()
     };
-    let zeros = |like: &[Vec<f32>]| like.iter().map(|values| vec![0.0; values.len()]).collect::<Vec<_>>();
-    let (weights, tables) = part(PREFIXES[0])?;
-    let ((first, table_first), (second, table_second)) = if moments {
-        (part(PREFIXES[1])?, part(PREFIXES[2])?)
-    } else {
-        ((zeros(&weights), zeros(&tables)), (zeros(&weights), zeros(&tables)))
+    let table = |prefix: &str, table: &EmbeddingTable, precision: Precision| -> Result<TableValues<f32>, Error> {
+        let mut values = TableValues::zeros(table.len(), precision);
+        for field in &table.fields {
+            let name = format!("{prefix}{}.{}", table.name, field.name);
+            let (dtype, bytes) = find(&name, field.rows, table.width)?;
+            let stored = if dtype == Dtype::F16 { Precision::F16 } else { Precision::F32 };
+            if moments && stored != precision {
+                let [found, expected] = [stored, precision].map(Precision::name);
+                return Err(Error::content(
+                    path,
+                    format!(
+                        "{name} is {dtype:?}, of a run with train.embedding_precision = \"{found}\", and the \
+                         configuration says \"{expected}\"; set it to \"{found}\" to go on with this run, or start \
+                         another"
+                    ),
+                ));
+            }
+            read_into(&mut values, field.offset * table.width, dtype, bytes);
+        }
+        Ok(values)
     };
+    // Of dense parameters, and of tables.
+    let first_or_second = |prefix: &str| -> Result<[Vec<Vec<f32>>; 2], Error> {
+        if !moments {
+            let zeros_like = |count: usize| vec![0.0; count];
+            let dense = graph.parameters.iter().map(|p| zeros_like(p.rows * p.cols)).collect();
+            return Ok([dense, graph.tables.iter().map(|table| zeros_like(table.len())).collect()]);
+        }
+        let full = |found: &EmbeddingTable| match table(prefix, found, Precision::F32)? {
+            TableValues::Full(values) => Ok(values),
+            TableValues::Half(_) => unreachable!("moments are read as f32"),
+        };
+        Ok([dense(prefix)?, graph.tables.iter().map(full).collect::<Result<_, Error>>()?])
+    };
+    let weights = dense(PREFIXES[0])?;
+    let tables: Vec<TableValues<f32>> =
+        graph.tables.iter().map(|found| table(PREFIXES[0], found, found.precision)).collect::<Result<_, _>>()?;
+    let [[first, table_first], [second, table_second]] = [first_or_second(PREFIXES[1])?, first_or_second(PREFIXES[2])?];
     let tables = tables.into_iter().zip(table_first).zip(table_second);
     let state = ModelState {
         dense: DenseState { weights, first, second },
         tables: tables.map(|((weights, first), second)| TableState { weights, first, second }).collect(),
     };
     Ok((state, metadata))
+}
+
+/// The numbers of a tensor.
+fn floats(dtype: Dtype, bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
+    let size = if dtype == Dtype::F16 { size_of::<f16>() } else { size_of::<f32>() };
+    bytes.chunks_exact(size).map(|b| match *b {
+        [a, b] => f16::from_le_bytes([a, b]).to_f32(),
+        [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
+        _ => unreachable!("chunks of two or four bytes"),
+    })
+}
+
+/// Writes a tensor's numbers to a table, from number `first` on.
+fn read_into(values: &mut TableValues<f32>, first: usize, dtype: Dtype, bytes: &[u8]) {
+    match values {
+        TableValues::Full(values) => {
+            values[first..].iter_mut().zip(floats(dtype, bytes)).for_each(|(to, value)| *to = value);
+        }
+        // As they are: by way of f32, bits of a NaN could change.
+        TableValues::Half(values) if dtype == Dtype::F16 => {
+            let halves = bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]));
+            values[first..].iter_mut().zip(halves).for_each(|(to, half)| *to = half);
+        }
+        TableValues::Half(values) => {
+            values[first..].iter_mut().zip(floats(dtype, bytes)).for_each(|(to, value)| *to = nearest_half(value));
+        }
+    }
 }

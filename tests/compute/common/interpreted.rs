@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
+use half::f16;
 use polyscene::gpu::Shader;
-use polyscene::graph::Graph;
-use polyscene::ops::{DenseState, Location, ModelState, StepUniforms, TableArg, TableState};
+use polyscene::graph::{Graph, Precision};
+use polyscene::ops::{DenseState, Location, ModelState, StepUniforms, TableArg, TableState, TableValues};
 use polyscene::plan::{
     BatchPacker, Dispatch, DispatchLimits, ParameterPlaces, Plan, Resource, RowSource, Step, StepChunk, StepLosses,
     Tuning, parameter_places,
@@ -139,14 +140,22 @@ impl Interpreted {
         for (table, values) in state.tables.iter().enumerate() {
             let width = self.graph().tables[table].width;
             for (shard, (first, rows)) in self.shards(table).into_iter().enumerate() {
-                let parts = [
-                    (TableArg::Weights, &values.weights),
-                    (TableArg::First, &values.first),
-                    (TableArg::Second, &values.second),
-                ];
-                for (what, values) in parts {
+                let range = first * width..(first + rows) * width;
+                let of = |values: &[f32]| {
                     let mut words = vec![0; rows * Location::stride_of(width)];
-                    write(&mut words, &values[first * width..][..rows * width], width);
+                    write(&mut words, &values[range.clone()], width);
+                    words
+                };
+                let weights = match &values.weights {
+                    TableValues::Full(values) => of(values),
+                    TableValues::Half(values) => paired(&values[range.clone()], width),
+                };
+                let parts = [
+                    (TableArg::Weights, weights),
+                    (TableArg::First, of(&values.first)),
+                    (TableArg::Second, of(&values.second)),
+                ];
+                for (what, words) in parts {
                     self.buffers.insert(Resource::Table { table, shard, what }, words);
                 }
             }
@@ -156,12 +165,18 @@ impl Interpreted {
     pub fn state(&self) -> ModelState<f32> {
         let tables = (0..self.graph().tables.len()).map(|table| {
             let width = self.graph().tables[table].width;
-            let read = |what: TableArg| {
-                let shards = 0..self.shards(table).len();
-                shards.flat_map(|shard| read(&self.buffers[&Resource::Table { table, shard, what }], width)).collect()
+            let shards = 0..self.shards(table).len();
+            let words = |what: TableArg| {
+                shards.clone().map(move |shard| &self.buffers[&Resource::Table { table, shard, what }])
             };
+            let read = |what: TableArg| words(what).flat_map(|words| read(words, width)).collect();
             TableState {
-                weights: read(TableArg::Weights),
+                weights: match self.graph().tables[table].precision {
+                    Precision::F32 => TableValues::Full(read(TableArg::Weights)),
+                    Precision::F16 => {
+                        TableValues::Half(words(TableArg::Weights).flat_map(|words| unpaired(words, width)).collect())
+                    }
+                },
                 first: read(TableArg::First),
                 second: read(TableArg::Second),
             }
@@ -274,4 +289,22 @@ fn write(words: &mut [u32], values: &[f32], cols: usize) {
 fn read(words: &[u32], cols: usize) -> Vec<f32> {
     let rows = words.chunks_exact(Location::stride_of(cols));
     rows.flat_map(|row| row[..cols].iter().map(|&word| f32::from_bits(word))).collect()
+}
+
+/// Rows of `cols` halves, two in a word, each row to one that begins at a multiple of two words.
+fn paired(values: &[f16], cols: usize) -> Vec<u32> {
+    let row = |values: &[f16]| {
+        let mut halves: Vec<u32> = values.iter().map(|half| u32::from(half.to_bits())).collect();
+        halves.resize(Location::stride_of(cols), 0);
+        halves.chunks_exact(2).map(|pair| pair[0] | pair[1] << 16).collect::<Vec<u32>>()
+    };
+    values.chunks_exact(cols).flat_map(row).collect()
+}
+
+fn unpaired(words: &[u32], cols: usize) -> Vec<f16> {
+    let halves = |&word: &u32| [word as u16, (word >> 16) as u16].map(f16::from_bits);
+    words
+        .chunks_exact(Location::stride_of(cols) / 2)
+        .flat_map(|row| row.iter().flat_map(halves).take(cols).collect::<Vec<_>>())
+        .collect()
 }

@@ -11,7 +11,7 @@ use polyscene::data::Sequence;
 use polyscene::graph::{BatchLayout, Cross, Graph, Init, ParameterRole};
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, SequenceInput};
-use polyscene::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState};
+use polyscene::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState, TableValues};
 use polyscene::plan::{BatchPacker, Executor, Plan, RowSource, Step, StepChunk, TrainingOptions};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -164,7 +164,9 @@ impl Golden {
                     .flat_map(|field| self.values(&format!("{prefix}.{}.{}", table.name, field.name)))
                     .collect();
                 let zeros = vec![0.0; weights.len()];
-                TableState { first: zeros.clone(), second: zeros, weights }
+                let mut values = TableValues::zeros(table.len(), table.precision);
+                values.set(0, &weights);
+                TableState { first: zeros.clone(), second: zeros, weights: values }
             })
             .collect();
         ModelState { dense: DenseState { first: zeros.clone(), second: zeros, weights }, tables }

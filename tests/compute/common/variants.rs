@@ -1,6 +1,6 @@
 //! Models over their options, and the plans of these and of the small graphs.
 
-use polyscene::graph::{Cross, Graph};
+use polyscene::graph::{Cross, Graph, Precision};
 use polyscene::layers::{Decomposition, Field, RowAxis};
 use polyscene::models::{
     AdaSparse, Apg, Bst, Condition, Dcn, DcnV2, DeepFm, Din, Dnn, Hmoe, Inputs, MiDpg, MirInput, MirReduce, Mmoe,
@@ -10,7 +10,7 @@ use polyscene::ops::{Alpha, Repeat};
 use polyscene::plan::{Plan, TrainingOptions};
 
 use polyscene::check::data::training;
-use polyscene::check::graphs::small_graphs;
+use polyscene::check::graphs::{half_graphs, small_graphs};
 
 /// Fields of these many values, `aware` of them scenario-aware; every third is numeric if `numeric`.
 pub fn inputs(rows: &[usize], aware: usize, numeric: bool) -> Inputs {
@@ -158,12 +158,26 @@ fn models_of_scenarios() -> Vec<(String, Graph)> {
     models
 }
 
+/// One of each kind of models, with tables stored as halves.
+fn models_of_halves() -> Vec<(String, Graph)> {
+    let mut kinds = std::collections::BTreeSet::new();
+    let mut models = models();
+    models.retain(|(name, _)| {
+        kinds.insert(name.split(' ').find(|word| word.starts_with(char::is_uppercase)).unwrap().to_owned())
+    });
+    for (name, graph) in &mut models {
+        graph.set_embedding_precision(Precision::F16);
+        name.push_str(", as halves");
+    }
+    models
+}
+
 /// Training and prediction plans of all models and small graphs, for batches of 67.
 pub fn all_plans() -> Vec<(String, Plan)> {
     const BATCH: usize = 67;
-    let small = small_graphs().into_iter().map(|small| (small.name, small.graph));
+    let small = small_graphs().into_iter().chain(half_graphs()).map(|small| (small.name, small.graph));
     let mut plans = Vec::new();
-    for (i, (name, graph)) in models().into_iter().chain(small).enumerate() {
+    for (i, (name, graph)) in models().into_iter().chain(models_of_halves()).chain(small).enumerate() {
         let options = TrainingOptions { dense_embedding_adam: i % 2 == 1, ..training(BATCH) };
         // What is made for predictions need not have gradients.
         if !name.starts_with(PREDICTION) {
