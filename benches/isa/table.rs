@@ -43,7 +43,13 @@ pub(crate) fn rows(compiler: &Compiler, model: &str, batch: usize, tuning: Tunin
     let name = polyscene::models::find(model).with_context(|| format!("there is no model {model}"))?.name;
     let graph = Workload::new(name, batch, 100_000).graph()?;
     let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-    let options = TrainingOptions { capacity: batch, dense: adam, embeddings: adam, dense_embedding_adam: false };
+    let options = TrainingOptions {
+        capacity: batch,
+        dense: adam,
+        embeddings: adam,
+        dense_embedding_adam: false,
+        mixed_precision: false,
+    };
     let mut known: HashMap<String, Statistics> = HashMap::new();
     let plan = Plan::training(&graph, &options);
     let dispatches = plan.dispatches(&DispatchLimits { tuning, ..DispatchLimits::portable() });

@@ -117,8 +117,13 @@ impl Subject {
         };
         let graph = entry.with_options(papers(entry))?.build(&inputs)?;
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-        let options =
-            TrainingOptions { capacity: task.batch, dense: adam, embeddings: adam, dense_embedding_adam: false };
+        let options = TrainingOptions {
+            capacity: task.batch,
+            dense: adam,
+            embeddings: adam,
+            dense_embedding_adam: false,
+            mixed_precision: false,
+        };
         let train = Plan::training(&graph, &options);
         let planned = train.listing(&DispatchLimits::portable()).memory.total;
         let predict = Plan::inference(&graph, task.batch);

@@ -1,4 +1,5 @@
 // One pair of a discriminator, true and shuffled, its hidden layer in parts.
+#import loss_scale
 #import uniforms
 #import groups
 #import logistic
@@ -42,7 +43,7 @@ fn pair_of(row: u32, at: u32) -> Pair {
     let steps = table[at + 2u];
     // Place of c, first column of the log, weight in the loss.
     let last = table[at + 3u];
-    var weight = bitcast<f32>(last.z) * uniforms.inverse_rows;
+    var weight = bitcast<f32>(last.z) * mean_weight();
     if (WARM_UP > 0u) {
         weight *= min(f32(uniforms.step + 1u) / f32(WARM_UP), 1.0);
     }

@@ -1,4 +1,5 @@
 // Binary cross entropy of the logit with the label: its gradient, and its sums for the log.
+#import loss_scale
 #import uniforms
 #import loss_log
 #import logistic
@@ -15,6 +16,6 @@ const ORDER: u32 = 0u;
 fn loss(row: u32) -> f32 {
     let label = labels[batches[uniforms.batch_offset + ORDER + row]];
     let t = load(T + row * T_STRIDE);
-    store4(GRADIENT + row * T_STRIDE, vec4<f32>(uniforms.inverse_rows * (sigmoid(t) - label), 0.0, 0.0, 0.0));
+    store4(GRADIENT + row * T_STRIDE, vec4<f32>(mean_weight() * (sigmoid(t) - label), 0.0, 0.0, 0.0));
     return log1p_exp(t) - t * label;
 }

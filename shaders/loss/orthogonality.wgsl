@@ -1,4 +1,5 @@
 // The cosines of every two of a sample's vectors: what of them is a loss, summed for the log, and its gradient.
+#import loss_scale
 #import uniforms
 #import cosine_loss
 #import loss_log
@@ -32,7 +33,7 @@ fn loss(row: u32) -> f32 {
             let lengths = sqrt(aa) * sqrt(bb);
             let c = product(a, b) / lengths;
             let value = select(select(c * c, abs(c), FORM == 1u), c, FORM == 0u);
-            let slope = WEIGHT * uniforms.inverse_rows * select(select(2.0 * c, sign(c), FORM == 1u), 1.0, FORM == 0u);
+            let slope = WEIGHT * mean_weight() * select(select(2.0 * c, sign(c), FORM == 1u), 1.0, FORM == 0u);
             sum += value;
             for (var k = 0u; k < WIDTH; k += 1u) {
                 let x = load(a + k);

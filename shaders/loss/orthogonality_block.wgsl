@@ -1,6 +1,7 @@
 // The cosines of every two of a sample's vectors, for a block of samples: what of them is a loss, summed for the log, and its
 // gradient. Eight invocations make a product of two vectors; one invocation for each two makes their factors in the
 // gradient, which is a sum of the vectors.
+#import loss_scale
 #import block_main
 #import cosine_loss
 #import memory
@@ -48,7 +49,7 @@ fn pair_factors(numbers: u32, i: u32, j: u32) -> vec3<f32> {
         let lengths = sqrt(aa) * sqrt(bb);
         let c = partial[numbers + i * VECTORS + j] / lengths;
         let value = select(select(c * c, abs(c), FORM == 1u), c, FORM == 0u);
-        let slope = WEIGHT * uniforms.inverse_rows * select(select(2.0 * c, sign(c), FORM == 1u), 1.0, FORM == 0u);
+        let slope = WEIGHT * mean_weight() * select(select(2.0 * c, sign(c), FORM == 1u), 1.0, FORM == 0u);
         factors = vec3<f32>(value, slope / lengths, -slope * c / aa);
     }
     return factors;

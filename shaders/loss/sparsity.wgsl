@@ -1,4 +1,5 @@
 // What it costs a sample to have pruned too little or too much, summed for the log, and the gradient of its factors.
+#import loss_scale
 #import uniforms
 #import loss_log
 #import memory
@@ -23,7 +24,7 @@ fn loss(row: u32) -> f32 {
     if (ratio < LOW || ratio > HIGH) {
         off = ratio - 0.5 * (LOW + HIGH);
     }
-    let slope = -2.0 * WEIGHT * uniforms.inverse_rows / f32(WIDTH) * off;
+    let slope = -2.0 * WEIGHT * mean_weight() / f32(WIDTH) * off;
     for (var col = 0u; col < STRIDE; col += 4u) {
         store4(GRADIENT + row * STRIDE + col, vec4<f32>(slope));
     }

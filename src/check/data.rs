@@ -16,7 +16,7 @@ use rand_pcg::Pcg64;
 pub const ADAM: AdamOptions = AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 0.1, l2: 0.0 };
 
 pub fn training(capacity: usize) -> TrainingOptions {
-    TrainingOptions { capacity, dense: ADAM, embeddings: ADAM, dense_embedding_adam: false }
+    TrainingOptions { capacity, dense: ADAM, embeddings: ADAM, dense_embedding_adam: false, mixed_precision: false }
 }
 
 /// Weights uniform in ±0.8, those of tables to the nearest that they store, moments zero.

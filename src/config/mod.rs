@@ -90,6 +90,8 @@ pub struct TrainOptions {
     pub embedding_l2: f64,
     /// Whether a step moves the embedding rows of its batch or all rows.
     pub embedding_adam: EmbeddingAdam,
+    /// How activations and their gradients are stored while training.
+    pub precision: TrainPrecision,
     /// How the values of embedding rows are stored.
     pub embedding_precision: Precision,
     /// Epochs without a better validation metric before training stops; 0 never stops early.
@@ -100,6 +102,18 @@ pub struct TrainOptions {
     pub checkpoint_steps: u64,
     /// Megabytes of training data kept on the device; larger data is streamed to it.
     pub resident_mb: u64,
+}
+
+/// How activations and their gradients are stored while training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainPrecision {
+    /// In single precision.
+    #[default]
+    F32,
+    /// As half floats where they have a row for each sample and enough columns. Sums, losses, moments and parameters stay
+    /// f32, as does all arithmetic.
+    Mixed,
 }
 
 /// How Adam treats embedding rows that are not in the batch.
@@ -138,6 +152,7 @@ impl Default for TrainOptions {
             weight_decay: 0.0,
             embedding_l2: 0.0,
             embedding_adam: EmbeddingAdam::Lazy,
+            precision: TrainPrecision::F32,
             embedding_precision: Precision::F32,
             patience: 2,
             early_stop_metric: EarlyStopMetric::Auc,

@@ -157,6 +157,7 @@ fn wrong_types_say_what_was_expected_and_found() {
         ("learning_rate = 'fast'", "train.learning_rate: expected a number, found \"fast\""),
         ("learning_rate = [1]", "train.learning_rate: expected a number, found an array"),
         ("embedding_adam = 'sparse'", "train.embedding_adam: expected \"lazy\" or \"dense\", found \"sparse\""),
+        ("precision = 'f16'", "train.precision: expected \"f32\" or \"mixed\", found \"f16\""),
         ("embedding_precision = 'f64'", "train.embedding_precision: expected \"f32\" or \"f16\", found \"f64\""),
         ("early_stop_metric = 3", "train.early_stop_metric: expected \"auc\" or \"logloss\", found 3"),
     ] {

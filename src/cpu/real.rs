@@ -23,6 +23,8 @@ pub trait Real:
     /// # Panics
     /// When the lengths differ.
     fn of_halves(halves: &[f16], out: &mut [Self]);
+    /// Rounds each value to the nearest half, ties to even; to infinity beyond the largest.
+    fn round_to_halves(values: &mut [Self]);
     /// eˣ for x ≤ 0. In f32 to about one unit in the last place, in arithmetic that the compiler can put in vectors.
     fn exp_of_negative(self) -> Self;
 
@@ -89,6 +91,14 @@ impl Real for f32 {
     fn of_halves(halves: &[f16], out: &mut [Self]) {
         halves.convert_to_f32_slice(out);
     }
+    fn round_to_halves(values: &mut [Self]) {
+        let mut halves = [f16::ZERO; 64];
+        for values in values.chunks_mut(halves.len()) {
+            let halves = &mut halves[..values.len()];
+            halves.convert_from_f32_slice(values);
+            halves.convert_to_f32_slice(values);
+        }
+    }
     #[inline(always)]
     fn exp_of_negative(self) -> Self {
         // x = n ln 2 + r with |r| ≤ ln 2 / 2; e^r by its Taylor polynomial, 2ⁿ by its bits.
@@ -119,6 +129,9 @@ impl Real for f64 {
     }
     fn of_halves(halves: &[f16], out: &mut [Self]) {
         halves.convert_to_f64_slice(out);
+    }
+    fn round_to_halves(values: &mut [Self]) {
+        values.iter_mut().for_each(|value| *value = f16::from_f64(*value).to_f64());
     }
     fn exp_of_negative(self) -> Self {
         self.exp()

@@ -85,9 +85,29 @@ pub struct StepView<'a> {
     pub words: &'a [u32],
     /// The data.
     pub source: SourceView<'a>,
+    /// Whether activations are rounded to halves where they may be, and gradients scaled.
+    pub mixed_precision: bool,
 }
 
 impl StepView<'_> {
+    /// What gradients are multiplied by before Adam: in mixed precision the largest power of two that is no more than the
+    /// step's samples, so that the gradients of activations, which are means over these samples, are not too small for
+    /// halves; else 1. Exact, as any power of two. The same in `shaders/common/loss_scale.wgsl`.
+    pub fn loss_scale(&self) -> f64 {
+        let exponent = ((self.uniforms.rows as f32).to_bits() >> 23) as i32 - 127;
+        if self.mixed_precision { f64::from(exponent).exp2() } else { 1.0 }
+    }
+
+    /// What a sum over the step's samples is divided by to be their mean, times [`StepView::loss_scale`].
+    pub fn mean_rows<T: Real>(&self) -> T {
+        T::of(self.rows() as f64 / self.loss_scale())
+    }
+
+    /// What a sum of gradients is multiplied by to undo [`StepView::loss_scale`].
+    pub fn unscale<T: Real>(&self) -> T {
+        T::of(1.0 / self.loss_scale())
+    }
+
     /// Samples in this step.
     pub fn rows(&self) -> usize {
         self.uniforms.rows as usize
@@ -184,6 +204,19 @@ impl<'a, T: Real> Block<'a, T> {
         match self.inputs[input] {
             Value::Tokens(columns) => columns,
             _ => panic!("this input has no row for each token"),
+        }
+    }
+
+    /// Rounds this block's values of an output to halves; `by_tokens`: the block is one of tokens.
+    pub(crate) fn round_output(&mut self, output: usize, by_tokens: bool) {
+        let round = |lanes: &mut [Lanes<T>]| lanes.iter_mut().for_each(|lanes| T::round_to_halves(&mut lanes.0));
+        match self.outputs[output] {
+            Value::Tokens(_) if !by_tokens => {
+                for tokens in self.token_blocks() {
+                    round(self.token_output(output, tokens));
+                }
+            }
+            _ => round(self.output(output)),
         }
     }
 

@@ -75,7 +75,11 @@ pub struct Target {
     /// Where each tensor lies, if an operation touches it.
     pub locations: Vec<Option<Location>>,
     /// Buffers that activations lie in.
-    pub arenas: usize,
+    pub arenas: Arenas,
+    /// Whether activations are halves where they may be, and gradients scaled ([`StepView::loss_scale`]).
+    ///
+    /// [`StepView::loss_scale`]: crate::ops::StepView::loss_scale
+    pub mixed_precision: bool,
     /// Values of the parameters' buffer, padding included.
     pub parameters: usize,
     /// Those of them, the first, that are trained.
@@ -122,7 +126,52 @@ impl Target {
 
     /// A dispatch of `threads` invocations of a shader that imports `memory.wgsl`; binds the activations.
     pub fn kernel(&self, shader: &'static str, threads: usize) -> Kernel {
-        Kernel::new(shader, threads).with("ARENAS", self.arenas).bind((0..3).map(Arg::Arena))
+        let kernel = Kernel::new(shader, threads).bind((0..3).map(Arg::Arena));
+        match self.arenas {
+            Arenas::Full(count) => kernel.with("ARENAS", count),
+            Arenas::Mixed(halves) => kernel.import("memory", "half_memory").with("HALF_ARENAS", halves),
+        }
+    }
+}
+
+/// The buffers that activations lie in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Arenas {
+    /// So many, of f32 (`shaders/common/memory.wgsl`).
+    Full(usize),
+    /// So many of halves, one or two, and the third of f32 (`shaders/common/half_memory.wgsl`).
+    Mixed(usize),
+}
+
+impl Arenas {
+    /// The number of the arena of f32 where others are of halves.
+    pub const OF_F32: usize = 2;
+
+    /// The arena that is bound in the place of one: where there are fewer than shaders bind, the last again.
+    pub fn bound(self, arena: usize) -> usize {
+        match self {
+            Self::Full(count) => arena.min(count - 1),
+            Self::Mixed(_) if arena == Self::OF_F32 => arena,
+            Self::Mixed(halves) => arena.min(halves - 1),
+        }
+    }
+
+    /// The same, and with more buffers, as far as shaders can bind them.
+    pub fn and_more(self) -> Vec<Self> {
+        match self {
+            Self::Full(count) => (count..=3).map(Self::Full).collect(),
+            Self::Mixed(halves) => (halves..=2).map(Self::Mixed).collect(),
+        }
+    }
+
+    /// Whether an arena holds halves.
+    pub fn is_of_halves(self, arena: usize) -> bool {
+        matches!(self, Self::Mixed(_)) && arena != Self::OF_F32
+    }
+
+    /// Bytes of a value in an arena.
+    pub fn value_bytes(self, arena: usize) -> u64 {
+        if self.is_of_halves(arena) { 2 } else { 4 }
     }
 }
 
@@ -176,10 +225,10 @@ pub enum Arg {
 }
 
 impl Arg {
-    /// The buffer that is bound where activations take `arenas` of them.
-    pub fn within(self, arenas: usize) -> Self {
+    /// The buffer that is bound where activations lie in these arenas.
+    pub fn within(self, arenas: Arenas) -> Self {
         match self {
-            Self::Arena(arena) => Self::Arena(arena.min(arenas - 1)),
+            Self::Arena(arena) => Self::Arena(arenas.bound(arena)),
             other => other,
         }
     }

@@ -27,7 +27,7 @@ pub use cost::Cost;
 pub(crate) use embedding::row_import;
 pub use embedding::*;
 pub use interaction::*;
-pub use kernel::{Arg, BLOCK_INVOCATIONS, Form, Kernel, Location, StepUniforms, TableArg, Target};
+pub use kernel::{Arenas, Arg, BLOCK_INVOCATIONS, Form, Kernel, Location, StepUniforms, TableArg, Target};
 pub use loss::*;
 pub(crate) use norm::parameters_of;
 pub use norm::*;

@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::graph::{Graph, RowExtent, Shape, TensorId, token_places};
-use crate::ops::{Location, Op};
+use crate::ops::{Arenas, Location, Op};
+use crate::plan::Plan;
 
 /// Where a tensor lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +31,17 @@ pub enum Place {
 pub struct Memory {
     /// The place of each tensor.
     pub places: Vec<Place>,
-    /// Values that each arena holds.
+    /// Values that each arena holds; 0 where one is not needed before another.
     pub arenas: Vec<usize>,
+    /// What they hold.
+    pub layout: Arenas,
+}
+
+impl Memory {
+    /// Bytes of each arena.
+    pub fn bytes(&self) -> impl Iterator<Item = u64> + '_ {
+        self.arenas.iter().enumerate().map(|(arena, &values)| self.layout.value_bytes(arena) * values as u64)
+    }
 }
 
 /// Arenas at most: what shaders bind.
@@ -67,15 +77,11 @@ fn size(graph: &Graph, tensor: TensorId, maker: &Op, capacity: usize) -> usize {
     }
 }
 
-/// Places of all tensors in arenas of at most `limit` values; the last arena takes what fits none. Nodes of a segment run
-/// at the same time, those of one after those of the segment before.
-pub(super) fn assign(
-    graph: &Graph,
-    capacity: usize,
-    gradients: &[Option<TensorId>],
-    segments: &[Range<usize>],
-    limit: usize,
-) -> Memory {
+/// Places of all tensors in arenas of at most `limit` bytes; the last arena of a tensor's kind takes what fits none. Nodes of
+/// a segment run at the same time, those of one after those of the segment before.
+pub(super) fn assign(plan: &Plan, segments: &[Range<usize>], limit: u64) -> Memory {
+    let Plan { graph, capacity, gradients, .. } = plan;
+    let capacity = *capacity;
     let mut places = vec![Place::Unused; graph.tensors.len()];
     for (place, tensor) in places.iter_mut().zip(&graph.tensors) {
         if let Some(parameter) = tensor.parameter {
@@ -111,16 +117,33 @@ pub(super) fn assign(
     let mut arenas: [Vec<(usize, Activation)>; ARENAS] = Default::default();
     for activation in activations {
         let offsets = arenas.each_ref().map(|placed| offset(placed, &activation));
+        let of_kind = match (plan.mixed_precision, plan.is_half(TensorId(activation.tensor))) {
+            (false, _) => 0..ARENAS,
+            (true, true) => 0..Arenas::OF_F32,
+            (true, false) => Arenas::OF_F32..Arenas::OF_F32 + 1,
+        };
         // With what may be read beyond the last.
-        let fits = |&arena: &usize| offsets[arena] + activation.size + GRAIN <= limit;
-        let arena = (0..ARENAS).find(fits).unwrap_or(ARENAS - 1);
+        let fits = |&arena: &usize| offsets[arena] + activation.size + GRAIN <= most_values(plan, arena, limit);
+        let arena = of_kind.clone().find(fits).unwrap_or(of_kind.end - 1);
         places[activation.tensor] = Place::Activation { arena, offset: offsets[arena] };
         arenas[arena].push((offsets[arena], activation));
     }
     let ends = arenas.each_ref().map(|placed| placed.iter().map(|(offset, a)| offset + a.size).max().unwrap_or(0));
     let used = ends.iter().rposition(|&end| end > 0).unwrap_or(0) + 1;
+    let layout = match plan.mixed_precision {
+        false => Arenas::Full(used),
+        true => Arenas::Mixed(if ends[1] > 0 { 2 } else { 1 }),
+    };
+    let bound = if plan.mixed_precision { ARENAS } else { used };
     // Shaders read four values from any place of a tensor on, so a little beyond the last.
-    Memory { places, arenas: ends[..used].iter().map(|end| end + GRAIN).collect() }
+    let values = |arena: usize| if layout.bound(arena) == arena { ends[arena] + GRAIN } else { 0 };
+    Memory { places, arenas: (0..bound).map(values).collect(), layout }
+}
+
+/// Values that an arena may hold in so many bytes. An address has 30 bits for the place.
+pub(super) fn most_values(plan: &Plan, arena: usize, bytes: u64) -> usize {
+    let layout = if plan.mixed_precision { Arenas::Mixed(1) } else { Arenas::Full(1) };
+    (bytes / layout.value_bytes(arena)).min(1 << 30) as usize
 }
 
 /// Where an activation fits best among those placed: the smallest gap between what is alive at the same time.

@@ -102,8 +102,7 @@ impl Plan {
     /// # Errors
     /// [`Error::TooLarge`].
     pub fn check_on_device(&self, limits: &DispatchLimits, device: &str) -> Result<(), Error> {
-        let check = |what: &str, values: usize, fix: &str| {
-            let needed = 4 * values as u64;
+        let check_bytes = |what: &str, needed: u64, fix: &str| {
             if needed <= limits.binding_bytes {
                 return Ok(());
             }
@@ -115,6 +114,7 @@ impl Plan {
                 fix: fix.to_owned(),
             })
         };
+        let check = |what: &str, values: usize, fix: &str| check_bytes(what, 4 * values as u64, fix);
         let smaller = "use smaller layers, or another device";
         check("the dense parameters need", parameter_places(&self.graph).total, smaller)?;
         for table in &self.graph.tables {
@@ -122,8 +122,8 @@ impl Plan {
         }
         let batch = format!("a batch of {}", self.capacity);
         let fix = "use a smaller train.batch_size or smaller layers, or another device";
-        for values in self.memory(limits).arenas {
-            check(&format!("activations of {batch} need"), values, fix)?;
+        for bytes in self.memory(limits).bytes() {
+            check_bytes(&format!("activations of {batch} need"), bytes, fix)?;
         }
         check(&format!("the step uniforms and sorted keys of {batch} need"), self.batch_layout.stride, fix)
     }

@@ -83,9 +83,9 @@ impl Plan {
                 * Location::stride_of(table.width)
                 * (table.precision.bytes() + moments * Precision::F32.bytes())
         };
-        let arenas = self.memory(limits).arenas.into_iter().enumerate();
-        let buffers: BTreeMap<String, u64> =
-            arenas.map(|(arena, values)| (arena_name(arena), 4 * values as u64)).collect();
+        let memory = self.memory(limits);
+        let arenas = memory.bytes().enumerate().filter(|(_, bytes)| *bytes > 0);
+        let buffers: BTreeMap<String, u64> = arenas.map(|(arena, bytes)| (arena_name(arena), bytes)).collect();
         let mut memory = MemoryListing {
             parameters: 4 * (copies * parameters) as u64,
             tables: self.graph.tables.iter().map(table_bytes).sum::<usize>() as u64,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::buffers::{self, ARENAS, Memory};
+use super::buffers::{self, Memory};
 use super::segment::{self, Segment, SegmentPart};
 use super::{Place, Plan, Tuning};
 use crate::gpu::{DeviceClass, Result, Shader, ShaderSource};
@@ -197,10 +197,7 @@ impl Plan {
     /// What a segment touches has a place for as long as the segment runs, since its blocks do not wait for each other.
     /// Where there is no room for that, segments are shorter, and at last each node is a dispatch of its own.
     pub(super) fn arrange(&self, limits: &DispatchLimits) -> Arrangement {
-        // An address among the activations has 30 bits for the place.
-        let max = (limits.binding_bytes / 4).min(1 << 30) as usize;
-        let assign =
-            |segments: &[Range<usize>]| buffers::assign(&self.graph, self.capacity, &self.gradients, segments, max);
+        let assign = |segments: &[Range<usize>]| buffers::assign(self, segments, limits.binding_bytes);
         let each: Vec<Range<usize>> = (0..self.graph.nodes.len()).map(|node| node..node + 1).collect();
         let plain = Arrangement { memory: assign(&each), segments: each };
         if limits.tuning.kernels == DeviceClass::Software || !limits.tuning.segments {
@@ -211,10 +208,13 @@ impl Plan {
         let nodes: Vec<_> = self.graph.nodes.iter().map(|node| (node, self.kernels(node, &target))).collect();
         for most in [usize::MAX, 16, 8, 4, 2] {
             // Each arena is a buffer more to bind, and so perhaps an end to a segment.
-            for arenas in plain.memory.arenas.len()..=ARENAS {
-                let segments = segment::segments(&nodes, most, arenas);
+            for layout in plain.memory.layout.and_more() {
+                let segments = segment::segments(&nodes, most, layout);
                 let memory = assign(&segments);
-                if memory.arenas.len() <= arenas && memory.arenas.iter().all(|&values| values <= max) {
+                let fits = |(arena, &values): (usize, &usize)| {
+                    values <= buffers::most_values(self, arena, limits.binding_bytes)
+                };
+                if memory.layout <= layout && memory.arenas.iter().enumerate().all(fits) {
                     return Arrangement { segments, memory };
                 }
             }
@@ -261,7 +261,7 @@ impl Plan {
 
     /// What the plan's operations are lowered for.
     fn target_of(&self, limits: &DispatchLimits, memory: &Memory) -> Target {
-        let Memory { places, arenas } = memory;
+        let Memory { places, layout, .. } = memory;
         let ParameterPlaces { places: parameters, trained, total } = parameter_places(&self.graph);
         let location = |(tensor, place): (usize, Place)| match place {
             Place::Parameter(number) | Place::Gradient(number) => Some(parameters[number]),
@@ -281,7 +281,8 @@ impl Plan {
             fields: self.lookups(),
             value_count: self.value_count(),
             locations: places.iter().copied().enumerate().map(location).collect(),
-            arenas: arenas.len(),
+            arenas: *layout,
+            mixed_precision: self.mixed_precision,
             parameters: total,
             trained,
             parts: self.gradient_copies(limits),

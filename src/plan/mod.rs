@@ -40,8 +40,8 @@ pub use profile::{Profile, TimedPart};
 pub use segment::Segment;
 pub use tuning::Tuning;
 
-use crate::graph::{BatchLayout, Graph, TensorId};
-use crate::ops::{AdamOptions, StoreLogits};
+use crate::graph::{BatchLayout, Graph, RowExtent, TensorId};
+use crate::ops::{AdamOptions, Op, StoreLogits};
 
 /// What a training plan needs to know beside the graph.
 #[derive(Clone, Debug)]
@@ -54,6 +54,9 @@ pub struct TrainingOptions {
     pub embeddings: AdamOptions,
     /// Whether Adam also moves embedding rows that a batch did not read (dense Adam; lazy otherwise).
     pub dense_embedding_adam: bool,
+    /// Whether activations and their gradients are stored as halves where they may be. Sums, losses, moments and parameters
+    /// stay f32, as does all arithmetic.
+    pub mixed_precision: bool,
 }
 
 /// One step as a fixed list of operations over pre-assigned buffers.
@@ -69,6 +72,31 @@ pub struct Plan {
     pub gradients: Vec<Option<TensorId>>,
     /// Tensors [B, ·] that are read after a step.
     pub kept: Vec<TensorId>,
+    /// Whether activations are stored as halves where they may be ([`Plan::is_half`]), and gradients scaled
+    /// ([`StepView::loss_scale`](crate::ops::StepView::loss_scale)).
+    pub mixed_precision: bool,
+    /// The tensors that are halves then.
+    halves: Vec<bool>,
+}
+
+/// With fewer columns a tensor has little to gain, and mostly much to lose: logits and scores are as narrow.
+const LEAST_HALVES: usize = 8;
+
+/// The tensors that mixed precision stores as halves: those with a row for each sample or token, which are most of the
+/// memory. What is summed over samples is not.
+fn halves(graph: &Graph) -> Vec<bool> {
+    let mut halves: Vec<bool> = graph
+        .tensors
+        .iter()
+        .map(|tensor| {
+            let by_rows = !matches!(tensor.shape.rows, RowExtent::Fixed(_));
+            by_rows && tensor.shape.cols >= LEAST_HALVES && tensor.parameter.is_none()
+        })
+        .collect();
+    for node in graph.nodes.iter().filter(|node| matches!(node.op, Op::EmbedGrad(_))) {
+        node.outputs.iter().for_each(|output| halves[output.0] = false);
+    }
+    halves
 }
 
 impl Plan {
@@ -95,7 +123,9 @@ impl Plan {
     fn of_training(graph: Graph, gradients: Vec<Option<TensorId>>, options: &TrainingOptions) -> Self {
         let graph = order::order(graph);
         let batch_layout = BatchLayout::training(&graph, options.capacity);
-        Self::assemble(graph, options.capacity, batch_layout, gradients)
+        let halves = if options.mixed_precision { halves(&graph) } else { Vec::new() };
+        let plan = Self::assemble(graph, options.capacity, batch_layout, gradients);
+        Self { mixed_precision: options.mixed_precision, halves, ..plan }
     }
 
     /// The plan of predicting one batch: what the logits need, without dropout.
@@ -119,6 +149,11 @@ impl Plan {
         Self { kept, ..Self::assemble(graph, capacity, batch_layout, Vec::new()) }
     }
 
+    /// Whether a tensor is stored as halves.
+    pub fn is_half(&self, tensor: TensorId) -> bool {
+        self.halves.get(tensor.0).is_some_and(|half| *half)
+    }
+
     /// Lookups of one sample, over all tables.
     pub fn lookups(&self) -> usize {
         self.graph.tables.iter().map(|table| table.fields.len()).sum()
@@ -131,6 +166,7 @@ impl Plan {
     }
 
     fn assemble(graph: Graph, capacity: usize, batch_layout: BatchLayout, gradients: Vec<Option<TensorId>>) -> Self {
-        Self { graph, capacity, batch_layout, gradients, kept: Vec::new() }
+        let (kept, halves) = (Vec::new(), Vec::new());
+        Self { graph, capacity, batch_layout, gradients, kept, mixed_precision: false, halves }
     }
 }

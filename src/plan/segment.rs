@@ -12,7 +12,7 @@ use std::ops::Range;
 use crate::gpu::compose::{Part, compose};
 use crate::gpu::{Result, Shader, ShaderSource};
 use crate::graph::{Node, TensorId};
-use crate::ops::{BLOCK_INVOCATIONS, Form, Kernel, Operation, import_text};
+use crate::ops::{Arenas, BLOCK_INVOCATIONS, Form, Kernel, Operation, import_text};
 
 /// Storage buffers that a shader may bind on every device.
 const MAX_BUFFERS: usize = 8;
@@ -126,8 +126,8 @@ fn by_blocks(form: Form) -> bool {
 }
 
 /// Cuts a plan's nodes, each with its kernels, into those that share a dispatch, at most `most` of them, where activations
-/// take `arenas` buffers.
-pub(super) fn segments(nodes: &[(&Node, Vec<Kernel>)], most: usize, arenas: usize) -> Vec<Range<usize>> {
+/// lie in `arenas`.
+pub(super) fn segments(nodes: &[(&Node, Vec<Kernel>)], most: usize, arenas: Arenas) -> Vec<Range<usize>> {
     let mut segments: Vec<Range<usize>> = Vec::new();
     for (index, next) in nodes.iter().enumerate() {
         match segments.last_mut() {
@@ -142,7 +142,7 @@ pub(super) fn segments(nodes: &[(&Node, Vec<Kernel>)], most: usize, arenas: usiz
 
 /// The fewest groups of kernels, in order, of which each binds no more buffers than devices allow: a table in many shards
 /// may need many.
-pub(super) fn groups<'a>(kernels: &[(&'a Node, Kernel)], arenas: usize) -> Vec<Vec<(&'a Node, Kernel)>> {
+pub(super) fn groups<'a>(kernels: &[(&'a Node, Kernel)], arenas: Arenas) -> Vec<Vec<(&'a Node, Kernel)>> {
     let mut groups: Vec<Vec<(&Node, Kernel)>> = Vec::new();
     for next in kernels {
         match groups.last_mut() {
@@ -156,12 +156,12 @@ pub(super) fn groups<'a>(kernels: &[(&'a Node, Kernel)], arenas: usize) -> Vec<V
 }
 
 /// How many buffers kernels bind.
-fn buffers<'a>(kernels: impl Iterator<Item = &'a Kernel>, arenas: usize) -> usize {
+fn buffers<'a>(kernels: impl Iterator<Item = &'a Kernel>, arenas: Arenas) -> usize {
     kernels.flat_map(|kernel| &kernel.args).map(|&arg| arg.within(arenas)).collect::<HashSet<_>>().len()
 }
 
 /// Whether a node can join others of a segment without a wait for other workgroups.
-fn joins(earlier: &[(&Node, Vec<Kernel>)], next: &(&Node, Vec<Kernel>), arenas: usize) -> bool {
+fn joins(earlier: &[(&Node, Vec<Kernel>)], next: &(&Node, Vec<Kernel>), arenas: Arenas) -> bool {
     let node = next.0;
     let made = |tensor: &TensorId| earlier.iter().any(|(node, _)| node.outputs.contains(tensor));
     let kernels = || earlier.iter().chain([next]).flat_map(|(_, kernels)| kernels);

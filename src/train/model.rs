@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::memory::main_memory_bytes;
-use crate::config::{Config, ConfigError, EmbeddingAdam, TrainOptions};
+use crate::config::{Config, ConfigError, EmbeddingAdam, TrainOptions, TrainPrecision};
 use crate::data::{Encoder, FieldRole, Rows, nearest, suggestion};
 use crate::gpu::{AdapterSummary, DeviceChoice, Gpu, OpenOptions, Selection, select};
 use crate::graph::{Cross, Graph};
@@ -155,6 +155,7 @@ pub fn training_options(options: &TrainOptions) -> TrainingOptions {
         dense: adam(options.weight_decay),
         embeddings: adam(options.embedding_l2),
         dense_embedding_adam: options.embedding_adam == EmbeddingAdam::Dense,
+        mixed_precision: options.precision == TrainPrecision::Mixed,
     }
 }
 

@@ -10,6 +10,7 @@ mod golden_gpu;
 mod half_tables;
 #[cfg(target_os = "linux")]
 mod isa;
+mod mixed_precision;
 mod operations_gradient;
 mod operations_shader;
 mod plans;

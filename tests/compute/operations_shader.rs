@@ -98,7 +98,7 @@ fn differences(
 }
 
 /// A device whose kernels are compared with the CPU executor.
-trait Subject {
+pub(crate) trait Subject {
     fn run_from(&mut self, state: &ModelState<f32>, chunk: &StepChunk) -> (ModelState<f32>, Vec<StepLosses>);
     fn gradients_of_parameters(&self) -> Vec<Vec<f32>>;
     fn predictions(&mut self, data: &Data) -> Vec<f32>;
@@ -313,7 +313,7 @@ fn dropout_drops_the_same_on_both_devices() {
 }
 
 /// Models with numeric fields and dropout, sequences, and parts for each scenario: every operation is in their plans.
-fn models() -> [(&'static str, Graph); 4] {
+pub(crate) fn models() -> [(&'static str, Graph); 4] {
     let field = |(source, (name, rows, value)): (usize, (&str, usize, Option<usize>))| Field {
         name: name.to_owned(),
         source,

@@ -194,7 +194,7 @@ fn arenas_keep_to_the_limit_while_there_are_others() {
 
 fn options(capacity: usize) -> TrainingOptions {
     let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-    TrainingOptions { capacity, dense: adam, embeddings: adam, dense_embedding_adam: false }
+    TrainingOptions { capacity, dense: adam, embeddings: adam, dense_embedding_adam: false, mixed_precision: false }
 }
 
 /// The model on the paper's data: 4 aware and 12 agnostic fields.

@@ -107,7 +107,13 @@ const BATCH: usize = 37;
 
 fn plans(graph: &Graph, prediction: &Graph) -> (Plan, Plan) {
     let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-    let options = TrainingOptions { capacity: BATCH, dense: adam, embeddings: adam, dense_embedding_adam: false };
+    let options = TrainingOptions {
+        capacity: BATCH,
+        dense: adam,
+        embeddings: adam,
+        dense_embedding_adam: false,
+        mixed_precision: false,
+    };
     (Plan::training(graph, &options), Plan::inference(prediction, BATCH))
 }
 

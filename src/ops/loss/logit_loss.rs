@@ -60,7 +60,7 @@ impl Operation for LogitLoss {
 impl PerSample for LogitLoss {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let logits = block.columns(0);
-        let inverse_rows = T::one() / T::of(block.step.rows() as f64);
+        let inverse_rows = T::one() / block.step.mean_rows::<T>();
         let (mut losses, mut gradients) = (Lanes::zero(), Lanes::zero());
         for lane in 0..block.count() {
             let (t, label) = (logits[0].0[lane], block.label(lane));

@@ -25,5 +25,6 @@ fn loss_kernel(shader: &'static str, column: usize, graph: &Graph, target: &Targ
         }
         DeviceClass::Hardware => target.block_kernel(shader),
     };
+    let kernel = kernel.with("SCALED", target.mixed_precision);
     kernel.with("LANES", target.lanes).with("LOG_WIDTH", graph.loss_columns).with("COLUMN", column)
 }

@@ -114,7 +114,7 @@ impl PerSample for Orthogonality {
                 let width = r.len() / self.vectors;
                 let vector = |i: usize| &r[i * width..(i + 1) * width];
                 let mut live = Lanes::zero();
-                let factor = T::of(self.weight) / T::of(block.step.rows() as f64);
+                let factor = T::of(self.weight) / block.step.mean_rows::<T>();
                 live.0[..block.count()].fill(T::one());
                 block.output(0).fill(Lanes::zero());
                 let mut loss = Lanes::zero();

@@ -67,7 +67,7 @@ impl PerSample for Sparsity {
         let sum = factors.iter().copied().fold(Lanes::zero(), Lanes::plus);
         let (low, high) = (T::of(self.low), T::of(self.high));
         let middle = T::of(0.5) * (low + high);
-        let scale = T::of(-2.0 * self.weight) / (width * T::of(block.step.rows() as f64));
+        let scale = T::of(-2.0 * self.weight) / (width * block.step.mean_rows::<T>());
         let (mut loss, mut slope) = (Lanes::zero(), Lanes::zero());
         for lane in 0..block.count() {
             let ratio = T::one() - sum.0[lane] / width;

@@ -16,18 +16,33 @@ pub struct DenseAdam {
     pub parameters: Vec<usize>,
 }
 
+/// What is the same for all values in a step of Adam.
+#[derive(Clone, Copy)]
+pub(crate) struct AdamStep<T> {
+    rate: T,
+    unscale: T,
+}
+
+impl<T: Real> AdamStep<T> {
+    pub(crate) fn of(step: &StepView<'_>) -> Self {
+        Self { rate: T::of(f64::from(step.uniforms.learning_rate)), unscale: step.unscale() }
+    }
+}
+
 impl AdamOptions {
     /// Adds the constants of `shaders/common/adam.wgsl`.
-    pub(crate) fn constants(&self, kernel: Kernel) -> Kernel {
+    pub(crate) fn constants(&self, kernel: Kernel, target: &Target) -> Kernel {
+        let kernel = kernel.with("SCALED", target.mixed_precision);
         kernel.with("BETA1", self.beta1).with("BETA2", self.beta2).with("EPSILON", self.epsilon).with("L2", self.l2)
     }
 
-    /// Updates one value and its moments.
+    /// Updates one value and its moments. The gradient is still multiplied by `step.unscale`.
     #[inline(always)]
-    pub(crate) fn update<T: Real>(&self, gradient: T, rate: T, w: &mut T, m: &mut T, v: &mut T) {
+    pub(crate) fn update<T: Real>(&self, gradient: T, step: AdamStep<T>, w: &mut T, m: &mut T, v: &mut T) {
+        let AdamStep { rate, unscale } = step;
         let (beta1, beta2) = (T::of(self.beta1), T::of(self.beta2));
         let one = T::one();
-        let g = gradient + T::of(self.l2) * *w;
+        let g = unscale * gradient + T::of(self.l2) * *w;
         *m = beta1 * *m + (one - beta1) * g;
         *v = beta2 * *v + (one - beta2) * g * g;
         *w = *w - rate * *m / (v.sqrt() + T::of(self.epsilon));
@@ -35,9 +50,9 @@ impl AdamOptions {
 
     /// Updates values and their moments.
     #[inline(always)]
-    pub(crate) fn update_all<T: Real>(&self, rate: T, gradient: &[T], w: &mut [T], m: &mut [T], v: &mut [T]) {
+    pub(crate) fn update_all<T: Real>(&self, step: AdamStep<T>, gradient: &[T], w: &mut [T], m: &mut [T], v: &mut [T]) {
         for (((&g, w), m), v) in gradient.iter().zip(w).zip(m).zip(v) {
-            self.update(g, rate, w, m, v);
+            self.update(g, step, w, m, v);
         }
     }
 }
@@ -69,7 +84,7 @@ impl Operation for DenseAdam {
             .with("LENGTH", quads)
             .with("COPY", target.parameters / 4)
             .with("PARTS", target.parts);
-        vec![self.options.constants(kernel).bind([
+        vec![self.options.constants(kernel, target).bind([
             Arg::Gradients,
             Arg::Parameters,
             Arg::FirstMoments,
@@ -80,7 +95,7 @@ impl Operation for DenseAdam {
 
 impl Update for DenseAdam {
     fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
-        let rate = T::of(f64::from(step.uniforms.learning_rate));
+        let adam = AdamStep::of(step);
         let DenseState { weights, first, second } = &mut state.dense;
         let parameters = weights.iter_mut().zip(first).zip(second).enumerate();
         let trained = parameters.filter(|(number, _)| self.parameters.binary_search(number).is_ok());
@@ -93,7 +108,7 @@ impl Update for DenseAdam {
             let ((weights, (first, second)), gradient) = &mut task[0];
             vectorized(
                 #[inline(always)]
-                || self.options.update_all(rate, gradient, weights, first, second),
+                || self.options.update_all(adam, gradient, weights, first, second),
             );
         });
     }

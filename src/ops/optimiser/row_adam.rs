@@ -2,6 +2,7 @@
 
 use crate::cpu::{Real, for_chunks, prefetch, vectorized};
 use crate::graph::{EmbeddingTable, Graph, Node, Precision, Shape};
+use crate::ops::optimiser::dense_adam::AdamStep;
 use crate::ops::{
     AdamOptions, Arg, Cost, Kernel, ModelState, Op, Operation, StepView, Stored, TableArg, TableRounding, TableValues,
     Target, Update, row_import,
@@ -75,7 +76,7 @@ impl Operation for RowAdam {
                     .with("COUNT", keys.count)
                     .with("UNIQUE", keys.unique)
                     .bind(shard_args(self.table, shard));
-                of_rows(self.options.constants(kernel), self.table, &graph.tables[self.table])
+                of_rows(self.options.constants(kernel, target), self.table, &graph.tables[self.table])
             })
             .collect()
     }
@@ -92,7 +93,7 @@ impl RowAdam {
     ) {
         let keys = step.batch_layout.keys[self.table];
         let count = step.words[keys.count] as usize;
-        let rate = T::of(f64::from(step.uniforms.learning_rate));
+        let adam = AdamStep::of(step);
         let rounding = TableRounding::new(step.uniforms, self.table);
         let unique = &step.words[keys.unique..][..count];
         let tasks = split(unique, self.width, weights, moments);
@@ -119,7 +120,7 @@ impl RowAdam {
                             &mut buffer,
                             rounding.row(row),
                             #[inline(always)]
-                            |w| self.options.update_all(rate, gradient, w, m, v),
+                            |w| self.options.update_all(adam, gradient, w, m, v),
                         );
                     }
                 },
@@ -224,7 +225,7 @@ impl Operation for DenseRowAdam {
                     .with("COUNT", keys.count)
                     .with("UNIQUE", keys.unique)
                     .bind(shard_args(self.table, shard));
-                of_rows(self.options.constants(kernel), self.table, &graph.tables[self.table])
+                of_rows(self.options.constants(kernel, target), self.table, &graph.tables[self.table])
             })
             .collect()
     }
@@ -240,7 +241,7 @@ impl DenseRowAdam {
     ) {
         let keys = step.batch_layout.keys[self.table];
         let unique = &step.words[keys.unique..][..step.words[keys.count] as usize];
-        let rate = T::of(f64::from(step.uniforms.learning_rate));
+        let adam = AdamStep::of(step);
         let rounding = TableRounding::new(step.uniforms, self.table);
         let width = self.width;
         let size = ROWS_PER_TASK * width;
@@ -255,7 +256,7 @@ impl DenseRowAdam {
                 if unique.binary_search(&row).is_err() {
                     S::change(weights, &mut buffer, rounding.row(row), |w| {
                         for ((w, m), v) in w.iter_mut().zip(m).zip(v) {
-                            self.options.update(T::zero(), rate, w, m, v);
+                            self.options.update(T::zero(), adam, w, m, v);
                         }
                     });
                 }

@@ -118,7 +118,7 @@ impl PerSample for Discriminate {
         vectorized(
             #[inline(always)]
             || {
-                let inverse_rows = T::one() / T::of(block.step.rows() as f64);
+                let inverse_rows = T::one() / block.step.mean_rows::<T>();
                 for (index, pairing) in self.pairings.iter().enumerate() {
                     self.pairing(block, index, *pairing, inverse_rows);
                 }
@@ -200,6 +200,7 @@ fn kernels(op: &Discriminate, node: &Node, graph: &Graph, target: &Target) -> Ve
     };
     let kernel = kernel
         .with("HIDDEN", op.hidden)
+        .with("SCALED", target.mixed_precision)
         .with("WARM_UP", op.warm_up.0)
         .with("SHUFFLE", target.batch_layout.shuffle)
         .with("LANES", target.lanes)

@@ -100,6 +100,7 @@ impl<T: Real> Program<T> {
             batch_layout: &self.plan.batch_layout,
             words: input.words,
             source: input.source,
+            mixed_precision: self.plan.mixed_precision,
         };
         let among = |range: &Range<usize>| range.start.max(nodes.start)..range.end.min(nodes.end);
         let timed = |index: usize, work: &mut dyn FnMut()| {
@@ -206,14 +207,23 @@ impl<T: Real> Program<T> {
                     shapes,
                     log,
                 };
-                if self.by_tokens[segment.start + i] {
+                let by_tokens = self.by_tokens[segment.start + i];
+                let run = |block: &mut Block<'_, T>| {
+                    node.op.run(block);
+                    for (number, output) in node.outputs.iter().enumerate() {
+                        if self.plan.is_half(*output) {
+                            block.round_output(number, by_tokens);
+                        }
+                    }
+                };
+                if by_tokens {
                     block.rows = step.uniforms.tokens as usize;
                     for tokens in step.token_blocks(index) {
                         block.index = tokens;
-                        node.op.run(&mut block);
+                        run(&mut block);
                     }
                 } else {
-                    node.op.run(&mut block);
+                    run(&mut block);
                 }
                 first = end;
                 if let (Some(times), Some(started)) = (times, &mut started) {

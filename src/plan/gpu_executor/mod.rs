@@ -112,10 +112,10 @@ impl Program {
         let steps = wanted_steps.min(max / step_bytes).max(1);
         let arenas = plan
             .memory(limits)
-            .arenas
-            .iter()
+            .bytes()
             .enumerate()
-            .map(|(i, &values)| buffer::storage(gpu, &format!("arena {i}"), 4 * values as u64))
+            // One that is not needed is not bound either.
+            .map(|(i, bytes)| buffer::storage(gpu, &format!("arena {i}"), bytes))
             .collect::<Result<Vec<_>, crate::gpu::Error>>()?;
         let dispatches = plan.dispatches(limits);
         let tables: Vec<u32> = dispatches.iter().flat_map(|dispatch| dispatch.descriptors.iter().copied()).collect();

@@ -206,9 +206,12 @@ impl Interpreted {
     /// Buffers that one plan alone uses, and the data.
     fn begin(&mut self, which: usize, words: &[u32], ids: &[u32], values: &[f32], labels: &[f32]) {
         let plan = if which == 0 { &self.train } else { &self.predict };
-        for (arena, size) in plan.memory(&self.limits).arenas.into_iter().enumerate() {
+        let memory = plan.memory(&self.limits);
+        for (arena, bytes) in memory.bytes().enumerate() {
             // What nothing has written is no number, so that nothing may come of it.
-            self.buffers.insert(Resource::Arena(arena), vec![f32::NAN.to_bits(); size]);
+            let halves = u32::from(f16::NAN.to_bits()) * 0x1_0001;
+            let nan = if memory.layout.is_of_halves(arena) { halves } else { f32::NAN.to_bits() };
+            self.buffers.insert(Resource::Arena(arena), vec![nan; bytes as usize / 4]);
         }
         let log = plan.loss_lanes(&self.limits, 0)[0] * plan.graph.loss_columns.max(1);
         let mut set = |resource, words: Vec<u32>| self.buffers.insert(resource, padded(words));

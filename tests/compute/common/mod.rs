@@ -128,6 +128,7 @@ impl Golden {
             dense: adam(self.number("weight_decay")),
             embeddings: adam(self.number("embedding_l2")),
             dense_embedding_adam: self.text("embedding_adam") == "dense",
+            mixed_precision: false,
         }
     }
 
