@@ -2,8 +2,8 @@
 // word, the first in its low bits. Stands in the place of rows.wgsl where a table is of halves.
 //
 // All by integers, and not by unpack2x16float and pack2x16float: WGSL lets these take subnormal halves for 0, as some GPUs
-// do, and first values of embeddings are as small as that (2^-14 and below); the CPU would see other rows than the GPU.
-// Nor does this need the optional feature f16. What it takes more of a GPU is hidden by the wait for the row.
+// do, and some values of embeddings are as small as that (below 2^-14); the CPU would see other rows than the GPU. Nor does
+// this need the optional feature f16.
 #import uniforms
 #import random
 const TABLE: u32 = 0u;

@@ -28,7 +28,7 @@ fn numbers() -> Vec<f32> {
         let bits = half.to_f32().to_bits();
         numbers.extend([bits, bits.wrapping_sub(1), bits.wrapping_add(1)].map(f32::from_bits));
     }
-    numbers.retain(|number| !(number.abs() < 2.0 * f32::MIN_POSITIVE) || *number == 0.0);
+    numbers.retain(|number| number.is_nan() || number.abs() >= 2.0 * f32::MIN_POSITIVE || *number == 0.0);
     numbers
 }
 

@@ -143,14 +143,16 @@ const AHEAD: usize = 8;
 /// Rows one task updates.
 const ROWS_PER_UPDATE: usize = 256;
 
-/// The parts of a table's three arrays that hold each [`ROWS_PER_UPDATE`] of the sorted rows: number of the task, its
-/// first row, the parts.
+/// What one task updates: its number, its first row, and from that row on the parts of the weights and of both moments.
+type Task<'a, S, T> = (usize, usize, &'a mut [S], [&'a mut [T]; 2]);
+
+/// The parts of a table's three arrays that hold each [`ROWS_PER_UPDATE`] of the sorted rows.
 fn split<'a, S, T>(
     rows: &[u32],
     width: usize,
     mut weights: &'a mut [S],
     mut moments: [&'a mut [T]; 2],
-) -> Vec<(usize, usize, &'a mut [S], [&'a mut [T]; 2])> {
+) -> Vec<Task<'a, S, T>> {
     let mut done = 0;
     rows.chunks(ROWS_PER_UPDATE)
         .enumerate()
