@@ -1,5 +1,5 @@
 // Rows of an embedding table, four values at a time, as the table holds them: half floats. Stands in the place of rows.wgsl
-// where a table is of halves. First values of embeddings are as small as subnormal halves (2^-14 and below).
+// where a table is of halves. Some values of embeddings are as small as subnormal halves (below 2^-14).
 #import uniforms
 #import random
 #import halves

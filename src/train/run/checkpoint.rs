@@ -198,6 +198,9 @@ pub fn load_checkpoint(path: &Path, graph: &Graph, model: &str) -> Result<(Model
     Ok((state, position))
 }
 
+/// Values of several tensors.
+type Lists = Vec<Vec<f32>>;
+
 fn load(
     path: &Path,
     graph: &Graph,
@@ -236,7 +239,7 @@ fn load(
         }
         Ok((tensor.dtype(), tensor.data()))
     };
-    let dense = |prefix: &str| -> Result<Vec<Vec<f32>>, Error> {
+    let dense = |prefix: &str| -> Result<Lists, Error> {
         let read = |p: &Parameter| match is_saved(p, prefix) {
             true => {
                 let (dtype, bytes) = find(&format!("{prefix}{}", p.name), p.rows, p.cols)?;
@@ -268,7 +271,7 @@ fn load(
         Ok(values)
     };
     // Of dense parameters, and of tables.
-    let first_or_second = |prefix: &str| -> Result<[Vec<Vec<f32>>; 2], Error> {
+    let first_or_second = |prefix: &str| -> Result<[Lists; 2], Error> {
         if !moments {
             let zeros_like = |count: usize| vec![0.0; count];
             let dense = graph.parameters.iter().map(|p| zeros_like(p.rows * p.cols)).collect();
