@@ -12,7 +12,6 @@ use criterion::{Criterion, Throughput};
 use polyscene::bench::workload::{Subject, Workload};
 use polyscene::bench::{Device, built_in};
 use polyscene::gpu::{AdapterKind, DeviceChoice, adapters};
-use polyscene::graph::Precision;
 use polyscene::plan::TimedPart;
 
 const MODELS: [&str; 3] = ["mi-dpg", "optmsm", "saml"];
@@ -59,13 +58,7 @@ fn main() {
         let device = Device::open(&choice, built_in()).expect("a device that is listed opens");
         let mut known: Vec<String> = Vec::new();
         for model in MODELS {
-            let workload = Workload {
-                model,
-                batch_size: 512,
-                rows: 100_000,
-                dense_embedding_adam: true,
-                embedding_precision: Precision::F32,
-            };
+            let workload = Workload { dense_embedding_adam: true, ..Workload::new(model, 512, 100_000) };
             let mut subject = Subject::new(&device, workload).expect("the model fits");
             // Kernels read what the others have computed.
             subject.step_seconds(1).expect("the step runs");

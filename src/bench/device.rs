@@ -104,14 +104,10 @@ impl Device {
     /// When it does not fit the device.
     pub fn executor(&self, graph: &Graph, workload: &Workload) -> Result<(Box<dyn Profile>, Option<Tuning>), Error> {
         let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-        let Workload { batch_size, dense_embedding_adam, .. } = *workload;
-        let options = TrainingOptions {
-            capacity: batch_size,
-            dense: adam,
-            embeddings: adam,
-            dense_embedding_adam,
-            mixed_precision: false,
-        };
+        let Workload { batch_size, dense_embedding_adam, mixed_precision, .. } = *workload;
+        let (dense, embeddings) = (adam, adam);
+        let options =
+            TrainingOptions { capacity: batch_size, dense, embeddings, dense_embedding_adam, mixed_precision };
         let (train, predict) = (Plan::training(graph, &options), Plan::inference(graph, batch_size));
         let state = initial_state(graph, 0);
         Ok(match self {

@@ -62,6 +62,8 @@ pub struct Kernels {
     pub rows: usize,
     /// How their values are stored.
     pub embedding_precision: Precision,
+    /// Whether activations were stored as halves where they may be.
+    pub mixed_precision: bool,
     /// How they were timed.
     pub timed_by: TimedBy,
     /// The choice of kernels; none on the CPU.
@@ -122,6 +124,7 @@ pub fn measure(device: &Device, ceilings: &Ceilings, effort: &Effort, workload: 
         batch_size: workload.batch_size,
         rows: workload.rows,
         embedding_precision: workload.embedding_precision,
+        mixed_precision: workload.mixed_precision,
         timed_by: match device {
             Device::Cpu => TimedBy::Operations,
             Device::Gpu { .. } if subject.executor.has_uniforms() => TimedBy::Passes,

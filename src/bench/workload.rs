@@ -40,12 +40,15 @@ pub struct Workload {
     pub dense_embedding_adam: bool,
     /// How the values of the table are stored.
     pub embedding_precision: Precision,
+    /// Whether activations and their gradients are stored as halves where they may be.
+    pub mixed_precision: bool,
 }
 
 impl Workload {
-    /// With lazy Adam and tables of single precision.
+    /// With lazy Adam, in single precision.
     pub const fn new(model: &'static str, batch_size: usize, rows: usize) -> Self {
-        Self { model, batch_size, rows, dense_embedding_adam: false, embedding_precision: Precision::F32 }
+        let embedding_precision = Precision::F32;
+        Self { model, batch_size, rows, dense_embedding_adam: false, embedding_precision, mixed_precision: false }
     }
 
     /// The model's graph.

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::Done;
 use super::print::{print_json, print_line};
@@ -51,6 +51,10 @@ pub(super) struct BenchArgs {
     /// How the values of the table are stored: in single precision or as half floats
     #[arg(long, value_name = "f32|f16", default_value = "f32", value_parser = precision)]
     embedding_precision: Precision,
+    /// How activations and their gradients are stored
+    #[arg(long = "precision", value_name = "f32|mixed", default_value = "f32",
+          value_parser = PossibleValuesParser::new(["f32", "mixed"]).map(|name| name == "mixed"))]
+    mixed: bool,
 }
 
 /// The precision of a name.
@@ -83,7 +87,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
     say(format!("\n{}\n{}", kernels_head(&kernels), kernels_table(&kernels, !args.all, style)))?;
 
     let steps = measure_steps(args, &device, &ceilings, &effort)?;
-    let rows = embedding_rows(args.rows as usize, args.embedding_precision);
+    let rows = precisions(args.rows as usize, args.embedding_precision, args.mixed);
     say(format!("\nwhole steps, {rows}\n{}\n{}", steps_table(&steps, style), verdicts(&steps)))?;
 
     let report = Report::new(description, args.quick, ceilings, kernels, steps);
@@ -93,6 +97,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
         && STEP_SIZES[0] == args.batch_size as usize
         && args.rows == 100_000
         && args.embedding_precision == Precision::F32
+        && !args.mixed
     {
         let rows = step_rows(&report).join("\n");
         print_line(&format!("\nrows for docs/results.md\n{}\n\n{rows}", device_row(&report)))?;
@@ -114,15 +119,16 @@ fn workload(args: &BenchArgs) -> Workload {
         rows: args.rows as usize,
         dense_embedding_adam: false,
         embedding_precision: args.embedding_precision,
+        mixed_precision: args.mixed,
     }
 }
 
 /// The table, for people.
-fn embedding_rows(rows: usize, precision: Precision) -> String {
-    match precision {
-        Precision::F32 => format!("{rows} embedding rows"),
-        Precision::F16 => format!("{rows} embedding rows as half floats"),
-    }
+/// What is stored how.
+fn precisions(rows: usize, tables: Precision, mixed: bool) -> String {
+    let tables = if tables == Precision::F16 { " as half floats" } else { "" };
+    let activations = if mixed { ", mixed precision" } else { "" };
+    format!("{rows} embedding rows{tables}{activations}")
 }
 
 fn measure_steps(
@@ -153,7 +159,7 @@ fn kernels_head(kernels: &Kernels) -> String {
          whole step {:.2} ms{}",
         kernels.model,
         kernels.batch_size,
-        embedding_rows(kernels.rows, kernels.embedding_precision),
+        precisions(kernels.rows, kernels.embedding_precision, kernels.mixed_precision),
         kernels.dispatches.len(),
         kernels.sum_seconds * 1e3,
         kernels.step_seconds * 1e3,

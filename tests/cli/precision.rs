@@ -111,3 +111,26 @@ fn a_run_moves_from_the_cpu_to_a_gpu() {
     // 200 rows for the test: rounding may swap some pairs of some 10,000.
     assert!((auc("run") - auc("whole")).abs() < 0.01, "{} and {}", auc("run"), auc("whole"));
 }
+
+#[test]
+fn mixed_precision_goes_on_to_the_same_bits_and_writes_what_single_does() {
+    let place = Place::with_data();
+    let line = "model.name=mi-dpg train.precision=mixed model.dropout=0.3";
+    place.train("parts", &format!("{line} train.epochs=1")).succeeds();
+    place.train("parts", &format!("{line} train.epochs=2 --resume")).succeeds();
+    place.train("whole", &format!("{line} train.epochs=2")).succeeds();
+    place.assert_same_runs("parts", "whole");
+    place.train("single", "model.name=mi-dpg model.dropout=0.3 train.epochs=2").succeeds();
+    assert_eq!(types(&place, "single/model.safetensors"), types(&place, "whole/model.safetensors"));
+    let [mixed, single] = ["whole", "single"].map(|run| place.tensors(format!("{run}/model.safetensors")));
+    let apart = |name: &String| {
+        let off = mixed[name].iter().zip(&single[name]).map(|(a, b)| (a - b).abs());
+        off.fold(0.0, f32::max)
+    };
+    let most = single.keys().map(apart).fold(0.0, f32::max);
+    // Adam's steps are as large as the rate, however small the gradient whose sign a rounding may turn.
+    assert!(most > 0.0 && most < 0.2, "{most}");
+    place
+        .train("whole", "model.name=mi-dpg model.dropout=0.3 train.epochs=3 --resume")
+        .fails(6, &["was trained with another [train]"]);
+}

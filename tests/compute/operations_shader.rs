@@ -313,7 +313,7 @@ fn dropout_drops_the_same_on_both_devices() {
 }
 
 /// Fields, every other numeric, and a sequence.
-fn inputs() -> Inputs {
+pub(crate) fn inputs() -> Inputs {
     let field = |(source, (name, rows, value)): (usize, (&str, usize, Option<usize>))| Field {
         name: name.to_owned(),
         source,

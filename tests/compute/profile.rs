@@ -3,15 +3,8 @@
 use polyscene::bench::Device;
 use polyscene::bench::workload::{FIELDS, Subject, Workload};
 use polyscene::gpu::{OpenOptions, testing};
-use polyscene::graph::Precision;
 
-const WORKLOAD: Workload = Workload {
-    model: "dnn",
-    batch_size: 24,
-    rows: 64 * FIELDS,
-    dense_embedding_adam: true,
-    embedding_precision: Precision::F32,
-};
+const WORKLOAD: Workload = Workload { dense_embedding_adam: true, ..Workload::new("dnn", 24, 64 * FIELDS) };
 
 /// The CPU executor, and the adapter with and without its clock.
 fn devices() -> Vec<Device> {

@@ -6,10 +6,12 @@ use std::mem::offset_of;
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
+use polyscene::bench::workload::Workload;
+use polyscene::check::data::training;
 use polyscene::gpu::{BindingKind, DeviceClass, Shader, ShaderSource};
 use polyscene::models;
 use polyscene::ops::{SHADERS, StepUniforms, import_text};
-use polyscene::plan::{DispatchLimits, Tuning};
+use polyscene::plan::{DispatchLimits, Plan, TrainingOptions, Tuning};
 
 const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
 
@@ -17,7 +19,13 @@ const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
 /// in several.
 fn variants() -> BTreeMap<String, Shader> {
     let mut variants = BTreeMap::new();
-    for (name, plan) in crate::common::variants::all_plans() {
+    let mut insert = |plan: &Plan, limits: &DispatchLimits| {
+        for dispatch in plan.dispatches(limits) {
+            let shader = dispatch.expand().unwrap();
+            variants.insert(shader.text().to_string(), shader);
+        }
+    };
+    for (_, plan) in crate::common::variants::all_plans() {
         // A GPU's segments differ from plan to plan, and take long to judge.
         let sizes: [(DeviceClass, &[u64]); 2] =
             [(DeviceClass::Software, &[1 << 10, 1 << 15, 1 << 27]), (DeviceClass::Hardware, &[1 << 10, 1 << 27])];
@@ -27,15 +35,21 @@ fn variants() -> BTreeMap<String, Shader> {
                 limits.push(DispatchLimits::new(binding_bytes, class));
             }
         }
-        // What else may be chosen for a device changes the same few lines in all.
-        if models::SYSTEMS.iter().any(|model| name == format!("training {model}")) {
-            let other = Tuning { block: Some(16), grad_tile: 32, ..Tuning::of_class(DeviceClass::Hardware) };
-            limits.push(DispatchLimits { binding_bytes: 1 << 27, tuning: other });
+        for limits in limits {
+            insert(&plan, &limits);
         }
-        for dispatch in limits.iter().flat_map(|limits| plan.dispatches(limits)) {
-            let shader = dispatch.expand().unwrap();
-            variants.insert(shader.text().to_string(), shader);
-        }
+    }
+    // What else may be chosen for a device, and mixed precision, change the same few lines in all.
+    for model in models::SYSTEMS {
+        let graph = Workload::new(model, 67, 200).graph().unwrap();
+        let portable = |tuning| DispatchLimits { binding_bytes: 1 << 27, tuning };
+        let [hardware, software] = [DeviceClass::Hardware, DeviceClass::Software].map(Tuning::of_class);
+        let other = Tuning { block: Some(16), grad_tile: 32, ..hardware };
+        insert(&Plan::training(&graph, &training(67)), &portable(other));
+        let mixed = Plan::training(&graph, &TrainingOptions { mixed_precision: true, ..training(67) });
+        insert(&mixed, &portable(hardware));
+        insert(&mixed, &portable(software));
+        insert(&mixed, &DispatchLimits { binding_bytes: 1 << 15, tuning: software });
     }
     variants
 }

@@ -48,6 +48,7 @@ fn report() -> Report {
         batch_size: 512,
         rows: 1000,
         embedding_precision: Precision::F32,
+        mixed_precision: false,
         timed_by: TimedBy::Passes,
         tuning: None,
         sum_seconds: 9e-4,
