@@ -162,7 +162,7 @@ impl Drop for Compiler {
 
 fn spirv(shader: &Shader) -> anyhow::Result<Vec<u32>> {
     let module = naga::front::wgsl::parse_str(shader.text())?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module)?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32).validate(&module)?;
     let unchecked = naga::proc::BoundsCheckPolicy::Unchecked;
     let options = spv::Options {
         bounds_check_policies: naga::proc::BoundsCheckPolicies {

@@ -3,7 +3,7 @@
 //! that are not there.
 //!
 //! `cargo bench --bench isa -- [--model mi-dpg,dnn] [--batch 512,8192] [--family navi21] [--class hardware]
-//! [--block 16] [--grad-tile 32] [--json]`
+//! [--block 16] [--grad-tile 32] [--mixed] [--json]`
 
 #[cfg(target_os = "linux")]
 mod compiler;
@@ -58,6 +58,9 @@ mod linux {
         /// Rows and columns of a gradient's tile: 32 or 64
         #[arg(long, default_value_t = 64)]
         grad_tile: u32,
+        /// Activations as halves: mixed precision
+        #[arg(long)]
+        mixed: bool,
         /// Print JSON: a list of objects, one for each dispatch
         #[arg(long)]
         json: bool,
@@ -76,7 +79,7 @@ mod linux {
         let mut rows = Vec::new();
         for model in &options.model {
             for &batch in &options.batch {
-                rows.extend(table::rows(&compiler, model, batch, tuning)?);
+                rows.extend(table::rows(&compiler, model, batch, tuning, options.mixed)?);
             }
         }
         if options.json {

@@ -39,7 +39,13 @@ pub(crate) struct Row {
 }
 
 /// The dispatches of a model's training step at the papers' sizes.
-pub(crate) fn rows(compiler: &Compiler, model: &str, batch: usize, tuning: Tuning) -> anyhow::Result<Vec<Row>> {
+pub(crate) fn rows(
+    compiler: &Compiler,
+    model: &str,
+    batch: usize,
+    tuning: Tuning,
+    mixed: bool,
+) -> anyhow::Result<Vec<Row>> {
     let name = polyscene::models::find(model).with_context(|| format!("there is no model {model}"))?.name;
     let graph = Workload::new(name, batch, 100_000).graph()?;
     let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
@@ -48,7 +54,7 @@ pub(crate) fn rows(compiler: &Compiler, model: &str, batch: usize, tuning: Tunin
         dense: adam,
         embeddings: adam,
         dense_embedding_adam: false,
-        mixed_precision: false,
+        mixed_precision: mixed,
     };
     let mut known: HashMap<String, Statistics> = HashMap::new();
     let plan = Plan::training(&graph, &options);

@@ -1,7 +1,8 @@
 // Tensors [B, ·] where training is in mixed precision: those with a row for each sample and enough columns are half floats, two
 // in a word, in the first two arenas; the rest is f32, in the third. Stands in the place of memory.wgsl, with the same
 // addresses: an arena's number in the two top bits, and a count of values below, whatever their size. Arithmetic stays in
-// f32; what is stored is rounded to the nearest half.
+// f32; what is stored is rounded to the nearest half. A load is left to the device, which may take subnormal halves for 0:
+// activations and scaled gradients below 2^-14 count for little, and loads are many.
 #import halves
 // Arenas of halves.
 const HALF_ARENAS: u32 = 1u;
@@ -12,6 +13,10 @@ const HALF_ARENAS: u32 = 1u;
 
 const PLACE: u32 = 0x3fffffffu;
 
+fn unpacked(quad: vec2<u32>) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(quad.x), unpack2x16float(quad.y));
+}
+
 // The four values at an address that is a multiple of 4.
 fn load4(address: u32) -> vec4<f32> {
     let at = (address & PLACE) / 4u;
@@ -20,9 +25,9 @@ fn load4(address: u32) -> vec4<f32> {
     if (arena == 2u) {
         value = memory_2[at];
     } else if (HALF_ARENAS > 1u && arena == 1u) {
-        value = of_halves(memory_1[at]);
+        value = unpacked(memory_1[at]);
     } else {
-        value = of_halves(memory_0[at]);
+        value = unpacked(memory_0[at]);
     }
     return value;
 }

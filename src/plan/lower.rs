@@ -322,6 +322,14 @@ impl Plan {
         dispatches
     }
 
+    /// What a node costs on a device, where some tensors are halves.
+    fn cost(&self, node: &Node) -> Cost {
+        let Cost { flops, bytes } = node.op.cost(node, &self.graph, self.capacity);
+        let halves = node.inputs.iter().chain(&node.outputs).filter(|tensor| self.is_half(**tensor));
+        let saved: usize = halves.map(|&tensor| 2 * self.graph.shape(tensor).len(self.capacity)).sum();
+        Cost { flops, bytes: bytes.saturating_sub(saved as u64) }
+    }
+
     /// A kernel that is a dispatch of its own.
     fn single(&self, node: &Node, kernel: &Kernel, target: &Target, words: &mut usize) -> Dispatch {
         let mut descriptors = kernel.descriptors.clone();
@@ -332,7 +340,7 @@ impl Plan {
             names: vec![node.name.clone()],
             operation: node.op.name(),
             shape: shape_of(node).map(|id| self.graph.shape(id)),
-            cost: node.op.cost(node, &self.graph, self.capacity),
+            cost: self.cost(node),
             shader: kernel.shader,
             source: DispatchSource::File(source(kernel, workgroup)),
             resources: kernel.args.iter().map(|&arg| resource(arg.within(target.arenas), &range)).collect(),
@@ -377,7 +385,7 @@ impl Plan {
             Form::Items | Form::Tiles => parts.iter().map(|part| part.groups).sum(),
             _ => self.capacity.div_ceil(target.block),
         };
-        let costs = nodes.iter().map(|node| node.op.cost(node, &self.graph, self.capacity));
+        let costs = nodes.iter().map(|node| self.cost(node));
         Dispatch {
             names: nodes.iter().map(|node| node.name.clone()).collect(),
             operation: if one { first.op.name() } else { "segment" },

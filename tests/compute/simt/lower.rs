@@ -558,6 +558,7 @@ impl<'m> Lower<'m> {
                         let b = scope.rows(b)?;
                         vec![self.dot(kind, a.iter().copied().zip(b.iter().copied()))?]
                     }
+                    (MathFunction::Unpack2x16float, ..) => ops::halves().map(|half| self.one(half, a[0])).to_vec(),
                     (MathFunction::Length, ..) => {
                         let square = self.dot(kind, a.iter().map(|&x| (x, x)))?;
                         vec![self.one(ops::math1(MathFunction::Sqrt, kind).ok_or_else(unsupported)?, square)]

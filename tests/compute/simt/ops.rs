@@ -1,5 +1,6 @@
 //! Arithmetic on rows. A row is one word of every invocation of a workgroup.
 
+use half::f16;
 use naga::{BinaryOperator as B, MathFunction as M, ScalarKind as K, UnaryOperator as U};
 
 pub(crate) type Row1 = fn(&mut [u32], &[u32]);
@@ -108,6 +109,11 @@ pub(crate) fn binary(op: B, kind: K) -> Option<Row2> {
         (B::ShiftRight, K::Sint) => row!(|x: i32, y| x.wrapping_shr(y.cast_unsigned())),
         _ => return None,
     })
+}
+
+/// The lower and the upper half float of a word.
+pub(crate) fn halves() -> [Row1; 2] {
+    [row!(|x: u32| f16::from_bits(x as u16).to_f32()), row!(|x: u32| f16::from_bits((x >> 16) as u16).to_f32())]
 }
 
 pub(crate) fn math1(fun: M, kind: K) -> Option<Row1> {
