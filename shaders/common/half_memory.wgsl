@@ -3,6 +3,7 @@
 // addresses: an arena's number in the two top bits, and a count of values below, whatever their size. Arithmetic stays in
 // f32; what is stored is rounded to the nearest half. A load is left to the device, which may take subnormal halves for 0:
 // activations and scaled gradients below 2^-14 count for little, and loads are many.
+#import any_address
 #import halves
 // Arenas of halves.
 const HALF_ARENAS: u32 = 1u;
@@ -37,31 +38,6 @@ fn load(address: u32) -> f32 {
     return load4(address)[address % 4u];
 }
 
-// Four values from any address on; `aligned` says whether it is a multiple of 4.
-fn load_any4(address: u32, aligned: bool) -> vec4<f32> {
-    var found: vec4<f32>;
-    if (aligned) {
-        found = load4(address);
-    } else {
-        found = vec4<f32>(load(address), load(address + 1u), load(address + 2u), load(address + 3u));
-    }
-    return found;
-}
-
-// The same where only `count` values, at least one, are this row's: beyond them comes the last again, since what lies
-// there may be another invocation's.
-fn load_some4(address: u32, count: u32, aligned: bool) -> vec4<f32> {
-    var found: vec4<f32>;
-    if (aligned) {
-        found = load4(address);
-    } else {
-        let last = count - 1u;
-        found = vec4<f32>(
-            load(address), load(address + min(1u, last)), load(address + min(2u, last)), load(address + min(3u, last)));
-    }
-    return found;
-}
-
 fn store4(address: u32, value: vec4<f32>) {
     let at = (address & PLACE) / 4u;
     let arena = address >> 30u;
@@ -84,14 +60,5 @@ fn store(address: u32, value: f32) {
         var four = load4(address & ~3u);
         four[address % 4u] = value;
         store4(address & ~3u, four);
-    }
-}
-
-// The first `count` of four values, at any address; what follows in the same four belongs to this invocation.
-fn store_some(address: u32, count: u32, value: vec4<f32>) {
-    var rest = value;
-    for (var i = 0u; i < min(count, 4u); i += 1u) {
-        store(address + i, rest.x);
-        rest = rest.yzww;
     }
 }

@@ -1,6 +1,7 @@
 // Tensors [B, ·]. They lie in up to three buffers, the arenas; an address has the arena's number in its two top bits and
 // counts values below. Rows begin at multiples of 4 values. All arenas are bound for reading and writing, because a
 // dispatch reads and writes parts of one buffer; where there are fewer than three, the last is bound again.
+#import any_address
 const ARENAS: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read_write> memory_0: array<vec4<f32>>;
@@ -53,31 +54,6 @@ fn load(address: u32) -> f32 {
     return value;
 }
 
-// Four values from any address on; `aligned` says whether it is a multiple of 4.
-fn load_any4(address: u32, aligned: bool) -> vec4<f32> {
-    var found: vec4<f32>;
-    if (aligned) {
-        found = load4(address);
-    } else {
-        found = vec4<f32>(load(address), load(address + 1u), load(address + 2u), load(address + 3u));
-    }
-    return found;
-}
-
-// The same where only `count` values, at least one, are this row's: beyond them comes the last again, since what lies
-// there may be another invocation's.
-fn load_some4(address: u32, count: u32, aligned: bool) -> vec4<f32> {
-    var found: vec4<f32>;
-    if (aligned) {
-        found = load4(address);
-    } else {
-        let last = count - 1u;
-        found = vec4<f32>(
-            load(address), load(address + min(1u, last)), load(address + min(2u, last)), load(address + min(3u, last)));
-    }
-    return found;
-}
-
 fn store4(address: u32, value: vec4<f32>) {
     if (ARENAS == 1u) {
         memory_0[address / 4u] = value;
@@ -114,14 +90,5 @@ fn store(address: u32, value: f32) {
                 memory_2[at][address % 4u] = value;
             }
         }
-    }
-}
-
-// The first `count` of four values, at any address; what follows in the same four belongs to this invocation.
-fn store_some(address: u32, count: u32, value: vec4<f32>) {
-    var rest = value;
-    for (var i = 0u; i < min(count, 4u); i += 1u) {
-        store(address + i, rest.x);
-        rest = rest.yzww;
     }
 }

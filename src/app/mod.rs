@@ -27,8 +27,7 @@ mod user_cache;
 
 pub use evaluate::Evaluation;
 pub use event::{Event, Observer};
-pub(crate) use open::open_options;
-pub use open::{Opened, open_config};
+pub use open::{Opened, open_config, open_options};
 pub use predict::{Predicted, Prediction};
 pub use run::{Run, RunOptions};
 pub use table_file::{FileKind, OutFile};

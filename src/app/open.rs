@@ -140,7 +140,7 @@ pub(super) fn absolute(path: &str, bases: &[PathBuf]) -> String {
 }
 
 /// How a device is opened to train: with what earlier processes have compiled for it.
-pub(crate) fn open_options() -> OpenOptions {
+pub fn open_options() -> OpenOptions {
     OpenOptions { pipelines: user_cache::file("pipelines"), ..OpenOptions::default() }
 }
 

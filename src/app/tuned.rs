@@ -81,7 +81,8 @@ fn recall(file: &Path, guess: &Tuned) -> Option<Tuned> {
 /// # Errors
 /// When the file cannot be read, or asks for kernels that there are not.
 pub fn load(path: &Path) -> Result<Tuned, Error> {
-    const FIX: &str = "give a tuning.json that `train` or `tune` has written, or leave --tuning out";
+    const FIX: &str = "give a tuning.json that `train` or `tune` has written, or leave --tuning out; a run's own file can be removed, and \
+                       the choice is made anew";
     let text = std::fs::read_to_string(path).map_err(Error::file(path, "reading the tuning"))?;
     let tuned: Tuned =
         serde_json::from_str(&text).map_err(|error| Error::content(path, format!("is no tuning: {error}; {FIX}")))?;

@@ -34,8 +34,8 @@ pub enum Error {
     /// A device came to other numbers than the CPU.
     #[error(
         "{device} computes wrong numbers: {what}.\n\
-         Update its driver and check again; until then, train with another device or with --device cpu. The table above is what a \
-         report of this needs."
+         Update its driver and check again (`polyscene devices --check`, whose table is what a report of this needs); until then, \
+         train with another device or with --device cpu."
     )]
     Wrong {
         /// The device's name.

@@ -7,7 +7,7 @@ use super::search::Trials;
 use crate::check::data::{ADAM, Data};
 use crate::check::{Largest, STEP_TOLERANCE, run};
 use crate::gpu::{self, Gpu};
-use crate::graph::{Cross, Graph};
+use crate::graph::{Cross, Graph, Precision};
 use crate::ops::ModelState;
 use crate::plan::{
     CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, StepChunk, StepLosses, TrainingOptions, Tuning, initial_state,
@@ -113,7 +113,7 @@ impl<'a> GpuTrials<'a> {
             executor.set_state(state)?;
             largest.note_step(graph, &run(&mut executor, chunk)?, expected);
         }
-        if let Some(fault) = largest.fault(STEP_TOLERANCE) {
+        if let Some(fault) = largest.fault(tolerance(graph, options)) {
             return Ok(Err(fault));
         }
         let mut contender = Contender { executor, chunks: 1 };
@@ -121,6 +121,13 @@ impl<'a> GpuTrials<'a> {
         contender.chunks = (self.sample.as_secs_f64() / once.max(1e-6)).clamp(1.0, 1000.0) as usize;
         Ok(Ok(contender))
     }
+}
+
+/// What a step may differ from the CPU's, as a part of 1 + the expected value. Sums that differ in the last bit of f32 may be
+/// rounded to different halves, which are 2⁻¹⁰ of themselves apart; a table's new value is that of one of them.
+fn tolerance(graph: &Graph, options: &TrainingOptions) -> f64 {
+    let halves = options.mixed_precision || graph.tables.iter().any(|table| table.precision == Precision::F16);
+    if halves { 1.0 / 512.0 } else { STEP_TOLERANCE }
 }
 
 /// Seconds that a contender's chunks take.
