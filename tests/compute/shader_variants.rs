@@ -12,46 +12,39 @@ use polyscene::gpu::{BindingKind, DeviceClass, Shader, ShaderSource};
 use polyscene::models;
 use polyscene::ops::{SHADERS, StepUniforms, import_text};
 use polyscene::plan::{DispatchLimits, Plan, TrainingOptions, Tuning};
+use rayon::prelude::*;
 
 const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
 
 /// The variants of all plans, by their texts: for both classes of devices, with tables and activations in one buffer and
 /// in several.
 fn variants() -> BTreeMap<String, Shader> {
-    let mut variants = BTreeMap::new();
-    let mut insert = |plan: &Plan, limits: &DispatchLimits| {
-        for dispatch in plan.dispatches(limits) {
-            let shader = dispatch.expand().unwrap();
-            variants.insert(shader.text().to_string(), shader);
-        }
-    };
-    for (_, plan) in crate::common::variants::all_plans() {
-        // A GPU's segments differ from plan to plan, and take long to judge.
-        let sizes: [(DeviceClass, &[u64]); 2] =
-            [(DeviceClass::Software, &[1 << 10, 1 << 15, 1 << 27]), (DeviceClass::Hardware, &[1 << 10, 1 << 27])];
-        let mut limits = Vec::new();
-        for (class, sizes) in sizes {
-            for &binding_bytes in sizes {
-                limits.push(DispatchLimits::new(binding_bytes, class));
-            }
-        }
-        for limits in limits {
-            insert(&plan, &limits);
-        }
-    }
+    // A GPU's segments differ from plan to plan, and take long to judge.
+    let sizes: [(DeviceClass, &[u64]); 2] =
+        [(DeviceClass::Software, &[1 << 10, 1 << 15, 1 << 27]), (DeviceClass::Hardware, &[1 << 10, 1 << 27])];
+    let limits =
+        |(class, sizes): (DeviceClass, &'static [u64])| sizes.iter().map(move |&b| DispatchLimits::new(b, class));
+    let limits: Vec<DispatchLimits> = sizes.into_iter().flat_map(limits).collect();
+    let mut plans: Vec<(Plan, DispatchLimits)> = crate::common::variants::all_plans()
+        .into_iter()
+        .flat_map(|(_, plan)| limits.iter().map(|&limits| (plan.clone(), limits)).collect::<Vec<_>>())
+        .collect();
     // What else may be chosen for a device, and mixed precision, change the same few lines in all.
     for model in models::SYSTEMS {
         let graph = Workload::new(model, 67, 200).graph().unwrap();
         let portable = |tuning| DispatchLimits { binding_bytes: 1 << 27, tuning };
         let [hardware, software] = [DeviceClass::Hardware, DeviceClass::Software].map(Tuning::of_class);
         let other = Tuning { block: Some(16), grad_tile: 32, ..hardware };
-        insert(&Plan::training(&graph, &training(67)), &portable(other));
+        plans.push((Plan::training(&graph, &training(67)), portable(other)));
         let mixed = Plan::training(&graph, &TrainingOptions { mixed_precision: true, ..training(67) });
-        insert(&mixed, &portable(hardware));
-        insert(&mixed, &portable(software));
-        insert(&mixed, &DispatchLimits { binding_bytes: 1 << 15, tuning: software });
+        let small = DispatchLimits { binding_bytes: 1 << 15, tuning: software };
+        plans.extend([portable(hardware), portable(software), small].map(|limits| (mixed.clone(), limits)));
     }
-    variants
+    let shaders = |(plan, limits): &(Plan, DispatchLimits)| {
+        let shaders = plan.dispatches(limits).into_iter().map(|dispatch| dispatch.expand().unwrap());
+        shaders.map(|shader| (shader.text().to_string(), shader)).collect::<Vec<_>>()
+    };
+    plans.par_iter().flat_map_iter(shaders).collect()
 }
 
 /// Checks one expanded shader; it counts on no feature that a device may lack. Every backend can take halves apart.
@@ -99,11 +92,12 @@ fn every_variant_is_valid_everywhere() {
     for (path, _) in SHADERS {
         assert!(used.contains(format!("shaders/{path}.wgsl").as_str()), "no plan uses {path}");
     }
-    for (text, shader) in &variants {
-        if let Err(fault) = check(shader) {
-            panic!("{}: {fault}\n{text}", shader.name());
-        }
-    }
+    // On all processors: this is the last of the long tests.
+    let faults: Vec<String> = variants
+        .par_iter()
+        .filter_map(|(text, shader)| Some(format!("{}: {}\n{text}", shader.name(), check(shader).err()?)))
+        .collect();
+    assert!(faults.is_empty(), "{} faults, the first:\n{}", faults.len(), faults[0]);
 }
 
 #[test]
