@@ -123,8 +123,7 @@ fn workload(args: &BenchArgs) -> Workload {
     }
 }
 
-/// The table, for people.
-/// What is stored how.
+/// How many rows the table has, and what is stored how.
 fn precisions(rows: usize, tables: Precision, mixed: bool) -> String {
     let tables = if tables == Precision::F16 { " as half floats" } else { "" };
     let activations = if mixed { ", mixed precision" } else { "" };

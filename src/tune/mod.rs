@@ -97,11 +97,12 @@ impl Tuned {
 }
 
 /// A name for everything that the best kernels depend on beside the device: the operations of a training step with their
-/// shapes, the widths of tables, and the batch's size, rounded up to a power of two.
+/// shapes, the widths of tables, how numbers are stored, and the batch's size, rounded up to a power of two.
 pub fn shape_of(graph: &Graph, options: &TrainingOptions) -> String {
     use std::fmt::Write;
     let plan = Plan::training(graph, options);
-    let mut text = format!("{} {}", options.capacity.next_power_of_two(), options.dense_embedding_adam);
+    let TrainingOptions { capacity, dense_embedding_adam, mixed_precision, .. } = *options;
+    let mut text = format!("{} {dense_embedding_adam} {mixed_precision}", capacity.next_power_of_two());
     for node in &plan.graph.nodes {
         write!(text, "\n{}", node.op.name()).expect("a string takes it");
         for tensor in node.inputs.iter().chain(&node.outputs) {
@@ -109,7 +110,7 @@ pub fn shape_of(graph: &Graph, options: &TrainingOptions) -> String {
         }
     }
     for table in &graph.tables {
-        write!(text, "\n{} {}", table.width, table.fields.len()).expect("a string takes it");
+        write!(text, "\n{} {} {}", table.width, table.fields.len(), table.precision.name()).expect("a string takes it");
     }
     format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
 }
@@ -134,4 +135,33 @@ pub fn tune(
         return Err(crate::gpu::Error::Wrong { device: gpu.name().to_owned(), what }.into());
     };
     Ok(Tuned { tuning, tried: found.tried, complete: found.complete, ..guess })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::workload::Workload;
+    use crate::check::data::training;
+    use crate::graph::Precision;
+
+    #[test]
+    fn a_choice_is_kept_for_models_that_run_the_same_kernels() {
+        let graph = |rows: usize| Workload::new("dnn", 500, rows).graph().unwrap();
+        let shape = shape_of(&graph(160), &training(500));
+        // The same power of two, and tables of other sizes.
+        assert_eq!(shape_of(&graph(160), &training(300)), shape);
+        assert_eq!(shape_of(&graph(16_000), &training(500)), shape);
+        let mut halves = graph(160);
+        halves.set_embedding_precision(Precision::F16);
+        let others = [
+            shape_of(&graph(160), &training(600)),
+            shape_of(&graph(160), &TrainingOptions { mixed_precision: true, ..training(500) }),
+            shape_of(&graph(160), &TrainingOptions { dense_embedding_adam: true, ..training(500) }),
+            shape_of(&halves, &training(500)),
+            shape_of(&Workload::new("mi-dpg", 500, 160).graph().unwrap(), &training(500)),
+        ];
+        for (i, other) in others.iter().enumerate() {
+            assert!(*other != shape && !others[..i].contains(other), "{i}");
+        }
+    }
 }
