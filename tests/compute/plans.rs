@@ -5,14 +5,13 @@ use std::collections::HashMap;
 use crate::common::random_graphs::random_graph;
 use crate::common::variants::{all_plans, inputs, models as all_models};
 use polyscene::check::data::{Data, fault, named, random_state, training};
-use polyscene::gpu::{BindingKind, DeviceClass};
+use polyscene::gpu::DeviceClass;
 use polyscene::graph::{Graph, ParameterRole, RowExtent, TensorId, token_places};
 use polyscene::layers::Decomposition;
 use polyscene::models::{self, Dnn, MiDpg, MirInput, Model, ModelEntry, SequenceInput};
 use polyscene::ops::{AdamOptions, ModelState, Op};
 use polyscene::plan::{
-    CpuExecutor, DispatchLimits, DispatchSource, Executor, Listing, Place, Plan, Resource, TrainingOptions, Tuning,
-    check_graph,
+    CpuExecutor, DispatchLimits, Executor, Listing, Place, Plan, TrainingOptions, Tuning, check_graph,
 };
 use serde_json::Value;
 
@@ -29,45 +28,6 @@ const LIMITS: DispatchLimits = DispatchLimits {
 };
 /// Bindings in which tables need shards and activations need several arenas.
 const SMALL: DispatchLimits = DispatchLimits { binding_bytes: 1 << 14, ..LIMITS };
-
-/// A buffer as wgpu tracks it: parts of one are the same to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Buffer {
-    Descriptors,
-    Other(Resource),
-}
-
-fn buffer(resource: Resource) -> Buffer {
-    match resource {
-        Resource::Descriptors { .. } => Buffer::Descriptors,
-        other => Buffer::Other(other),
-    }
-}
-
-#[test]
-fn no_dispatch_binds_a_buffer_in_two_ways() {
-    let mut reflections = HashMap::new();
-    for (name, plan) in all_plans() {
-        for dispatch in [LIMITS, SMALL].iter().flat_map(|limits| plan.dispatches(limits)) {
-            // Constants change no binding; but what is composed is made of other shaders each time.
-            let key = match &dispatch.source {
-                DispatchSource::File(_) => dispatch.shader.to_owned(),
-                DispatchSource::Segment(_) => {
-                    format!("{name}: {}, {:?}", dispatch.names.join(", "), dispatch.resources)
-                }
-            };
-            let reflection = reflections.entry(key).or_insert_with(|| dispatch.expand().unwrap().reflect().unwrap());
-            let bindings: Vec<_> = reflection.group(0).collect();
-            let place = format!("{name}: {} {}", dispatch.name(), dispatch.shader);
-            assert_eq!(bindings.len(), dispatch.resources.len(), "{place}");
-            let mut seen: HashMap<Buffer, BindingKind> = HashMap::new();
-            for (binding, &resource) in bindings.iter().zip(&dispatch.resources) {
-                let before = *seen.entry(buffer(resource)).or_insert(binding.kind);
-                assert_eq!(before, binding.kind, "{place}: {resource:?} as `{}`", binding.name);
-            }
-        }
-    }
-}
 
 #[test]
 fn tensors_lie_undisturbed_until_they_are_read() {

@@ -1,31 +1,39 @@
 //! Every shader that a plan can ask for, with every set of constants: valid, within the limits that all devices have,
 //! and expressible for Vulkan, Metal and Direct3D.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::mem::offset_of;
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use polyscene::bench::workload::Workload;
 use polyscene::check::data::training;
-use polyscene::gpu::{BindingKind, DeviceClass, Shader, ShaderSource};
+use polyscene::gpu::{BindingKind, DeviceClass, Reflection, Shader, ShaderSource};
 use polyscene::models;
 use polyscene::ops::{SHADERS, StepUniforms, import_text};
-use polyscene::plan::{DispatchLimits, Plan, TrainingOptions, Tuning};
+use polyscene::plan::{DispatchLimits, Plan, Resource, TrainingOptions, Tuning};
 use rayon::prelude::*;
+
+use crate::common::variants::{all_plans, without_numbers};
 
 const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
 
+struct Variant {
+    shader: Shader,
+    /// What dispatches bind to it.
+    bound: HashSet<Vec<Resource>>,
+}
+
 /// The variants of all plans, by their texts: for both classes of devices, with tables and activations in one buffer and
 /// in several.
-fn variants() -> BTreeMap<String, Shader> {
+fn variants() -> BTreeMap<String, Variant> {
     // A GPU's segments differ from plan to plan, and take long to judge.
     let sizes: [(DeviceClass, &[u64]); 2] =
         [(DeviceClass::Software, &[1 << 10, 1 << 15, 1 << 27]), (DeviceClass::Hardware, &[1 << 10, 1 << 27])];
     let limits =
         |(class, sizes): (DeviceClass, &'static [u64])| sizes.iter().map(move |&b| DispatchLimits::new(b, class));
     let limits: Vec<DispatchLimits> = sizes.into_iter().flat_map(limits).collect();
-    let mut plans: Vec<(Plan, DispatchLimits)> = crate::common::variants::all_plans()
+    let mut plans: Vec<(Plan, DispatchLimits)> = all_plans()
         .into_iter()
         .flat_map(|(_, plan)| limits.iter().map(|&limits| (plan.clone(), limits)).collect::<Vec<_>>())
         .collect();
@@ -41,10 +49,37 @@ fn variants() -> BTreeMap<String, Shader> {
         plans.extend([portable(hardware), portable(software), small].map(|limits| (mixed.clone(), limits)));
     }
     let shaders = |(plan, limits): &(Plan, DispatchLimits)| {
-        let shaders = plan.dispatches(limits).into_iter().map(|dispatch| dispatch.expand().unwrap());
-        shaders.map(|shader| (shader.text().to_string(), shader)).collect::<Vec<_>>()
+        let dispatches = plan.dispatches(limits).into_iter();
+        dispatches.map(|dispatch| (dispatch.expand().unwrap(), dispatch.resources)).collect::<Vec<_>>()
     };
-    plans.par_iter().flat_map_iter(shaders).collect()
+    let mut variants = BTreeMap::new();
+    for (shader, resources) in plans.par_iter().flat_map_iter(shaders).collect::<Vec<_>>() {
+        let text = shader.text().to_string();
+        let variant = variants.entry(text).or_insert_with(|| Variant { shader, bound: HashSet::new() });
+        variant.bound.insert(resources);
+    }
+    variants
+}
+
+/// Whether each buffer of a dispatch is bound in one way: wgpu lets none be read through one binding and written through
+/// another, even in different parts.
+fn check_bindings(reflection: &Reflection, resources: &[Resource]) -> Result<(), String> {
+    let bindings: Vec<_> = reflection.group(0).collect();
+    if bindings.len() != resources.len() {
+        return Err(format!("{} bindings for {resources:?}", bindings.len()));
+    }
+    let mut seen: HashMap<Resource, BindingKind> = HashMap::new();
+    for (binding, &resource) in bindings.iter().zip(resources) {
+        // All dispatches' descriptors lie in one buffer.
+        let buffer = match resource {
+            Resource::Descriptors { .. } => Resource::Descriptors { first: 0, count: 0 },
+            other => other,
+        };
+        if *seen.entry(buffer).or_insert(binding.kind) != binding.kind {
+            return Err(format!("{resource:?} is bound in two ways, the second is `{}`", binding.name));
+        }
+    }
+    Ok(())
 }
 
 /// Checks one expanded shader; it counts on no feature that a device may lack. Every backend can take halves apart.
@@ -77,6 +112,9 @@ fn check(shader: &Shader) -> Result<(), String> {
     Ok(())
 }
 
+/// Shaders judged of those that differ in numbers alone.
+const MOST_JUDGED: usize = 4;
+
 #[test]
 fn every_variant_is_valid_everywhere() {
     let variants = variants();
@@ -84,19 +122,43 @@ fn every_variant_is_valid_everywhere() {
     // For other compilers to read (tests/tint.mjs).
     if let Ok(folder) = std::env::var("POLYSCENE_WRITE_SHADERS") {
         std::fs::create_dir_all(&folder).unwrap();
-        for (number, (text, shader)) in variants.iter().enumerate() {
-            std::fs::write(format!("{folder}/{number:05}-{}.wgsl", shader.name()), text).unwrap();
+        for (number, (text, variant)) in variants.iter().enumerate() {
+            std::fs::write(format!("{folder}/{number:05}-{}.wgsl", variant.shader.name()), text).unwrap();
         }
     }
-    let used: BTreeSet<&str> = variants.values().flat_map(Shader::files).map(String::as_str).collect();
+    let used: BTreeSet<&str> =
+        variants.values().flat_map(|variant| variant.shader.files()).map(String::as_str).collect();
     for (path, _) in SHADERS {
         assert!(used.contains(format!("shaders/{path}.wgsl").as_str()), "no plan uses {path}");
     }
+    // Sizes and places, the only numbers in a text, change neither its grammar nor its types. Of the shaders that differ
+    // in these alone, some are judged.
+    let mut alike: BTreeMap<String, Vec<(&String, &Variant)>> = BTreeMap::new();
+    for (text, variant) in &variants {
+        alike.entry(without_numbers(text)).or_default().push((text, variant));
+    }
+    let judge = |kind: &Vec<(&String, &Variant)>| {
+        let reflection = kind[0].1.shader.reflect().map_err(|error| error.to_string());
+        let bindings =
+            kind.iter().flat_map(|(text, variant)| variant.bound.iter().map(|bound| (*text, *variant, bound)));
+        let bindings = bindings.map(|(text, variant, bound)| {
+            (
+                text,
+                variant,
+                reflection.as_ref().map_err(String::clone).and_then(|reflection| check_bindings(reflection, bound)),
+            )
+        });
+        let texts = kind.iter().step_by(kind.len().div_ceil(MOST_JUDGED));
+        let texts = texts.map(|(text, variant)| (*text, *variant, check(&variant.shader)));
+        let faults = bindings.chain(texts).filter_map(|(text, variant, judged)| {
+            Some(format!("{}: {}\n{text}", variant.shader.name(), judged.err()?))
+        });
+        faults.collect::<Vec<String>>()
+    };
     // On all processors: this is the last of the long tests.
-    let faults: Vec<String> = variants
-        .par_iter()
-        .filter_map(|(text, shader)| Some(format!("{}: {}\n{text}", shader.name(), check(shader).err()?)))
-        .collect();
+    let kinds: Vec<_> = alike.into_values().collect();
+    println!("of {} kinds", kinds.len());
+    let faults: Vec<String> = kinds.par_iter().flat_map_iter(judge).collect();
     assert!(faults.is_empty(), "{} faults, the first:\n{}", faults.len(), faults[0]);
 }
 

@@ -187,3 +187,21 @@ pub fn all_plans() -> Vec<(String, Plan)> {
     }
     plans
 }
+
+/// A shader's text with every number as `0`: that of all shaders which differ in sizes and places alone.
+pub fn without_numbers(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    // Digits of names (`vec4`, `u32`) are no numbers.
+    let (mut in_name, mut in_number) = (false, false);
+    for letter in text.chars() {
+        let digit = letter.is_ascii_digit();
+        if !digit || in_name {
+            short.push(letter);
+        } else if !in_number {
+            short.push('0');
+        }
+        in_number = digit && !in_name;
+        in_name = letter.is_alphabetic() || letter == '_' || in_name && digit;
+    }
+    short
+}
