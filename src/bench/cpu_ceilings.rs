@@ -45,8 +45,11 @@ fn chain_rate(effort: &Effort) -> MultiplyAddRate {
     let threads = rayon::current_num_threads();
     let mut flops = 0;
     let sample = sample(effort, || {
-        let counts: Vec<usize> =
-            (0..threads).into_par_iter().with_max_len(1).map(|_| on_vectors(Chains { rounds: ROUNDS })).collect();
+        let counts: Vec<usize> = (0..threads)
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|_| on_vectors::<f32, _>(Chains { rounds: ROUNDS }))
+            .collect();
         flops = counts.iter().sum();
     });
     MultiplyAddRate {

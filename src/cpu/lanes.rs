@@ -98,14 +98,29 @@ pub fn dot<T: Real>(a: &[Lanes<T>], b: &[Lanes<T>]) -> Lanes<T> {
 /// Work on vectors, as [`on_vectors`] runs it.
 pub(crate) use pulp::{Simd, WithSimd};
 
-/// Runs `work` with the machine's widest vectors.
+/// Runs `work` on values of type T with vectors of the machine, for f32 the widest.
 #[inline(always)]
-pub(crate) fn on_vectors<W: WithSimd>(work: W) -> W::Output {
-    pulp::Arch::new().dispatch(work)
+pub(crate) fn on_vectors<T: Real, W: WithSimd>(work: W) -> W::Output {
+    T::dispatch(work)
 }
 
-/// Runs `work` compiled for the machine's widest vector instructions. Only code inlined into it profits.
+/// Whether a vector of S holds a value of all [`LANES`] samples, as those of AVX-512 do in f32: there are also twice as many
+/// registers then.
+pub(crate) const fn holds_all_lanes<T: Real, S: Simd>() -> bool {
+    size_of::<T::Vector<S>>() == size_of::<[T; LANES]>()
+}
+
+/// Runs `work` on values of type T compiled for the machine's vector instructions. Only code inlined into it profits.
 #[inline(always)]
-pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+pub fn vectorized<T: Real, R>(work: impl FnOnce() -> R) -> R {
+    struct Work<F>(F);
+    impl<R, F: FnOnce() -> R> WithSimd for Work<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> R {
+            (self.0)()
+        }
+    }
+    T::dispatch(Work(work))
 }

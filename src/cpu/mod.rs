@@ -14,7 +14,7 @@ mod threads;
 
 pub use arena::{Arena, Columns, Pairs};
 pub use lanes::{LANES, Lanes, dot, vectorized};
-pub(crate) use lanes::{Simd, WithSimd, on_vectors};
+pub(crate) use lanes::{Simd, WithSimd, holds_all_lanes, on_vectors};
 pub use memory::{prefetch, zeros};
 pub use product::{OUTPUTS, Samples, Weights, add_products};
 pub use real::{Real, log1p_exp, sigmoid};

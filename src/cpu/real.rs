@@ -3,7 +3,7 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use num_traits::Float;
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 use super::LANES;
 
@@ -13,6 +13,9 @@ pub trait Real:
 {
     /// As many values as an instruction of S takes.
     type Vector<S: Simd>: Copy;
+
+    /// Runs `work` with the vectors that the machine has for such values.
+    fn dispatch<W: WithSimd>(work: W) -> W::Output;
 
     /// The nearest value to `x`.
     fn of(x: f64) -> Self;
@@ -82,6 +85,10 @@ macro_rules! vectors {
 impl Real for f32 {
     vectors!(f32s, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_f32s, mul_add_f32s, add_f32s, reduce_sum_f32s);
 
+    #[inline(always)]
+    fn dispatch<W: WithSimd>(work: W) -> W::Output {
+        pulp::Arch::new().dispatch(work)
+    }
     fn of(x: f64) -> Self {
         x as f32
     }
@@ -121,6 +128,17 @@ impl Real for f32 {
 impl Real for f64 {
     vectors!(f64s, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_f64s, mul_add_f64s, add_f64s, reduce_sum_f64s);
 
+    /// Double precision is there to check single precision with: not worth a third copy of every kernel, for AVX-512.
+    #[inline(always)]
+    fn dispatch<W: WithSimd>(work: W) -> W::Output {
+        #[cfg(target_arch = "x86_64")]
+        match pulp::x86::V3::try_new() {
+            Some(simd) => Simd::vectorize(simd, work),
+            None => Simd::vectorize(pulp::Scalar::new(), work),
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        pulp::Arch::new().dispatch(work)
+    }
     fn of(x: f64) -> Self {
         x
     }

@@ -11,7 +11,7 @@ const INNER: usize = 256;
 /// Computes one block of samples.
 pub(super) fn run<T: Real>(op: &Affine, block: &mut Block<'_, T>) {
     let routes = if op.is_routed() { block.routes() } else { Routes::default() };
-    vectorized(
+    vectorized::<T, _>(
         #[inline(always)]
         || {
             for item in &op.items {

@@ -292,6 +292,6 @@ impl Reduce for WeightGrads {
                 }
             }
         }
-        tasks.into_par_iter().with_max_len(1).for_each(on_vectors);
+        tasks.into_par_iter().with_max_len(1).for_each(on_vectors::<T, _>);
     }
 }

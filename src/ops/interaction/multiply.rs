@@ -81,7 +81,7 @@ impl Operation for Multiply {
 
 impl PerSample for Multiply {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (a, b) = (block.columns(0), block.columns(1));
@@ -128,7 +128,7 @@ impl Operation for MultiplyGrad {
 
 impl PerSample for MultiplyGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (dy, a, b) = (block.columns(0), block.columns(1), block.columns(2));

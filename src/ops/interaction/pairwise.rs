@@ -80,7 +80,7 @@ impl Operation for Pairwise {
 
 impl PerSample for Pairwise {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let e = block.columns(0);
@@ -124,7 +124,7 @@ impl Operation for PairwiseGrad {
 
 impl PerSample for PairwiseGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (dy, e) = (block.columns(0)[0], block.columns(1));

@@ -67,7 +67,7 @@ impl Operation for Pool {
 
 impl PerSample for Pool {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let x = block.columns(0);

@@ -78,7 +78,7 @@ impl Operation for Prune {
 
 impl PerSample for Prune {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (v, alpha) = (block.columns(0), block.matrix(1)[0]);
@@ -123,7 +123,7 @@ impl Operation for PruneGrad {
 
 impl PerSample for PruneGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (d, factors, alpha) = (block.columns(0), block.columns(1), block.matrix(2)[0]);

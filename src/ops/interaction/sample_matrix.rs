@@ -62,7 +62,7 @@ impl Operation for SampleMatrix {
 
 impl PerSample for SampleMatrix {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (x, m) = (block.columns(0), block.columns(1));
@@ -101,7 +101,7 @@ impl Operation for SampleMatrixGrad {
 
 impl PerSample for SampleMatrixGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (dy, x, m) = (block.columns(0), block.columns(1), block.columns(2));

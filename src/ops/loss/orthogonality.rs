@@ -107,7 +107,7 @@ impl Operation for Orthogonality {
 
 impl PerSample for Orthogonality {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let r = block.columns(0);

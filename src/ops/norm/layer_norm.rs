@@ -89,7 +89,7 @@ impl Operation for LayerNorm {
 
 impl PerSample for LayerNorm {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (x, scale, shift) = (block.columns(0), block.matrix(1), block.matrix(2));
@@ -130,7 +130,7 @@ impl Operation for LayerNormGrad {
 
 impl PerSample for LayerNormGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (dy, x, scale) = (block.columns(0), block.columns(1), block.matrix(2));

@@ -104,7 +104,7 @@ impl Reduce for Moments {
 
 /// Calls `add` for every block of samples with each scenario in it, and 1 in the lanes of that one's samples.
 pub(crate) fn for_scenarios<T: Real>(batch: &Batch<'_, T>, mut add: impl FnMut(usize, usize, Lanes<T>)) {
-    vectorized(
+    vectorized::<T, _>(
         #[inline(always)]
         || {
             for (block, scenarios) in batch.step.scenarios().chunks(LANES).enumerate() {

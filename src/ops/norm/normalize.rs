@@ -104,7 +104,7 @@ impl Operation for Normalize {
 
 impl PerSample for Normalize {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let x = block.columns(0);
@@ -212,7 +212,7 @@ impl Operation for NormalizeGrad {
 
 impl PerSample for NormalizeGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (dy, x) = (block.columns(0), block.columns(1));

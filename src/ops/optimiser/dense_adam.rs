@@ -106,7 +106,7 @@ impl Update for DenseAdam {
         let mut tasks: Vec<_> = chunks.collect();
         for_chunks(&mut tasks, 1, |_, task| {
             let ((weights, (first, second)), gradient) = &mut task[0];
-            vectorized(
+            vectorized::<T, _>(
                 #[inline(always)]
                 || self.options.update_all(adam, gradient, weights, first, second),
             );

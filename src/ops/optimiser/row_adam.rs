@@ -102,7 +102,7 @@ impl RowAdam {
             let rows = &unique[number * ROWS_PER_UPDATE..][..ROWS_PER_UPDATE.min(count - number * ROWS_PER_UPDATE)];
             let gradients = &gradients[number * ROWS_PER_UPDATE * self.width..];
             let mut buffer = S::buffer(self.width);
-            vectorized(
+            vectorized::<T, _>(
                 #[inline(always)]
                 || {
                     for (i, (&row, gradient)) in rows.iter().zip(gradients.chunks_exact(self.width)).enumerate() {

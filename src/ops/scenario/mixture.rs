@@ -119,7 +119,7 @@ impl Operation for Mixture {
 
 impl PerSample for Mixture {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (t, v) = (block.columns(0), block.columns(1));
@@ -176,7 +176,7 @@ impl Operation for MixtureGrad {
 
 impl PerSample for MixtureGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (dy, t, v) = (block.columns(0), block.columns(1), block.columns(2));

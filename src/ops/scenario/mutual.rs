@@ -242,7 +242,7 @@ impl PerSample for Mutual {
         let everyone = (block.input_count() > 3).then(|| block.columns(3));
         let own = own_branches(block);
         let mut unit = Unit::new(self.branches);
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 unit.compute(self.alpha, &own, v, all);
@@ -301,7 +301,7 @@ impl PerSample for MutualGrad {
         let [dv, dt] = block.two_outputs();
         let mut unit = Unit::new(branches);
         let mut towards = vec![Lanes::zero(); branches];
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 unit.compute(alpha, &own, v, all);

@@ -147,7 +147,7 @@ impl PerSample for Attention {
             clear(block, 0..1);
         }
         let mut attention = Head::new();
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 for lane in 0..block.count() {
@@ -242,7 +242,7 @@ impl PerSample for AttentionGrad {
         let mut attention = Head::new();
         let (mut dy, mut towards) = (Vec::new(), Vec::new());
         let (mut of_q, mut of_k) = (Vec::new(), Vec::new());
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 for lane in 0..block.count() {

@@ -115,7 +115,7 @@ impl Operation for Discriminate {
 
 impl PerSample for Discriminate {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let inverse_rows = T::one() / block.step.mean_rows::<T>();

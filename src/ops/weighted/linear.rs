@@ -1,7 +1,7 @@
 //! MI-DPG's weighted layer, out = (ψ(S) ⊙ W) h + b (equation 1), without the B × d_m × d_n matrix.
 
 use super::kernel::{Mode, layer, place, scaled};
-use crate::cpu::{Lanes, Real, Samples, Weights, add_products, vectorized};
+use crate::cpu::{Lanes, Real, Samples, Simd, Weights, WithSimd, add_products, holds_all_lanes, on_vectors};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::descriptors::TILES_PER_GROUP;
@@ -58,6 +58,14 @@ impl Blocks {
         match self.repeat {
             Repeat::Interleave => m / self.rows_per_group(),
             Repeat::Tile => m % self.row_groups,
+        }
+    }
+
+    /// The column group of input `n`.
+    pub fn col_group(&self, n: usize) -> usize {
+        match self.repeat {
+            Repeat::Interleave => n / self.cols_per_group(),
+            Repeat::Tile => n % self.col_groups,
         }
     }
 
@@ -191,26 +199,78 @@ impl Operation for WeightedLinear {
 
 impl PerSample for WeightedLinear {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
-            #[inline(always)]
-            || {
-                let grid = self.blocks.grid();
-                for group in 0..self.blocks.row_groups {
-                    for first in (0..grid.rows).step_by(TILE) {
-                        match grid.rows - first {
-                            1 => self.tile::<T, 1>(block, grid, group, first),
-                            2 => self.tile::<T, 2>(block, grid, group, first),
-                            3 => self.tile::<T, 3>(block, grid, group, first),
-                            _ => self.tile::<T, TILE>(block, grid, group, first),
-                        }
-                    }
+        on_vectors::<T, _>(Forward { op: self, block });
+    }
+}
+
+/// One block of samples.
+struct Forward<'a, 'b, T> {
+    op: &'a WeightedLinear,
+    block: &'a mut Block<'b, T>,
+}
+
+impl<T: Real> WithSimd for Forward<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { op, block } = self;
+        let Blocks { outputs, row_groups, .. } = op.blocks;
+        if const { holds_all_lanes::<T, S>() } {
+            let mut first = 0;
+            while first < outputs {
+                first += match outputs - first {
+                    8.. => op.rows::<T, 8>(block, first),
+                    4.. => op.rows::<T, 4>(block, first),
+                    2.. => op.rows::<T, 2>(block, first),
+                    _ => op.rows::<T, 1>(block, first),
+                };
+            }
+            return;
+        }
+        let grid = op.blocks.grid();
+        for group in 0..row_groups {
+            for first in (0..grid.rows).step_by(TILE) {
+                match grid.rows - first {
+                    1 => op.tile::<T, 1>(block, grid, group, first),
+                    2 => op.tile::<T, 2>(block, grid, group, first),
+                    3 => op.tile::<T, 3>(block, grid, group, first),
+                    _ => op.tile::<T, TILE>(block, grid, group, first),
                 }
-            },
-        );
+            }
+        }
     }
 }
 
 impl WeightedLinear {
+    /// The outputs `first..first + R`, whatever their groups, for a block of samples; R.
+    #[inline(always)]
+    fn rows<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, first: usize) -> usize {
+        let Blocks { outputs, inputs, col_groups, .. } = self.blocks;
+        let grid = self.blocks.grid();
+        let (h, s, values, bias) = (block.columns(0), block.columns(1), block.matrix(2), block.matrix(3));
+        let scale = T::of(self.scale);
+        let place: [usize; R] = std::array::from_fn(|i| self.blocks.row_group(first + i) * grid.s_row);
+        let mut sums = [Lanes::zero(); R];
+        for c in 0..col_groups {
+            let col = c * grid.col_base;
+            let w = Weights { values, start: first * inputs + col, row_step: inputs, inner_step: grid.col_step };
+            let h = Samples { columns: h, first: col, step: grid.col_step, count: grid.cols };
+            let mut products = [Lanes::zero(); R];
+            add_products(&mut products, h, None, w);
+            for ((sum, product), place) in sums.iter_mut().zip(products).zip(place) {
+                sum.add_product(s[place + c * grid.s_col], product);
+            }
+        }
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let m = first + i;
+            *sum = sum.map(|sum| scale * sum).plus(Lanes::splat(bias[m]));
+            self.epilogue.apply(std::slice::from_mut(sum), block.first(), outputs, m, block.uniforms);
+            block.output(0)[m] = *sum;
+        }
+        R
+    }
+
     /// The outputs `first..first + R` of row group `group`, for a block of samples.
     #[inline(always)]
     fn tile<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, grid: Grid, group: usize, first: usize) {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::kernel::{Mode, layer, place, scaled, steps};
-use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
+use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, holds_all_lanes, on_vectors};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape};
 use crate::ops::affine::kernel::parts;
@@ -69,7 +69,7 @@ impl PerSample for WeightedLinearGrad {
         let (dz, h, s, weights) = (block.columns(0), block.columns(1), block.columns(2), block.matrix(3));
         let [dh, ds] = block.two_outputs();
         dh.fill(Lanes::zero());
-        on_vectors(Backward { weighted: self.weighted, dz, h, s, weights, add, dh, ds });
+        on_vectors::<T, _>(Backward { weighted: self.weighted, dz, h, s, weights, add, dh, ds });
     }
 }
 
@@ -90,22 +90,22 @@ impl<T: Real> WithSimd for Backward<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
+        if const { holds_all_lanes::<T, S>() } {
+            self.by_inputs(simd);
+            return;
+        }
         let grid = self.weighted.blocks.grid();
         let (row_groups, col_groups) = (self.weighted.blocks.row_groups, self.weighted.blocks.col_groups);
-        // Two vectors at a time share what is loaded of W; where one holds all lanes there is but one.
+        // Two vectors at a time share what is loaded of W.
         let vectors = T::vectors::<S>(&[T::zero(); LANES]).len();
         for r in 0..row_groups {
             for c in 0..col_groups {
                 for first in (0..grid.cols).step_by(TILE) {
                     for v in (0..vectors).step_by(2) {
-                        match (grid.cols - first, vectors) {
-                            (1, 1) => self.tile::<S, 1, 1>(simd, grid, [r, c], first, v),
-                            (2, 1) => self.tile::<S, 2, 1>(simd, grid, [r, c], first, v),
-                            (3, 1) => self.tile::<S, 3, 1>(simd, grid, [r, c], first, v),
-                            (_, 1) => self.tile::<S, TILE, 1>(simd, grid, [r, c], first, v),
-                            (1, _) => self.tile::<S, 1, 2>(simd, grid, [r, c], first, v),
-                            (2, _) => self.tile::<S, 2, 2>(simd, grid, [r, c], first, v),
-                            (3, _) => self.tile::<S, 3, 2>(simd, grid, [r, c], first, v),
+                        match grid.cols - first {
+                            1 => self.tile::<S, 1, 2>(simd, grid, [r, c], first, v),
+                            2 => self.tile::<S, 2, 2>(simd, grid, [r, c], first, v),
+                            3 => self.tile::<S, 3, 2>(simd, grid, [r, c], first, v),
                             _ => self.tile::<S, TILE, 2>(simd, grid, [r, c], first, v),
                         }
                     }
@@ -116,6 +116,69 @@ impl<T: Real> WithSimd for Backward<'_, T> {
 }
 
 impl<T: Real> Backward<'_, T> {
+    /// With vectors that hold all lanes: some inputs at a time, whatever their groups, whose h and dh stay in registers.
+    #[inline(always)]
+    fn by_inputs<S: Simd>(&mut self, simd: S) {
+        match self.add {
+            Some(add) => self.ds.copy_from_slice(add),
+            None => self.ds.fill(Lanes::zero()),
+        }
+        let mut first = 0;
+        while first < self.h.len() {
+            first += match self.h.len() - first {
+                8.. => self.inputs::<S, 8>(simd, first),
+                4.. => self.inputs::<S, 4>(simd, first),
+                2.. => self.inputs::<S, 2>(simd, first),
+                _ => self.inputs::<S, 1>(simd, first),
+            };
+        }
+    }
+
+    /// The inputs `first..first + N`; N.
+    #[inline(always)]
+    fn inputs<S: Simd, const N: usize>(&mut self, simd: S, first: usize) -> usize {
+        let blocks = self.weighted.blocks;
+        let grid = blocks.grid();
+        let scale = T::splat(simd, T::of(self.weighted.scale));
+        let zero = T::splat(simd, T::zero());
+        let h: [T::Vector<S>; N] = std::array::from_fn(|j| T::vectors::<S>(&self.h[first + j].0)[0]);
+        let mut dh = [zero; N];
+        // Where an input's group lies in a row of S.
+        let place: [usize; N] = std::array::from_fn(|j| blocks.col_group(first + j) * grid.s_col);
+        let last_row = (blocks.row_groups - 1) * grid.row_base + (grid.rows - 1) * grid.row_step;
+        assert!(last_row < self.dz.len() && last_row * blocks.inputs + first + N <= self.weights.len());
+        for r in 0..blocks.row_groups {
+            let mut y = [zero; N];
+            for i in 0..grid.rows {
+                let m = r * grid.row_base + i * grid.row_step;
+                // SAFETY: at most `last_row`, which the assertion above keeps inside.
+                let dz = T::vectors::<S>(unsafe { &self.dz.get_unchecked(m).0 })[0];
+                // SAFETY: as above.
+                let weights = unsafe { self.weights.get_unchecked(m * blocks.inputs + first..).get_unchecked(..N) };
+                for (y, &w) in y.iter_mut().zip(weights) {
+                    *y = T::add_product(simd, T::splat(simd, w), dz, *y);
+                }
+            }
+            // Neighbours of one group are added up first.
+            let mut sum = zero;
+            for j in 0..N {
+                let value = r * grid.s_row + place[j];
+                let s = T::product(simd, scale, T::vectors::<S>(&self.s[value].0)[0]);
+                dh[j] = T::add_product(simd, s, y[j], dh[j]);
+                sum = T::add_product(simd, h[j], y[j], sum);
+                if j + 1 == N || place[j + 1] != place[j] {
+                    let ds = &mut T::vectors_mut::<S>(&mut self.ds[value].0)[0];
+                    *ds = T::add_product(simd, scale, sum, *ds);
+                    sum = zero;
+                }
+            }
+        }
+        for (out, dh) in self.dh[first..first + N].iter_mut().zip(dh) {
+            T::vectors_mut::<S>(&mut out.0)[0] = dh;
+        }
+        N
+    }
+
     /// What row group `r` and the inputs `first..first + N` of column group `c` add to dh and dS, for the vectors
     /// `v..v + P` of the lanes.
     #[inline(always)]
@@ -245,7 +308,7 @@ impl Reduce for WeightedLinearGradWeights {
             })
             .collect();
         tasks.into_par_iter().with_max_len(1).for_each(|(index, first, out)| {
-            on_vectors(Rows { op: self, batch, index, first, out });
+            on_vectors::<T, _>(Rows { op: self, batch, index, first, out });
         });
     }
 }
@@ -263,8 +326,19 @@ impl<T: Real> WithSimd for Rows<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        const C: usize = 2;
+    fn with_simd<S: Simd>(self, simd: S) {
+        if const { holds_all_lanes::<T, S>() } {
+            self.sum::<S, 4>(simd);
+        } else {
+            self.sum::<S, 2>(simd);
+        }
+    }
+}
+
+impl<T: Real> Rows<'_, '_, T> {
+    /// The sums, [`ROWS`] rows by `C` columns in registers at a time.
+    #[inline(always)]
+    fn sum<S: Simd, const C: usize>(mut self, simd: S) {
         let blocks = self.op.items[self.index].blocks;
         let (grid, count) = (blocks.grid(), self.out.len() / blocks.inputs);
         self.out.fill(T::zero());
@@ -293,9 +367,7 @@ impl<T: Real> WithSimd for Rows<'_, '_, T> {
             }
         }
     }
-}
 
-impl<T: Real> Rows<'_, '_, T> {
     /// Adds the sums of `count` rows from number `row` of these on, all of row group `r`, for the columns of column
     /// group `c`, the first `stored` of which are stored.
     #[inline(always)]

@@ -170,7 +170,7 @@ impl Operation for LowRank {
 
 impl PerSample for LowRank {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 if let Some((side, first)) = self.generated() {
@@ -292,7 +292,7 @@ impl Operation for LowRankGrad {
 
 impl PerSample for LowRankGrad {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized(
+        vectorized::<T, _>(
             #[inline(always)]
             || {
                 let (ds, s) = (block.columns(0), block.columns(1));
