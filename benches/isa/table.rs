@@ -64,7 +64,7 @@ pub(crate) fn rows(
     let state = polyscene::plan::initial_state(&graph, 1);
     let inference = Plan::inference(&graph, batch);
     let traces = match tuning.kernels {
-        DeviceClass::Hardware => Interpreted::new(plan.clone(), inference, &state, None, tuning).traces(&chunk, SEEN),
+        DeviceClass::Hardware => Interpreted::new(plan.clone(), inference, &state, None, tuning).traces(&chunk),
         // An interpreter is for kernels whose invocations work together.
         DeviceClass::Software => vec![Trace::default(); dispatches.len()],
     };
@@ -99,6 +99,3 @@ pub(crate) fn rows(
     };
     dispatches.into_iter().zip(traces).map(row).collect()
 }
-
-/// Workgroups whose accesses are counted.
-const SEEN: u32 = 2;

@@ -21,8 +21,22 @@ pub struct KeyLayout {
     pub starts: usize,
     /// `lookups` words.
     pub positions: usize,
+    /// One word: how many hot rows, those with more than [`KeyLayout::MOST`] lookups.
+    pub hot_count: usize,
+    /// [`KeyLayout::hot_capacity`] words: which of the distinct rows these are.
+    pub hot: usize,
     /// Capacity: samples × fields, and tokens × sequences.
     pub lookups: usize,
+}
+
+impl KeyLayout {
+    /// Lookups of a row that are not too many for one invocation to add up, one after another.
+    pub const MOST: usize = 32;
+
+    /// The most hot rows that so many lookups can have.
+    pub fn hot_capacity(lookups: usize) -> usize {
+        lookups / (Self::MOST + 1)
+    }
 }
 
 /// Word offsets, within a batch, of the samples' sequences.
@@ -82,6 +96,8 @@ impl BatchLayout {
                 unique: batch_layout.take(lookups),
                 starts: batch_layout.take(lookups + 1),
                 positions: batch_layout.take(lookups),
+                hot_count: batch_layout.take(1),
+                hot: batch_layout.take(KeyLayout::hot_capacity(lookups)),
                 lookups,
             };
             batch_layout.keys.push(keys);
@@ -203,6 +219,15 @@ impl BatchMut<'_> {
         }
         self.words[layout.starts + count] = scratch.len() as u32;
         self.words[layout.count] = count as u32;
+        let mut hot = 0;
+        for unique in 0..count {
+            let [start, end] = [0, 1].map(|next| self.words[layout.starts + unique + next] as usize);
+            if end - start > KeyLayout::MOST {
+                self.words[layout.hot + hot] = unique as u32;
+                hot += 1;
+            }
+        }
+        self.words[layout.hot_count] = hot as u32;
     }
 }
 
@@ -210,9 +235,7 @@ impl BatchMut<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn keys_group_the_lookups_of_a_row_in_order_of_position() {
-        let layout = KeyLayout { count: 6, unique: 7, starts: 11, positions: 16, lookups: 4 };
+    fn packed(keys: KeyLayout, stride: usize, rows: impl Iterator<Item = u32>) -> Vec<u32> {
         let batch_layout = BatchLayout {
             capacity: 2,
             order: 0,
@@ -220,17 +243,44 @@ mod tests {
             unshuffle: 4,
             scenarios: None,
             tokens: None,
-            keys: vec![layout],
-            stride: 20,
+            keys: vec![keys],
+            stride,
         };
-        let mut words = vec![0; batch_layout.stride];
+        let mut words = vec![0; stride];
         let mut batch = batch_layout.view_mut(&mut words);
-        batch.set_keys(0, [9, 3, 9, 5].into_iter().zip(0..), &mut Vec::new());
+        batch.set_keys(0, rows.zip(0..), &mut Vec::new());
         batch.set_shuffle(&[1, 0]);
+        words
+    }
+
+    #[test]
+    fn keys_group_the_lookups_of_a_row_in_order_of_position() {
+        let layout = KeyLayout { count: 6, unique: 7, starts: 11, positions: 16, hot_count: 20, hot: 21, lookups: 4 };
+        let words = packed(layout, 21, [9, 3, 9, 5].into_iter());
         assert_eq!(words[6], 3);
         assert_eq!(words[7..10], [3, 5, 9]);
         assert_eq!(words[11..15], [0, 1, 2, 4]);
         assert_eq!(words[16..20], [1, 3, 0, 2]);
         assert_eq!(words[2..6], [1, 0, 1, 0]);
+        assert_eq!(words[20], 0);
+    }
+
+    #[test]
+    fn hot_rows_are_those_with_more_lookups_than_one_invocation_adds() {
+        let most = KeyLayout::MOST;
+        let lookups = 3 * most + 3;
+        let layout = KeyLayout {
+            count: 6,
+            unique: 7,
+            starts: 7 + lookups,
+            positions: 8 + 2 * lookups,
+            hot_count: 8 + 3 * lookups,
+            hot: 9 + 3 * lookups,
+            lookups,
+        };
+        let times = [(4, most), (5, most + 1), (8, 1), (9, most + 1)];
+        let rows = times.into_iter().flat_map(|(row, times)| std::iter::repeat_n(row, times));
+        let words = packed(layout, layout.hot + KeyLayout::hot_capacity(lookups), rows);
+        assert_eq!(words[layout.hot_count..][..3], [2, 1, 3]);
     }
 }

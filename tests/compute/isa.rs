@@ -59,13 +59,14 @@ fn asked_of_the_compiler() {
                 if !good {
                     faults.push(format!("{row:?}"));
                 }
-                // A segment's products read weights and activations by whole lines for the most part.
+                // A segment's products read weights and activations by whole lines for the most part. MI-DPG's sums of weighted
+                // gradients read a column of S for each of their tiles: 32 %.
                 if row.shader == "segment"
                     && row.dispatch.starts_with("embedding to")
                     && batch == 512
                     && tuning == guess
                     && !mixed
-                    && row.loads < 0.35
+                    && row.loads < 0.3
                 {
                     faults.push(format!("loads: {row:?}"));
                 }

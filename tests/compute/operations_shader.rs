@@ -158,6 +158,7 @@ fn odd_batches<S: Subject>(open: impl Fn(&Graph, &TrainingOptions, &ModelState<f
     // One plan; batches that fill it, and smaller ones. Sums over a batch are in two parts on hardware.
     const CAPACITY: usize = 131;
     let mut all = Vec::new();
+    let mut hot = false;
     for small in small_graphs().into_iter().chain(half_graphs()) {
         let graph = &small.graph;
         let options = TrainingOptions { dense: AdamOptions { l2: 0.01, ..ADAM }, ..training(CAPACITY) };
@@ -169,6 +170,7 @@ fn odd_batches<S: Subject>(open: impl Fn(&Graph, &TrainingOptions, &ModelState<f
         for (step, size) in [(0, CAPACITY), (1, 67), (2, 3), (3, 1)] {
             cpu.set_state(&state).unwrap();
             let chunk = data.chunk(&plan, step, &[size], 0.05, false);
+            hot |= plan.batch_layout.keys.iter().any(|keys| chunk.words[keys.hot_count] > 0);
             let (found, expected) = (gpu.run_from(&state, &chunk), run(&mut cpu, &chunk));
             let mut faults = differences(graph, &found, &expected, TOLERANCE);
             // With β₁ = 0 the first moments are the gradients and L2's; the gradients' own buffers, too, are right.
@@ -188,6 +190,7 @@ fn odd_batches<S: Subject>(open: impl Fn(&Graph, &TrainingOptions, &ModelState<f
         all.extend(gpu.races().iter().map(|race| format!("{}: {race}", small.name)));
     }
     assert!(all.is_empty(), "{} values differ:\n{}", all.len(), all.join("\n"));
+    assert!(hot, "no batch has a hot row");
 }
 
 #[test]

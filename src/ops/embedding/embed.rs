@@ -1,9 +1,11 @@
 //! Embedding lookups and the gradient of the rows they read.
 
 use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
-use crate::graph::{EmbeddingTable, Graph, Node, Precision, Shape, TableField, TensorId};
+use crate::gpu::DeviceClass;
+use crate::graph::{EmbeddingTable, Graph, KeyLayout, Node, Precision, Shape, TableField, TensorId};
 use crate::ops::{
-    Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Stored, TableArg, TableValues, Target,
+    Arg, BLOCK_INVOCATIONS, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Stored, TableArg,
+    TableValues, Target,
 };
 
 /// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
@@ -245,29 +247,42 @@ impl Operation for EmbedGrad {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let keys = target.batch_layout.keys[self.table];
-        let dx = target.location(node.inputs[0]);
-        let kernel = target
-            .kernel("embed_grad", keys.lookups * self.width.div_ceil(4))
-            .by_items()
-            .with("DX", dx.first)
-            .with("DX_STRIDE", dx.stride)
-            .with("GRADIENT", target.location(node.outputs[0]).first)
-            .with("COUNT", keys.count)
-            .with("STARTS", keys.starts)
-            .with("POSITIONS", keys.positions)
-            .with("ORDER", target.batch_layout.order);
-        let kernel = match node.inputs.get(1) {
-            None => kernel,
-            Some(&tokens) => {
-                let of_tokens = target.location(tokens);
-                kernel
-                    .with("SEQUENCES", self.sequences)
-                    .with("FIRST_TOKEN", target.capacity * self.fields)
-                    .with("OF_TOKENS", of_tokens.first)
-                    .with("OF_TOKENS_STRIDE", of_tokens.stride)
-            }
+        let quads = self.width.div_ceil(4);
+        let of_lookups = |kernel: Kernel| {
+            let dx = target.location(node.inputs[0]);
+            let kernel = kernel
+                .with("DX", dx.first)
+                .with("DX_STRIDE", dx.stride)
+                .with("GRADIENT", target.location(node.outputs[0]).first)
+                .with("STARTS", keys.starts)
+                .with("POSITIONS", keys.positions)
+                .with("ORDER", target.batch_layout.order);
+            let kernel = match node.inputs.get(1) {
+                None => kernel,
+                Some(&tokens) => {
+                    let of_tokens = target.location(tokens);
+                    kernel
+                        .with("SEQUENCES", self.sequences)
+                        .with("FIRST_TOKEN", target.capacity * self.fields)
+                        .with("OF_TOKENS", of_tokens.first)
+                        .with("OF_TOKENS_STRIDE", of_tokens.stride)
+                }
+            };
+            lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Batches])
         };
-        vec![lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Batches])]
+        let kernel = target.kernel("embed_grad", keys.lookups * quads).by_items().with("COUNT", keys.count);
+        let most_hot = KeyLayout::hot_capacity(keys.lookups);
+        // Renderers have few threads to wait for.
+        if target.class == DeviceClass::Software || most_hot == 0 || quads > BLOCK_INVOCATIONS / 2 {
+            return vec![of_lookups(kernel)];
+        }
+        let hot = target
+            .kernel("embed_grad_hot", most_hot * BLOCK_INVOCATIONS)
+            .by_tiles()
+            .with("HOT_COUNT", keys.hot_count)
+            .with("HOT", keys.hot);
+        // What takes longest begins first.
+        [hot, kernel.with("MOST", KeyLayout::MOST)].map(of_lookups).into()
     }
 }
 

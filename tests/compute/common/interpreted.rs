@@ -36,12 +36,13 @@ impl Prepared {
         plan.dispatches(limits).into_iter().map(prepare).collect()
     }
 
-    /// Runs the first `most` workgroups of the dispatch over these buffers; what was seen, and where two invocations race.
+    /// Runs workgroups of the dispatch over these buffers: all, or some spread over them; what was seen, and where two
+    /// invocations race.
     fn run(
         &self,
         buffers: &mut HashMap<Resource, Vec<u32>>,
         uniforms: &StepUniforms,
-        most: u32,
+        all: bool,
     ) -> (Trace, Vec<String>) {
         let mut bound = Buffers::new();
         let mut first_of: HashMap<Resource, u32> = HashMap::new();
@@ -62,7 +63,10 @@ impl Prepared {
         words.resize(UNIFORMS, 0);
         bound.set(1, 0, words);
         let count = self.dispatch.workgroups() as u32;
-        let groups: Vec<[u32; 3]> = (0..count.min(most)).map(|group| [group, 0, 0]).collect();
+        // Enough to see all kernels that a dispatch computes side by side.
+        let taken = if all { count } else { count.min((count / 32).clamp(2, 32)) };
+        let number = |i: u32| (u64::from(i) * u64::from(count) / u64::from(taken)) as u32;
+        let groups: Vec<[u32; 3]> = (0..taken).map(|i| [number(i), 0, 0]).collect();
         let trace = self.machine.run(&mut bound, &groups, [count, 1, 1], &Options::default());
         let place = |span: naga::Span| {
             let line = span.location(self.shader.text()).line_number as usize;
@@ -226,7 +230,7 @@ impl Interpreted {
         self.begin(0, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
         for uniforms in &chunk.uniforms {
             for prepared in &self.prepared[0] {
-                self.races.extend(prepared.run(&mut self.buffers, uniforms, u32::MAX).1);
+                self.races.extend(prepared.run(&mut self.buffers, uniforms, true).1);
             }
         }
         let columns = self.graph().loss_columns;
@@ -243,12 +247,12 @@ impl Interpreted {
         steps.collect()
     }
 
-    /// How each dispatch of a step accesses memory, by its first `most` workgroups. What they compute is of no use, since
-    /// the others do not run.
-    pub fn traces(&mut self, chunk: &StepChunk, most: u32) -> Vec<Trace> {
+    /// How each dispatch of a step accesses memory, by some of its workgroups. What they compute is of no use, since the
+    /// others do not run.
+    pub fn traces(&mut self, chunk: &StepChunk) -> Vec<Trace> {
         self.begin(0, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
         let uniforms = &chunk.uniforms[0];
-        self.prepared[0].iter().map(|prepared| prepared.run(&mut self.buffers, uniforms, most).0).collect()
+        self.prepared[0].iter().map(|prepared| prepared.run(&mut self.buffers, uniforms, false).0).collect()
     }
 
     pub fn predict(&mut self, source: &RowSource<'_>) -> Vec<f32> {
@@ -265,7 +269,7 @@ impl Interpreted {
             self.begin(1, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
             self.buffers.insert(Resource::Results, vec![f32::NAN.to_bits(); capacity]);
             for prepared in &self.prepared[1] {
-                self.races.extend(prepared.run(&mut self.buffers, &chunk.uniforms[0], u32::MAX).1);
+                self.races.extend(prepared.run(&mut self.buffers, &chunk.uniforms[0], true).1);
             }
             for (&row, &word) in rows.iter().zip(&self.buffers[&Resource::Results]) {
                 logits[row as usize] = f32::from_bits(word);

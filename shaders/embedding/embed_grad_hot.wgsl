@@ -1,0 +1,36 @@
+// The gradients of the hot rows: those with so many lookups that one invocation would add for longer than the rest of the
+// step takes. A workgroup has one row: PARTS invocations for each four values take every PARTS-th lookup, and their sums are
+// added by halves.
+#import tiles_main
+#import row_gradient
+const HOT_COUNT: u32 = 0u;
+const HOT: u32 = 0u;
+const PARTS: u32 = WORKGROUP / QUADS;
+// The least power of two that is not below PARTS.
+const PARTS_BEYOND: u32 = 1u << (32u - countLeadingZeros(PARTS - 1u));
+
+fn tiles(group: u32, local: u32, at: u32) {
+    if (group >= batches[uniforms.batch_offset + HOT_COUNT]) {
+        return;
+    }
+    let unique = batches[uniforms.batch_offset + HOT + group];
+    let part = local / QUADS;
+    let quad = local % QUADS;
+    var sum = vec4<f32>();
+    if (part < PARTS) {
+        let end = first_lookup(unique + 1u);
+        for (var i = first_lookup(unique) + part; i < end; i += PARTS) {
+            sum += lookup_gradient(i, quad);
+        }
+    }
+    tile[local] = sum;
+    for (var half = PARTS_BEYOND / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (part < half && part + half < PARTS) {
+            tile[local] += tile[local + half * QUADS];
+        }
+    }
+    if (part == 0u) {
+        store_gradient(unique, quad, tile[local]);
+    }
+}
