@@ -140,6 +140,14 @@ impl<'a> Trainer<'a> {
         let device =
             DeviceOptions { device: &device, tuning: &tuning, recorded: resumed.then_some(recorded.as_path()) };
         let (mut executor, tuned) = open_device(device, model, &config.train, first_state, observer)?;
+        let (before, now) = (&position.arithmetic, executor.arithmetic());
+        if !before.is_empty() && *before != now {
+            observer(Event::Warning(format!(
+                "the run goes on with other arithmetic ({before} before, {now} now): to the last bit, what follows is not what \
+                 it would have been there"
+            )));
+        }
+        let position = Position { arithmetic: now, ..position };
         let (folder, _lock) = place.make(folder, lock)?;
         write_text(&folder.config(), &config.to_toml()?)?;
         // What was used on a GPU stays for when the run goes on there.

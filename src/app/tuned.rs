@@ -173,8 +173,7 @@ pub(super) fn recorded(path: &Path, gpu: &Gpu, observer: &mut Observer<'_>) -> R
         return Ok(Some(tuned));
     }
     observer(Event::Warning(format!(
-        "the run began on another device or driver ({}; now {now}): what follows is not what it would have been there to the \
-         last bit",
+        "the kernels that the run recorded are those of {}: others are chosen for {now}",
         tuned.device
     )));
     Ok(None)

@@ -104,6 +104,21 @@ pub(crate) fn on_vectors<T: Real, W: WithSimd>(work: W) -> W::Output {
     T::dispatch(work)
 }
 
+/// How many values of type T a vector of the machine holds. Sums over samples are taken vector by vector, so their last bits
+/// depend on it.
+pub fn vector_length<T: Real>() -> usize {
+    struct Length<T>(std::marker::PhantomData<T>);
+    impl<T: Real> WithSimd for Length<T> {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            size_of::<T::Vector<S>>() / size_of::<T>()
+        }
+    }
+    on_vectors::<T, _>(Length::<T>(std::marker::PhantomData))
+}
+
 /// Whether a vector of S holds a value of all [`LANES`] samples, as those of AVX-512 do in f32: there are also twice as many
 /// registers then.
 pub(crate) const fn holds_all_lanes<T: Real, S: Simd>() -> bool {

@@ -13,7 +13,7 @@ mod rounding;
 mod threads;
 
 pub use arena::{Arena, Columns, Pairs};
-pub use lanes::{LANES, Lanes, dot, vectorized};
+pub use lanes::{LANES, Lanes, dot, vector_length, vectorized};
 pub(crate) use lanes::{Simd, WithSimd, holds_all_lanes, on_vectors};
 pub use memory::{prefetch, zeros};
 pub use product::{OUTPUTS, Samples, Weights, add_products};

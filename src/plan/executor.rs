@@ -68,6 +68,9 @@ pub trait Executor {
     /// What it runs on, for people.
     fn device(&self) -> String;
 
+    /// What decides how its results round, to the last bit: the device and its driver, or the processor's vectors.
+    fn arithmetic(&self) -> String;
+
     /// Bytes of the device's own memory that its buffers take; `None` where it has none of its own.
     fn device_bytes(&self) -> Option<u64>;
 

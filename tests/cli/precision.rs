@@ -48,7 +48,8 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
         let line = format!("{line} {HALVES} model.dropout=0.3 train.embedding_l2=0.01");
         let [parts, whole, other] = ["parts", "whole", "other"].map(|name| format!("{name}{i}"));
         place.train(&parts, &format!("{line} train.epochs=1")).succeeds();
-        place.train(&parts, &format!("{line} train.epochs=3 --resume")).succeeds();
+        let resumed = place.train(&parts, &format!("{line} train.epochs=3 --resume")).succeeds();
+        assert!(!resumed.err.contains("arithmetic"), "{}", resumed.err);
         place.train(&whole, &format!("{line} train.epochs=3")).succeeds();
         place.assert_same_runs(&parts, &whole);
         // The bits by which values are rounded are the seed's.
@@ -104,7 +105,8 @@ fn a_run_moves_from_the_cpu_to_a_gpu() {
     let line = format!("model.name=dnn {HALVES}");
     place.train("run", &format!("{line} train.epochs=1")).succeeds();
     let before = place.read("run/checkpoint.safetensors");
-    place.train("run", &format!("{line} train.epochs=2 --resume --device software")).succeeds();
+    let moved = place.train("run", &format!("{line} train.epochs=2 --resume --device software")).succeeds();
+    assert!(moved.err.contains("warning: the run goes on with other arithmetic (CPU, vectors of "), "{}", moved.err);
     assert_ne!(place.read("run/checkpoint.safetensors"), before);
     place.train("whole", &format!("{line} train.epochs=2")).succeeds();
     let auc = |run: &str| place.json(format!("{run}/result.json"))["test"]["auc"].as_f64().unwrap();

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::cpu::{Arena, LANES, Real, zeros};
+use crate::cpu::{Arena, LANES, Real, vector_length, zeros};
 use crate::graph::{BatchLayout, Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::{
     Batch, Block, DenseState, ModelState, Operation, SourceView, StepUniforms, StepView, TableState, Value, converted,
@@ -382,6 +382,10 @@ impl<T: Real> Executor for CpuExecutor<T> {
     fn device(&self) -> String {
         let threads = rayon::current_num_threads();
         format!("CPU ({threads} {})", if threads == 1 { "thread" } else { "threads" })
+    }
+
+    fn arithmetic(&self) -> String {
+        format!("CPU, vectors of {} numbers", vector_length::<T>())
     }
 
     fn device_bytes(&self) -> Option<u64> {

@@ -368,6 +368,10 @@ impl Executor for GpuExecutor {
         format!("{} ({}, {})", summary.name, summary.kind, summary.backend)
     }
 
+    fn arithmetic(&self) -> String {
+        self.gpu.summary.identity()
+    }
+
     fn device_bytes(&self) -> Option<u64> {
         Some(self.memory.bytes() + self.train.bytes() + self.predict.bytes() + self.results.size())
     }

@@ -39,6 +39,10 @@ pub struct Position {
     pub epochs_without_gain: u32,
     /// Whether training has ended: all epochs done, or stopped early.
     pub finished: bool,
+    /// What the last steps were computed on ([`Executor::arithmetic`](crate::plan::Executor::arithmetic)); empty where nothing
+    /// was yet.
+    #[serde(default)]
+    pub arithmetic: String,
 }
 
 /// The moments' prefixes in checkpoints.
