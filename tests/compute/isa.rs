@@ -61,12 +61,13 @@ fn asked_of_the_compiler() {
                 }
                 // A segment's products read weights and activations by whole lines for the most part. MI-DPG's sums of weighted
                 // gradients read a column of S for each of their tiles: 32 %.
+                let least = if model == "mi-dpg" && row.dispatch.ends_with("to gradients") { 0.3 } else { 0.35 };
                 if row.shader == "segment"
                     && row.dispatch.starts_with("embedding to")
                     && batch == 512
                     && tuning == guess
                     && !mixed
-                    && row.loads < 0.3
+                    && row.loads < least
                 {
                     faults.push(format!("loads: {row:?}"));
                 }
