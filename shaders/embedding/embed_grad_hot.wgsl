@@ -1,6 +1,6 @@
-// The gradients of the hot rows: those with so many lookups that one invocation would add for longer than the rest of the
-// step takes. A workgroup has one row: PARTS invocations for each four values take every PARTS-th lookup, and their sums are
-// added by halves.
+// The gradients of the hot rows: those with more lookups than one invocation is to add, one after another, while the step
+// waits. A workgroup has one row: PARTS invocations for each four values take every PARTS-th lookup, and their sums are added
+// by halves.
 #import tiles_main
 #import row_gradient
 const HOT_COUNT: u32 = 0u;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::ceilings::{Ceilings, CopyRate, MultiplyAddRate};
 use super::sample::{Effort, Sample, repeat, seconds};
-use crate::cpu::{Simd, WithSimd, for_chunks, on_vectors};
+use crate::cpu::{Real, Simd, WithSimd, for_chunks};
 
 /// Bytes moved at least; small buffers are copied several times.
 const COPIED: u64 = 64 << 20;
@@ -45,11 +45,8 @@ fn chain_rate(effort: &Effort) -> MultiplyAddRate {
     let threads = rayon::current_num_threads();
     let mut flops = 0;
     let sample = sample(effort, || {
-        let counts: Vec<usize> = (0..threads)
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|_| on_vectors::<f32, _>(Chains { rounds: ROUNDS }))
-            .collect();
+        let counts: Vec<usize> =
+            (0..threads).into_par_iter().with_max_len(1).map(|_| f32::dispatch(Chains { rounds: ROUNDS })).collect();
         flops = counts.iter().sum();
     });
     MultiplyAddRate {

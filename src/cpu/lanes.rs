@@ -95,18 +95,12 @@ pub fn dot<T: Real>(a: &[Lanes<T>], b: &[Lanes<T>]) -> Lanes<T> {
     sum
 }
 
-/// Work on vectors, as [`on_vectors`] runs it.
+/// Work on vectors, as [`Real::dispatch`] runs it.
 pub(crate) use pulp::{Simd, WithSimd};
-
-/// Runs `work` on values of type T with vectors of the machine, for f32 the widest.
-#[inline(always)]
-pub(crate) fn on_vectors<T: Real, W: WithSimd>(work: W) -> W::Output {
-    T::dispatch(work)
-}
 
 /// How many values of type T a vector of the machine holds. Sums over samples are taken vector by vector, so their last bits
 /// depend on it.
-pub fn vector_length<T: Real>() -> usize {
+pub(crate) fn vector_length<T: Real>() -> usize {
     struct Length<T>(std::marker::PhantomData<T>);
     impl<T: Real> WithSimd for Length<T> {
         type Output = usize;
@@ -116,7 +110,7 @@ pub fn vector_length<T: Real>() -> usize {
             size_of::<T::Vector<S>>() / size_of::<T>()
         }
     }
-    on_vectors::<T, _>(Length::<T>(std::marker::PhantomData))
+    T::dispatch(Length::<T>(std::marker::PhantomData))
 }
 
 /// Whether a vector of S holds a value of all [`LANES`] samples, as those of AVX-512 do in f32: there are also twice as many

@@ -13,8 +13,8 @@ mod rounding;
 mod threads;
 
 pub use arena::{Arena, Columns, Pairs};
-pub use lanes::{LANES, Lanes, dot, vector_length, vectorized};
-pub(crate) use lanes::{Simd, WithSimd, holds_all_lanes, on_vectors};
+pub use lanes::{LANES, Lanes, dot, vectorized};
+pub(crate) use lanes::{Simd, WithSimd, holds_all_lanes, vector_length};
 pub use memory::{prefetch, zeros};
 pub use product::{OUTPUTS, Samples, Weights, add_products};
 pub use real::{Real, log1p_exp, sigmoid};

@@ -14,7 +14,7 @@ pub trait Real:
     /// As many values as an instruction of S takes.
     type Vector<S: Simd>: Copy;
 
-    /// Runs `work` with the vectors that the machine has for such values.
+    /// Runs `work` with the vectors that the machine has for such values, for f32 the widest.
     fn dispatch<W: WithSimd>(work: W) -> W::Output;
 
     /// The nearest value to `x`.

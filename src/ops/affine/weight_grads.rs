@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::cpu::{Arena, Columns, LANES, Lanes, Pairs, Real, Simd, WithSimd, on_vectors};
+use crate::cpu::{Arena, Columns, LANES, Lanes, Pairs, Real, Simd, WithSimd};
 use crate::graph::{Graph, Node, Shape};
 use crate::ops::{Batch, Cost, Kernel, Op, Operation, Phase, Reduce, Target, View};
 
@@ -292,6 +292,6 @@ impl Reduce for WeightGrads {
                 }
             }
         }
-        tasks.into_par_iter().with_max_len(1).for_each(on_vectors::<T, _>);
+        tasks.into_par_iter().with_max_len(1).for_each(T::dispatch);
     }
 }

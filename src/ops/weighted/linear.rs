@@ -1,7 +1,7 @@
 //! MI-DPG's weighted layer, out = (ψ(S) ⊙ W) h + b (equation 1), without the B × d_m × d_n matrix.
 
 use super::kernel::{Mode, layer, place, scaled};
-use crate::cpu::{Lanes, Real, Samples, Simd, Weights, WithSimd, add_products, holds_all_lanes, on_vectors};
+use crate::cpu::{Lanes, Real, Samples, Simd, Weights, WithSimd, add_products, holds_all_lanes};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::descriptors::TILES_PER_GROUP;
@@ -199,7 +199,7 @@ impl Operation for WeightedLinear {
 
 impl PerSample for WeightedLinear {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        on_vectors::<T, _>(Forward { op: self, block });
+        T::dispatch(Forward { op: self, block });
     }
 }
 
@@ -246,9 +246,9 @@ impl WeightedLinear {
     /// The outputs `first..first + R`, whatever their groups, for a block of samples; R.
     #[inline(always)]
     fn rows<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, first: usize) -> usize {
-        let Blocks { outputs, inputs, col_groups, .. } = self.blocks;
+        let Blocks { inputs, col_groups, .. } = self.blocks;
         let grid = self.blocks.grid();
-        let (h, s, values, bias) = (block.columns(0), block.columns(1), block.matrix(2), block.matrix(3));
+        let (h, s, values) = (block.columns(0), block.columns(1), block.matrix(2));
         let scale = T::of(self.scale);
         let place: [usize; R] = std::array::from_fn(|i| self.blocks.row_group(first + i) * grid.s_row);
         let mut sums = [Lanes::zero(); R];
@@ -262,20 +262,15 @@ impl WeightedLinear {
                 sum.add_product(s[place + c * grid.s_col], product);
             }
         }
-        for (i, sum) in sums.iter_mut().enumerate() {
-            let m = first + i;
-            *sum = sum.map(|sum| scale * sum).plus(Lanes::splat(bias[m]));
-            self.epilogue.apply(std::slice::from_mut(sum), block.first(), outputs, m, block.uniforms);
-            block.output(0)[m] = *sum;
-        }
+        self.store(block, sums.map(|sum| sum.map(|sum| scale * sum)), first, 1);
         R
     }
 
     /// The outputs `first..first + R` of row group `group`, for a block of samples.
     #[inline(always)]
     fn tile<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, grid: Grid, group: usize, first: usize) {
-        let Blocks { outputs, inputs, col_groups, .. } = self.blocks;
-        let (h, s, values, bias) = (block.columns(0), block.columns(1), block.matrix(2), block.matrix(3));
+        let Blocks { inputs, col_groups, .. } = self.blocks;
+        let (h, s, values) = (block.columns(0), block.columns(1), block.matrix(2));
         let scale = T::of(self.scale);
         let row = group * grid.row_base + first * grid.row_step;
         let mut sums = [Lanes::zero(); R];
@@ -291,11 +286,18 @@ impl WeightedLinear {
             let h = Samples { columns: h, first: col, step: grid.col_step, count: grid.cols };
             add_products(&mut sums, h, Some(s), w);
         }
-        for (i, sum) in sums.iter_mut().enumerate() {
-            let m = row + i * grid.row_step;
-            *sum = sum.plus(Lanes::splat(bias[m]));
-            self.epilogue.apply(std::slice::from_mut(sum), block.first(), outputs, m, block.uniforms);
-            block.output(0)[m] = *sum;
+        self.store(block, sums, row, grid.row_step);
+    }
+
+    /// Adds the bias to sums, applies the epilogue, and stores them as the outputs from `first` on, `step` apart.
+    #[inline(always)]
+    fn store<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, sums: [Lanes<T>; R], first: usize, step: usize) {
+        let bias = block.matrix(3);
+        for (i, sum) in sums.into_iter().enumerate() {
+            let m = first + i * step;
+            let mut sum = sum.plus(Lanes::splat(bias[m]));
+            self.epilogue.apply(std::slice::from_mut(&mut sum), block.first(), self.blocks.outputs, m, block.uniforms);
+            block.output(0)[m] = sum;
         }
     }
 }

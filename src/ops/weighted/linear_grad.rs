@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::kernel::{Mode, layer, place, scaled, steps};
-use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, holds_all_lanes, on_vectors};
+use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, holds_all_lanes};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape};
 use crate::ops::affine::kernel::parts;
@@ -68,8 +68,7 @@ impl PerSample for WeightedLinearGrad {
         let add = self.adds.then(|| block.columns(4));
         let (dz, h, s, weights) = (block.columns(0), block.columns(1), block.columns(2), block.matrix(3));
         let [dh, ds] = block.two_outputs();
-        dh.fill(Lanes::zero());
-        on_vectors::<T, _>(Backward { weighted: self.weighted, dz, h, s, weights, add, dh, ds });
+        T::dispatch(Backward { weighted: self.weighted, dz, h, s, weights, add, dh, ds });
     }
 }
 
@@ -85,6 +84,9 @@ struct Backward<'a, T> {
     ds: &'a mut [Lanes<T>],
 }
 
+/// Vectors of the lanes that share what is loaded of W, where one does not hold all.
+const TOGETHER: usize = 2;
+
 impl<T: Real> WithSimd for Backward<'_, T> {
     type Output = ();
 
@@ -94,19 +96,19 @@ impl<T: Real> WithSimd for Backward<'_, T> {
             self.by_inputs(simd);
             return;
         }
+        self.dh.fill(Lanes::zero());
         let grid = self.weighted.blocks.grid();
         let (row_groups, col_groups) = (self.weighted.blocks.row_groups, self.weighted.blocks.col_groups);
-        // Two vectors at a time share what is loaded of W.
         let vectors = T::vectors::<S>(&[T::zero(); LANES]).len();
         for r in 0..row_groups {
             for c in 0..col_groups {
                 for first in (0..grid.cols).step_by(TILE) {
-                    for v in (0..vectors).step_by(2) {
+                    for v in (0..vectors).step_by(TOGETHER) {
                         match grid.cols - first {
-                            1 => self.tile::<S, 1, 2>(simd, grid, [r, c], first, v),
-                            2 => self.tile::<S, 2, 2>(simd, grid, [r, c], first, v),
-                            3 => self.tile::<S, 3, 2>(simd, grid, [r, c], first, v),
-                            _ => self.tile::<S, TILE, 2>(simd, grid, [r, c], first, v),
+                            1 => self.tile::<S, 1>(simd, grid, [r, c], first, v),
+                            2 => self.tile::<S, 2>(simd, grid, [r, c], first, v),
+                            3 => self.tile::<S, 3>(simd, grid, [r, c], first, v),
+                            _ => self.tile::<S, TILE>(simd, grid, [r, c], first, v),
                         }
                     }
                 }
@@ -179,17 +181,10 @@ impl<T: Real> Backward<'_, T> {
         N
     }
 
-    /// What row group `r` and the inputs `first..first + N` of column group `c` add to dh and dS, for the vectors
-    /// `v..v + P` of the lanes.
+    /// What row group `r` and the inputs `first..first + N` of column group `c` add to dh and dS, for the vectors from
+    /// number `v` on.
     #[inline(always)]
-    fn tile<S: Simd, const N: usize, const P: usize>(
-        &mut self,
-        simd: S,
-        grid: Grid,
-        [r, c]: [usize; 2],
-        first: usize,
-        v: usize,
-    ) {
+    fn tile<S: Simd, const N: usize>(&mut self, simd: S, grid: Grid, [r, c]: [usize; 2], first: usize, v: usize) {
         let inputs = self.weighted.blocks.inputs;
         let (row, col) = (r * grid.row_base, c * grid.col_base + first * grid.col_step);
         let last = row + (grid.rows - 1) * grid.row_step;
@@ -197,7 +192,7 @@ impl<T: Real> Backward<'_, T> {
         assert!(last < self.dz.len() && last_col < self.h.len() && last_col < self.dh.len());
         assert!(last * inputs + last_col < self.weights.len());
         let zero = T::splat(simd, T::zero());
-        let mut y = [[zero; P]; N];
+        let mut y = [[zero; TOGETHER]; N];
         for i in 0..grid.rows {
             let m = row + i * grid.row_step;
             // SAFETY: at most `last` and `last_col`, which the assertions above keep inside.
@@ -214,7 +209,7 @@ impl<T: Real> Backward<'_, T> {
         let value = r * grid.s_row + c * grid.s_col;
         let scale = T::splat(simd, T::of(self.weighted.scale));
         let s = T::vectors::<S>(&self.s[value].0);
-        let mut sums = [zero; P];
+        let mut sums = [zero; TOGETHER];
         for (j, y) in y.iter().enumerate() {
             let n = col + j * grid.col_step;
             // SAFETY: as above.
@@ -308,7 +303,7 @@ impl Reduce for WeightedLinearGradWeights {
             })
             .collect();
         tasks.into_par_iter().with_max_len(1).for_each(|(index, first, out)| {
-            on_vectors::<T, _>(Rows { op: self, batch, index, first, out });
+            T::dispatch(Rows { op: self, batch, index, first, out });
         });
     }
 }
