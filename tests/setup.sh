@@ -12,8 +12,14 @@
 # macOS brings Metal and Windows brings Direct3D 12 with WARP, its own renderer in software: nothing is installed there.
 # Rust itself is not installed: see https://rustup.rs.
 #
-# With POLYSCENE_TEST_NO_ADAPTER=1 the tests that need an adapter pass without one, and no driver is installed.
+# With POLYSCENE_TEST_NO_ADAPTER=1 the tests that need an adapter pass without one, and no driver is installed. With the
+# argument `build` only what building needs is installed: the linker, rustfmt and clippy.
 set -eu
+
+if [ "${1:-}" = build ]; then
+    POLYSCENE_TEST_NO_ADAPTER=1
+    POLYSCENE_TENSORBOARD_PYTHON=
+fi
 
 say() {
     printf 'setup: %s\n' "$*"

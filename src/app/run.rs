@@ -54,7 +54,10 @@ impl Run {
         options: &RunOptions,
         observer: &mut Observer<'_>,
     ) -> Result<Self, Error> {
-        let folder = RunFolder::open(folder)?;
+        Self::open_folder(RunFolder::open(folder)?, options, observer)
+    }
+
+    fn open_folder(folder: RunFolder, options: &RunOptions, observer: &mut Observer<'_>) -> Result<Self, Error> {
         let mut config = Config::load(folder.config(), &options.sets)?;
         let encoder = load_vocabularies(&folder)?;
         let model = build(&mut config, &encoder)?;

@@ -294,7 +294,7 @@ mod tests {
         let text = format!("{HEAD}{body}\n  values[l] = tile[0];\n}}\n");
         let shader = ShaderSource::new("kernel", text.leak()).expand(|_| None).unwrap();
         shader.reflect().unwrap();
-        shader.check_barriers().err().map(|error| error.to_string())
+        shader.check().err().map(|error| error.to_string())
     }
 
     #[test]

@@ -65,9 +65,25 @@ pub struct StructLayout {
 
 /// Parses and validates a shader, and reads off what it binds.
 pub(super) fn reflect(shader: &Shader) -> Result<Reflection> {
+    of_module(shader, &parse(shader)?)
+}
+
+/// As [`reflect`], and looks for a barrier that only some threads of a workgroup may reach.
+pub(super) fn check(shader: &Shader) -> Result<Reflection> {
     let module = parse(shader)?;
+    let reflection = of_module(shader, &module)?;
+    match barriers::misplaced(&module) {
+        None => Ok(reflection),
+        Some(span) => {
+            let message = "a barrier that some threads of a workgroup may not reach";
+            Err(shader.fault(message, Some(span.location(shader.text()).into())))
+        }
+    }
+}
+
+fn of_module(shader: &Shader, module: &naga::Module) -> Result<Reflection> {
     // Which of these a device has is for the device to say; here the text is judged.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).map_err(|error| {
+    let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(module).map_err(|error| {
         let mut message = error.as_inner().to_string();
         let mut cause: &dyn std::error::Error = error.as_inner();
         while let Some(next) = cause.source() {
@@ -130,17 +146,6 @@ pub(super) fn struct_layout(shader: &Shader, name: &str) -> Result<StructLayout>
     let (members, size) = found.ok_or_else(|| shader.fault(&format!("there is no struct `{name}`"), None))?;
     let members = members.iter().map(|member| (member.name.clone().unwrap_or_default(), member.offset)).collect();
     Ok(StructLayout { members, size })
-}
-
-/// Parses a shader, and looks for a barrier that only some threads of a workgroup may reach.
-pub(super) fn check_barriers(shader: &Shader) -> Result<()> {
-    match barriers::misplaced(&parse(shader)?) {
-        None => Ok(()),
-        Some(span) => {
-            let message = "a barrier that some threads of a workgroup may not reach";
-            Err(shader.fault(message, Some(span.location(shader.text()).into())))
-        }
-    }
 }
 
 fn parse(shader: &Shader) -> Result<naga::Module, Error> {

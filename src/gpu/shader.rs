@@ -310,12 +310,13 @@ impl Shader {
         reflect::struct_layout(self, name)
     }
 
-    /// Whether every barrier stands where all threads of a workgroup come by; for tests, since nothing else checks it.
+    /// As [`Shader::reflect`], and whether every barrier stands where all threads of a workgroup come by; for tests, since
+    /// nothing else checks it.
     ///
     /// # Errors
-    /// [`Error::Shader`] at a barrier that only some threads may reach, or when the text does not parse.
-    pub fn check_barriers(&self) -> Result<()> {
-        reflect::check_barriers(self)
+    /// Those of [`Shader::reflect`]; [`Error::Shader`] at a barrier that only some threads may reach.
+    pub fn check(&self) -> Result<Reflection> {
+        reflect::check(self)
     }
 
     /// An error at a place of the text: line and column from 1, and the bytes to mark.

@@ -292,7 +292,10 @@ impl Graph {
     /// # Panics
     /// When the shapes do not fit the operation: that is a mistake in a layer, not in a user's input.
     pub fn add(&mut self, name: &str, op: impl Into<Op>, inputs: &[TensorId]) -> Vec<TensorId> {
-        let op = op.into();
+        self.add_op(name, op.into(), inputs)
+    }
+
+    fn add_op(&mut self, name: &str, op: Op, inputs: &[TensorId]) -> Vec<TensorId> {
         let name = self.full_name(name);
         let shapes: Vec<Shape> = inputs.iter().map(|&t| self.shape(t)).collect();
         let outputs = op.outputs(&shapes).into_iter().map(|shape| self.tensor(&name, shape)).collect::<Vec<_>>();

@@ -141,6 +141,30 @@ pub trait Update: Operation {
     fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>);
 }
 
+/// The scalars that the CPU computes in: f32, and f64 to check it with.
+///
+/// The CPU code of all operations is compiled for each of them here. Generic functions would be compiled once more in
+/// every program and test that makes an executor, and they are a large part of the crate.
+pub trait CpuScalar: Real {
+    /// [`PerSample::run`].
+    ///
+    /// # Panics
+    /// When `op` does not compute samples one by one.
+    fn run(op: &Op, block: &mut Block<'_, Self>);
+
+    /// [`Reduce::reduce`].
+    ///
+    /// # Panics
+    /// When `op` makes no tensors with fixed rows.
+    fn reduce(op: &Op, batch: &Batch<'_, Self>, outputs: &mut [Vec<Self>]);
+
+    /// [`Update::update`].
+    ///
+    /// # Panics
+    /// When `op` changes no state.
+    fn update(op: &Op, step: &StepView<'_>, gradients: &[&[Self]], state: &mut ModelState<Self>);
+}
+
 /// Declares [`Op`] and passes each call on to the operation it holds.
 macro_rules! operations {
     (
@@ -164,36 +188,28 @@ macro_rules! operations {
             pub fn sums_midway(&self) -> bool {
                 matches!(self, $(Self::$reduce(_))|*) && self.phase() == Phase::Samples
             }
+        }
 
-            /// [`PerSample::run`].
-            ///
-            /// # Panics
-            /// When it does not compute samples one by one.
-            pub fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-                match self {
-                    $(Self::$sample(op) => PerSample::run(op, block),)*
+        operations! { @scalar f32 { $($sample)* } { $($reduce)* } { $($update)* } }
+        operations! { @scalar f64 { $($sample)* } { $($reduce)* } { $($update)* } }
+    };
+    (@scalar $real:ident { $($sample:ident)* } { $($reduce:ident)* } { $($update:ident)* }) => {
+        impl CpuScalar for $real {
+            fn run(op: &Op, block: &mut Block<'_, Self>) {
+                match op {
+                    $(Op::$sample(op) => PerSample::run(op, block),)*
                     other => panic!("{} does not run by samples", other.name()),
                 }
             }
-
-            /// [`Reduce::reduce`].
-            ///
-            /// # Panics
-            /// When it makes no tensors with fixed rows.
-            pub fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
-                match self {
-                    $(Self::$reduce(op) => Reduce::reduce(op, batch, outputs),)*
+            fn reduce(op: &Op, batch: &Batch<'_, Self>, outputs: &mut [Vec<Self>]) {
+                match op {
+                    $(Op::$reduce(op) => Reduce::reduce(op, batch, outputs),)*
                     other => panic!("{} makes no tensors with fixed rows", other.name()),
                 }
             }
-
-            /// [`Update::update`].
-            ///
-            /// # Panics
-            /// When it changes no state.
-            pub fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
-                match self {
-                    $(Self::$update(op) => Update::update(op, step, gradients, state),)*
+            fn update(op: &Op, step: &StepView<'_>, gradients: &[&[Self]], state: &mut ModelState<Self>) {
+                match op {
+                    $(Op::$update(op) => Update::update(op, step, gradients, state),)*
                     other => panic!("{} changes no state", other.name()),
                 }
             }

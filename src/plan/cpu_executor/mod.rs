@@ -11,7 +11,8 @@ use rayon::prelude::*;
 use crate::cpu::{Arena, LANES, Real, vector_length, zeros};
 use crate::graph::{BatchLayout, Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::{
-    Batch, Block, DenseState, ModelState, Operation, SourceView, StepUniforms, StepView, TableState, Value, converted,
+    Batch, Block, CpuScalar, DenseState, ModelState, Operation, SourceView, StepUniforms, StepView, TableState, Value,
+    converted,
 };
 use crate::plan::chunk::{in_row_order, predict_in_chunks};
 use crate::plan::cpu_layout::{Layout, Slot};
@@ -52,7 +53,7 @@ struct StepInput<'a> {
     source: SourceView<'a>,
 }
 
-impl<T: Real> Program<T> {
+impl<T: CpuScalar> Program<T> {
     fn new(plan: Plan) -> Self {
         let layout = Layout::new(&plan);
         let blocks = plan.capacity.div_ceil(LANES);
@@ -118,7 +119,7 @@ impl<T: Real> Program<T> {
             };
             let mut outputs = [std::mem::take(&mut state.dense.weights[made])];
             let inputs: Vec<Value<'_, T>> = node.inputs.iter().map(|&tensor| self.value(tensor, state)).collect();
-            timed(index, &mut || node.op.reduce(&Batch { step, inputs: &inputs }, &mut outputs));
+            timed(index, &mut || T::reduce(&node.op, &Batch { step, inputs: &inputs }, &mut outputs));
             [state.dense.weights[made]] = outputs;
         }
         let sums_midway = |index: usize| self.plan.graph.nodes[index].op.sums_midway();
@@ -150,7 +151,7 @@ impl<T: Real> Program<T> {
                 })
                 .collect();
             let inputs: Vec<Value<'_, T>> = node.inputs.iter().map(|&tensor| self.value(tensor, state)).collect();
-            timed(index, &mut || node.op.reduce(&Batch { step, inputs: &inputs }, &mut outputs));
+            timed(index, &mut || T::reduce(&node.op, &Batch { step, inputs: &inputs }, &mut outputs));
             for (output, values) in node.outputs.iter().zip(outputs) {
                 match self.layout.slots[output.0] {
                     Slot::Gradient(parameter) => self.gradients[parameter] = values,
@@ -167,7 +168,7 @@ impl<T: Real> Program<T> {
                 slot => unreachable!("a sum over samples in {slot:?}"),
             };
             let gradients: Vec<&[T]> = node.inputs.iter().map(gradient).collect();
-            timed(index, &mut || node.op.update(&step, &gradients, state));
+            timed(index, &mut || T::update(&node.op, &step, &gradients, state));
         }
     }
 
@@ -209,7 +210,7 @@ impl<T: Real> Program<T> {
                 };
                 let by_tokens = self.by_tokens[segment.start + i];
                 let run = |block: &mut Block<'_, T>| {
-                    node.op.run(block);
+                    T::run(&node.op, block);
                     for (number, output) in node.outputs.iter().enumerate() {
                         if self.plan.is_half(*output) {
                             block.round_output(number, by_tokens);
@@ -279,7 +280,7 @@ impl<T: Real> Program<T> {
     }
 }
 
-impl<T: Real> Program<T> {
+impl<T: CpuScalar> Program<T> {
     /// The kept tensors' values for `rows`, row by row, and the rows in the order of the values.
     fn kept(
         &mut self,
@@ -338,7 +339,7 @@ pub struct CpuExecutor<T> {
     finished: Vec<StepLosses>,
 }
 
-impl<T: Real> CpuExecutor<T> {
+impl<T: CpuScalar> CpuExecutor<T> {
     /// An executor of a training plan and a prediction plan of one model, from `state` on.
     pub fn new(train: Plan, predict: Plan, state: ModelState<T>) -> Self {
         Self { train: Program::new(train), predict: Program::new(predict), state, finished: Vec::new() }
@@ -378,7 +379,7 @@ fn batch_words<'a>(words: &'a [u32], batch_layout: &BatchLayout, uniforms: &Step
     &words[uniforms.batch_offset as usize..][..batch_layout.stride]
 }
 
-impl<T: Real> Executor for CpuExecutor<T> {
+impl<T: CpuScalar> Executor for CpuExecutor<T> {
     fn device(&self) -> String {
         let threads = rayon::current_num_threads();
         format!("CPU ({threads} {})", if threads == 1 { "thread" } else { "threads" })

@@ -5,13 +5,12 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use super::{CpuExecutor, StepInput, batch_words, view};
-use crate::cpu::Real;
 use crate::graph::Node;
-use crate::ops::Operation;
+use crate::ops::{CpuScalar, Operation};
 use crate::plan::lower::shape_of;
 use crate::plan::{Error, Profile, StepChunk, TimedPart};
 
-impl<T: Real> CpuExecutor<T> {
+impl<T: CpuScalar> CpuExecutor<T> {
     /// Runs some nodes of the chunk's first step.
     fn run_parts(&mut self, chunk: &StepChunk, parts: Range<usize>, times: Option<&[AtomicU64]>) {
         let plan = &self.train.plan;
@@ -22,7 +21,7 @@ impl<T: Real> CpuExecutor<T> {
     }
 }
 
-impl<T: Real> Profile for CpuExecutor<T> {
+impl<T: CpuScalar> Profile for CpuExecutor<T> {
     fn parts(&self) -> Vec<TimedPart> {
         let plan = &self.train.plan;
         let part = |node: &Node| {

@@ -36,8 +36,8 @@ impl Prepared {
         plan.dispatches(limits).into_iter().map(prepare).collect()
     }
 
-    /// Runs workgroups of the dispatch over these buffers: all, or some spread over them; what was seen, and where two
-    /// invocations race.
+    /// Runs workgroups of the dispatch over these buffers: all, and where two invocations race; or some spread over them,
+    /// and what they move.
     fn run(
         &self,
         buffers: &mut HashMap<Resource, Vec<u32>>,
@@ -67,7 +67,8 @@ impl Prepared {
         let taken = if all { count } else { count.min((count / 32).clamp(2, 32)) };
         let number = |i: u32| (u64::from(i) * u64::from(count) / u64::from(taken)) as u32;
         let groups: Vec<[u32; 3]> = (0..taken).map(|i| [number(i), 0, 0]).collect();
-        let trace = self.machine.run(&mut bound, &groups, [count, 1, 1], &Options::default());
+        let options = Options { races: all, traffic: !all, ..Options::default() };
+        let trace = self.machine.run(&mut bound, &groups, [count, 1, 1], &options);
         let place = |span: naga::Span| {
             let line = span.location(self.shader.text()).line_number as usize;
             self.shader.origin(line).map_or(String::new(), |(file, line)| format!("{file}:{line}"))

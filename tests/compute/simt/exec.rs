@@ -533,7 +533,7 @@ impl Run<'_> {
                 starts[count] = start;
                 count += 1;
             }
-            if count > 0 && info.space != Space::Uniform {
+            if self.options.traffic && count > 0 && info.space != Space::Uniform {
                 self.recorder.traffic(site, variable, &mut starts[..count], words);
             }
         }

@@ -59,6 +59,8 @@ pub struct Options {
     pub subgroup: usize,
     /// Whether to look for data races.
     pub races: bool,
+    /// Whether to count what memory instructions move; else [`Trace::accesses`] is empty.
+    pub traffic: bool,
     /// Whether stores of different components of one vector race: WGSL allows a store to write the whole vector.
     pub partial_vectors: bool,
     /// Whether to stop where a word of a workgroup variable is read that the workgroup has not written.
@@ -69,7 +71,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { subgroup: 32, races: true, partial_vectors: true, uninitialised: true, limit: u64::MAX }
+        Self { subgroup: 32, races: true, traffic: true, partial_vectors: true, uninitialised: true, limit: u64::MAX }
     }
 }
 
