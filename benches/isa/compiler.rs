@@ -162,9 +162,12 @@ impl Drop for Compiler {
 
 fn spirv(shader: &Shader) -> anyhow::Result<Vec<u32>> {
     let module = naga::front::wgsl::parse_str(shader.text())?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32).validate(&module)?;
+    let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SUBGROUP;
+    let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module)?;
     let unchecked = naga::proc::BoundsCheckPolicy::Unchecked;
     let options = spv::Options {
+        // Vulkan 1.1, which subgroups came with.
+        lang_version: (1, 3),
         bounds_check_policies: naga::proc::BoundsCheckPolicies {
             index: unchecked,
             buffer: unchecked,

@@ -55,6 +55,9 @@ mod linux {
         /// Samples of a block: 8 or 16
         #[arg(long)]
         block: Option<u32>,
+        /// Sums within subgroups of at least so many invocations: 4 to 64
+        #[arg(long)]
+        subgroup: Option<u32>,
         /// Rows and columns of a gradient's tile: 32 or 64
         #[arg(long, default_value_t = 64)]
         grad_tile: u32,
@@ -73,8 +76,8 @@ mod linux {
         let options = Options::parse();
         compiler::choose(&options.family)?;
         let compiler = Compiler::open()?;
-        let (block, grad_tile) = (options.block, options.grad_tile);
-        let tuning = Tuning { block, grad_tile, ..Tuning::of_class(options.class) };
+        let (block, subgroup, grad_tile) = (options.block, options.subgroup, options.grad_tile);
+        let tuning = Tuning { block, subgroup, grad_tile, ..Tuning::of_class(options.class) };
         tuning.check().map_err(anyhow::Error::msg)?;
         let mut rows = Vec::new();
         for model in &options.model {

@@ -12,15 +12,3 @@ var<workgroup> partial: array<f32, 1024>;
 fn row_of(first: u32, i: u32) -> u32 {
     return min(first + i, uniforms.rows - 1u);
 }
-
-// The sum, in order, of what eight neighbouring invocations have; all of a workgroup call it.
-fn sum_of_eight(own: vec4<f32>, local: u32) -> vec4<f32> {
-    workgroupBarrier();
-    tile[local] = own;
-    workgroupBarrier();
-    var total = vec4<f32>();
-    for (var i = 0u; i < 8u; i += 1u) {
-        total += tile[local / 8u * 8u + i];
-    }
-    return total;
-}

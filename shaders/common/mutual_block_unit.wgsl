@@ -1,6 +1,7 @@
 // The branches of a block's samples among each other: products of their vectors, made by eight invocations each, and what
 // follows from them, by one invocation for each unit. All lie in workgroup memory, some samples' at a time.
 #import block
+#import eight
 #import logistic
 #import memory
 #import mutual_branches

@@ -3,6 +3,7 @@
 // by halves.
 #import tiles_main
 #import row_gradient
+#import parts
 const HOT_COUNT: u32 = 0u;
 const HOT: u32 = 0u;
 const PARTS: u32 = WORKGROUP / QUADS;
@@ -23,14 +24,8 @@ fn tiles(group: u32, local: u32, at: u32) {
             sum += lookup_gradient(i, quad);
         }
     }
-    tile[local] = sum;
-    for (var half = PARTS_BEYOND / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (part < half && part + half < PARTS) {
-            tile[local] += tile[local + half * QUADS];
-        }
-    }
+    let total = sum_of_parts(sum, local);
     if (part == 0u) {
-        store_gradient(unique, quad, tile[local]);
+        store_gradient(unique, quad, total);
     }
 }

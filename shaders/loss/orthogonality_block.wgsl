@@ -3,6 +3,7 @@
 // gradient, which is a sum of the vectors.
 #import loss_scale
 #import block_main
+#import eight
 #import cosine_loss
 #import memory
 const LANES: u32 = 32u;

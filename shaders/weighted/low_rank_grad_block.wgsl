@@ -1,6 +1,7 @@
 // The gradients of both factors of S = σ(R C) for a block of samples: with d = dS ⊙ S ⊙ (1 − S), dR = d Cᵀ and
 // dC = Rᵀ d. Eight invocations share the columns of four values of dR; an invocation has four columns of dC.
 #import block_main
+#import eight
 #import low_rank_factors
 const DS: u32 = 0u;
 const DR: u32 = 0u;

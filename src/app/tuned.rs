@@ -251,6 +251,8 @@ mod tests {
         assert_eq!(load(&path).unwrap(), tuned("a card", "s"));
         let text = fault(&good.replace("\"grad_tile\":32", "\"grad_tile\":48"));
         assert!(text.contains("tuning.json") && text.contains("grad_tile is 48; it can be 32 or 64"), "{text}");
+        let text = fault(&good.replacen("\"grad_tile\"", "\"subgroup\":12,\"grad_tile\"", 1));
+        assert!(text.contains("subgroup is 12; it can be 4 or 8"), "{text}");
         let text = fault(&good.replace("\"grad_tile\"", "\"gradtile\""));
         assert!(text.contains("unknown field `gradtile`") && text.contains("--tuning"), "{text}");
         assert!(fault("{}").contains("missing field"));

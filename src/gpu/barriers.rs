@@ -4,6 +4,8 @@
 //! machine at hand. So the tests ask this analysis about every shader. It is stricter than WGSL's: what it accepts is
 //! uniform, what it refuses can be written more simply.
 //!
+//! Subgroup operations are held to the same: what they get from threads that do not come by is no number.
+//!
 //! A value is *uniform* when all threads of a workgroup have the same: constants, workgroup ids, uniform and read-only
 //! storage reads at uniform places, and local variables that are only ever given uniform values in uniform control
 //! flow. A barrier must stand where only uniform conditions decide: under uniform `if`s and loops, and after no
@@ -117,7 +119,11 @@ impl Analysis<'_, '_> {
         let mut exits = Exits::default();
         for (statement, span) in block.span_iter() {
             let taken = match statement {
-                Statement::ControlBarrier(_) | Statement::WorkGroupUniformLoad { .. } => {
+                Statement::ControlBarrier(_)
+                | Statement::WorkGroupUniformLoad { .. }
+                | Statement::SubgroupGather { .. }
+                | Statement::SubgroupCollectiveOperation { .. }
+                | Statement::SubgroupBallot { .. } => {
                     if !flow.uniform {
                         found.get_or_insert(*span);
                     }
@@ -261,7 +267,11 @@ impl Analysis<'_, '_> {
     fn has_barrier(&self, function: Handle<Function>) -> bool {
         fn within(module: &Module, block: &Block) -> bool {
             block.iter().any(|statement| match statement {
-                Statement::ControlBarrier(_) | Statement::WorkGroupUniformLoad { .. } => true,
+                Statement::ControlBarrier(_)
+                | Statement::WorkGroupUniformLoad { .. }
+                | Statement::SubgroupGather { .. }
+                | Statement::SubgroupCollectiveOperation { .. }
+                | Statement::SubgroupBallot { .. } => true,
                 Statement::Block(inner) => within(module, inner),
                 Statement::If { accept, reject, .. } => within(module, accept) || within(module, reject),
                 Statement::Switch { cases, .. } => cases.iter().any(|case| within(module, &case.body)),
@@ -288,6 +298,7 @@ mod tests {
             var<workgroup> tile: array<f32, 64>;\n\
             fn synced(x: f32) -> f32 { tile[0] = x; workgroupBarrier(); return tile[0]; }\n\
             fn half(x: u32) -> u32 { return x / 2u; }\n\
+            fn neighbour(x: f32) -> f32 { return subgroupShuffleDown(x, 1u); }\n\
             fn wait(x: u32) { if x > 2u { workgroupBarrier(); } }\n\
             @compute @workgroup_size(64)\n\
             fn main(@builtin(local_invocation_index) l: u32, @builtin(workgroup_id) w: vec3<u32>) {\n";
@@ -310,6 +321,7 @@ mod tests {
             "for (var r = 0u; r < l; r++) { if r == 3u { break; } } workgroupBarrier();",
             "var n = 0u; loop { n++; workgroupBarrier(); if n == 3u { break; } }",
             "values[l] = synced(2.0);",
+            "values[l] = neighbour(values[l]) + subgroupAdd(1.0);",
             "if half(sizes[w.x]) > 3u { workgroupBarrier(); }",
             "wait(w.x);",
             "let all = workgroupUniformLoad(&tile)[0]; if all > 0.0 { workgroupBarrier(); }",
@@ -321,13 +333,15 @@ mod tests {
     #[test]
     fn what_a_call_decides_by_is_seen() {
         let text = misplaced("wait(l);").unwrap();
-        assert!(text.starts_with("shaders/kernel.wgsl:9:"), "{text}");
+        assert!(text.starts_with("shaders/kernel.wgsl:10:"), "{text}");
     }
 
     #[test]
     fn places_that_some_threads_pass_are_refused() {
         for body in [
             "if l < 3u { workgroupBarrier(); }",
+            "if l < 3u { values[l] = subgroupShuffleXor(values[l], 1u); }",
+            "if l < 3u { values[l] = neighbour(values[l]); }",
             "if l >= 3u { return; } workgroupBarrier();",
             "if values[0] > 0.0 { workgroupBarrier(); }",
             "if tile[0] > 0.0 { workgroupBarrier(); }",
@@ -342,7 +356,7 @@ mod tests {
             "if half(l) > 3u { workgroupBarrier(); }",
         ] {
             let text = misplaced(body).unwrap_or_else(|| panic!("accepted: {body}"));
-            assert!(text.starts_with("shaders/kernel.wgsl:12:"), "{text}");
+            assert!(text.starts_with("shaders/kernel.wgsl:13:"), "{text}");
         }
     }
 }

@@ -83,8 +83,9 @@ struct Complaints {
 }
 
 impl Gpu {
-    /// Opens an adapter with the limits that we use; our shaders need no optional feature, and only
-    /// [`OpenOptions::timestamps`] and [`OpenOptions::pipelines`] ask for one.
+    /// Opens an adapter with the limits that we use. Subgroups are asked for where the adapter has them, for kernels that a
+    /// trial finds faster with them; beside that only [`OpenOptions::timestamps`] and [`OpenOptions::pipelines`] ask for an
+    /// optional feature.
     ///
     /// # Errors
     /// [`Error::Open`] with the driver's reason.
@@ -92,6 +93,7 @@ impl Gpu {
         let Adapter(adapter) = adapter;
         let limits = wanted_limits(&adapter.limits(), &options);
         let mut wanted = wgpu::Features::empty();
+        wanted.insert(wgpu::Features::SUBGROUP);
         wanted.set(wgpu::Features::TIMESTAMP_QUERY, options.timestamps);
         wanted.set(wgpu::Features::PIPELINE_CACHE, options.pipelines.is_some());
         let descriptor = wgpu::DeviceDescriptor {
@@ -139,6 +141,27 @@ impl Gpu {
         match self.summary.kind {
             AdapterKind::Software => DeviceClass::Software,
             _ => DeviceClass::Hardware,
+        }
+    }
+
+    /// Invocations of its subgroups, at least; none where kernels cannot use them.
+    pub fn least_subgroup(&self) -> Option<u32> {
+        let (least, _) = self.summary.subgroup_sizes?;
+        (least.is_power_of_two() && least >= 4).then_some(least.min(128))
+    }
+
+    /// Checks that kernels which count on subgroups of at least `asked` invocations can run: on others they would compute
+    /// something else.
+    ///
+    /// # Errors
+    /// [`Error::Subgroups`].
+    pub fn check_subgroup(&self, asked: Option<u32>) -> Result<()> {
+        let enough = |asked: u32| self.least_subgroup().is_some_and(|least| least >= asked);
+        match asked.filter(|&asked| !enough(asked)) {
+            None => Ok(()),
+            Some(asked) => {
+                Err(Error::Subgroups { adapter: self.summary.name.clone(), asked, least: self.least_subgroup() })
+            }
         }
     }
 

@@ -73,6 +73,20 @@ pub enum Error {
         /// wgpu's description.
         reason: String,
     },
+    /// Kernels were asked for that count on larger subgroups than the device has.
+    #[error(
+        "the chosen kernels count on subgroups of at least {asked} invocations, and {adapter} has {}: leave --tuning out, or give \
+         a file whose `subgroup` fits",
+        least.map_or_else(|| "none".to_owned(), |least| format!("some of {least}"))
+    )]
+    Subgroups {
+        /// The adapter's name.
+        adapter: String,
+        /// Invocations of a subgroup, at least.
+        asked: u32,
+        /// What the device has.
+        least: Option<u32>,
+    },
     /// A buffer did not fit in memory.
     #[error(
         "{adapter} has no memory left for {what} ({size}).\n\

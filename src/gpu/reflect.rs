@@ -75,7 +75,7 @@ pub(super) fn check(shader: &Shader) -> Result<Reflection> {
     match barriers::misplaced(&module) {
         None => Ok(reflection),
         Some(span) => {
-            let message = "a barrier that some threads of a workgroup may not reach";
+            let message = "a barrier or subgroup operation that some threads of a workgroup may not reach";
             Err(shader.fault(message, Some(span.location(shader.text()).into())))
         }
     }

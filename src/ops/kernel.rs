@@ -92,6 +92,8 @@ pub struct Target {
     pub grad_tile: usize,
     /// Samples of a block: what a workgroup takes through a segment.
     pub block: usize,
+    /// Invocations of the device's subgroups, at least, where kernels may exchange values within them.
+    pub subgroup: Option<u32>,
     /// Sums of each column of the loss log: the samples of a step are summed in so many groups.
     pub lanes: usize,
 }
@@ -122,6 +124,20 @@ impl Target {
         let threads = self.capacity.div_ceil(self.block) * BLOCK_INVOCATIONS;
         let kernel = self.kernel(shader, threads).with("BLOCK", self.block);
         Kernel { form: Form::Block, ..kernel.in_groups_of(BLOCK_INVOCATIONS as u32) }
+    }
+
+    /// Has a kernel exchange values within subgroups, where it may, and not by workgroup memory: in the place of the common
+    /// file `by_memory` it imports `by_subgroup`.
+    pub fn exchanging(&self, kernel: Kernel, by_memory: &'static str, by_subgroup: &'static str) -> Kernel {
+        match self.subgroup {
+            Some(least) => kernel.import(by_memory, by_subgroup).with("LEAST_SUBGROUP", least),
+            None => kernel,
+        }
+    }
+
+    /// As [`Target::block_kernel`], of a shader that imports `eight.wgsl`.
+    pub fn block_kernel_of_eights(&self, shader: &'static str) -> Kernel {
+        self.exchanging(self.block_kernel(shader), "eight", "eight_subgroup")
     }
 
     /// A dispatch of `threads` invocations of a shader that imports `memory.wgsl`; binds the activations.

@@ -289,6 +289,7 @@ impl Plan {
             sum_workgroups: limits.tuning.sum_workgroups as usize,
             grad_tile: limits.tuning.grad_tile as usize,
             block: self.block(limits),
+            subgroup: limits.tuning.subgroup,
             lanes: self.loss_lanes(limits, self.capacity)[0],
         }
     }

@@ -21,6 +21,10 @@ pub struct Tuning {
     /// what is read of weights; fewer give more workgroups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<u32>,
+    /// Invocations of the device's subgroups, at least: 4 to 128, a power of two. Kernels then add up within subgroups what
+    /// they otherwise add up by way of workgroup memory; in the same order, so to the same bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subgroup: Option<u32>,
     /// Rows and columns of a weight gradient that a workgroup sums: 32 or 64.
     pub grad_tile: u32,
     /// Sums over a batch are split into parts (split-K) until there are about so many workgroups; 1 splits none.
@@ -32,6 +36,8 @@ pub struct Tuning {
 impl Tuning {
     /// Blocks that kernels are made for.
     pub const BLOCKS: [u32; 2] = [8, 16];
+    /// Subgroups that kernels are made for.
+    pub const SUBGROUPS: [u32; 6] = [4, 8, 16, 32, 64, 128];
     /// Tiles of weight gradients that kernels are made for.
     pub const GRAD_TILES: [u32; 2] = [32, 64];
     /// Values of `sum_workgroups` that are tried.
@@ -46,14 +52,21 @@ impl Tuning {
                 kernels: class,
                 segments: true,
                 block: None,
+                subgroup: None,
                 grad_tile: 64,
                 sum_workgroups: 1,
                 // Renderers pay for each workgroup, GPUs for those that are too large to place.
                 workgroup: 128,
             },
-            DeviceClass::Hardware => {
-                Self { kernels: class, segments: true, block: None, grad_tile: 64, sum_workgroups: 512, workgroup: 64 }
-            }
+            DeviceClass::Hardware => Self {
+                kernels: class,
+                segments: true,
+                block: None,
+                subgroup: None,
+                grad_tile: 64,
+                sum_workgroups: 512,
+                workgroup: 64,
+            },
         }
     }
 
@@ -86,14 +99,16 @@ impl Tuning {
         Self { block: Some(self.block_of(capacity) as u32), ..*self }
     }
 
-    /// The choices that are worth a trial beside this one: each differs in one thing.
-    pub fn neighbours(&self) -> Vec<Self> {
+    /// The choices that are worth a trial beside this one, on a device whose subgroups have at least `subgroup` invocations,
+    /// if kernels can use them: each differs in one thing.
+    pub fn neighbours(&self, subgroup: Option<u32>) -> Vec<Self> {
         let mut neighbours: Vec<Self> = Vec::new();
         if self.kernels == DeviceClass::Hardware {
             neighbours.extend(Self::BLOCKS.map(|block| Self { block: Some(block), ..*self }));
             neighbours.extend(Self::SUM_WORKGROUPS.map(|sum_workgroups| Self { sum_workgroups, ..*self }));
             neighbours.extend(Self::GRAD_TILES.map(|grad_tile| Self { grad_tile, ..*self }));
             neighbours.push(Self { segments: !self.segments, ..*self });
+            neighbours.push(Self { subgroup: if self.subgroup.is_some() { None } else { subgroup }, ..*self });
         }
         neighbours.extend(Self::WORKGROUPS.map(|workgroup| Self { workgroup, ..*self }));
         let other = match self.kernels {
@@ -118,6 +133,9 @@ impl Tuning {
         if let Some(block) = self.block {
             one_of("block", block, &Self::BLOCKS)?;
         }
+        if let Some(subgroup) = self.subgroup {
+            one_of("subgroup", subgroup, &Self::SUBGROUPS)?;
+        }
         one_of("grad_tile", self.grad_tile, &Self::GRAD_TILES)?;
         one_of("workgroup", self.workgroup, &[32, 64, 128, 256])?;
         match self.sum_workgroups {
@@ -129,15 +147,16 @@ impl Tuning {
 
 impl Display for Tuning {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { kernels, segments, block, grad_tile, sum_workgroups, workgroup } = self;
+        let Self { kernels, segments, block, subgroup, grad_tile, sum_workgroups, workgroup } = self;
         match kernels {
             DeviceClass::Software => write!(f, "software kernels, workgroups of {workgroup}"),
             DeviceClass::Hardware => {
                 let block = block.map_or_else(String::new, |block| format!("blocks of {block} samples, "));
+                let subgroup = subgroup.map_or_else(String::new, |least| format!("subgroups of {least} and more, "));
                 let segments = if *segments { "segments" } else { "no segments" };
                 write!(
                     f,
-                    "hardware kernels, {segments}, {block}gradient tiles of {grad_tile}, sums over {sum_workgroups} \
+                    "hardware kernels, {segments}, {block}{subgroup}gradient tiles of {grad_tile}, sums over {sum_workgroups} \
                      workgroups, workgroups of {workgroup}"
                 )
             }

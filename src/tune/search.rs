@@ -17,6 +17,9 @@ pub(super) trait Trials {
     /// Seconds of a training step, measured once.
     fn seconds(&mut self, contender: &mut Self::Contender) -> Result<f64, Error>;
 
+    /// Invocations of the device's subgroups, at least, if kernels can use them.
+    fn subgroup(&self) -> Option<u32>;
+
     /// Time since the search began.
     fn elapsed(&self) -> Duration;
 }
@@ -48,7 +51,8 @@ pub(super) fn search<T: Trials>(
     let mut best: Option<(Tuning, T::Contender)> = None;
     let mut longest = Duration::ZERO;
     let mut queue: std::collections::VecDeque<Tuning> = [first].into();
-    queue.extend(first.neighbours());
+    let subgroup = trials.subgroup();
+    queue.extend(first.neighbours(subgroup));
     let mut complete = true;
     while let Some(tuning) = queue.pop_front() {
         if tried.iter().any(|known| known.tuning == tuning) {
@@ -69,7 +73,7 @@ pub(super) fn search<T: Trials>(
                 if of_best.is_none_or(|part| part < 1.0 - MARGIN) {
                     if best.is_some() {
                         // What else the faster one may still gain is looked at first.
-                        tuning.neighbours().into_iter().rev().for_each(|neighbour| queue.push_front(neighbour));
+                        tuning.neighbours(subgroup).into_iter().rev().for_each(|neighbour| queue.push_front(neighbour));
                     }
                     best = Some((tuning, contender));
                 }
@@ -127,6 +131,10 @@ mod tests {
             Ok((self.seconds)(contender))
         }
 
+        fn subgroup(&self) -> Option<u32> {
+            Some(32)
+        }
+
         fn elapsed(&self) -> Duration {
             self.elapsed
         }
@@ -163,6 +171,14 @@ mod tests {
         for (i, one) in tried.iter().enumerate() {
             assert!(tried[..i].iter().all(|earlier| earlier.tuning != one.tuning));
         }
+    }
+
+    #[test]
+    fn subgroups_are_tried_where_a_device_has_them() {
+        let seconds = |tuning: &Tuning| if tuning.subgroup == Some(32) { 1.0 } else { 2.0 };
+        let found = found(seconds, |_| false, Duration::ZERO);
+        assert_eq!(found.best, Some(Tuning { subgroup: Some(32), ..first() }));
+        assert!(first().neighbours(None).iter().all(|neighbour| neighbour.subgroup.is_none()));
     }
 
     #[test]

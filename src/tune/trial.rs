@@ -143,11 +143,12 @@ fn train_chunks(contender: &mut Contender, chunk: &StepChunk) -> Result<f64, Err
 
 /// What only this choice of kernels is to blame for.
 fn refusal(error: &Error) -> Option<String> {
-    use gpu::Error::{OutOfMemory, Pipeline, TooLarge};
+    use gpu::Error::{OutOfMemory, Pipeline, Subgroups, TooLarge};
     match error {
         Error::Plan(crate::plan::Error::TooLarge { .. }) => Some(error.to_string()),
         Error::Plan(crate::plan::Error::Gpu(fault)) | Error::Device(fault) => {
-            matches!(fault, OutOfMemory { .. } | Pipeline { .. } | TooLarge { .. }).then(|| error.to_string())
+            matches!(fault, OutOfMemory { .. } | Pipeline { .. } | Subgroups { .. } | TooLarge { .. })
+                .then(|| error.to_string())
         }
         _ => None,
     }
@@ -163,6 +164,10 @@ impl Trials for GpuTrials<'_> {
     fn seconds(&mut self, contender: &mut Contender) -> Result<f64, Error> {
         let steps = contender.chunks * self.chunk.uniforms.len();
         Ok(train_chunks(contender, &self.chunk)? / steps as f64)
+    }
+
+    fn subgroup(&self) -> Option<u32> {
+        self.gpu.least_subgroup()
     }
 
     fn elapsed(&self) -> Duration {

@@ -1,9 +1,11 @@
 //! Every shader against the CPU code of its operation: whole training steps of small graphs on both devices, and what
 //! must hold on one device to the bit.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use crate::common::interpreted::Interpreted;
+use crate::common::variants::without_numbers;
 use polyscene::check::data::{ADAM, Data, bits, fault, half_spacing, is_of_halves, named, random_state, training};
 use polyscene::check::graphs::{embedding, finish, half_graphs, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
@@ -405,6 +407,75 @@ fn steps_of_kernels_for_gpus_agree_with_the_cpu() {
         });
         assert_eq!((bits(&segments.0), &segments.1), (bits(&single.0), &single.1), "{name}: segments change no bit");
     }
+}
+
+/// Sums within subgroups, by the interpreter: kernels that count on few invocations or on many, where there are as many or
+/// more, change no bit.
+#[test]
+fn sums_within_subgroups_change_no_bit() {
+    let plain = Tuning { segments: false, ..Tuning::of_class(DeviceClass::Hardware) };
+    let by_subgroups = |least| Tuning { subgroup: Some(least), ..plain };
+    // Rows hot enough for a workgroup of their own, of one, four and five vectors; and all else, two blocks and a bit of it.
+    let tables = [3, 16, 20].map(|width| {
+        let mut graph = Graph::new();
+        let x = embedding(&mut graph, "embedding", &[2], width, false);
+        finish(&mut graph, x);
+        (format!("rows of {width}"), graph, 80)
+    });
+    let small = small_graphs().into_iter().map(|small| (small.name, small.graph, 17));
+    let mut seen = HashSet::new();
+    for (name, graph, capacity) in tables.into_iter().chain(small) {
+        let plan = Plan::training(&graph, &training(capacity));
+        let limits = DispatchLimits { binding_bytes: 1 << 27, tuning: by_subgroups(8) };
+        let texts = plan.dispatches(&limits).into_iter().map(|dispatch| dispatch.expand().unwrap().text().to_string());
+        let exchanging: Vec<String> = texts.filter(|text| text.contains("subgroupShuffle")).collect();
+        // Without the sums of rows, which nearly every graph has.
+        let kinds = exchanging.iter().filter(|text| capacity > 17 || !text.contains("HOT_COUNT"));
+        if kinds.filter(|text| seen.insert(without_numbers(text))).count() == 0 {
+            continue;
+        }
+        let state = random_state::<f32>(&graph, 5);
+        let chunk = Data::random(&graph, 97, 3).chunk(&plan, 0, &[capacity], 0.05, false);
+        let end = |tuning: Tuning, subgroup: usize| {
+            let mut host = Interpreted::new(plan.clone(), Plan::inference(&graph, 1), &state, None, tuning);
+            host.subgroup = subgroup;
+            let (state, losses) = host.run_from(&state, &chunk);
+            assert!(host.races.is_empty(), "{name}, {tuning}: {}", host.races.join("\n"));
+            (bits(&state), losses)
+        };
+        let expected = end(plain, 32);
+        for (least, subgroup) in [(4, 4), (8, 8), (8, 32), (64, 64)] {
+            assert!(end(by_subgroups(least), subgroup) == expected, "{name}: {least} of {subgroup} differ");
+        }
+    }
+    // One for all widths of rows, and each operation that has such sums.
+    assert!(seen.len() > 4, "{}", seen.len());
+}
+
+/// The same on a renderer, whose subgroups are real.
+#[test]
+fn a_renderers_subgroups_change_no_bit() {
+    let Some(gpu) = software() else { return };
+    let Some(least) = gpu.least_subgroup() else { return };
+    let plain = Tuning::of_class(DeviceClass::Hardware);
+    // Two sums in one graph, and rows hot enough for a third.
+    let small = small_graphs().into_iter().find(|small| small.name.starts_with("mutual")).unwrap();
+    let (graph, options) = (&small.graph, training(131));
+    let state = random_state::<f32>(graph, 5);
+    let plan = Plan::training(graph, &options);
+    let chunk = Data::random(graph, 197, 3).chunk(&plan, 0, &[131, 17], 0.05, false);
+    let open = |subgroup| {
+        let options = GpuOptions { tuning: Some(Tuning { subgroup, ..plain }), ..GpuOptions::default() };
+        GpuExecutor::new(gpu.clone(), plan.clone(), Plan::inference(graph, 131), &state, options)
+    };
+    let [plain, exchanging] = [None, Some(least)].map(|subgroup| {
+        let (state, losses) = run(&mut open(subgroup).unwrap(), &chunk);
+        (bits(&state), losses)
+    });
+    assert!(plain == exchanging, "subgroups of {least} and more");
+    // Where the device's are smaller, sums would be others.
+    let refused = open(Some(2 * least)).err().unwrap();
+    assert!(refused.to_string().contains(&format!("at least {}", 2 * least)), "{refused}");
 }
 
 fn ten_steps(name: &str, graph: &Graph, class: DeviceClass, tolerance: f64) {

@@ -21,6 +21,7 @@ const LIMITS: DispatchLimits = DispatchLimits {
         kernels: DeviceClass::Hardware,
         segments: true,
         block: None,
+        subgroup: None,
         grad_tile: 64,
         sum_workgroups: 512,
         workgroup: 64,

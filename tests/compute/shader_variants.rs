@@ -43,7 +43,9 @@ fn variants() -> BTreeMap<String, Variant> {
         let portable = |tuning| DispatchLimits { binding_bytes: 1 << 27, tuning };
         let [hardware, software] = [DeviceClass::Hardware, DeviceClass::Software].map(Tuning::of_class);
         let other = Tuning { block: Some(16), grad_tile: 32, ..hardware };
-        plans.push((Plan::training(&graph, &training(67)), portable(other)));
+        let [few, many] = [4, 8].map(|least| Tuning { subgroup: Some(least), ..hardware });
+        let plan = Plan::training(&graph, &training(67));
+        plans.extend([other, few, many].map(|tuning| (plan.clone(), portable(tuning))));
         let mixed = Plan::training(&graph, &TrainingOptions { mixed_precision: true, ..training(67) });
         let small = DispatchLimits { binding_bytes: 1 << 15, tuning: software };
         plans.extend([portable(hardware), portable(software), small].map(|limits| (mixed.clone(), limits)));
@@ -82,12 +84,15 @@ fn check_bindings(reflection: &Reflection, resources: &[Resource]) -> Result<(),
     Ok(())
 }
 
-/// Checks one expanded shader, and reads off what it binds; it counts on no feature that a device may lack. Every backend
-/// can take halves apart.
+/// Checks one expanded shader, and reads off what it binds; it counts on no feature that a device may lack, but on subgroups
+/// where it uses them. Every backend can take halves apart.
 fn check(shader: &Shader) -> Result<Reflection, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let module = naga::front::wgsl::parse_str(shader.text()).map_err(|error| text(&error))?;
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
+    let subgroups = shader.text().contains("subgroup");
+    let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    capabilities.set(Capabilities::SUBGROUP, subgroups);
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator.validate(&module).map_err(|error| error.emit_to_string(shader.text()))?;
 
     let reflection = shader.check().map_err(|error| text(&error))?;
@@ -99,12 +104,16 @@ fn check(shader: &Shader) -> Result<Reflection, String> {
     }
 
     let point = spv::PipelineOptions { shader_stage: STAGE, entry_point: "main".to_owned() };
-    spv::write_vec(&module, &info, &spv::Options::default(), Some(&point))
-        .map_err(|error| format!("SPIR-V: {error}"))?;
+    // What has subgroups: Vulkan 1.1, Metal 2.1 and the shaders that DXC compiles.
+    let options = spv::Options::default();
+    let options = if subgroups { spv::Options { lang_version: (1, 3), ..options } } else { options };
+    spv::write_vec(&module, &info, &options, Some(&point)).map_err(|error| format!("SPIR-V: {error}"))?;
     let entry_point = Some((STAGE, "main".to_owned()));
     let point = msl::PipelineOptions { entry_point: entry_point.clone(), ..Default::default() };
     msl::write_string(&module, &info, &msl::Options::default(), &point).map_err(|error| format!("MSL: {error}"))?;
-    let (options, point) = (hlsl::Options::default(), hlsl::PipelineOptions { entry_point });
+    let options = hlsl::Options::default();
+    let model = if subgroups { hlsl::ShaderModel::V6_0 } else { options.shader_model };
+    let (options, point) = (hlsl::Options { shader_model: model, ..options }, hlsl::PipelineOptions { entry_point });
     let mut out = String::new();
     hlsl::Writer::new(&mut out, &options, &point)
         .write(&module, &info, None)

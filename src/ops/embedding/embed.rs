@@ -281,6 +281,7 @@ impl Operation for EmbedGrad {
             .by_tiles()
             .with("HOT_COUNT", keys.hot_count)
             .with("HOT", keys.hot);
+        let hot = target.exchanging(hot, "parts", "parts_subgroup");
         // What takes longest begins first.
         [hot, kernel.with("MOST", KeyLayout::MOST)].map(of_lookups).into()
     }

@@ -92,7 +92,9 @@ impl Operation for Orthogonality {
         // What a GPU's workgroup has room for at once.
         let by_block = target.class == DeviceClass::Hardware && self.vectors * self.vectors < BLOCK_NUMBERS;
         let shader = if by_block { "orthogonality_block" } else { "orthogonality" };
-        let kernel = loss_kernel(shader, self.first_column, graph, target)
+        let kernel = loss_kernel(shader, self.first_column, graph, target);
+        let kernel = if by_block { target.exchanging(kernel, "eight", "eight_subgroup") } else { kernel };
+        let kernel = kernel
             .with("R", r.first)
             .with("R_STRIDE", r.stride)
             .with("GRADIENT", target.location(node.outputs[0]).first)

@@ -156,7 +156,7 @@ impl Mutual {
         target: &Target,
     ) -> Kernel {
         let kernel = match target.class {
-            DeviceClass::Hardware if numbers <= BLOCK_NUMBERS => target.block_kernel(block),
+            DeviceClass::Hardware if numbers <= BLOCK_NUMBERS => target.block_kernel_of_eights(block),
             _ => target.kernel(shader, target.capacity).by_pieces(),
         };
         let (at_all, at_own, at_t) = (target.location(all), target.location(own), target.location(t));

@@ -364,7 +364,7 @@ fn grad_kernels(op: &LowRankGrad, node: &Node, graph: &Graph, target: &Target) -
         DeviceClass::Software => target
             .kernel("low_rank_grad", target.capacity * (op.rows.div_ceil(4) + columns))
             .with("CAPACITY", target.capacity),
-        DeviceClass::Hardware => target.block_kernel("low_rank_grad_block"),
+        DeviceClass::Hardware => target.block_kernel_of_eights("low_rank_grad_block"),
     };
     let kernel = kernel
         .bind([Arg::Parameters])

@@ -327,6 +327,7 @@ impl GpuExecutor {
         options: GpuOptions,
     ) -> Result<Self, Error> {
         let limits = options.limits(&gpu);
+        gpu.check_subgroup(limits.tuning.subgroup)?;
         train.check_on_device(&limits, gpu.name())?;
         predict.check_on_device(&limits, gpu.name())?;
         let steps = options.steps_per_chunk.unwrap_or(match gpu.class() {

@@ -42,6 +42,7 @@ impl Prepared {
         &self,
         buffers: &mut HashMap<Resource, Vec<u32>>,
         uniforms: &StepUniforms,
+        subgroup: usize,
         all: bool,
     ) -> (Trace, Vec<String>) {
         let mut bound = Buffers::new();
@@ -67,7 +68,7 @@ impl Prepared {
         let taken = if all { count } else { count.min((count / 32).clamp(2, 32)) };
         let number = |i: u32| (u64::from(i) * u64::from(count) / u64::from(taken)) as u32;
         let groups: Vec<[u32; 3]> = (0..taken).map(|i| [number(i), 0, 0]).collect();
-        let options = Options { races: all, traffic: !all, ..Options::default() };
+        let options = Options { races: all, traffic: !all, subgroup, ..Options::default() };
         let trace = self.machine.run(&mut bound, &groups, [count, 1, 1], &options);
         let place = |span: naga::Span| {
             let line = span.location(self.shader.text()).line_number as usize;
@@ -96,6 +97,8 @@ pub struct Interpreted {
     prepared: [Vec<Prepared>; 2],
     buffers: HashMap<Resource, Vec<u32>>,
     places: ParameterPlaces,
+    /// Invocations of a subgroup.
+    pub subgroup: usize,
     /// Where two invocations raced so far.
     pub races: Vec<String>,
 }
@@ -111,7 +114,8 @@ impl Interpreted {
         let limits = DispatchLimits { binding_bytes: binding_bytes.unwrap_or(BINDING_BYTES), tuning };
         let prepared = [Prepared::of(&train, &limits), Prepared::of(&predict, &limits)];
         let places = parameter_places(&train.graph);
-        let mut made = Self { train, predict, limits, prepared, buffers: HashMap::new(), places, races: Vec::new() };
+        let (buffers, races) = (HashMap::new(), Vec::new());
+        let mut made = Self { train, predict, limits, prepared, buffers, places, subgroup: 32, races };
         made.set_state(state);
         made
     }
@@ -231,7 +235,7 @@ impl Interpreted {
         self.begin(0, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
         for uniforms in &chunk.uniforms {
             for prepared in &self.prepared[0] {
-                self.races.extend(prepared.run(&mut self.buffers, uniforms, true).1);
+                self.races.extend(prepared.run(&mut self.buffers, uniforms, self.subgroup, true).1);
             }
         }
         let columns = self.graph().loss_columns;
@@ -253,7 +257,10 @@ impl Interpreted {
     pub fn traces(&mut self, chunk: &StepChunk) -> Vec<Trace> {
         self.begin(0, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
         let uniforms = &chunk.uniforms[0];
-        self.prepared[0].iter().map(|prepared| prepared.run(&mut self.buffers, uniforms, false).0).collect()
+        self.prepared[0]
+            .iter()
+            .map(|prepared| prepared.run(&mut self.buffers, uniforms, self.subgroup, false).0)
+            .collect()
     }
 
     pub fn predict(&mut self, source: &RowSource<'_>) -> Vec<f32> {
@@ -270,7 +277,7 @@ impl Interpreted {
             self.begin(1, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
             self.buffers.insert(Resource::Results, vec![f32::NAN.to_bits(); capacity]);
             for prepared in &self.prepared[1] {
-                self.races.extend(prepared.run(&mut self.buffers, &chunk.uniforms[0], true).1);
+                self.races.extend(prepared.run(&mut self.buffers, &chunk.uniforms[0], self.subgroup, true).1);
             }
             for (&row, &word) in rows.iter().zip(&self.buffers[&Resource::Results]) {
                 logits[row as usize] = f32::from_bits(word);

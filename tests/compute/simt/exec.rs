@@ -2,7 +2,7 @@
 
 use naga::BuiltIn;
 
-use super::lower::{Inst, Local, Memory, Pointer, Program, Root, Site, Stmt};
+use super::lower::{Inst, Local, Memory, Pointer, Program, Root, Shuffle, Site, Stmt};
 use super::trace::{Recorder, Touch};
 use super::{Buffers, Fault, FaultKind, Options, Space, Trace};
 
@@ -35,6 +35,10 @@ impl Mask {
 
     fn count(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    fn has(&self, lane: usize) -> bool {
+        self.0[lane / 64] >> (lane % 64) & 1 != 0
     }
 
     fn lanes(&self) -> impl Iterator<Item = usize> {
@@ -312,6 +316,10 @@ impl Run<'_> {
                     self.load(*out, from, &active)?;
                     self.barrier(false, true, from.site, &active)?;
                 }
+                Stmt::Shuffle { out, rows, from, by } => {
+                    self.count(rows.len() as u64, &active);
+                    self.shuffle(*out, rows, *from, *by, &active);
+                }
                 Stmt::Call { function, values, pointers, out } => {
                     for (to, from) in values {
                         let from = *from as usize * n;
@@ -344,6 +352,24 @@ impl Run<'_> {
         }
         self.recorder.barrier(storage, workgroup);
         Ok(())
+    }
+
+    fn shuffle(&mut self, out: u32, rows: &[u32], from: Shuffle, by: u32, active: &Mask) {
+        let (n, size) = (self.lanes, self.options.subgroup);
+        for (out, &row) in (out..).zip(rows) {
+            for lane in 0..n {
+                let by = self.rows[by as usize * n + lane] as usize;
+                let (first, own) = (lane / size * size, lane % size);
+                let other = match from {
+                    Shuffle::Xor => own ^ by,
+                    Shuffle::Down => own + by,
+                };
+                let there = other < size && first + other < n && active.has(first + other);
+                // What is not there is no number, so that nothing may come of it.
+                let value = if there { self.rows[row as usize * n + first + other] } else { f32::NAN.to_bits() };
+                self.rows[out as usize * n + lane] = value;
+            }
+        }
     }
 
     fn row(&self, row: u32) -> &[u32] {

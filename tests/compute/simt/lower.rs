@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use naga::front::Typifier;
 use naga::proc::ResolveContext;
 use naga::{
-    AddressSpace, Arena, BinaryOperator, Binding, Block, BuiltIn, Expression, Handle, Literal, MathFunction, Module,
-    RelationalFunction, ScalarKind, Span, Statement, SwitchValue, TypeInner,
+    AddressSpace, Arena, BinaryOperator, Binding, Block, BuiltIn, Expression, GatherMode, Handle, Literal,
+    MathFunction, Module, RelationalFunction, ScalarKind, Span, Statement, SwitchValue, TypeInner,
 };
 
 use super::layout::{Layout, Leaf};
@@ -110,6 +110,13 @@ pub(crate) enum Stmt {
         out: u32,
         from: Memory,
     },
+    /// Rows of what other lanes of the subgroup have, beginning with `out`.
+    Shuffle {
+        out: u32,
+        rows: Vec<u32>,
+        from: Shuffle,
+        by: u32,
+    },
     /// The function, copies of rows to its arguments' rows, pointers to those and a slot, and the result's first row.
     Call {
         function: usize,
@@ -117,6 +124,15 @@ pub(crate) enum Stmt {
         pointers: Vec<(u32, Option<usize>, Pointer)>,
         out: u32,
     },
+}
+
+/// The lane that a shuffle reads from.
+#[derive(Clone, Copy)]
+pub(crate) enum Shuffle {
+    /// The own one, with some bits the other way.
+    Xor,
+    /// Some lanes further on.
+    Down,
 }
 
 pub(crate) struct Case {
@@ -586,7 +602,9 @@ impl<'m> Lower<'m> {
                 };
                 scope.rows(expr)?.iter().map(|&a| self.one(f, a)).collect()
             }
-            Expression::CallResult(_) | Expression::WorkGroupUniformLoadResult { .. } => {
+            Expression::CallResult(_)
+            | Expression::WorkGroupUniformLoadResult { .. }
+            | Expression::SubgroupOperationResult { .. } => {
                 self.rows(self.layout.words(scope.inner(handle, &self.layout)))
             }
             Expression::ArrayLength(array) => {
@@ -695,6 +713,15 @@ impl<'m> Lower<'m> {
                 }
                 Statement::WorkGroupUniformLoad { pointer, result } => {
                     Stmt::UniformLoad { from: self.memory(scope, *pointer, span, false)?, out: scope.rows(*result)?[0] }
+                }
+                Statement::SubgroupGather { mode, argument, result } => {
+                    let (from, by) = match mode {
+                        GatherMode::ShuffleXor(mask) => (Shuffle::Xor, mask),
+                        GatherMode::ShuffleDown(delta) => (Shuffle::Down, delta),
+                        _ => return Err(format!("{mode:?}")),
+                    };
+                    let (out, rows) = (scope.rows(*result)?[0], scope.rows(*argument)?.to_vec());
+                    Stmt::Shuffle { out, rows, from, by: scope.rows(*by)?[0] }
                 }
                 Statement::Call { function, arguments, result } => {
                     let (mut values, mut pointers) = (Vec::new(), Vec::new());

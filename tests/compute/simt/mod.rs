@@ -2,7 +2,8 @@
 //! lock step, as a SIMT machine does: a statement is executed once for all invocations that reach it together. Records
 //! how memory is accessed, and finds data races and accesses out of bounds.
 //!
-//! Arithmetic is Rust's `f32`. Not supported: atomics, subgroup operations, textures, overrides, `f16`, scalars of 64 bits.
+//! Arithmetic is Rust's `f32`. Of subgroup operations it knows `subgroupShuffleXor` and `subgroupShuffleDown`. Not supported:
+//! atomics, textures, overrides, `f16`, scalars of 64 bits.
 
 mod exec;
 mod layout;

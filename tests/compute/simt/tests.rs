@@ -127,6 +127,24 @@ fn workgroups_race() {
 }
 
 #[test]
+fn lanes_of_a_subgroup_see_each_others_values() {
+    let options = |subgroup| Options { subgroup, ..Options::default() };
+    let text = format!("{OUT}{MAIN} out[id.x] = subgroupShuffleXor(id.x, 3u); }}");
+    for subgroup in [4, 32] {
+        let found = run(&text, 64, &[], 1, &options(subgroup)).1;
+        assert_eq!(found, (0..64).map(|lane| lane ^ 3).collect::<Vec<u32>>(), "{subgroup}");
+    }
+    // Beyond the subgroup, and from lanes that do not come by, comes what is no number.
+    let nothing = f32::NAN.to_bits();
+    let text = format!("{OUT}{MAIN} out[id.x] = subgroupShuffleDown(id.x, 2u); }}");
+    let found = run(&text, 64, &[], 1, &options(8)).1;
+    assert_eq!(found[6..11], [nothing, nothing, 10, 11, 12]);
+    let text = format!("{OUT}{MAIN} if (l < 3u) {{ out[id.x] = subgroupShuffleXor(id.x, 1u); }} }}");
+    let found = run(&text, 64, &[], 1, &options(8)).1;
+    assert_eq!(found[..4], [1, 0, nothing, 0]);
+}
+
+#[test]
 fn components_of_one_vector() {
     let text = format!(
         "@group(0) @binding(0) var<storage, read_write> out: array<vec4<u32>>; {MAIN} out[l / 4u][l % 4u] = l; }}"
