@@ -1,7 +1,7 @@
 //! What the program does, without a command line: training and resuming ([`Trainer`]), a trained model and what can be
-//! done with it ([`Run`]: evaluate, predict, analyse), many runs of one question ([`compare`]), and files made ready
-//! ([`history`], [`prepare`]); which devices have been checked ([`checked`]), and which kernels
-//! they are fastest with ([`tuned`]).
+//! done with it ([`Run`]: evaluate, predict, analyse; [`embeddings`] for other programs), many runs of one question
+//! ([`compare`]), and files made ready ([`history`], [`prepare`]); which devices have been checked ([`checked`]), and which
+//! kernels they are fastest with ([`tuned`]).
 //!
 //! Each is a function of a configuration or a folder, and of an observer that is called with every [`Event`]: what was
 //! left out, how far the work is, what was written. Nothing here prints, reads arguments or catches signals.
@@ -12,6 +12,7 @@ mod analyze;
 pub mod checked;
 #[cfg(feature = "report")]
 pub mod compare;
+pub mod embeddings;
 mod evaluate;
 mod event;
 pub mod history;

@@ -93,7 +93,7 @@ pub fn load(path: &Path) -> Result<Tuned, Error> {
 /// What the built-in guess or the cache says, without a trial.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`load`]; when a file's kernels count on larger subgroups than the device has.
 pub fn known(choice: &TuningChoice, gpu: &Gpu, graph: &Graph, options: &TrainingOptions) -> Result<Tuned, Error> {
     known_in(cache().as_deref(), choice, gpu, graph, options)
 }
@@ -107,7 +107,11 @@ fn known_in(
 ) -> Result<Tuned, Error> {
     let guess = Tuned::guess(gpu, graph, options);
     Ok(match choice {
-        TuningChoice::File(path) => load(path)?,
+        TuningChoice::File(path) => {
+            let tuned = load(path)?;
+            gpu.check_subgroup(tuned.tuning.subgroup)?;
+            tuned
+        }
         TuningChoice::Off => guess,
         TuningChoice::Auto => cache.and_then(|file| recall(file, &guess)).unwrap_or(guess),
     })
@@ -116,7 +120,7 @@ fn known_in(
 /// The kernels of a run; on a GPU of which nothing is known, those that a trial of some seconds finds.
 ///
 /// # Errors
-/// As [`load`]; when the device fails, or no choice of kernels computes what the CPU does.
+/// As [`known`]; when the device fails, or no choice of kernels computes what the CPU does.
 pub fn choose(
     choice: &TuningChoice,
     gpu: &Gpu,
@@ -222,6 +226,12 @@ mod tests {
         assert_eq!(found.faults().collect::<Vec<_>>(), []);
         assert_eq!(choose(&TuningChoice::Auto, &mut counted), found);
         assert_eq!(counted, found.tried.len());
+        // A file from a machine with larger subgroups.
+        let path = folder.path().join("other.json");
+        let tuning = Tuning { subgroup: Some(128), ..guess.tuning };
+        std::fs::write(&path, serde_json::to_string(&Tuned { tuning, ..guess }).unwrap()).unwrap();
+        let refused = known(&TuningChoice::File(path), &gpu, &graph, &options).unwrap_err().to_string();
+        assert!(refused.contains("subgroups of at least 128"), "{refused}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod analyze;
 mod bench;
 mod compare;
 mod devices;
+mod embeddings;
 mod eval;
 mod exit;
 mod history;
@@ -60,6 +61,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Write a trained model's predictions beside the rows of a file
     Predict(predict::PredictArgs),
+    /// Write the embeddings of a trained model's field, with the values that they stand for
+    Embeddings(embeddings::EmbeddingsArgs),
     /// Generate data whose truth is known, and a configuration to train on it
     Synth(synth::SynthArgs),
     /// Look into a trained model as its paper does, scenario by scenario
@@ -144,6 +147,7 @@ pub fn run() -> ExitCode {
         Command::Sweep(args) => compare::run(ExperimentKind::Sweep, &args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Embeddings(args) => embeddings::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Analyze(args) => analyze::run(&args),
         Command::Prepare(args) => prepare::run(&args),

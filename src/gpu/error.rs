@@ -75,9 +75,9 @@ pub enum Error {
     },
     /// Kernels were asked for that count on larger subgroups than the device has.
     #[error(
-        "the chosen kernels count on subgroups of at least {asked} invocations, and {adapter} has {}: leave --tuning out, or give \
+        "the chosen kernels count on subgroups of at least {asked} invocations, and {adapter} has {}; leave --tuning out, or give \
          a file whose `subgroup` fits",
-        least.map_or_else(|| "none".to_owned(), |least| format!("some of {least}"))
+        least.map_or_else(|| "none".to_owned(), |least| format!("subgroups of {least}"))
     )]
     Subgroups {
         /// The adapter's name.

@@ -89,6 +89,17 @@ impl<T: Real> TableValues<T> {
         self.len() == 0
     }
 
+    /// Writes those from number `first` on to `out`, as they are computed with.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    pub fn copy_to(&self, first: usize, out: &mut [T]) {
+        match self {
+            Self::Full(values) => out.copy_from_slice(&values[first..][..out.len()]),
+            Self::Half(halves) => T::of_halves(&halves[first..][..out.len()], out),
+        }
+    }
+
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
         let (full, half): (&[T], &[f16]) = match self {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::place::{Outcome, Place, has_software};
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float32Type;
+use arrow_array::types::{Float32Type, UInt32Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -89,6 +89,57 @@ fn predictions_stand_beside_all_columns_in_the_order_of_the_rows_whatever_the_fo
     // A file may be predicted into itself.
     predict("bare.csv", "bare.csv");
     assert_eq!(place.text("bare.csv"), place.text("a.csv"));
+}
+
+#[test]
+fn embeddings_are_written_with_the_values_they_stand_for() {
+    let place = trained();
+    let weights = place.tensors("run/model.safetensors");
+    let (name, expected) = weights.iter().find(|(name, _)| name.ends_with(".item_id")).unwrap();
+    let table = name.strip_suffix(".item_id").unwrap();
+    place.run("embeddings run --field item_id --out item.parquet").succeeds();
+    let rows = read_parquet(&place, "item.parquet");
+    let ids = rows.column_by_name("id").unwrap().as_primitive::<UInt32Type>();
+    assert!(ids.values().iter().copied().eq(0..rows.num_rows() as u32));
+    let vectors = rows.column_by_name("vector").unwrap().as_fixed_size_list();
+    assert_eq!(vectors.value_length(), 4);
+    assert_eq!(vectors.values().as_primitive::<Float32Type>().values(), &expected[..]);
+    // Row 0 is that of missing and unknown values; the others are the vocabulary's, each once.
+    let values = rows.column_by_name("value").unwrap().as_string::<i32>();
+    assert!(values.is_null(0) && values.null_count() == 1);
+    let (_, known) = read_csv(&place, "run/vocabularies/vocabularies.csv");
+    let known = known.iter().filter(|line| line[0] == "item_id").map(|line| (line[1].clone(), line[2].as_str()));
+    assert!(known.eq(values.iter().enumerate().skip(1).map(|(id, value)| (id.to_string(), value.unwrap()))));
+
+    place.run(&format!("embeddings run --field item_id --table {table} --out item.csv")).succeeds();
+    let (heads, lines) = read_csv(&place, "item.csv");
+    assert_eq!(heads, ["id", "value", "vector_0", "vector_1", "vector_2", "vector_3"]);
+    let of_csv = lines.iter().flat_map(|line| line[2..].iter().map(|cell| cell.parse::<f32>().unwrap()));
+    assert!(of_csv.eq(expected.iter().copied()));
+    assert_eq!(lines[0][1], "");
+
+    place.run("embeddings run --field itemid --out x.csv").fails(2, &["--field", "did you mean \"item_id\"?", "one of"]);
+    place.run("embeddings run --field item_id --table x --out x.csv").fails(2, &["--table", "one of", table]);
+    place.run("embeddings data --field item_id --out x.csv").fails(6, &["data", "holds no run"]);
+    assert!(!place.path("x.csv").exists());
+}
+
+/// SAML has a table whose rows each scenario has for itself.
+#[test]
+fn embeddings_of_each_scenario_are_told_apart() {
+    let place = Place::with_data();
+    place.train("run", "model.name=saml train.epochs=1").succeeds();
+    let weights = place.tensors("run/model.safetensors");
+    place.run("embeddings run --field item_id --table specific --out item.parquet").succeeds();
+    let rows = read_parquet(&place, "item.parquet");
+    let vectors = rows.column_by_name("vector").unwrap().as_fixed_size_list().values();
+    let names = rows.column_by_name("scenario").unwrap().as_string::<i32>();
+    let each = rows.num_rows() / 4;
+    for (scenario, name) in ["s0", "s1", "s2", "s3"].into_iter().enumerate() {
+        assert!((scenario * each..(scenario + 1) * each).all(|row| names.value(row) == name), "{name}");
+    }
+    let written = vectors.as_primitive::<Float32Type>().values();
+    assert_eq!(written[..], weights["specific.item_id"][..written.len()]);
 }
 
 #[test]

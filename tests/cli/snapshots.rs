@@ -23,8 +23,23 @@ fn transcript(place: &Place, line: &str) -> String {
 fn help_pages() {
     let place = Place::empty();
     let commands = [
-        "", "train", "compare", "sweep", "eval", "predict", "synth", "analyze", "prepare", "report", "history", "plan",
-        "tune", "bench", "devices", "models",
+        "",
+        "train",
+        "compare",
+        "sweep",
+        "eval",
+        "predict",
+        "embeddings",
+        "synth",
+        "analyze",
+        "prepare",
+        "report",
+        "history",
+        "plan",
+        "tune",
+        "bench",
+        "devices",
+        "models",
     ];
     for command in commands {
         let name = if command.is_empty() { "program" } else { command };
