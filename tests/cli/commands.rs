@@ -118,7 +118,9 @@ fn embeddings_are_written_with_the_values_they_stand_for() {
     assert!(of_csv.eq(expected.iter().copied()));
     assert_eq!(lines[0][1], "");
 
-    place.run("embeddings run --field itemid --out x.csv").fails(2, &["--field", "did you mean \"item_id\"?", "one of"]);
+    place
+        .run("embeddings run --field itemid --out x.csv")
+        .fails(2, &["--field", "did you mean \"item_id\"?", "one of"]);
     place.run("embeddings run --field item_id --table x --out x.csv").fails(2, &["--table", "one of", table]);
     place.run("embeddings data --field item_id --out x.csv").fails(6, &["data", "holds no run"]);
     assert!(!place.path("x.csv").exists());
