@@ -6,14 +6,12 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{DataType, Field, Schema};
 
-use super::open::load_vocabularies;
+use super::open::{SavedModel, load_saved};
 use super::{FileKind, OutFile};
-use crate::config::{Config, ConfigError};
+use crate::config::ConfigError;
 use crate::data::{self, nearest, suggestion};
 use crate::graph::{Cross, EmbeddingTable};
 use crate::train::Error;
-use crate::train::model::build;
-use crate::train::run::checkpoint::load_model;
 use crate::train::run::folder::RunFolder;
 
 /// Rows that are written at a time.
@@ -51,9 +49,7 @@ pub struct ExportedEmbeddings {
 /// When the folder holds no run, its model has no such field or table, or the file cannot be written.
 pub fn write_embeddings(export: &EmbeddingExport) -> Result<ExportedEmbeddings, Error> {
     let folder = RunFolder::open(&export.run)?;
-    let mut config = Config::load(folder.config(), &[])?;
-    let encoder = load_vocabularies(&folder)?;
-    let model = build(&mut config, &encoder)?;
+    let SavedModel { encoder, model, state, .. } = load_saved(&folder, &[])?;
     let names: Vec<&str> = encoder.fields().iter().map(|field| field.name.as_str()).collect();
     let Some(source) = names.iter().position(|name| *name == export.field) else {
         return Err(no_such(&export.run, "--field", &export.field, &names));
@@ -73,7 +69,6 @@ pub fn write_embeddings(export: &EmbeddingExport) -> Result<ExportedEmbeddings, 
     let (number, field) = found[chosen];
     let table = &model.graph.tables[number];
     let field = &table.fields[field];
-    let state = load_model(&folder.model(), &model.graph, config.model_name())?;
     let values = &state.tables[number].weights;
 
     let ids = encoder.fields()[source].rows;

@@ -12,6 +12,7 @@ use crate::ops::ModelState;
 use crate::plan::{Executor, TrainingOptions};
 use crate::train::Error;
 use crate::train::model::{BuiltModel, OpenedExecutor, build, check_sequences, open_executor};
+use crate::train::run::checkpoint::load_model;
 use crate::train::run::folder::RunFolder;
 use crate::tune::Tuned;
 
@@ -179,6 +180,24 @@ pub(super) fn open_device(
         observer(Event::SmallerBatches { rows: eval_batch_size, asked, device });
     }
     Ok((executor, tuned))
+}
+
+/// What a run's folder keeps of its model.
+pub(super) struct SavedModel {
+    pub(super) config: Config,
+    pub(super) encoder: Encoder,
+    pub(super) model: BuiltModel,
+    /// The best weights.
+    pub(super) state: ModelState<f32>,
+}
+
+/// Reads a run's model, with overrides of its configuration.
+pub(super) fn load_saved(folder: &RunFolder, sets: &[String]) -> Result<SavedModel, Error> {
+    let mut config = Config::load(folder.config(), sets)?;
+    let encoder = load_vocabularies(folder)?;
+    let model = build(&mut config, &encoder)?;
+    let state = load_model(&folder.model(), &model.graph, config.model_name())?;
+    Ok(SavedModel { config, encoder, model, state })
 }
 
 /// The vocabularies and statistics of a run.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::open::{DeviceOptions, load_vocabularies, open_data, open_device};
+use super::open::{DeviceOptions, SavedModel, load_saved, open_data, open_device};
 use super::{Event, Observer, TuningChoice};
 use crate::config::{Config, ConfigError, TrainOptions};
 use crate::data::{self, Encoder, Inputs, Rows, Scan, Schema, SplitName};
@@ -10,8 +10,7 @@ use crate::gpu::DeviceChoice;
 use crate::plan::Executor;
 use crate::train::Error;
 use crate::train::evaluation::predict::predict;
-use crate::train::model::{BuiltModel, build, check_sequences};
-use crate::train::run::checkpoint::load_model;
+use crate::train::model::{BuiltModel, check_sequences};
 use crate::train::run::folder::RunFolder;
 
 /// Rows that one read of a file brings in.
@@ -58,11 +57,8 @@ impl Run {
     }
 
     fn open_folder(folder: RunFolder, options: &RunOptions, observer: &mut Observer<'_>) -> Result<Self, Error> {
-        let mut config = Config::load(folder.config(), &options.sets)?;
-        let encoder = load_vocabularies(&folder)?;
-        let model = build(&mut config, &encoder)?;
+        let SavedModel { config, encoder, model, state } = load_saved(&folder, &options.sets)?;
         let schema = config.schema()?;
-        let state = load_model(&folder.model(), &model.graph, config.model_name())?;
         // Nothing will be trained: what a step takes must not keep a small device from predicting.
         let train = TrainOptions { batch_size: 1, ..config.train.clone() };
         // Nor is it worth a trial of kernels.

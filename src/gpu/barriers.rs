@@ -28,6 +28,18 @@ pub(super) fn misplaced(module: &Module) -> Option<Span> {
     })
 }
 
+/// Whether a statement is a barrier, or a subgroup operation.
+fn needs_all_threads(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::ControlBarrier(_)
+            | Statement::WorkGroupUniformLoad { .. }
+            | Statement::SubgroupGather { .. }
+            | Statement::SubgroupCollectiveOperation { .. }
+            | Statement::SubgroupBallot { .. }
+    )
+}
+
 /// What is known of a function, by which of its arguments are uniform.
 type Summaries = HashMap<(Handle<Function>, Vec<bool>), Summary>;
 
@@ -119,11 +131,7 @@ impl Analysis<'_, '_> {
         let mut exits = Exits::default();
         for (statement, span) in block.span_iter() {
             let taken = match statement {
-                Statement::ControlBarrier(_)
-                | Statement::WorkGroupUniformLoad { .. }
-                | Statement::SubgroupGather { .. }
-                | Statement::SubgroupCollectiveOperation { .. }
-                | Statement::SubgroupBallot { .. } => {
+                statement if needs_all_threads(statement) => {
                     if !flow.uniform {
                         found.get_or_insert(*span);
                     }
@@ -267,11 +275,7 @@ impl Analysis<'_, '_> {
     fn has_barrier(&self, function: Handle<Function>) -> bool {
         fn within(module: &Module, block: &Block) -> bool {
             block.iter().any(|statement| match statement {
-                Statement::ControlBarrier(_)
-                | Statement::WorkGroupUniformLoad { .. }
-                | Statement::SubgroupGather { .. }
-                | Statement::SubgroupCollectiveOperation { .. }
-                | Statement::SubgroupBallot { .. } => true,
+                statement if needs_all_threads(statement) => true,
                 Statement::Block(inner) => within(module, inner),
                 Statement::If { accept, reject, .. } => within(module, accept) || within(module, reject),
                 Statement::Switch { cases, .. } => cases.iter().any(|case| within(module, &case.body)),

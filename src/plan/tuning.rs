@@ -46,7 +46,7 @@ impl Tuning {
     pub const WORKGROUPS: [u32; 3] = [64, 128, 256];
 
     /// What suits a class of devices of which nothing else is known.
-    pub fn of_class(class: DeviceClass) -> Self {
+    pub const fn of_class(class: DeviceClass) -> Self {
         match class {
             DeviceClass::Software => Self {
                 kernels: class,

@@ -15,18 +15,8 @@ use polyscene::plan::{
 };
 use serde_json::Value;
 
-const LIMITS: DispatchLimits = DispatchLimits {
-    binding_bytes: 1 << 30,
-    tuning: Tuning {
-        kernels: DeviceClass::Hardware,
-        segments: true,
-        block: None,
-        subgroup: None,
-        grad_tile: 64,
-        sum_workgroups: 512,
-        workgroup: 64,
-    },
-};
+const LIMITS: DispatchLimits =
+    DispatchLimits { binding_bytes: 1 << 30, tuning: Tuning::of_class(DeviceClass::Hardware) };
 /// Bindings in which tables need shards and activations need several arenas.
 const SMALL: DispatchLimits = DispatchLimits { binding_bytes: 1 << 14, ..LIMITS };
 
