@@ -74,6 +74,7 @@ pub mod gpu;
 pub mod graph;
 pub mod layers;
 pub mod models;
+pub mod onnx;
 pub mod ops;
 pub mod plan;
 #[cfg(feature = "report")]

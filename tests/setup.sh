@@ -6,8 +6,9 @@
 #   Mesa's lavapipe     a Vulkan renderer in software, so that the tests of shaders run on a machine without a GPU and
 #                       give the same numbers on every machine; left out where a GPU's driver is installed
 #   rustfmt, clippy     as components of rustup, where the toolchain has come without them
-#   TensorBoard         in a Python environment of its own, where POLYSCENE_TENSORBOARD_PYTHON says (tests/run has it in
-#                       target/tensorboard; nothing where that is not set): a test lets it read a run's events
+#   TensorBoard and     in a Python environment of their own, where POLYSCENE_TEST_PYTHON says (tests/run has it in
+#   onnxruntime         target/python; nothing where that is not set): tests let them read a run's events and run exported
+#                       models
 #
 # macOS brings Metal and Windows brings Direct3D 12 with WARP, its own renderer in software: nothing is installed there.
 # Rust itself is not installed: see https://rustup.rs.
@@ -18,7 +19,7 @@ set -eu
 
 if [ "${1:-}" = build ]; then
     POLYSCENE_TEST_NO_ADAPTER=1
-    POLYSCENE_TENSORBOARD_PYTHON=
+    POLYSCENE_TEST_PYTHON=
 fi
 
 say() {
@@ -171,18 +172,20 @@ for component in fmt clippy; do
     rustup component add "$name" || fail "rustup could not install $name"
 done
 
-# --- TensorBoard ---------------------------------------------------------------------------------
+# --- Other programs that read what polyscene writes ------------------------------------------------
 
-reads_events() {
-    "$1" -c 'import tensorboard.backend.event_processing.event_accumulator' >/dev/null 2>&1
+has_readers() {
+    "$1" -c 'import tensorboard.backend.event_processing.event_accumulator, onnx, onnxruntime' >/dev/null 2>&1
 }
 
-# $1: the Python that is to have TensorBoard: PLACE/bin/python of an environment that may have to be made.
-setup_tensorboard() {
-    reads_events "$1" && return
+# $1: the Python that is to have them: PLACE/bin/python of an environment that may have to be made.
+setup_python() {
+    # The versions are fixed so that a test does not change from one day to the next.
+    readers='tensorboard==2.21.0 onnx==1.23.2 onnxruntime==1.32.0'
+    has_readers "$1" && return
     place=${1%/bin/python}
-    [ "$place" != "$1" ] || fail "$1 (POLYSCENE_TENSORBOARD_PYTHON) has no TensorBoard; install it there: $1 -m pip install tensorboard"
-    say "installing TensorBoard in $place"
+    [ "$place" != "$1" ] || fail "$1 (POLYSCENE_TEST_PYTHON) lacks a package; install them there: $1 -m pip install $readers"
+    say "installing TensorBoard and onnxruntime in $place"
     if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
         find_manager
         case $manager in
@@ -191,13 +194,13 @@ setup_tensorboard() {
         pacman) install_packages python || true ;;
         esac
         python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ||
-            fail "there is no python3 with venv, with which a test reads events by TensorBoard; install it, then try again"
+            fail "there is no python3 with venv, with which tests read events and run exported models; install it, then try again"
     fi
     python3 -m venv "$place" || fail "python3 could not make an environment in $place"
-    # The version is fixed so that a test does not change from one day to the next.
-    "$1" -m pip install --quiet --disable-pip-version-check 'tensorboard==2.21.0' ||
-        fail "pip could not install TensorBoard in $place: is the package index within reach?"
-    reads_events "$1" || fail "$1 cannot import TensorBoard although pip installed it"
+    # shellcheck disable=SC2086 # one word for each package
+    "$1" -m pip install --quiet --disable-pip-version-check $readers ||
+        fail "pip could not install $readers in $place: is the package index within reach?"
+    has_readers "$1" || fail "$1 cannot import $readers although pip installed them"
 }
 
-[ -z "${POLYSCENE_TENSORBOARD_PYTHON:-}" ] || setup_tensorboard "$POLYSCENE_TENSORBOARD_PYTHON"
+[ -z "${POLYSCENE_TEST_PYTHON:-}" ] || setup_python "$POLYSCENE_TEST_PYTHON"

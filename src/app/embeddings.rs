@@ -49,33 +49,47 @@ pub struct ExportedEmbeddings {
 /// When the folder holds no run, its model has no such field or table, or the file cannot be written.
 pub fn write_embeddings(export: &EmbeddingExport) -> Result<ExportedEmbeddings, Error> {
     let folder = RunFolder::open(&export.run)?;
-    let SavedModel { encoder, model, state, .. } = load_saved(&folder, &[])?;
+    let saved = load_saved(&folder, &[])?;
+    let (encoder, graph) = (&saved.encoder, &saved.model.graph);
     let names: Vec<&str> = encoder.fields().iter().map(|field| field.name.as_str()).collect();
     let Some(source) = names.iter().position(|name| *name == export.field) else {
         return Err(no_such(&export.run, "--field", &export.field, &names));
     };
-    let having = |table: &EmbeddingTable| table.fields.iter().position(|field| field.source == source);
     let found: Vec<(usize, usize)> =
-        model.graph.tables.iter().enumerate().filter_map(|(i, table)| Some((i, having(table)?))).collect();
-    let tables: Vec<&str> = found.iter().map(|&(i, _)| model.graph.tables[i].name.as_str()).collect();
+        graph.tables.iter().enumerate().filter_map(|(i, table)| Some((i, having(table, source)?))).collect();
+    let tables: Vec<&str> = found.iter().map(|&(i, _)| graph.tables[i].name.as_str()).collect();
     let chosen = match &export.table {
         Some(name) => tables.iter().position(|table| table == name),
         // Of several as wide as each other, the first.
-        None => (0..found.len()).rev().max_by_key(|&at| model.graph.tables[found[at].0].width),
+        None => (0..found.len()).rev().max_by_key(|&at| graph.tables[found[at].0].width),
     };
     let Some(chosen) = chosen else {
         return Err(no_such(&export.run, "--table", export.table.as_deref().unwrap_or_default(), &tables));
     };
     let (number, field) = found[chosen];
-    let table = &model.graph.tables[number];
+    let rows = write_field(&saved, number, field, &export.out)?;
+    let table = &graph.tables[number];
+    Ok(ExportedEmbeddings { table: table.name.clone(), width: table.width, rows })
+}
+
+/// The number, among a table's fields, of a field of the data.
+pub(super) fn having(table: &EmbeddingTable, source: usize) -> Option<usize> {
+    table.fields.iter().position(|field| field.source == source)
+}
+
+/// Writes the rows of a table's field, as [`write_embeddings`] says; returns how many.
+pub(super) fn write_field(saved: &SavedModel, number: usize, field: usize, out: &OutFile) -> Result<usize, Error> {
+    let encoder = &saved.encoder;
+    let table = &saved.model.graph.tables[number];
     let field = &table.fields[field];
-    let values = &state.tables[number].weights;
+    let source = field.source;
+    let values = &saved.state.tables[number].weights;
 
     let ids = encoder.fields()[source].rows;
     let scenarios: &[String] = if field.cross == Cross::None { &[] } else { encoder.scenarios() };
     let rows = ids * scenarios.len().max(1);
     let mut next = 0;
-    export.out.write(|is_first| {
+    out.write(|is_first| {
         let range = next..(next + ROWS).min(rows);
         if range.is_empty() && !is_first {
             return Ok(None);
@@ -95,10 +109,10 @@ pub fn write_embeddings(export: &EmbeddingExport) -> Result<ExportedEmbeddings, 
             let names = range.map(|row| Some(scenarios[row / ids].as_str()));
             columns.push(("scenario".to_owned(), Arc::new(names.collect::<StringArray>())));
         }
-        columns.extend(vector_columns(vectors, table.width, export.out.kind()));
+        columns.extend(vector_columns(vectors, table.width, out.kind()));
         batch(columns).map(Some)
     })?;
-    Ok(ExportedEmbeddings { table: table.name.clone(), width: table.width, rows })
+    Ok(rows)
 }
 
 /// A list, or where the file can hold none, a column for each value.

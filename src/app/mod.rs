@@ -1,5 +1,5 @@
 //! What the program does, without a command line: training and resuming ([`Trainer`]), a trained model and what can be
-//! done with it ([`Run`]: evaluate, predict, analyse; [`embeddings`] for other programs), many runs of one question
+//! done with it ([`Run`]: evaluate, predict, analyse; [`mod@export`] and [`embeddings`] for other programs), many runs of one question
 //! ([`compare`]), and files made ready ([`history`], [`prepare`]); which devices have been checked ([`checked`]), and which
 //! kernels they are fastest with ([`tuned`]).
 //!
@@ -15,6 +15,7 @@ pub mod compare;
 pub mod embeddings;
 mod evaluate;
 mod event;
+pub mod export;
 pub mod history;
 mod open;
 mod predict;

@@ -46,6 +46,11 @@ impl FromStr for OutFile {
 }
 
 impl OutFile {
+    /// A Parquet file of whatever name.
+    pub(super) fn parquet(path: PathBuf) -> Self {
+        Self { path, kind: FileKind::Parquet }
+    }
+
     /// Where it is, or will be.
     pub fn path(&self) -> &Path {
         &self.path

@@ -17,6 +17,7 @@ mod devices;
 mod embeddings;
 mod eval;
 mod exit;
+mod export;
 mod history;
 mod models;
 mod observer;
@@ -63,6 +64,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Write the embeddings of a trained model's field, with the values that they stand for
     Embeddings(embeddings::EmbeddingsArgs),
+    /// Write a trained model as an ONNX file, which takes the data's columns and gives probabilities
+    Export(export::ExportArgs),
     /// Generate data whose truth is known, and a configuration to train on it
     Synth(synth::SynthArgs),
     /// Look into a trained model as its paper does, scenario by scenario
@@ -148,6 +151,7 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Embeddings(args) => embeddings::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Analyze(args) => analyze::run(&args),
         Command::Prepare(args) => prepare::run(&args),

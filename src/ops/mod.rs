@@ -14,6 +14,7 @@ mod interaction;
 mod kernel;
 mod loss;
 mod norm;
+mod onnx;
 mod optimiser;
 mod scenario;
 mod sequence;
@@ -31,6 +32,7 @@ pub use kernel::{Arenas, Arg, BLOCK_INVOCATIONS, Form, Kernel, Location, StepUni
 pub use loss::*;
 pub(crate) use norm::parameters_of;
 pub use norm::*;
+pub use onnx::{OnnxExport, OnnxTokens, WeightPart};
 pub use optimiser::*;
 pub use scenario::*;
 pub use sequence::*;
@@ -118,6 +120,15 @@ pub trait Operation {
 
     /// The dispatches that compute it on a GPU.
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel>;
+
+    /// Writes it as nodes of an ONNX graph.
+    ///
+    /// # Panics
+    /// When it is no part of predictions, as gradients and losses are.
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let _ = export;
+        panic!("{} ({}) is no part of predictions", node.name, self.name());
+    }
 }
 
 /// The CPU code of an operation that computes samples ([`Phase::Samples`]), each without the others.
@@ -264,6 +275,9 @@ macro_rules! operations {
             }
             fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
                 match self { $(Self::$name(op) => op.kernels(node, graph, target),)* }
+            }
+            fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+                match self { $(Self::$name(op) => op.onnx(node, export),)* }
             }
         }
     };

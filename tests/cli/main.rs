@@ -12,6 +12,7 @@ mod commands;
 mod compare;
 mod examples;
 mod fuzz;
+mod onnx;
 mod precision;
 mod prepare;
 mod reports;

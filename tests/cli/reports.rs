@@ -146,10 +146,10 @@ fn events_say_what_metrics_and_result_say_also_of_a_resumed_run() {
     assert_eq!(found["test/AUC"][0].0, 0);
 }
 
-/// With `POLYSCENE_TENSORBOARD_PYTHON`, a Python that has TensorBoard: `tests/run` sets it.
+/// With `POLYSCENE_TEST_PYTHON`, a Python that has TensorBoard: `tests/run` sets it.
 #[test]
 fn tensorboard_reads_the_events() {
-    let Some(python) = std::env::var_os("POLYSCENE_TENSORBOARD_PYTHON") else { return };
+    let Some(python) = std::env::var_os("POLYSCENE_TEST_PYTHON") else { return };
     let place = Place::with_data();
     place.train("run", "model.name=mi-dpg train.epochs=2").succeeds();
     place.train("run", "model.name=mi-dpg train.epochs=3 --resume").succeeds();

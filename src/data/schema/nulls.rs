@@ -41,6 +41,11 @@ impl Nulls {
         self.numbers.contains(&x)
     }
 
+    /// The numbers of `data.null_values`.
+    pub(crate) fn numbers(&self) -> &[f64] {
+        &self.numbers
+    }
+
     /// Whether any number is.
     pub(crate) fn has_numbers(&self) -> bool {
         !self.numbers.is_empty()

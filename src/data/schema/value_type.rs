@@ -111,6 +111,34 @@ impl ValueType {
         Some(if self.write(trimmed, room).is_some() { room.as_bytes() } else { trimmed })
     }
 
+    /// Texts that mean a value, given in its canonical form; the usual ones, where there is no end to them.
+    pub(crate) fn spellings(self, canonical: &str) -> Vec<String> {
+        let own = canonical.to_owned();
+        match self {
+            ValueType::Text | ValueType::Integer | ValueType::Float => vec![own],
+            ValueType::Boolean => {
+                let digit = if canonical == "true" { "1" } else { "0" };
+                let in_case = |bits: u32| {
+                    let cased = |(at, letter): (usize, char)| {
+                        if bits >> at & 1 == 1 { letter.to_ascii_uppercase() } else { letter }
+                    };
+                    canonical.chars().enumerate().map(cased).collect()
+                };
+                let letter = canonical[..1].to_owned();
+                let short = [letter.to_ascii_uppercase(), letter, format!("{digit}.0"), digit.to_owned()];
+                (0..1 << canonical.len()).map(in_case).chain(short).collect()
+            }
+            ValueType::Digits(_) => {
+                let zeros = canonical.len() - canonical.trim_start_matches('0').len().max(1);
+                (0..=zeros).map(|zeros| canonical[zeros..].to_owned()).collect()
+            }
+            ValueType::Date | ValueType::Time => match canonical.split_once('T') {
+                Some((day, time)) => vec![own, format!("{day} {time}")],
+                None => vec![own, format!("{canonical}T00:00:00"), format!("{canonical} 00:00:00")],
+            },
+        }
+    }
+
     /// Whether a text is a value of this type.
     pub(crate) fn holds(self, text: &[u8]) -> bool {
         self.write(text.trim_ascii(), &mut String::new()).is_some()
@@ -314,6 +342,27 @@ mod tests {
     fn floats_say_where_they_may_have_lost_digits() {
         assert!(is_rounded(b"9007199254740994.0") && is_rounded(b"1e17"));
         assert!(!is_rounded(b"9007199254740993") && !is_rounded(b"9007199254740992.0") && !is_rounded(b"x"));
+    }
+
+    #[test]
+    fn spellings_mean_the_value() {
+        for (kind, value) in [
+            (ValueType::Text, "a"),
+            (ValueType::Boolean, "true"),
+            (ValueType::Boolean, "false"),
+            (ValueType::Integer, "-7"),
+            (ValueType::Digits(3), "007"),
+            (ValueType::Digits(3), "000"),
+            (ValueType::Float, "0.1"),
+            (ValueType::Date, "2024-01-05"),
+            (ValueType::Time, "2024-07-05T10:00:00.5"),
+        ] {
+            let spellings = kind.spellings(value);
+            all_are(kind, value, &spellings.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        assert_eq!(ValueType::Digits(3).spellings("007"), ["007", "07", "7"]);
+        assert_eq!(ValueType::Digits(3).spellings("000"), ["000", "00", "0"]);
+        assert!(ValueType::Boolean.spellings("false").contains(&"False".to_owned()));
     }
 
     #[test]

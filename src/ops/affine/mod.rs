@@ -6,6 +6,7 @@ mod cpu;
 pub(super) mod epilogue;
 mod gradient;
 pub(super) mod kernel;
+pub(super) mod onnx;
 mod view;
 mod weight_grads;
 
@@ -16,7 +17,7 @@ pub use weight_grads::{GradItem, GradPair, WeightGrads};
 
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// A product x W of a view with a part of a weight.
 ///
@@ -211,6 +212,10 @@ impl Operation for Affine {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         crate::ops::affine::kernel::kernels(self, node, graph, target)
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        crate::ops::affine::onnx::write(self, node, export);
     }
 }
 

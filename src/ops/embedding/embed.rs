@@ -4,8 +4,8 @@ use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
 use crate::gpu::DeviceClass;
 use crate::graph::{EmbeddingTable, Graph, KeyLayout, Node, Precision, Shape, TableField, TensorId};
 use crate::ops::{
-    Arg, BLOCK_INVOCATIONS, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Stored, TableArg,
-    TableValues, Target,
+    Arg, BLOCK_INVOCATIONS, Batch, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Phase, Reduce, Stored,
+    TableArg, TableValues, Target,
 };
 
 /// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
@@ -149,6 +149,11 @@ impl Operation for Embed {
                 ])
             })
             .collect()
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let value = export.embeddings[&(self.table, self.longest > 0)].clone();
+        export.set(node.outputs[0], value);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// y\[n\] = scale · a\[n mod A\] · b\[n / group\], for n below `group` times the columns of b.
 ///
@@ -76,6 +76,19 @@ impl Operation for Multiply {
         let threads = target.capacity * target.location(y).stride as usize / 4;
         let kernel = kernel("multiply", threads, [node.inputs[0], node.inputs[1], y], graph, target);
         vec![kernel.with("GROUP", self.group).with("SCALE", self.scale)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let [a, b] = [0, 1].map(|input| export.value(node.inputs[input]));
+        let (width, out) = (export.width(node.inputs[0]), export.width(node.outputs[0]));
+        let onnx = &mut export.onnx;
+        let groups = (width / self.group) as i64;
+        let a = onnx.reshape(&a, &[0, 1, groups, self.group as i64]);
+        let b = onnx.reshape(&b, &[0, (out / width) as i64, groups, 1]);
+        let product = onnx.mul(&a, &b);
+        let product = onnx.reshape(&product, &[0, out as i64]);
+        let value = onnx.scaled(&product, self.scale);
+        export.set(node.outputs[0], value);
     }
 }
 

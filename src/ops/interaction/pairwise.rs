@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// Σ over pairs of vectors i < j of eⁱ · eʲ, as ½ Σ_d [(Σ_i e\[i, d\])² − Σ_i e\[i, d\]²].
 ///
@@ -75,6 +75,20 @@ impl Operation for Pairwise {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         vec![kernel("pairwise", target.capacity, [node.inputs[0], node.outputs[0]], self.width, graph, target)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let (e, vectors) = (export.value(node.inputs[0]), export.width(node.inputs[0]) / self.width);
+        let onnx = &mut export.onnx;
+        let e = onnx.reshape(&e, &[0, vectors as i64, self.width as i64]);
+        let sums = onnx.sum(&e, 1, false);
+        let of_sums = onnx.mul(&sums, &sums);
+        let squares = onnx.mul(&e, &e);
+        let squares = onnx.sum(&squares, 1, false);
+        let twice = onnx.node("Sub", &[&of_sums, &squares], &[]);
+        let twice = onnx.sum(&twice, 1, true);
+        let value = onnx.scaled(&twice, 0.5);
+        export.set(node.outputs[0], value);
     }
 }
 

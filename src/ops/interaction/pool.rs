@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// y\[g\] = scale · Σ_d x\[g·group + d\], or the other way round y\[g·group + d\] = scale · x\[g\].
 ///
@@ -62,6 +62,22 @@ impl Operation for Pool {
             .with("SCALE", self.scale)
             .with("SPREAD", self.spread);
         vec![kernel]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let (x, width) = (export.value(node.inputs[0]), export.width(node.inputs[0]));
+        let onnx = &mut export.onnx;
+        let value = if self.spread {
+            let x = onnx.reshape(&x, &[0, width as i64, 1]);
+            let factors = onnx.floats("scale", &[self.group], &vec![self.scale as f32; self.group]);
+            let spread = onnx.mul(&x, &factors);
+            onnx.reshape(&spread, &[0, (width * self.group) as i64])
+        } else {
+            let x = onnx.reshape(&x, &[0, (width / self.group) as i64, self.group as i64]);
+            let sums = onnx.sum(&x, 2, false);
+            onnx.scaled(&sums, self.scale)
+        };
+        export.set(node.outputs[0], value);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::cpu::{Lanes, Real, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Arg, Block, Cost, Kernel, ModelState, Op, Operation, PerSample, StepView, Target, Update};
+use crate::ops::{
+    Arg, Block, Cost, Kernel, ModelState, OnnxExport, Op, Operation, PerSample, StepView, Target, Update,
+};
 
 /// π = β σ(α v), and 0 where that is at most ε.
 ///
@@ -73,6 +75,18 @@ impl Operation for Prune {
             .with("V", target.location(node.inputs[0]).first)
             .with("Y", target.location(node.outputs[0]).first);
         vec![kernel.with("MOST", self.max).with("LEAST", self.threshold)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let (v, alpha) = (export.value(node.inputs[0]), export.parameter(node.inputs[1])[0]);
+        let onnx = &mut export.onnx;
+        let v = onnx.scaled(&v, f64::from(alpha));
+        let factors = onnx.sigmoid(&v);
+        let factors = onnx.scaled(&factors, self.max);
+        let [threshold, zero] = [self.threshold as f32, 0.0].map(|x| onnx.float(x));
+        let is_kept = onnx.node("Greater", &[&factors, &threshold], &[]);
+        let value = onnx.select(&is_kept, &factors, &zero);
+        export.set(node.outputs[0], value);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// y = x + M x, M a matrix of each sample.
 ///
@@ -57,6 +57,18 @@ impl Operation for SampleMatrix {
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let (x, y) = (node.inputs[0], node.outputs[0]);
         vec![kernel("sample_matrix", target.location(y).stride, [x, node.inputs[1], y], graph, target)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let [x, m] = [0, 1].map(|input| export.value(node.inputs[input]));
+        let size = export.width(node.inputs[0]) as i64;
+        let onnx = &mut export.onnx;
+        let m = onnx.reshape(&m, &[0, size, size]);
+        let column = onnx.unsqueeze(&x, 2);
+        let product = onnx.matmul(&m, &column);
+        let product = onnx.squeeze(&product, 2);
+        let value = onnx.add(&x, &product);
+        export.set(node.outputs[0], value);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape};
-use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Arg, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// Copies the logits [B, 1] to the results, at the row the step uniforms name.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,11 @@ impl Operation for StoreLogits {
         let logits = target.location(node.inputs[0]);
         let kernel = target.kernel("store_logits", target.capacity).by_pieces().bind([Arg::Results]);
         vec![kernel.with("LOGITS", logits.first).with("STRIDE", logits.stride)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        // Its input is the result.
+        let _ = (node, export);
     }
 }
 

@@ -2,8 +2,11 @@
 
 use crate::cpu::{Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
+use crate::onnx::Attribute;
 use crate::ops::norm::normalize::EPSILON;
-use crate::ops::{Arg, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, PerSample, Target, View, WeightGrads};
+use crate::ops::{
+    Arg, Block, Cost, GradItem, GradPair, Kernel, OnnxExport, Op, Operation, PerSample, Target, View, WeightGrads,
+};
 
 /// y = x̂ ⊙ scale + shift, x̂ = (x − mean) / √(variance + ε) by the row's own mean and variance (over W).
 ///
@@ -84,6 +87,18 @@ impl Operation for LayerNorm {
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let kernel = kernel("layer_norm", [node.inputs[0], node.inputs[1], node.outputs[0]], graph, target);
         vec![kernel.with("SHIFT", target.location(node.inputs[2]).first)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let x = export.value(node.inputs[0]);
+        let [scale, shift] = [1, 2].map(|input| {
+            let values = export.parameter(node.inputs[input]).to_vec();
+            export.onnx.floats("norm", &[values.len()], &values)
+        });
+        let epsilon = ("epsilon", Attribute::Float(EPSILON as f32));
+        let value =
+            export.onnx.node("LayerNormalization", &[&x, &scale, &shift], &[("axis", Attribute::Int(-1)), epsilon]);
+        export.set(node.outputs[0], value);
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::norm::moments::{for_scenarios, in_scenarios};
-use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Target, lane_mask};
+use crate::ops::{
+    Arg, Batch, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Phase, Reduce, Target, lane_mask,
+};
 
 /// Added to a variance, so that its root is not 0.
 pub(crate) const EPSILON: f64 = 1e-5;
@@ -99,6 +101,24 @@ impl Operation for Normalize {
         let kernel = kernel("normalize", threads, [node.inputs[0], node.inputs[1], node.inputs[2]], graph, target);
         let kernel = kernel.with("SCALES", place(node.inputs[3]).first).with("SHIFTS", place(node.inputs[4]).first);
         vec![kernel.with("Y", y.first).by_pieces()]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let shape = [export.shape(node.inputs[1]).fixed_rows(), export.width(node.inputs[1])];
+        let [means, variances, scales, shifts] =
+            [1, 2, 3, 4].map(|input| export.parameter(node.inputs[input]).to_vec());
+        let factors: Vec<f32> =
+            variances.iter().zip(scales).map(|(&variance, scale)| inverse(variance) * scale).collect();
+        let scenarios = export.scenarios();
+        let [means, factors, shifts] = [means, factors, shifts].map(|rows| {
+            let rows = export.onnx.floats("norm", &shape, &rows);
+            export.onnx.gather(&rows, &scenarios)
+        });
+        let x = export.value(node.inputs[0]);
+        let x = export.onnx.node("Sub", &[&x, &means], &[]);
+        let x = export.onnx.mul(&x, &factors);
+        let value = export.onnx.add(&x, &shifts);
+        export.set(node.outputs[0], value);
     }
 }
 

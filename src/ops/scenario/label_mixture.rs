@@ -2,7 +2,8 @@
 
 use crate::cpu::{LANES, Real, log1p_exp, sigmoid};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::onnx::Attribute;
+use crate::ops::{Arg, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// The logit of p = Σ_j softmax_j(t) σ(z_j): the mixture of all scenarios' predictions.
 ///
@@ -92,6 +93,21 @@ impl Operation for LabelMixture {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         vec![kernel("label_mixture", [node.inputs[0], node.inputs[1], node.outputs[0]], graph, target)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let [t, z] = [0, 1].map(|input| export.value(node.inputs[input]));
+        let onnx = &mut export.onnx;
+        // log p and log(1 − p), up to the same constant
+        let opposite = onnx.node("Neg", &[&z], &[]);
+        let [yes, no] = [opposite, z].map(|x| {
+            let cost = onnx.node("Softplus", &[&x], &[]);
+            let scores = onnx.node("Sub", &[&t, &cost], &[]);
+            let attributes = [("axes", Attribute::Ints(vec![1])), ("keepdims", Attribute::Int(1))];
+            onnx.node("ReduceLogSumExp", &[&scores], &attributes)
+        });
+        let value = onnx.node("Sub", &[&yes, &no], &[]);
+        export.set(node.outputs[0], value);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real, dot, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// y\[g\] = Σ_k softmax_k(t\[g\]) v\[g, k\], for each of several groups of experts.
 ///
@@ -114,6 +114,26 @@ impl Operation for Mixture {
         let threads = target.capacity * y.stride as usize / 4;
         let kernel = self.kernel("mixture", threads, [node.inputs[0], node.inputs[1]], graph, target);
         vec![kernel.with("Y", y.first).with("Y_STRIDE", y.stride)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let [t, v] = [0, 1].map(|input| export.value(node.inputs[input]));
+        let (scores, values) = (export.width(node.inputs[0]), export.width(node.inputs[1]));
+        let (experts, width) = (self.experts as i64, self.width(scores, values) as i64);
+        let groups = scores as i64 / experts;
+        let onnx = &mut export.onnx;
+        let t = onnx.reshape(&t, &[0, groups, experts]);
+        let shares = onnx.softmax(&t);
+        let mixed = if self.shared {
+            let v = onnx.reshape(&v, &[0, experts, width]);
+            onnx.matmul(&shares, &v)
+        } else {
+            let v = onnx.reshape(&v, &[0, groups, experts, width]);
+            let shares = onnx.unsqueeze(&shares, 2);
+            onnx.matmul(&shares, &v)
+        };
+        let value = onnx.reshape(&mixed, &[0, groups * width]);
+        export.set(node.outputs[0], value);
     }
 }
 

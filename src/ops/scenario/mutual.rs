@@ -3,8 +3,9 @@
 use crate::cpu::{LANES, Lanes, Real, dot, sigmoid, vectorized};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::onnx::{Builder, Value};
 use crate::ops::loss::orthogonality::SHORTEST;
-use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target, lane_mask};
+use crate::ops::{Arg, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target, lane_mask};
 
 /// What α is a softmax of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -175,6 +176,50 @@ impl Mutual {
     }
 }
 
+impl Mutual {
+    /// M of some branches with values v [N, K, W] and gates [N, K, 1] among all [N, branches, W], and α [N, K, branches];
+    /// `is_own` [·, K, branches] says which branch is itself.
+    fn write_unit(&self, onnx: &mut Builder, [all, v, gate]: [&Value; 3], is_own: &Value) -> (Value, Value) {
+        let [zero, one, shortest] = [0.0, 1.0, SHORTEST as f32].map(|x| onnx.float(x));
+        let across = onnx.transpose(all, &[0, 2, 1]);
+        let products = onnx.matmul(v, &across);
+        let mut length = |x: &Value| {
+            let squares = onnx.mul(x, x);
+            let sum = onnx.sum(&squares, 2, true);
+            onnx.node("Sqrt", &[&sum], &[])
+        };
+        let (of_v, of_all) = (length(v), length(all));
+        let of_all = onnx.transpose(&of_all, &[0, 2, 1]);
+        let shorter = onnx.node("Min", &[&of_v, &of_all], &[]);
+        let is_long = onnx.node("GreaterOrEqual", &[&shorter, &shortest], &[]);
+        let is_other = onnx.node("Not", &[is_own], &[]);
+        let counts = onnx.node("And", &[&is_long, &is_other], &[]);
+        let lengths = onnx.mul(&of_v, &of_all);
+        let lengths = onnx.select(&counts, &lengths, &one);
+        let cosines = onnx.node("Div", &[&products, &lengths], &[]);
+        let cosines = onnx.select(&counts, &cosines, &zero);
+        let scores = match self.alpha {
+            Alpha::Cosine => cosines,
+            Alpha::Paper => {
+                let [smallest, negative] = [SMALLEST as f32, -SMALLEST as f32].map(|x| onnx.float(x));
+                let sum = onnx.sum(&cosines, 2, true);
+                let size = onnx.node("Abs", &[&sum], &[]);
+                let divides = onnx.node("GreaterOrEqual", &[&size, &smallest], &[]);
+                let is_negative = onnx.node("Less", &[&sum, &zero], &[]);
+                let least = onnx.select(&is_negative, &negative, &smallest);
+                let divisor = onnx.select(&divides, &sum, &least);
+                onnx.node("Div", &[&cosines, &divisor], &[])
+            }
+        };
+        let lowest = onnx.float(f32::NEG_INFINITY);
+        let scores = onnx.select(is_own, &lowest, &scores);
+        let alpha = onnx.softmax(&scores);
+        let learned = onnx.matmul(&alpha, all);
+        let learned = onnx.mul(&learned, gate);
+        (onnx.add(v, &learned), alpha)
+    }
+}
+
 impl Operation for Mutual {
     fn name(&self) -> &'static str {
         "mutual"
@@ -233,6 +278,38 @@ impl Operation for Mutual {
             }
         };
         vec![kernel.bind([Arg::Batches])]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let [all, own, t] = [0, 1, 2].map(|input| export.value(node.inputs[input]));
+        let gates = node.inputs.get(3).map(|&gates| export.value(gates));
+        let (branches, width) = (self.branches as i64, export.width(node.inputs[1]) as i64);
+        let scenarios = export.scenarios();
+        let onnx = &mut export.onnx;
+        let all = onnx.reshape(&all, &[0, branches, width]);
+        let every = onnx.ints(&(0..branches).collect::<Vec<_>>());
+        // [N, 1, branches]: which branch is the sample's own
+        let number = onnx.unsqueeze(&scenarios, 1);
+        let number = onnx.unsqueeze(&number, 1);
+        let is_own = onnx.node("Equal", &[&number, &every], &[]);
+        let v = onnx.unsqueeze(&own, 1);
+        let gate = onnx.sigmoid(&t);
+        let gate = onnx.unsqueeze(&gate, 1);
+        let (mixed, alpha) = self.write_unit(onnx, [&all, &v, &gate], &is_own);
+        let mixed = onnx.reshape(&mixed, &[0, width]);
+        let learned = onnx.select(&is_own, &gate, &alpha);
+        let learned = onnx.reshape(&learned, &[0, branches]);
+        let of_all = gates.map(|gates| {
+            let gates = onnx.sigmoid(&gates);
+            let gates = onnx.unsqueeze(&gates, 2);
+            let column = onnx.reshape(&every, &[1, branches, 1]);
+            let is_own = onnx.node("Equal", &[&column, &every], &[]);
+            let (mixed, _) = self.write_unit(onnx, [&all, &all, &gates], &is_own);
+            onnx.reshape(&mixed, &[0, branches * width])
+        });
+        for (&output, value) in node.outputs.iter().zip([Some(mixed), Some(learned), of_all].into_iter().flatten()) {
+            export.set(output, value);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cpu::{Lanes, Real};
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// y = x\[s·W..(s + 1)·W\], s being the sample's scenario.
 ///
@@ -62,6 +62,14 @@ impl Operation for Select {
 
     fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
         vec![kernel("select", node, self.width, target)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let x = export.value(node.inputs[0]);
+        let (scenarios, count) = (export.scenarios(), export.width(node.inputs[0]) / self.width);
+        let x = export.onnx.reshape(&x, &[0, count as i64, self.width as i64]);
+        let value = export.onnx.choose(&x, &scenarios);
+        export.set(node.outputs[0], value);
     }
 }
 

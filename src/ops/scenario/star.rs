@@ -2,7 +2,7 @@
 
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape, TensorId};
-use crate::ops::{Arg, Batch, Cost, Kernel, Op, Operation, Phase, Reduce, Target};
+use crate::ops::{Arg, Batch, Cost, Kernel, OnnxExport, Op, Operation, Phase, Reduce, Target};
 
 /// For each scenario the shared matrix ⊙ its own, or the sum of the two.
 ///
@@ -72,6 +72,13 @@ impl Operation for Star {
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let kernel = self.kernel("star", [node.inputs[0], node.inputs[1]], graph, target);
         vec![kernel.with("OUT", target.location(node.outputs[0]).first).bind([Arg::Parameters])]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let (shared, own) = (export.parameter(node.inputs[0]), export.parameter(node.inputs[1]));
+        let combined = |(&shared, &own): (&f32, &f32)| if self.sum { shared + own } else { shared * own };
+        let values = shared.iter().cycle().zip(own).map(combined).collect();
+        export.set_parameter(node.outputs[0], values);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cpu::{Columns, Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::sequence::tokens::{clear, longest, place, with_tokens};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// softmax_j(q_p · k_j / √d) v_j for a sample's tokens p, head by head; or its mean over them, 0 for an empty sequence.
 ///
@@ -134,6 +134,44 @@ impl Operation for Attention {
         let y = target.location(node.outputs[0]);
         let kernel = kernel("attention", self, &node.inputs, graph, target);
         vec![kernel.with("Y", y.first).with("Y_STRIDE", y.stride)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let [q, k, v] = [0, 1, 2].map(|input| {
+            let size = export.width(node.inputs[input]) / self.heads;
+            let x = export.value(node.inputs[input]);
+            let x = export.onnx.reshape(&x, &[0, 0, self.heads as i64, size as i64]);
+            // [N, heads, P, size], and transposed keys
+            export.onnx.transpose(&x, &if input == 1 { [0, 2, 3, 1] } else { [0, 2, 1, 3] })
+        });
+        let tokens = export.tokens();
+        let size = export.width(node.inputs[0]) / self.heads;
+        let width = export.width(node.outputs[0]) as i64;
+        let onnx = &mut export.onnx;
+        let scores = onnx.matmul(&q, &k);
+        let scores = onnx.scaled(&scores, 1.0 / (size as f64).sqrt());
+        // What is no token gets no attention, by a score that no other comes near; the mask then takes what is left.
+        let [one, lowest] = [1.0, -1e30].map(|x| onnx.float(x));
+        let absent = onnx.node("Sub", &[&one, &tokens.mask], &[]);
+        let lowered = onnx.mul(&absent, &lowest);
+        let lowered = onnx.unsqueeze(&lowered, 1);
+        let lowered = onnx.unsqueeze(&lowered, 1);
+        let scores = onnx.add(&scores, &lowered);
+        let weights = onnx.softmax(&scores);
+        let asks = onnx.unsqueeze(&tokens.mask, 2);
+        let asks = onnx.unsqueeze(&asks, 1);
+        let weights = onnx.mul(&weights, &asks);
+        let value = if self.mean {
+            let weights = onnx.sum(&weights, 2, true);
+            let sums = onnx.matmul(&weights, &v);
+            let sums = onnx.reshape(&sums, &[0, width]);
+            onnx.mean_of(&sums, &tokens.counts)
+        } else {
+            let attended = onnx.matmul(&weights, &v);
+            let attended = onnx.transpose(&attended, &[0, 2, 1, 3]);
+            onnx.reshape(&attended, &[0, 0, width])
+        };
+        export.set(node.outputs[0], value);
     }
 }
 

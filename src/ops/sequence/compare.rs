@@ -3,7 +3,7 @@
 use crate::cpu::{Lanes, Real};
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::sequence::tokens::{clear, place, with_tokens};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// [k, q, k − q, k ⊙ q] for every token k and its sample's q.
 ///
@@ -61,6 +61,18 @@ impl Operation for Compare {
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let y = node.outputs[0];
         vec![kernel("compare", target.location(y).stride, [node.inputs[0], node.inputs[1], y], graph, target)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let [k, q] = [0, 1].map(|input| export.value(node.inputs[input]));
+        let onnx = &mut export.onnx;
+        let q = onnx.unsqueeze(&q, 1);
+        let difference = onnx.node("Sub", &[&k, &q], &[]);
+        let product = onnx.mul(&k, &q);
+        let shape = onnx.node("Shape", &[&k], &[]);
+        let q = onnx.node("Expand", &[&q, &shape], &[]);
+        let value = onnx.concat(&[k, q, difference, product], -1);
+        export.set(node.outputs[0], value);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::sequence::tokens::{clear, longest, place, with_tokens};
-use crate::ops::{Arg, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Target};
+use crate::ops::{Arg, Batch, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Phase, Reduce, Target};
 
 /// y = x + a row of P for how far a token is from its sample's last: that one has row 0.
 ///
@@ -53,6 +53,14 @@ impl Operation for AddPositions {
             .with("Y", y.first)
             .with("POSITIONS", target.location(node.inputs[1]).first);
         vec![with_tokens(kernel, target).bind([Arg::Parameters])]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let (x, distance) = (export.value(node.inputs[0]), export.tokens().distance);
+        let positions = export.matrix(node.inputs[1]);
+        let rows = export.onnx.gather(&positions, &distance);
+        let value = export.onnx.add(&x, &rows);
+        export.set(node.outputs[0], value);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cpu::{Lanes, Real};
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::sequence::tokens::{clear, place, with_tokens};
-use crate::ops::{Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
 /// Σ over a sample's tokens of w · v, or their mean; 0 where there are none.
 ///
@@ -70,6 +70,18 @@ impl Operation for TokenPool {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         vec![kernel("token_pool", 0, [node.inputs[0], node.outputs[0]], node.inputs.get(1), graph, target)]
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let (v, tokens) = (export.value(node.inputs[0]), export.tokens());
+        let weights = node.inputs.get(1).map(|&weights| export.value(weights));
+        let onnx = &mut export.onnx;
+        let mask = onnx.unsqueeze(&tokens.mask, 2);
+        let factors = weights.as_ref().map_or_else(|| mask.clone(), |weights| onnx.mul(weights, &mask));
+        let weighted = onnx.mul(&v, &factors);
+        let sums = onnx.sum(&weighted, 1, false);
+        let value = if weights.is_some() { sums } else { onnx.mean_of(&sums, &tokens.counts) };
+        export.set(node.outputs[0], value);
     }
 }
 

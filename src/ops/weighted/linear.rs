@@ -4,9 +4,10 @@ use super::kernel::{Mode, layer, place, scaled};
 use crate::cpu::{Lanes, Real, Samples, Simd, Weights, WithSimd, add_products, holds_all_lanes};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
+use crate::ops::affine::onnx::activated;
 use crate::ops::descriptors::TILES_PER_GROUP;
 use crate::ops::weighted::linear_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
-use crate::ops::{Affine, Block, Cost, Epilogue, Kernel, Op, Operation, PerSample, Target, WeightGrads};
+use crate::ops::{Affine, Block, Cost, Epilogue, Kernel, OnnxExport, Op, Operation, PerSample, Target, WeightGrads};
 
 /// How ψ repeats the distinct values over the weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -194,6 +195,49 @@ impl Operation for WeightedLinear {
 
     fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
         kernels(self, node, target)
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let Blocks { outputs, inputs, row_groups, col_groups, repeat, transposed } = self.blocks;
+        let [h, s] = [0, 1].map(|input| export.value(node.inputs[input]));
+        let weight = export.parameter(node.inputs[2]);
+        let (rows, cols) = (self.blocks.rows_per_group(), self.blocks.cols_per_group());
+        // [row group, member of a column group, column group, member of the row group]: so neighbours have different
+        // values of S, and S ⊙ h is a product of two long rows.
+        let mut grouped = Vec::with_capacity(weight.len());
+        for r in 0..row_groups {
+            for (j, c) in (0..cols).flat_map(|j| (0..col_groups).map(move |c| (j, c))) {
+                grouped.extend((0..rows).map(|i| weight[self.blocks.row(r, i) * inputs + self.blocks.col(c, j)]));
+            }
+        }
+        let interleave = repeat == Repeat::Interleave;
+        let onnx = &mut export.onnx;
+        let weights = onnx.floats("weight", &[row_groups, inputs, rows], &grouped);
+        // S ⊙ h for each row group, and W of that group: the sample's own matrix, d_m / d_r times as large, is never there.
+        let [groups, cols] = [col_groups as i64, cols as i64];
+        let (s, order) = if transposed {
+            (onnx.reshape(&s, &[0, groups, row_groups as i64]), [2, 0, 1])
+        } else {
+            (onnx.reshape(&s, &[0, row_groups as i64, groups]), [1, 0, 2])
+        };
+        let s = onnx.transpose(&s, &order);
+        let s = onnx.unsqueeze(&s, 2);
+        let h = if interleave {
+            let h = onnx.reshape(&h, &[0, groups, cols]);
+            onnx.transpose(&h, &[0, 2, 1])
+        } else {
+            onnx.reshape(&h, &[0, cols, groups])
+        };
+        let scaled = onnx.mul(&s, &h);
+        let scaled = onnx.reshape(&scaled, &[0, 0, inputs as i64]);
+        let products = onnx.matmul(&scaled, &weights);
+        let products = onnx.transpose(&products, &if interleave { [1, 0, 2] } else { [1, 2, 0] });
+        let sum = onnx.reshape(&products, &[0, outputs as i64]);
+        let sum = onnx.scaled(&sum, self.scale);
+        let bias = export.matrix(node.inputs[3]);
+        let sum = export.onnx.add(&sum, &bias);
+        let value = activated(&mut export.onnx, self.epilogue.activation, sum);
+        export.set(node.outputs[0], value);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::cpu::{Lanes, Real, Samples, Weights, add_products, sigmoid, vectorize
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::descriptors::TILES_PER_GROUP;
-use crate::ops::{Activation, Arg, PerSample};
+use crate::ops::{Activation, Arg, OnnxExport, PerSample, WeightPart};
 use crate::ops::{
     Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, PartSource, Target, View, WeightGrads,
 };
@@ -165,6 +165,40 @@ impl Operation for LowRank {
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         kernels(self, node, graph, target)
+    }
+
+    fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
+        let mut first = 0;
+        let mut factors = Vec::new();
+        for (side, factor) in self.factors.into_iter().enumerate() {
+            let input = node.inputs[first];
+            let shape = [(self.rows, self.rank), (self.rank, self.cols)][side];
+            let flat = match factor {
+                Factor::Given if is_shared(export.shape(input)) => export.matrix(input),
+                Factor::Given => export.value(input),
+                Factor::Generated => {
+                    let (g, weight) = (export.value(input), node.inputs[first + 1]);
+                    let (down, across) = (self.sizes()[side], export.width(input));
+                    let weight = export.weight(WeightPart { weight, row: 0, col: 0, down, across }, true);
+                    let bias = export.matrix(node.inputs[first + 2]);
+                    let product = export.onnx.matmul(&g, &weight);
+                    let made = export.onnx.add(&product, &bias);
+                    export.set(node.outputs[1], made.clone());
+                    made
+                }
+            };
+            let is_matrix = factor == Factor::Given && is_shared(export.shape(input));
+            let (rows, cols) = (shape.0 as i64, shape.1 as i64);
+            factors.push(match is_matrix {
+                true => export.onnx.reshape(&flat, &[rows, cols]),
+                false => export.onnx.reshape(&flat, &[0, rows, cols]),
+            });
+            first += factor.inputs();
+        }
+        let product = export.onnx.matmul(&factors[0], &factors[1]);
+        let product = export.onnx.reshape(&product, &[0, (self.rows * self.cols) as i64]);
+        let value = export.onnx.sigmoid(&product);
+        export.set(node.outputs[0], value);
     }
 }
 

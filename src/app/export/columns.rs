@@ -1,0 +1,413 @@
+//! A model's inputs, and what its encoder makes of them.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::spread::Spread;
+use super::{OnnxEmbeddings, OnnxInput, OnnxInputs, OnnxOptions, PLACES, ROWS};
+use crate::config::ConfigError;
+use crate::data::{Coding, Encoder, UnknownScenario, ValueType};
+use crate::graph::Graph;
+use crate::onnx::{Attribute, Builder, Dim, Element, Value};
+use crate::ops::{OnnxTokens, Op};
+use crate::train::Error;
+
+/// The embedding rows of a batch, and all else that a model computes with.
+pub(super) struct Encoded {
+    /// [1]: how many rows the batch has.
+    pub(super) rows: Value,
+    /// How many scenarios the run knows.
+    pub(super) scenario_count: usize,
+    /// [N]: each row's scenario; −1 for one that the run does not know.
+    pub(super) scenarios: Option<Value>,
+    /// By field, [N]: its embedding row.
+    pub(super) ids: BTreeMap<usize, Value>,
+    /// By numeric field, [N]: what its embedding is multiplied by.
+    pub(super) factors: BTreeMap<usize, Value>,
+    /// By sequence, [N, L]: the items' embedding rows.
+    pub(super) items: BTreeMap<usize, Value>,
+    /// By table and field or sequence, [N, width] and [N, L, width]: vectors that were looked up elsewhere.
+    pub(super) vectors: BTreeMap<(usize, Looked), Value>,
+    /// [N]: how many items a row's sequences have, and the most that count.
+    lengths: Option<(Value, usize)>,
+    /// [1]: L.
+    places: Option<Value>,
+}
+
+/// What a vector belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Looked {
+    Field(usize),
+    Sequence(usize),
+}
+
+impl Encoded {
+    /// The same for all the rows that unknown scenarios make.
+    pub(super) fn spread(&mut self, onnx: &mut Builder, spread: &Spread) {
+        let maps = self.ids.values_mut().chain(self.factors.values_mut()).chain(self.items.values_mut());
+        let all = maps.chain(self.vectors.values_mut()).chain(self.lengths.as_mut().map(|(lengths, _)| lengths));
+        all.for_each(|value| *value = spread.rows_of(onnx, value));
+        self.scenarios = Some(spread.scenarios());
+        self.rows = onnx.node("Shape", &[&spread.scenarios()], &[]);
+    }
+
+    /// Which places of the sequences have a token.
+    pub(super) fn tokens(&self, onnx: &mut Builder, graph: &Graph) -> Option<OnnxTokens> {
+        let (lengths, longest) = self.lengths.as_ref()?;
+        let places = self.places.as_ref()?;
+        let place = onnx.range(places);
+        let lengths = onnx.unsqueeze(lengths, 1);
+        let lengths = onnx.node("Min", &[&lengths, places], &[]);
+        let one = onnx.ints(&[1]);
+        let last = onnx.node("Sub", &[&lengths, &one], &[]);
+        let distance = onnx.node("Sub", &[&last, &place], &[]);
+        // The last items count: those before them are as if they were not there.
+        let (zero, longest) = (onnx.ints(&[0]), onnx.ints(&[*longest as i64]));
+        let begun = onnx.node("GreaterOrEqual", &[&distance, &zero], &[]);
+        let near = onnx.node("Less", &[&distance, &longest], &[]);
+        let is_there = onnx.node("And", &[&begun, &near], &[]);
+        let mut mask = onnx.cast(&is_there, Element::F32);
+        let mut distance = onnx.select(&is_there, &distance, &zero);
+        if graph.with_target {
+            // The row's own values follow as one token more.
+            let one_each = onnx.concat(&[self.rows.clone(), one.clone()], 0);
+            let further = onnx.add(&distance, &one);
+            let further = onnx.select(&is_there, &further, &zero);
+            let present = onnx.float(1.0);
+            let [present, none] = [present, zero].map(|x| onnx.node("Expand", &[&x, &one_each], &[]));
+            mask = onnx.concat(&[mask, present], 1);
+            distance = onnx.concat(&[further, none], 1);
+        }
+        let counts = onnx.sum(&mask, 1, true);
+        Some(OnnxTokens { mask, distance, counts })
+    }
+}
+
+/// Values that a text, integer or float stands for.
+enum Keys<'a> {
+    /// Rows 1, 2 and so on of a vocabulary.
+    Vocabulary(&'a crate::data::Vocabulary),
+    /// Numbers 0, 1 and so on.
+    Scenarios(&'a [String]),
+}
+
+impl Keys<'_> {
+    /// Each with its number.
+    fn iter(&self) -> Box<dyn Iterator<Item = (&str, i64)> + '_> {
+        match self {
+            Self::Vocabulary(known) => Box::new(
+                (1..=known.len() as u32).filter_map(|row| known.value(row).map(|value| (value, i64::from(row)))),
+            ),
+            Self::Scenarios(names) => Box::new(names.iter().map(String::as_str).zip(0..)),
+        }
+    }
+}
+
+/// The inputs, while they are made.
+pub(super) struct Columns<'a> {
+    onnx: &'a mut Builder,
+    graph: &'a Graph,
+    encoder: &'a Encoder,
+    options: &'a OnnxOptions,
+    run: &'a str,
+    made: BTreeMap<String, Value>,
+    inputs: Vec<OnnxInput>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn new(
+        onnx: &'a mut Builder,
+        graph: &'a Graph,
+        encoder: &'a Encoder,
+        options: &'a OnnxOptions,
+        run: &'a str,
+    ) -> Self {
+        Self { onnx, graph, encoder, options, run, made: BTreeMap::new(), inputs: Vec::new() }
+    }
+
+    /// All inputs that were made.
+    pub(super) fn inputs(self) -> Vec<OnnxInput> {
+        self.inputs
+    }
+
+    /// Makes the inputs, and encodes them.
+    pub(super) fn read(&mut self) -> Result<Encoded, Error> {
+        let scenarios = self.scenarios()?;
+        let mut ids = BTreeMap::new();
+        let mut factors = BTreeMap::new();
+        let mut items = BTreeMap::new();
+        let mut vectors = BTreeMap::new();
+        let (mut of_fields, mut of_sequences) = (BTreeSet::new(), BTreeSet::new());
+        for node in &self.graph.nodes {
+            let Op::Embed(embed) = &node.op else { continue };
+            let table = &self.graph.tables[embed.table];
+            if embed.longest == 0 {
+                of_fields.extend(table.fields.iter().map(|field| (embed.table, field.source)));
+            } else {
+                of_sequences.extend(table.tokens.iter().map(|token| (embed.table, token.sequence)));
+                let targets = table.tokens.iter().filter(|_| self.graph.with_target);
+                of_fields.extend(targets.map(|token| (embed.table, table.fields[token.field].source)));
+            }
+        }
+        let external = self.options.embeddings == OnnxEmbeddings::External;
+        for &(table, field) in &of_fields {
+            if external && self.encoder.codings()[field].is_category() {
+                vectors.insert((table, Looked::Field(field)), self.vector(table, Looked::Field(field))?);
+            } else if let Entry::Vacant(place) = ids.entry(field) {
+                let (id, factor) = self.field(field)?;
+                place.insert(id);
+                factors.extend(factor.map(|factor| (field, factor)));
+            }
+        }
+        for &(table, sequence) in &of_sequences {
+            if external {
+                vectors.insert((table, Looked::Sequence(sequence)), self.vector(table, Looked::Sequence(sequence))?);
+            } else if let Entry::Vacant(place) = items.entry(sequence) {
+                place.insert(self.items(sequence)?);
+            }
+        }
+        let (mut lengths, mut places) = (None, None);
+        if let Some(&(table, sequence)) = of_sequences.first() {
+            let info = &self.encoder.sequences()[sequence];
+            let what = "how many items of the row's sequences, from the first on, are there; the others are padding";
+            let value = self.input(&format!("{}.length", info.name), Element::I64, &[ROWS], what)?;
+            lengths = Some((value, info.max_length));
+            let places_of = items.get(&sequence).or_else(|| vectors.get(&(table, Looked::Sequence(sequence))));
+            places = places_of.map(|value| self.size(value, 1));
+        }
+        let first = self.inputs.first().map(|input| self.made[&input.name].clone());
+        let Some(first) = first else {
+            return Err(ConfigError::value(self.run, "model", "a model that reads the data's columns", "none").into());
+        };
+        let rows = self.size(&first, 0);
+        let scenario_count = self.encoder.scenarios().len();
+        Ok(Encoded { rows, scenario_count, scenarios, ids, factors, items, vectors, lengths, places })
+    }
+
+    /// [1]: a dimension of a value.
+    fn size(&mut self, value: &Value, axis: i64) -> Value {
+        let attributes = [("start", Attribute::Int(axis)), ("end", Attribute::Int(axis + 1))];
+        self.onnx.node("Shape", &[value], &attributes)
+    }
+
+    /// The input of this name, made if it is not there yet.
+    fn input(&mut self, name: &str, element: Element, dims: &[&str], what: &str) -> Result<Value, Error> {
+        let dims: Vec<Dim> = dims.iter().map(|dim| Dim::named(dim)).collect();
+        self.input_of(name, element, dims, what)
+    }
+
+    fn input_of(&mut self, name: &str, element: Element, dims: Vec<Dim>, what: &str) -> Result<Value, Error> {
+        if let Some(known) = self.inputs.iter_mut().find(|input| input.name == name) {
+            if known.element != element || known.dims != dims {
+                let found = format!("{} and {element}", known.element);
+                let expected = format!("one kind of values in column \"{name}\"; --inputs encoded takes them apart");
+                return Err(ConfigError::value(self.run, "--inputs", &expected, &found).into());
+            }
+            return Ok(self.made[name].clone());
+        }
+        if ["logit", "probability"].contains(&name) {
+            let expected = "columns that are not called as an output, \"logit\" or \"probability\"";
+            return Err(ConfigError::value(self.run, "data", expected, &format!("\"{name}\"")).into());
+        }
+        let value = self.onnx.input(name, element, &dims, what);
+        self.made.insert(name.to_owned(), value.clone());
+        self.inputs.push(OnnxInput { name: name.to_owned(), element, dims, what: what.to_owned() });
+        Ok(value)
+    }
+
+    /// Each row's scenario, where the data has them and the model or its user wants to know.
+    fn scenarios(&mut self) -> Result<Option<Value>, Error> {
+        let schema = self.encoder.schema();
+        let Some(column) = schema.scenario.as_deref() else { return Ok(None) };
+        if self.graph.scenarios == 0 && schema.unknown_scenario == UnknownScenario::Shared {
+            return Ok(None);
+        }
+        if self.options.inputs == OnnxInputs::Encoded {
+            let what = "the scenario's number, from 0 in the order of the run's scenarios; -1 if it is none of them";
+            return self.input(&format!("{column}.scenario"), Element::I64, &[ROWS], what).map(Some);
+        }
+        let element = self.element_of(column);
+        let what = "the scenario";
+        let input = self.input(column, element, &[ROWS], what)?;
+        let keys = Keys::Scenarios(self.encoder.scenarios());
+        Ok(Some(self.look_up(&input, element, self.encoder.scenario_type(), &keys, -1)))
+    }
+
+    /// The types and keys by which a column's values are looked up: as a field's, and as scenarios.
+    fn keys_of(&self, column: &str) -> Vec<(ValueType, Keys<'a>)> {
+        let encoder = self.encoder;
+        let field = encoder.fields().iter().position(|field| field.name == column);
+        let field = field.and_then(|f| Some((encoder.value_type(f), Keys::Vocabulary(encoder.vocabulary(f)?))));
+        let is_scenario = encoder.schema().scenario.as_deref() == Some(column);
+        let scenario = is_scenario.then(|| (encoder.scenario_type(), Keys::Scenarios(encoder.scenarios())));
+        field.into_iter().chain(scenario).collect()
+    }
+
+    /// What a column of categories is taken as.
+    fn element_of(&self, column: &str) -> Element {
+        let keys = self.keys_of(column);
+        let all = |value_type: ValueType, fits: &dyn Fn(&str) -> bool| {
+            keys.iter().all(|(of_keys, keys)| *of_keys == value_type && keys.iter().all(|(key, _)| fits(key)))
+        };
+        if all(ValueType::Integer, &|key| key.parse::<i64>().is_ok()) {
+            return Element::I64;
+        }
+        let is_single = |key: &str| key.parse::<f32>().is_ok_and(|x| x.is_finite() && x.to_string() == key);
+        if all(ValueType::Float, &is_single) { Element::F32 } else { Element::Text }
+    }
+
+    /// A field's embedding row and, of a numeric one, factor.
+    fn field(&mut self, field: usize) -> Result<(Value, Option<Value>), Error> {
+        let encoder = self.encoder;
+        let name = encoder.fields()[field].name.as_str();
+        let coding = &encoder.codings()[field];
+        if self.options.inputs == OnnxInputs::Encoded {
+            return match coding {
+                Coding::Numeric { mean, std } => {
+                    let what = format!("(x - {mean}) / {std}; not a number where x is missing");
+                    let x = self.input(name, Element::F32, &[ROWS], &what)?;
+                    let missing = self.onnx.node("IsNaN", &[&x], &[]);
+                    Ok(self.numeric(&missing, &x))
+                }
+                _ => {
+                    let what = "the number of the value's embedding row; 0 if it is missing or unknown";
+                    Ok((self.input(name, Element::I64, &[ROWS], what)?, None))
+                }
+            };
+        }
+        match coding {
+            Coding::Category(known) => {
+                let element = self.element_of(name);
+                let input = self.input(name, element, &[ROWS], &in_words(encoder.value_type(field), element))?;
+                let keys = Keys::Vocabulary(known);
+                Ok((self.look_up(&input, element, encoder.value_type(field), &keys, 0), None))
+            }
+            Coding::Hash(_) => {
+                let expected = format!(
+                    "--inputs encoded or --embeddings external, for the field \"{name}\" is hashed (data.fields.{name}.hash), \
+                     which ONNX cannot do"
+                );
+                Err(ConfigError::value(self.run, "--inputs", &expected, "raw").into())
+            }
+            Coding::Numeric { mean, std } => {
+                let (x, missing) = self.number(name)?;
+                let [mean, std] = [*mean, *std].map(|x| self.onnx.doubles("statistic", &[], &[x]));
+                let x = self.onnx.node("Sub", &[&x, &mean], &[]);
+                let x = self.onnx.node("Div", &[&x, &std], &[]);
+                let x = self.onnx.cast(&x, Element::F32);
+                Ok(self.numeric(&missing, &x))
+            }
+            Coding::Bucket { edges, .. } => {
+                let (x, missing) = self.number(name)?;
+                let onnx = &mut *self.onnx;
+                let edges = onnx.doubles("edges", &[edges.len()], edges);
+                let x = onnx.unsqueeze(&x, 1);
+                let is_past = onnx.node("GreaterOrEqual", &[&x, &edges], &[]);
+                let is_past = onnx.cast(&is_past, Element::I64);
+                let bucket = onnx.sum(&is_past, 1, false);
+                let (zero, one) = (onnx.ints(&[0]), onnx.ints(&[1]));
+                let row = onnx.add(&bucket, &one);
+                Ok((onnx.select(&missing, &zero, &row), None))
+            }
+        }
+    }
+
+    /// A column of numbers, and which of them are missing.
+    fn number(&mut self, name: &str) -> Result<(Value, Value), Error> {
+        let x = self.input(name, Element::F64, &[ROWS], "a number; not a number where it is missing")?;
+        let mut missing = self.onnx.node("IsNaN", &[&x], &[]);
+        for &null in self.encoder.nulls().numbers() {
+            let null = self.onnx.doubles("null", &[], &[null]);
+            let is_null = self.onnx.node("Equal", &[&x, &null], &[]);
+            missing = self.onnx.node("Or", &[&missing, &is_null], &[]);
+        }
+        Ok((x, missing))
+    }
+
+    /// The row and factor of a standardised number.
+    fn numeric(&mut self, missing: &Value, x: &Value) -> (Value, Option<Value>) {
+        let (zero, one, unit) = (self.onnx.ints(&[0]), self.onnx.ints(&[1]), self.onnx.float(1.0));
+        (self.onnx.select(missing, &zero, &one), Some(self.onnx.select(missing, &unit, x)))
+    }
+
+    /// The embedding rows of a sequence's items.
+    fn items(&mut self, sequence: usize) -> Result<Value, Error> {
+        let encoder = self.encoder;
+        let info = &encoder.sequences()[sequence];
+        let (field, dims) = (&encoder.fields()[info.field].name, [ROWS, PLACES]);
+        if self.options.inputs == OnnxInputs::Encoded {
+            let what = format!("the numbers of the items' embedding rows, as those of \"{field}\"; 0 as padding");
+            return self.input(&info.name, Element::I64, &dims, &what);
+        }
+        let Coding::Category(known) = &encoder.codings()[info.field] else {
+            // The field itself cannot be taken either, and says so.
+            return self.field(info.field).map(|(id, _)| id);
+        };
+        let (element, value_type) = (self.element_of(field), encoder.value_type(info.field));
+        let what = format!("items, as the values of \"{field}\": {}", in_words(value_type, element));
+        let input = self.input(&info.name, element, &dims, &what)?;
+        Ok(self.look_up(&input, element, value_type, &Keys::Vocabulary(known), 0))
+    }
+
+    /// Vectors of a table that were looked up elsewhere.
+    fn vector(&mut self, table: usize, of: Looked) -> Result<Value, Error> {
+        let table = &self.graph.tables[table];
+        let (column, mut dims) = match of {
+            Looked::Field(field) => (&self.encoder.fields()[field].name, vec![Dim::named(ROWS)]),
+            Looked::Sequence(sequence) => {
+                (&self.encoder.sequences()[sequence].name, vec![Dim::named(ROWS), Dim::named(PLACES)])
+            }
+        };
+        dims.push(Dim::Fixed(table.width));
+        let what = match of {
+            Looked::Field(_) => "the value's vector; that of id 0 if it is missing or unknown",
+            Looked::Sequence(_) => "the items' vectors; that of id 0 for an unknown one",
+        };
+        self.input_of(&format!("{}.{column}", table.name), Element::F32, dims, what)
+    }
+
+    /// The numbers of values.
+    fn look_up(&mut self, x: &Value, element: Element, kind: ValueType, keys: &Keys<'_>, unknown: i64) -> Value {
+        let mut seen = BTreeSet::new();
+        let (mut texts, mut integers, mut floats, mut numbers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (key, number) in keys.iter() {
+            match element {
+                Element::I64 => integers.extend(key.parse::<i64>()),
+                Element::F32 => floats.extend(key.parse::<f32>()),
+                _ => {
+                    for spelling in kind.spellings(key) {
+                        if seen.insert(spelling.clone()) {
+                            texts.push(spelling.into_bytes());
+                            numbers.push(number);
+                        }
+                    }
+                    continue;
+                }
+            }
+            numbers.push(number);
+        }
+        if numbers.is_empty() {
+            let (none, shape) = (self.onnx.ints(&[unknown]), self.onnx.node("Shape", &[x], &[]));
+            return self.onnx.node("Expand", &[&none, &shape], &[]);
+        }
+        let keys = match element {
+            Element::I64 => ("keys_int64s", Attribute::Ints(integers)),
+            Element::F32 => ("keys_floats", Attribute::Floats(floats)),
+            _ => ("keys_strings", Attribute::Texts(texts)),
+        };
+        let attributes =
+            [keys, ("values_int64s", Attribute::Ints(numbers)), ("default_int64", Attribute::Int(unknown))];
+        self.onnx.ml_node("LabelEncoder", &[x], &attributes)
+    }
+}
+
+/// What a column of categories holds.
+fn in_words(value_type: ValueType, element: Element) -> String {
+    let values = value_type.in_words();
+    match element {
+        Element::I64 => format!("{values}; for a missing one any number that the run does not know"),
+        Element::F32 => format!("{values}; not a number where it is missing"),
+        _ if value_type == ValueType::Text => "text; empty where it is missing".to_owned(),
+        _ => format!("{values}, as text; empty where it is missing"),
+    }
+}
