@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
+use super::StartingRun;
 use crate::config::Config;
 use crate::data::{Dataset, Progress, Skipped};
 use crate::models::CROSS_ENTROPY;
@@ -53,6 +54,26 @@ pub enum Event<'a> {
     },
     /// A run goes on from its checkpoint.
     Resuming(&'a Position),
+    /// Rows of a field begin with vectors from elsewhere.
+    Pretrained {
+        /// The field.
+        field: &'a str,
+        /// How many of its values have one.
+        known: usize,
+        /// How many values it has.
+        all: usize,
+        /// The file.
+        path: &'a Path,
+    },
+    /// A run goes on from another one.
+    GoingOn {
+        /// The other.
+        from: &'a StartingRun,
+        /// The data, with its grown vocabularies.
+        data: &'a Dataset,
+        /// What does not fit, a line each.
+        told: &'a [String],
+    },
     /// All is ready, and training begins.
     Starting {
         /// The device, for people.
@@ -119,6 +140,10 @@ impl Display for Event<'_> {
                 write!(f, "rows are scored {rows} at a time: {device} has no room for train.eval_batch_size = {asked}")
             }
             Self::Resuming(Position { epoch, step, .. }) => write!(f, "resuming after epoch {epoch}, step {step}"),
+            Self::Pretrained { field, known, all, path } => {
+                write!(f, "{known} of {all} values of {field} begin with vectors of {}", path.display())
+            }
+            Self::GoingOn { from, data, told } => write_going_on(f, from, data, told),
             Self::Starting { device, config, data, model, folder } => {
                 let parameters = model.graph.trained_values();
                 let embeddings: usize = model.graph.tables.iter().map(|table| table.len()).sum();
@@ -142,6 +167,29 @@ impl Display for Event<'_> {
             | Self::CountingEnded => Ok(()),
         }
     }
+}
+
+/// What is new since another run, and what of it does not fit.
+fn write_going_on(f: &mut Formatter<'_>, from: &StartingRun, data: &Dataset, told: &[String]) -> fmt::Result {
+    write!(f, "going on from {}", from.folder().display())?;
+    let (before, now) = (&from.encoder, &data.encoder);
+    let new = &now.scenarios()[before.scenarios().len()..];
+    if !new.is_empty() {
+        write!(f, "\n  new scenarios: {}", new.join(", "))?;
+    }
+    let grown: Vec<String> = now
+        .fields()
+        .iter()
+        .filter_map(|field| {
+            let known = before.fields().iter().find(|known| known.name == field.name)?;
+            let more = field.rows.checked_sub(known.rows).filter(|more| *more > 0)?;
+            Some(format!("{} {more}", field.name))
+        })
+        .collect();
+    if !grown.is_empty() {
+        write!(f, "\n  new values: {}", grown.join(", "))?;
+    }
+    told.iter().try_for_each(|line| write!(f, "\n  {line}"))
 }
 
 /// The means of an epoch's losses: the cross entropy, and beside it what else was minimised, as it is before its

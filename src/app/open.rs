@@ -2,10 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Event, Observer, TuningChoice, checked, tuned, user_cache};
+use super::{Event, Observer, StartingRun, TuningChoice, checked, pretrained, tuned, user_cache};
 use crate::config::{Config, ConfigError, TrainOptions};
 use crate::data::synthetic::generate_rows;
-use crate::data::{self, Dataset, Encoder, Inputs, Schema};
+use crate::data::{self, Basis, Dataset, Encoder, Inputs, Schema};
 use crate::gpu::{DeviceChoice, Gpu, OpenOptions};
 use crate::graph::Graph;
 use crate::ops::ModelState;
@@ -25,12 +25,16 @@ pub struct Opened {
     pub data: Dataset,
     /// The model, built for the data's fields.
     pub model: BuiltModel,
+    /// The run that training goes on from.
+    pub from: Option<StartingRun>,
 }
 
-/// Folders in which a relative `data.path` is looked for: the configuration's own, then the current one.
-pub(crate) fn bases(config: &Path) -> Vec<PathBuf> {
+/// Folders in which a relative `data.path` is looked for: the configuration's own, then the current one. Data that
+/// `[synth]` makes is in the first alone: what another folder has under this name may be made of other options.
+pub(crate) fn bases(config: &Path, is_made: bool) -> Vec<PathBuf> {
     let beside = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    vec![beside.to_owned(), PathBuf::from(".")]
+    let current = (!is_made).then(|| PathBuf::from("."));
+    [beside.to_owned()].into_iter().chain(current).collect()
 }
 
 /// Opens a configuration's data (generating it first where `[synth]` says how) and builds its model.
@@ -42,16 +46,21 @@ pub fn open_config(mut config: Config, observer: &mut Observer<'_>) -> Result<Op
         observer(Event::KeysLeftOut(config.left_out()));
     }
     let mut schema = config.schema()?;
-    let bases = bases(config.path());
+    let bases = bases(config.path(), config.synth.is_some());
     generate_missing(&config, &schema, &bases, observer)?;
-    let data = open_data(&schema, &bases, observer)?;
+    let runs = self::bases(config.path(), false);
+    let from = StartingRun::of(&mut config, &runs)?;
+    let refit_numbers = config.train.refit_numbers;
+    let basis = from.as_ref().map(|from| Basis { encoder: &from.encoder, refit_numbers });
+    let data = open_data(&schema, &bases, basis.as_ref(), observer)?;
     schema.path = absolute(&schema.path, &bases);
+    pretrained::locate(&mut schema, &bases);
     config.set_data(&schema)?;
     let model = build_on(&mut config, &data)?;
     if !model.left_out.is_empty() {
         observer(Event::OptionsLeftOut { model: config.model_name(), options: &model.left_out });
     }
-    Ok(Opened { config, data, model })
+    Ok(Opened { config, data, model, from })
 }
 
 /// Builds the model of a configuration, one that can read the data's rows.
@@ -63,9 +72,14 @@ pub(super) fn build_on(config: &mut Config, data: &Dataset) -> Result<BuiltModel
     Ok(model)
 }
 
-/// Opens data, telling how far that is and what was left out.
-pub(super) fn open_data(schema: &Schema, bases: &[PathBuf], observer: &mut Observer<'_>) -> Result<Dataset, Error> {
-    let opened = data::open(schema, bases, &mut |progress| observer(Event::Opening(progress)));
+/// Opens data, going on from another run's encoder if there is one, telling how far that is and what was left out.
+pub(super) fn open_data(
+    schema: &Schema,
+    bases: &[PathBuf],
+    basis: Option<&Basis<'_>>,
+    observer: &mut Observer<'_>,
+) -> Result<Dataset, Error> {
+    let opened = data::open_on(schema, bases, basis, &mut |progress| observer(Event::Opening(progress)));
     observer(Event::CountingEnded);
     let data = opened?;
     tell_skipped(&data.skipped, observer);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::open::{DeviceOptions, SavedModel, load_saved, open_data, open_device};
 use super::{Event, Observer, TuningChoice};
 use crate::config::{Config, ConfigError, TrainOptions};
-use crate::data::{self, Encoder, Inputs, Rows, Scan, Schema, SplitName};
+use crate::data::{self, Basis, Encoder, Inputs, Rows, Scan, Schema, SplitName};
 use crate::gpu::DeviceChoice;
 use crate::plan::Executor;
 use crate::train::Error;
@@ -87,7 +87,10 @@ impl Run {
     /// # Errors
     /// When the data cannot be read, or is not what it was.
     pub fn rows(&self, split: SplitName, observer: &mut Observer<'_>) -> Result<Rows, Error> {
-        let opened = open_data(&self.schema, &[], observer)?;
+        // A run that went on from another has the other's values first; its own encoder knows them.
+        let basis = Basis { encoder: &self.encoder, refit_numbers: false };
+        let basis = self.config.train.from.is_some().then_some(&basis);
+        let opened = open_data(&self.schema, &[], basis, observer)?;
         if !opened.encoder.same_codes(&self.encoder) {
             return Err(ConfigError::value(
                 &self.schema.path,

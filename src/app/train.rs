@@ -5,10 +5,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::open::{DeviceOptions, load_vocabularies, open_device, tell_warnings};
-use super::{Event, Observer, Opened, TuningChoice, open_config};
+use super::starting::Inherited;
+use super::{Event, Observer, Opened, TuningChoice, open_config, pretrained};
 use crate::config::Config;
 use crate::data::{self, Dataset, Encoder};
 use crate::gpu::DeviceChoice;
+use crate::ops::ModelState;
 use crate::plan::{Executor, initial_state};
 use crate::train::evaluation::analysis::{analyze, calibration, write};
 use crate::train::evaluation::metrics::best_reachable;
@@ -113,7 +115,7 @@ impl<'a> Trainer<'a> {
         let Self { config, device, folder: asked, resume, tuning, stop, mut observer } = self;
         let observer = observer.as_mut();
         let opened = open_config(config, observer)?;
-        let Opened { config, data, model } = &opened;
+        let Opened { config, data, model, .. } = &opened;
         tell_warnings(data, observer);
         // What keeps a run from starting must not leave a folder in the next one's way.
         check_validation(&config.train, &data.valid)?;
@@ -135,6 +137,7 @@ impl<'a> Trainer<'a> {
         } else {
             (None, Position::default())
         };
+        let (state, position) = if resumed { (state, position) } else { inherited(&opened, position, observer)? };
         let first_state = || state.unwrap_or_else(|| initial_state(&model.graph, config.train.seed));
         let recorded = folder.tuning();
         let device =
@@ -173,6 +176,25 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// What a run begins with where that is more than first values: pretrained vectors, and what another run has learned.
+fn inherited(
+    opened: &Opened,
+    position: Position,
+    observer: &mut Observer<'_>,
+) -> Result<(Option<ModelState<f32>>, Position), Error> {
+    let Opened { config, data, model, from } = opened;
+    let schema = config.schema()?;
+    if from.is_none() && schema.fields.values().all(|options| options.pretrained.is_none()) {
+        return Ok((None, position));
+    }
+    let mut state = initial_state(&model.graph, config.train.seed);
+    pretrained::apply(&schema, &data.encoder, &model.graph, &mut state, observer)?;
+    let Some(from) = from else { return Ok((Some(state), position)) };
+    let Inherited { state, steps, told } = from.inherit(model, &data.encoder, config.train.fresh_moments, state)?;
+    observer(Event::GoingOn { from, data, told: &told });
+    Ok((Some(state), Position { steps_before: steps, ..position }))
+}
+
 /// Scores the best weights on the test rows, and writes what a finished run has.
 fn finish(
     opened: &Opened,
@@ -181,7 +203,7 @@ fn finish(
     position: &Position,
     observer: &mut Observer<'_>,
 ) -> Result<RunResult, Error> {
-    let Opened { config, data, model } = opened;
+    let Opened { config, data, model, .. } = opened;
     let best = load_model(&folder.model(), &model.graph, config.model_name())?;
     executor.set_state(&best)?;
     let started = Instant::now();

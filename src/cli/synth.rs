@@ -31,6 +31,9 @@ pub(super) struct SynthArgs {
     /// Longest behaviour sequence; 0 writes none
     #[arg(long, value_name = "N", default_value_t = SyntheticOptions::default().sequence)]
     sequence: u32,
+    /// The day that the rows are of: some users and items are new each day, and the truth drifts
+    #[arg(long, value_name = "N", default_value_t = SyntheticOptions::default().day)]
+    day: u32,
 }
 
 pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Done> {
@@ -40,6 +43,7 @@ pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Done> {
         seed: args.seed,
         vocabulary: args.vocab,
         sequence: args.sequence,
+        day: args.day,
     };
     std::fs::create_dir_all(&args.out).map_err(Error::file(&args.out, "making the folder"))?;
     let bar = counted(options.rows, "generating");

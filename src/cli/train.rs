@@ -12,7 +12,7 @@ use super::shell::quote;
 use super::signals::on_interrupt;
 use super::{Device, Sets, Tuning};
 use crate::app::{Event, Trainer};
-use crate::config::Config;
+use crate::config::{Config, set_argument};
 use crate::train::run::folder::RunFolder;
 use crate::train::{Ending, Error};
 use crate::{gpu, plan};
@@ -33,10 +33,25 @@ pub(super) struct TrainArgs {
     /// Go on from the folder's checkpoint
     #[arg(long)]
     resume: bool,
+    /// Begin with what another run has learned: weights, moments, vocabularies and scenarios; new values and scenarios get rows
+    /// of their own (train.from)
+    #[arg(long, value_name = "RUN")]
+    from: Option<PathBuf>,
+    /// With --from: begin with new moments (train.fresh_moments)
+    #[arg(long)]
+    fresh_moments: bool,
 }
 
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
-    let config = Config::load(&args.config, &args.sets.sets).map_err(Error::from)?;
+    let mut sets = args.sets.sets.clone();
+    if let Some(from) = &args.from {
+        let path = std::path::absolute(from).unwrap_or_else(|_| from.clone());
+        sets.push(set_argument("train.from", &path.to_string_lossy().into_owned().into()));
+    }
+    if args.fresh_moments {
+        sets.push("train.fresh_moments=true".to_owned());
+    }
+    let config = Config::load(&args.config, &sets).map_err(Error::from)?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut observer = Observer::default();
     let mut started = None;
@@ -93,6 +108,8 @@ fn resume_command(args: &TrainArgs, folder: &RunFolder) -> String {
     words.extend(args.sets.sets.iter().map(|set| format!("--set {}", quote(set))));
     words.extend(args.device.words());
     words.extend(args.tuning.words());
+    words.extend(args.from.iter().map(|from| format!("--from {}", quote(&from.to_string_lossy()))));
+    words.extend(args.fresh_moments.then(|| "--fresh-moments".to_owned()));
     words.push(format!("--out {} --resume", quote(&folder.root().to_string_lossy())));
     words.join(" ")
 }

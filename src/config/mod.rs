@@ -102,6 +102,23 @@ pub struct TrainOptions {
     pub checkpoint_steps: u64,
     /// Megabytes of training data kept on the device; larger data is streamed to it.
     pub resident_mb: u64,
+    /// The folder of a run that training goes on from: its weights, moments, vocabularies and scenarios.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
+    /// With `from`: whether Adam begins anew, with moments of 0.
+    #[serde(skip_serializing_if = "is_false")]
+    pub fresh_moments: bool,
+    /// With `from`: whether means, deviations and bucket edges of numbers are those of the new data.
+    #[serde(skip_serializing_if = "is_false")]
+    pub refit_numbers: bool,
+    /// Parameters that training leaves as they are, and fields of embedding tables (`TABLE.FIELD`), by name; `*` stands for any
+    /// text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// How activations and their gradients are stored while training.
@@ -158,6 +175,10 @@ impl Default for TrainOptions {
             early_stop_metric: EarlyStopMetric::Auc,
             checkpoint_steps: 0,
             resident_mb: 1024,
+            from: None,
+            fresh_moments: false,
+            refit_numbers: false,
+            freeze: Vec::new(),
         }
     }
 }
@@ -186,7 +207,14 @@ impl TrainOptions {
         number("beta2", self.beta2, below_one, "a number from 0 to below 1")?;
         number("epsilon", self.epsilon, positive, "a number above 0 in single precision")?;
         number("weight_decay", self.weight_decay, not_negative, "a number of at least 0")?;
-        number("embedding_l2", self.embedding_l2, not_negative, "a number of at least 0")
+        number("embedding_l2", self.embedding_l2, not_negative, "a number of at least 0")?;
+        for (key, set) in [("fresh_moments", self.fresh_moments), ("refit_numbers", self.refit_numbers)] {
+            if set && self.from.is_none() {
+                let expected = "false where train.from names no run to go on from (--from RUN)";
+                return Err(ConfigError::value(file, &format!("train.{key}"), expected, "true"));
+            }
+        }
+        Ok(())
     }
 }
 

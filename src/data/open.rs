@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use super::error::{Error, Result};
+use super::fit::basis::Basis;
 use super::fit::notes::Notes;
 use super::fit::{Fitted, gather};
 use super::progress::{OpeningPhase, Progress};
@@ -64,10 +65,24 @@ impl Default for Limits {
 /// Every [`Error`] but [`Error::Encoder`]; the message names the file, place and fix. A cache that cannot be read or
 /// written is no error: see [`Dataset::cache`].
 pub fn open(schema: &Schema, base: &[PathBuf], progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
+    open_on(schema, base, None, progress)
+}
+
+/// [`open`], going on from an earlier encoder: its values and scenarios keep their numbers, and those of the train rows that it
+/// does not know follow.
+///
+/// # Errors
+/// As [`open`]; when the schema asks for other types of values than the encoder knows.
+pub fn open_on(
+    schema: &Schema,
+    base: &[PathBuf],
+    basis: Option<&Basis<'_>>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Dataset> {
     schema.validate()?;
     let inputs = Inputs::of(schema, base)?;
     let roots = cache::roots(&inputs);
-    open_inputs(schema, &inputs, &roots, &Limits::default(), progress)
+    open_inputs(schema, &inputs, &roots, basis, &Limits::default(), progress)
 }
 
 /// [`open`] with the files found, and the folders that may hold caches.
@@ -75,11 +90,12 @@ pub(super) fn open_inputs(
     schema: &Schema,
     inputs: &Inputs,
     roots: &[PathBuf],
+    basis: Option<&Basis<'_>>,
     limits: &Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset> {
     let mut refusals = Vec::new();
-    let key = if schema.cache { Some(cache::key(inputs, schema, progress)?) } else { None };
+    let key = if schema.cache { Some(cache::key(inputs, schema, basis, progress)?) } else { None };
     if let Some(key) = &key {
         for folder in roots.iter().map(|root| root.join(key)).filter(|folder| folder.is_dir()) {
             // A damaged cache is written anew, by the way of any first run.
@@ -89,7 +105,7 @@ pub(super) fn open_inputs(
         }
     }
 
-    let fitted = fit(schema, inputs, limits, progress)?;
+    let fitted = fit(schema, inputs, basis, limits, progress)?;
     let notes = Notes::of(&fitted)?;
     let total = fitted.spool.rows();
     let mut encoding = |rows| progress(Progress { phase: OpeningPhase::Encoding, done: rows, total, rows });
@@ -115,7 +131,16 @@ fn dataset(encoder: Encoder, rows: [Rows; 3], notes: Notes, cache: Cache) -> Dat
     Dataset { encoder, train, valid, test, skipped, valid_values, warnings, cache }
 }
 
-fn fit(schema: &Schema, inputs: &Inputs, limits: &Limits, progress: &mut dyn FnMut(Progress)) -> Result<Fitted> {
+fn fit(
+    schema: &Schema,
+    inputs: &Inputs,
+    basis: Option<&Basis<'_>>,
+    limits: &Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Fitted> {
+    let own = schema;
+    let typed = basis.map(|basis| basis.typed(schema)).transpose()?;
+    let schema = typed.as_ref().unwrap_or(schema);
     let plan = WantedColumns::to_fit(schema);
     let mut hashed = Vec::new();
     let gathered = loop {
@@ -130,7 +155,9 @@ fn fit(schema: &Schema, inputs: &Inputs, limits: &Limits, progress: &mut dyn FnM
         let paths = inputs.paths().map(PathBuf::from).collect();
         return Err(Error::NoRows { paths, skipped: gathered.skipped.count });
     }
-    gathered.fit(schema, progress)
+    let mut fitted = gathered.fit(schema, basis, progress)?;
+    fitted.encoder = fitted.encoder.with_schema(own);
+    Ok(fitted)
 }
 
 /// The data's own folder is on a disk that holds such data; the system's temporary folder may be memory.

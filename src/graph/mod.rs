@@ -243,7 +243,7 @@ impl Graph {
             shape: Shape::fixed(rows, cols),
             parameter: Some(self.parameters.len()),
         });
-        self.parameters.push(Parameter { name, rows, cols, init, tensor, role });
+        self.parameters.push(Parameter { name, rows, cols, init, tensor, role, frozen: false });
         tensor
     }
 

@@ -41,6 +41,15 @@ pub struct Parameter {
     pub tensor: TensorId,
     /// How it changes.
     pub role: ParameterRole,
+    /// Whether training leaves it as it is all the same.
+    pub frozen: bool,
+}
+
+impl Parameter {
+    /// Whether steps move it by its gradient.
+    pub fn is_trained(&self) -> bool {
+        self.role == ParameterRole::Trained && !self.frozen
+    }
 }
 
 /// How a parameter changes.
@@ -71,6 +80,8 @@ pub struct TableField {
     pub cross: Cross,
     /// Which column of the data's values multiplies the embedding (numeric fields).
     pub value: Option<usize>,
+    /// Whether training leaves its rows as they are.
+    pub frozen: bool,
 }
 
 /// Whether a field has rows of its own for each scenario.

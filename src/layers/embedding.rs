@@ -48,6 +48,7 @@ impl EmbeddingSet {
                     rows: field.rows,
                     cross: field.cross,
                     value: field.value,
+                    frozen: false,
                 };
                 offset += field.rows;
                 placed

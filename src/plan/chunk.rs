@@ -177,7 +177,9 @@ impl BatchPacker {
                     let ids = &source.ids[row as usize * source.fields..][..source.fields];
                     let scenario = source.scenario(row);
                     let rows = table.fields.iter().map(|field| field.row(ids[field.source], scenario));
-                    self.lookups.extend(rows.zip(sample * table.fields.len()..));
+                    // What has no key gets no gradient and is not moved.
+                    let keyed = rows.zip(sample * table.fields.len()..).zip(&table.fields);
+                    self.lookups.extend(keyed.filter(|(_, field)| !field.frozen).map(|(lookup, _)| lookup));
                 }
                 let (width, first) = (table.tokens.len(), capacity * table.fields.len());
                 if width > 0 {
@@ -185,7 +187,9 @@ impl BatchPacker {
                         let tokens = view.tokens_of(sample);
                         let places = tokens.start * width..tokens.end * width;
                         let rows = &view.token_rows(number)[places.clone()];
-                        self.lookups.extend(rows.iter().copied().zip(first + places.start..));
+                        let fields = table.tokens.iter().map(|token| &table.fields[token.field]).cycle();
+                        let keyed = rows.iter().copied().zip(first + places.start..).zip(fields);
+                        self.lookups.extend(keyed.filter(|(_, field)| !field.frozen).map(|(lookup, _)| lookup));
                     }
                 }
                 view.set_keys(number, self.lookups.iter().copied(), &mut self.scratch);

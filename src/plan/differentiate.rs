@@ -153,7 +153,7 @@ fn position(tensors: &mut Vec<TensorId>, tensor: TensorId) -> usize {
 
 fn append_optimiser(graph: &mut Graph, gradients: &[Option<TensorId>], options: &TrainingOptions) {
     let (parameters, inputs): (Vec<usize>, Vec<TensorId>) = (0..gradients.len())
-        .filter(|&number| graph.parameters[number].role == ParameterRole::Trained)
+        .filter(|&number| graph.parameters[number].is_trained())
         .filter_map(|number| Some((number, gradients[number]?)))
         .unzip();
     if !parameters.is_empty() {

@@ -6,7 +6,7 @@ use super::buffers::{self, Memory};
 use super::segment::{self, Segment, SegmentPart};
 use super::{Place, Plan, Tuning};
 use crate::gpu::{DeviceClass, Result, Shader, ShaderSource};
-use crate::graph::{Graph, Node, Parameter, ParameterRole, Shape, TensorId};
+use crate::graph::{Graph, Node, Parameter, Shape, TensorId};
 use crate::ops::{
     Arg, BLOCK_INVOCATIONS, Cost, Form, Kernel, LOSS_LANES, Location, Operation, TableArg, Target, import_text,
     shader_text,
@@ -164,7 +164,7 @@ pub fn parameter_places(graph: &Graph) -> ParameterPlaces {
     let mut next = 0;
     let mut places = vec![Location { first: 0, stride: 0 }; graph.parameters.len()];
     let mut place = |trained: bool| {
-        let role = |parameter: &Parameter| (parameter.role == ParameterRole::Trained) == trained;
+        let role = |parameter: &Parameter| parameter.is_trained() == trained;
         for (parameter, place) in graph.parameters.iter().zip(&mut places).filter(|(p, _)| role(p)) {
             let stride = Location::stride_of(parameter.cols);
             *place = Location { first: next as u32, stride: stride as u32 };

@@ -1,11 +1,13 @@
 //! From a configuration and the data's fields to a model on a device.
 
+use glob::Pattern;
+
 use super::Error;
 use super::memory::main_memory_bytes;
 use crate::config::{Config, ConfigError, EmbeddingAdam, TrainOptions, TrainPrecision};
 use crate::data::{Encoder, FieldRole, Rows, nearest, suggestion};
 use crate::gpu::{AdapterSummary, DeviceChoice, Gpu, OpenOptions, Selection, select};
-use crate::graph::{Cross, Graph};
+use crate::graph::{Cross, Graph, ParameterRole};
 use crate::layers::Field;
 use crate::models::{self, Inputs, MirNegatives, ModelEntry, SequenceInput};
 use crate::ops::{AdamOptions, ModelState};
@@ -56,7 +58,51 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
     let available = main_memory();
     check_graph(&graph, available).and_then(|()| check_graph(&prediction, available))?;
     model.write_options(config)?;
+    freeze(&mut graph, config)?;
     Ok(BuiltModel { graph, prediction, negatives: model.negatives(), left_out })
+}
+
+/// Marks what `train.freeze` names.
+fn freeze(graph: &mut Graph, config: &Config) -> Result<(), ConfigError> {
+    let wrong = |expected: &str, found: &str| ConfigError::value(config.file(), "train.freeze", expected, found);
+    let names = |graph: &Graph| -> Vec<String> {
+        let fields = graph
+            .tables
+            .iter()
+            .flat_map(|table| table.fields.iter().map(|field| format!("{}.{}", table.name, field.name)));
+        let trained = graph.parameters.iter().filter(|parameter| parameter.role == ParameterRole::Trained);
+        trained.map(|parameter| parameter.name.clone()).chain(fields).collect()
+    };
+    for text in &config.train.freeze {
+        let pattern = Pattern::new(text)
+            .map_err(|error| wrong("names, with * for any text", &format!("\"{text}\" ({error})")))?;
+        let mut found = false;
+        for parameter in graph.parameters.iter_mut().filter(|p| p.role == ParameterRole::Trained) {
+            let matches = pattern.matches(&parameter.name);
+            parameter.frozen |= matches;
+            found |= matches;
+        }
+        for table in &mut graph.tables {
+            for field in &mut table.fields {
+                let matches = pattern.matches(&format!("{}.{}", table.name, field.name));
+                field.frozen |= matches;
+                found |= matches;
+            }
+        }
+        if !found {
+            let names = names(graph);
+            let near = suggestion(nearest(text, names.iter().map(String::as_str)));
+            return Err(wrong(&format!("the model's parameters or fields{near}"), &format!("\"{text}\"")));
+        }
+    }
+    let frozen = graph.tables.iter().flat_map(|table| &table.fields).any(|field| field.frozen);
+    if frozen && config.train.embedding_adam == EmbeddingAdam::Dense {
+        return Err(wrong(
+            "no embeddings where train.embedding_adam is \"dense\", which moves all rows",
+            &format!("{:?}", config.train.freeze),
+        ));
+    }
+    Ok(())
 }
 
 /// The model that `model.name` asks for.

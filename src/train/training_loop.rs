@@ -189,7 +189,7 @@ impl<'a> TrainingLoop<'a> {
         let epoch = self.position.epoch + 1;
         let epochs = self.options.epochs;
         observer(LoopEvent::EpochStart { epoch, epochs, steps, done: self.position.step });
-        let (first, total) = (self.position.step, self.position.total_steps);
+        let (first, total) = (self.position.step, self.position.total_steps + self.position.steps_before);
         let per_chunk = self.executor.steps_per_chunk() as u64;
         let batches = Batches::new(self.model, self.data, self.options, epoch, resident, total - first);
         std::thread::scope(|scope| {
@@ -302,7 +302,8 @@ impl<'a> TrainingLoop<'a> {
                 *sum += value;
             }
             if !losses.total.is_finite() {
-                let step = u64::from(losses.step) + 1 - (self.position.total_steps - self.position.step);
+                let before = self.position.steps_before + self.position.total_steps - self.position.step;
+                let step = u64::from(losses.step) + 1 - before;
                 let terms = self.model.graph.losses.iter().zip(&losses.terms);
                 let (term, value) = terms
                     .map(|(term, &value)| (term.name.clone(), value))

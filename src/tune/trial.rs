@@ -190,6 +190,7 @@ mod tests {
             rows,
             cross,
             value: None,
+            frozen: false,
         };
         let mut graph = Workload::new("dnn", 8, 16).graph().unwrap();
         graph.tables[0].fields = vec![

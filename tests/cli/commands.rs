@@ -366,6 +366,12 @@ fn data_that_is_not_there_is_generated_where_the_configuration_says_how() {
     let said = train("b").succeeds();
     assert!(!said.err.contains("generating"), "{}", said.err);
     place.assert_same_runs("a", "b");
+    // What lies in the current folder under that name is made of other options.
+    place.write("sub/config.toml", format!("{config}\n[synth]\nrows = 900\nscenarios = 4\nvocabulary = 60\n"));
+    let said =
+        place.run("train sub/config.toml --device cpu --out c --set train.epochs=0 --set model.hidden=[8]").succeeds();
+    assert!(said.err.contains("generating it from [synth]"), "{}", said.err);
+    assert_eq!(read_parquet(&place, "sub/made/rows.parquet").num_rows(), 900);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod baselines;
 mod bench;
 mod commands;
 mod compare;
+mod continuing;
 mod examples;
 mod fuzz;
 mod onnx;

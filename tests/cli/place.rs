@@ -196,6 +196,20 @@ impl Outcome {
         self
     }
 
+    /// That it told its user each of these.
+    #[track_caller]
+    pub(crate) fn says(self, says: &[&str]) -> Self {
+        for said in says {
+            assert!(
+                self.out.contains(said) || self.err.contains(said),
+                "{said:?} is not said: {}{}",
+                self.out,
+                self.err
+            );
+        }
+        self
+    }
+
     /// That it failed with this exit code and said each of these, without panicking.
     #[track_caller]
     pub(crate) fn fails(self, code: i32, says: &[&str]) -> Self {

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::app::Observer;
 use crate::app::open::{build_on, generate_missing, load_vocabularies, open_data, tell_warnings};
+use crate::app::{Observer, StartingRun};
 use crate::config::ConfigError;
-use crate::data::{Dataset, nearest, suggestion};
+use crate::data::{Basis, Dataset, nearest, suggestion};
 use crate::train::comparison::{Comparison, ExperimentKind, Invalid, State, Variant};
 use crate::train::{Error, check_validation};
 
@@ -24,11 +24,20 @@ pub(super) fn check_variants(
         let table = first.config.data.clone();
         let schema = first.config.schema()?;
         generate_missing(&first.config, &schema, bases, observer)?;
-        let of_table = |variant: &&Variant| variant.config.data == table;
+        let train = first.config.train.clone();
+        let of_table = |variant: &&Variant| {
+            let other = &variant.config.train;
+            let same_start = other.from == train.from && other.refit_numbers == train.refit_numbers;
+            variant.config.data == table && same_start
+        };
         let refused =
             |variant: &Variant, error: &Error| Invalid { label: variant.label.clone(), reason: error.to_string() };
         let own = waiting.iter().copied().filter(of_table);
-        match open_data(&schema, bases, observer) {
+        let opened = StartingRun::of(&mut first.config.clone(), bases).and_then(|from| {
+            let basis = from.as_ref().map(|from| Basis { encoder: &from.encoder, refit_numbers: train.refit_numbers });
+            open_data(&schema, bases, basis.as_ref(), observer)
+        });
+        match opened {
             Ok(data) => {
                 tell_warnings(&data, observer);
                 invalid.extend(own.filter_map(|variant| {

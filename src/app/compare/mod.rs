@@ -11,7 +11,9 @@ use self::estimate::Estimate;
 use self::folder::{begin, check_root, is_ours};
 use super::Event as AppEvent;
 use super::open::{absolute, bases};
+use super::starting::located;
 use super::train::write_report;
+use crate::config::load_document;
 use crate::gpu::DeviceChoice;
 use crate::report::comparison::write_files;
 use crate::train::Error;
@@ -124,8 +126,12 @@ impl Experiment {
         observer: &mut CompareObserver<'_>,
     ) -> Result<Self, Error> {
         let ExperimentOptions { sets, out, only } = options;
-        let bases = bases(config);
-        let comparison = Comparison::load(kind, config, &sets, &|path| absolute(path, &bases))?;
+        let (document, _) = load_document(config, &sets)?;
+        let bases = self::bases(config, document.contains_key("synth"));
+        let mut comparison = Comparison::load(kind, config, &sets, &|path| absolute(path, &bases))?;
+        for from in comparison.variants.iter_mut().filter_map(|variant| variant.config.train.from.as_mut()) {
+            *from = located(from, &self::bases(config, false));
+        }
         if !comparison.left_out.is_empty() {
             observer(CompareEvent::App(AppEvent::KeysLeftOut(&comparison.left_out)));
         }

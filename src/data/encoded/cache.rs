@@ -14,6 +14,7 @@ use crate::data::encoded::rows::Rows;
 use crate::data::encoded::tensors::{Shape, map};
 use crate::data::error::{Error, Result};
 use crate::data::fit::Fitted;
+use crate::data::fit::basis::Basis;
 use crate::data::fit::notes::Notes;
 use crate::data::progress::{OpeningPhase, Progress};
 use crate::data::read::inputs::Inputs;
@@ -76,12 +77,22 @@ pub(crate) fn roots(inputs: &Inputs) -> Vec<PathBuf> {
     std::iter::once(PathBuf::from(beside)).chain(user).collect()
 }
 
-/// A name for what is encoded: a hash of every input file's bytes and of the schema, as far as it changes the result.
-pub(crate) fn key(inputs: &Inputs, schema: &Schema, progress: &mut dyn FnMut(Progress)) -> Result<String> {
-    let schema = Schema { path: String::new(), cache: true, ..schema.clone() };
+/// A name for what is encoded: a hash of every input file's bytes, of the schema, as far as it changes the result, and of the
+/// encoder that it goes on from.
+pub(crate) fn key(
+    inputs: &Inputs,
+    schema: &Schema,
+    basis: Option<&Basis<'_>>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<String> {
+    let mut schema = Schema { path: String::new(), cache: true, ..schema.clone() };
+    schema.fields.values_mut().for_each(|options| options.pretrained = None);
     let mut hash = Xxh3::new();
     hash.update(&FORMAT.to_le_bytes());
     hash.update(&serde_json::to_vec(&schema).map_err(|e| Error::Schema(e.to_string()))?);
+    if let Some(basis) = basis {
+        hash.update(&basis.digest().to_le_bytes());
+    }
     let total = inputs.bytes();
     let mut done = 0;
     let mut buffer = vec![0; 1 << 20];

@@ -1,6 +1,7 @@
 //! What a field becomes: a vocabulary, moments or buckets, of what was counted over the train rows.
 
 use crate::data::encoded::encoder::Coding;
+use crate::data::fit::basis::Basis;
 use crate::data::fit::spool::Block;
 use crate::data::fit::tally::{Counts, Moments, Sample};
 use crate::data::fit::values::{Hashing, Values};
@@ -93,9 +94,12 @@ pub(super) fn finish(
     values: Values,
     tally: Tally,
     nulls: &Nulls,
+    basis: Option<&Basis<'_>>,
     warnings: &mut Vec<String>,
 ) -> Finished {
     let options = schema.field_options(name);
+    let before = basis.and_then(|basis| basis.coding(name));
+    let kept = before.filter(|_| basis.is_some_and(|basis| !basis.refit_numbers));
     let number =
         |coding: Coding| Finished { coding, value_type: ValueType::Text, map: Vec::new(), missing: Vec::new() };
     match (values, tally) {
@@ -112,12 +116,22 @@ pub(super) fn finish(
                 }
                 evidence.decide()
             });
-            categories(&values, &counts, value_type, min_count, nulls)
+            let known = match before {
+                Some(Coding::Category(known)) => known.clone(),
+                _ => Vocabulary::default(),
+            };
+            categories(&values, &counts, value_type, min_count, nulls, known)
         }
-        (_, Tally::Moments(moments)) => number(Coding::Numeric { mean: moments.mean(), std: moments.std() }),
+        (_, Tally::Moments(moments)) => number(match kept {
+            Some(numeric @ Coding::Numeric { .. }) => numeric.clone(),
+            _ => Coding::Numeric { mean: moments.mean(), std: moments.std() },
+        }),
         (_, Tally::Sample(sample)) => {
-            let buckets = options.buckets.unwrap_or(DEFAULT_BUCKETS);
-            number(Coding::Bucket { edges: sample.edges(buckets), buckets })
+            let asked = options.buckets.unwrap_or(DEFAULT_BUCKETS);
+            number(match kept {
+                Some(bucket @ Coding::Bucket { buckets, .. }) if *buckets == asked => bucket.clone(),
+                _ => Coding::Bucket { edges: sample.edges(asked), buckets: asked },
+            })
         }
         (Values::Hash(Hashing { rows, value_type, .. }), _) => Finished { value_type, ..number(Coding::Hash(rows)) },
         (Values::Category { .. } | Values::Number, Tally::Counts(_) | Tally::Hashed(_)) => {
@@ -126,14 +140,23 @@ pub(super) fn finish(
     }
 }
 
-/// The vocabulary of a column: its train values in their one form, the first seen first.
-fn categories(values: &Interner, counts: &Counts, value_type: ValueType, min_count: u64, nulls: &Nulls) -> Finished {
+/// The vocabulary of a column: what is known already, then its train values in their one form, the first seen first.
+fn categories(
+    values: &Interner,
+    counts: &Counts,
+    value_type: ValueType,
+    min_count: u64,
+    nulls: &Nulls,
+    known: Vocabulary,
+) -> Finished {
     let mut room = String::new();
-    let mut vocabulary = Vocabulary::default();
+    let mut vocabulary = known;
     let (mut map, mut missing) = (vec![0; values.len() + 1], Vec::new());
     let ids = 1..=values.len() as u32;
     // Mostly each text is its form, and a large vocabulary need not be there twice.
-    if ids.clone().all(|id| value_type.canonical(values.get(id - 1), nulls, &mut room) == Some(values.get(id - 1))) {
+    if vocabulary.is_empty()
+        && ids.clone().all(|id| value_type.canonical(values.get(id - 1), nulls, &mut room) == Some(values.get(id - 1)))
+    {
         for (id, count) in counts.in_order().filter(|(id, count)| *id > 0 && *count >= min_count) {
             vocabulary.push(values.get(id - 1), count);
             map[id as usize] = vocabulary.len() as u32;
@@ -149,8 +172,11 @@ fn categories(values: &Interner, counts: &Counts, value_type: ValueType, min_cou
         form_counts.resize(forms.len(), 0);
         form_counts[form] += count;
     }
-    for (form, count) in form_counts.iter().enumerate().filter(|(_, count)| **count >= min_count) {
-        vocabulary.push(forms.get(form as u32), *count);
+    for (form, count) in form_counts.iter().enumerate() {
+        let value = forms.get(form as u32);
+        if !vocabulary.count_more(value, *count) && *count >= min_count {
+            vocabulary.push(value, *count);
+        }
     }
     drop(forms);
     for id in ids {

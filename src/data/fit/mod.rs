@@ -1,5 +1,6 @@
 //! Fitting a schema: one pass over the files with provisional ids, then counting over the train rows.
 
+pub(super) mod basis;
 mod coding;
 pub(super) mod evidence;
 pub(super) mod notes;
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 
 use crate::data::encoded::encoder::{Encoder, Fit, ONLY_SCENARIO};
 use crate::data::error::Result;
+use crate::data::fit::basis::Basis;
 use crate::data::fit::coding::{Finished, Tally, finish, warning};
 use crate::data::fit::evidence::Evidence;
 use crate::data::fit::scenarios::{ScenarioNames, Sizes};
@@ -131,8 +133,13 @@ impl Gathered {
         Ok(Block { labels, probabilities, times, numbers, ..block })
     }
 
-    /// Counts over the train rows and fixes all vocabularies, statistics and scenarios.
-    pub(super) fn fit(mut self, schema: &Schema, progress: &mut dyn FnMut(Progress)) -> Result<Fitted> {
+    /// Counts over the train rows and fixes all vocabularies, statistics and scenarios, those of `basis` first.
+    pub(super) fn fit(
+        mut self,
+        schema: &Schema,
+        basis: Option<&Basis<'_>>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Fitted> {
         let assignment = Assignment::new(schema, &mut self.times);
         self.times = Vec::new();
         let mut tallies: Vec<Tally> = schema
@@ -153,7 +160,8 @@ impl Gathered {
         })?;
         sizes.check(schema)?;
 
-        let names = ScenarioNames::new(&self.scenarios, &sizes.rows[0], self.scenario_evidence);
+        let known = basis.map(|basis| (basis.encoder.scenarios(), basis.encoder.scenario_type()));
+        let names = ScenarioNames::new(&self.scenarios, &sizes.rows[0], self.scenario_evidence, known);
         let (scenarios, scenario_map) = sizes.scenarios(schema, &names, &mut self.skipped)?;
         let mut fit = Fit { scenarios, scenario_type: names.value_type, ..Fit::default() };
         let (mut maps, mut missing, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
@@ -161,7 +169,7 @@ impl Gathered {
         for ((name, values), tally) in schema.field_names().zip(self.values).zip(tallies) {
             warnings.extend(warning(name, &tally, train_rows));
             let Finished { coding, value_type, map, missing: nulls } =
-                finish(schema, name, values, tally, &self.nulls, &mut warnings);
+                finish(schema, name, values, tally, &self.nulls, basis, &mut warnings);
             fit.codings.push(coding);
             fit.types.push(value_type);
             maps.push(map);

@@ -18,22 +18,31 @@ pub(super) struct ScenarioNames {
     pub(super) value_type: ValueType,
     /// Of each provisional number.
     names: Vec<String>,
+    /// Those that have a number already.
+    known: Vec<String>,
 }
 
 impl ScenarioNames {
-    /// `train_rows` says how many train rows each provisional scenario has: they decide the type.
-    pub(super) fn new(seen: &Interner, train_rows: &[u64], mut evidence: Evidence) -> ScenarioNames {
+    /// `train_rows` says how many train rows each provisional scenario has: they decide the type, unless scenarios of one
+    /// are known already.
+    pub(super) fn new(
+        seen: &Interner,
+        train_rows: &[u64],
+        mut evidence: Evidence,
+        known: Option<(&[String], ValueType)>,
+    ) -> ScenarioNames {
         // Here a text that stands for a missing number is a name.
         let nulls = Nulls::new(Some(&[]));
         let ids = 0..seen.len() as u32;
         ids.clone().filter(|id| train_rows[*id as usize] > 0).for_each(|id| evidence.add(seen.get(id), &nulls));
-        let (value_type, mut room) = (evidence.decide(), String::new());
+        let (known, value_type) = known.unwrap_or_else(|| (&[], evidence.decide()));
+        let mut room = String::new();
         let name = |id: u32| {
             let text = seen.get(id);
             let form = value_type.canonical(text, &nulls, &mut room).unwrap_or(text);
             String::from_utf8_lossy(form).into_owned()
         };
-        ScenarioNames { value_type, names: ids.map(name).collect() }
+        ScenarioNames { value_type, names: ids.map(name).collect(), known: known.to_vec() }
     }
 }
 
@@ -82,7 +91,7 @@ impl Sizes {
         }
     }
 
-    /// The train split's scenarios, sorted, and the final numbers of the provisional ones. What becomes of rows of other
+    /// The scenarios: those known before, then the train split's others, sorted; and the final numbers of the provisional ones. What becomes of rows of other
     /// scenarios the schema says; where they are left out, their number is none.
     pub(super) fn scenarios(
         &mut self,
@@ -90,15 +99,17 @@ impl Sizes {
         names: &ScenarioNames,
         skipped: &mut Skipped,
     ) -> Result<(Vec<String>, Vec<Option<u32>>)> {
-        let names = &names.names;
-        let trained: HashSet<&str> =
+        let ScenarioNames { names, known, .. } = names;
+        let mut trained: HashSet<&str> =
             names.iter().zip(&self.rows[0]).filter(|(_, rows)| **rows > 0).map(|(name, _)| name.as_str()).collect();
-        let mut sorted: Vec<&str> = trained.iter().copied().collect();
+        trained.retain(|name| !known.iter().any(|known| known == name));
+        let mut sorted: Vec<&str> = trained.into_iter().collect();
         if sorted.iter().all(|name| name.parse::<i64>().is_ok()) {
             sorted.sort_by_key(|name| name.parse::<i64>().unwrap_or_default());
         } else {
             sorted.sort_unstable();
         }
+        let sorted: Vec<&str> = known.iter().map(String::as_str).chain(sorted).collect();
         let numbers: HashMap<&str, u32> = sorted.iter().zip(0..).map(|(name, number)| (*name, number)).collect();
         let mut map = Vec::new();
         for (id, name) in names.iter().enumerate() {

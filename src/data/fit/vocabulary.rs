@@ -85,6 +85,15 @@ impl Vocabulary {
         true
     }
 
+    /// Adds to the count of a value that is there; false when it is not.
+    pub(crate) fn count_more(&mut self, value: &[u8], count: u64) -> bool {
+        let known = self.values.find(value);
+        known.is_some_and(|id| {
+            self.counts[id as usize] += count;
+            true
+        })
+    }
+
     /// How many values there are, row 0 not counted.
     pub fn len(&self) -> usize {
         self.counts.len()

@@ -171,6 +171,9 @@ pub struct FieldOptions {
     /// For categories: no vocabulary, but this many rows that values are hashed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<u32>,
+    /// For categories: a Parquet or CSV file of values and the vectors that their embeddings begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<String>,
 }
 
 /// How a field's value becomes an embedding row.

@@ -116,6 +116,12 @@ impl Schema {
             FieldOptions { min_count: Some(_), hash: Some(_), .. } => {
                 wrong(format!("{key}: a hashed field has no vocabulary, so min_count has no meaning; remove one"))
             }
+            FieldOptions { pretrained: Some(_), .. } if !category => {
+                wrong(format!("{key}.pretrained is for categories only"))
+            }
+            FieldOptions { pretrained: Some(_), hash: Some(_), .. } => {
+                wrong(format!("{key}: hashed values share rows, so pretrained has no meaning; remove one"))
+            }
             FieldOptions { min_count: Some(0), .. } => wrong(format!("{key}.min_count is 0; it must be at least 1")),
             _ => Ok(()),
         }

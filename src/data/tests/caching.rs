@@ -72,8 +72,9 @@ fn where_no_cache_can_be_written_the_next_folder_or_memory_serves() {
     let blocked = fixture.path().join("blocked");
     fs::write(&blocked, "a file where a folder should be").unwrap();
     let (inputs, limits) = (fixture.inputs().unwrap(), Limits::default());
-    let open =
-        |roots: &[PathBuf], limits: &Limits| open_inputs(&fixture.schema, &inputs, roots, limits, &mut |_| {}).unwrap();
+    let open = |roots: &[PathBuf], limits: &Limits| {
+        open_inputs(&fixture.schema, &inputs, roots, None, limits, &mut |_| {}).unwrap()
+    };
     let data = open(std::slice::from_ref(&blocked), &limits);
     assert!(matches!(&data.cache, Cache::Failed(why) if why.contains("blocked")), "{}", data.cache);
     assert_eq!(data.train.len(), 3);
@@ -99,7 +100,7 @@ fn progress_is_told_in_every_phase_up_to_its_end() {
     let fixture = Fixture::new("six.csv", SIX, BY_COLUMN);
     let mut seen: Vec<Progress> = Vec::new();
     let inputs = fixture.inputs().unwrap();
-    open_inputs(&fixture.schema, &inputs, &[fixture.root()], &Limits::default(), &mut |p| seen.push(p)).unwrap();
+    open_inputs(&fixture.schema, &inputs, &[fixture.root()], None, &Limits::default(), &mut |p| seen.push(p)).unwrap();
     for phase in [OpeningPhase::Hashing, OpeningPhase::Reading, OpeningPhase::Counting, OpeningPhase::Encoding] {
         let last = seen.iter().rfind(|p| p.phase == phase).unwrap();
         assert_eq!(last.done, last.total, "{phase:?}");

@@ -48,7 +48,7 @@ impl Fixture {
     /// Caches go beside the data only, so that no test touches the user's own.
     fn open_with(&self, limits: &Limits) -> Result<Dataset> {
         self.schema.validate()?;
-        open_inputs(&self.schema, &self.inputs()?, &[self.root()], limits, &mut |_| {})
+        open_inputs(&self.schema, &self.inputs()?, &[self.root()], None, limits, &mut |_| {})
     }
 
     fn root(&self) -> PathBuf {

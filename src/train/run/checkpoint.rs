@@ -29,6 +29,9 @@ pub struct Position {
     pub step: u64,
     /// Optimiser steps taken in all.
     pub total_steps: u64,
+    /// Optimiser steps that the moments had seen before the run began, where it goes on from another.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps_before: u64,
     /// Sums of the loss terms over the steps of the unfinished epoch.
     pub loss_sums: Vec<f64>,
     /// The best validation metric so far.
@@ -43,6 +46,10 @@ pub struct Position {
     /// was yet.
     #[serde(default)]
     pub arithmetic: String,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// The moments' prefixes in checkpoints.

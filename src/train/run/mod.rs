@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod epoch;
 pub mod folder;
+pub mod growth;
 pub mod lock;
 pub mod result;
 pub mod tensorboard;

@@ -5,6 +5,8 @@
 //! what a multi-scenario model is there to find. Ids are Zipf-skewed, scenarios are of unequal sizes, and 5–20 % of a
 //! scenario's rows convert. The true probability is written too, so the best reachable AUC is known.
 //!
+//! From one day to the next the truth drifts, and some users and items make way for others.
+//!
 //! Every number is a hash of the seed and of what it belongs to, and every row has its own random stream: a file
 //! depends on its options only, and no table grows with the vocabulary.
 
@@ -41,11 +43,19 @@ pub struct SyntheticOptions {
     pub vocabulary: u64,
     /// Longest history of items; 0 for no history, at most 1,000.
     pub sequence: u32,
+    /// The day that the rows are of, at most 10,000: other rows each day, of users and items of which some are new, with a truth
+    /// that drifts.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub day: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Default for SyntheticOptions {
     fn default() -> Self {
-        SyntheticOptions { rows: 200_000, scenarios: 4, seed: 0, vocabulary: 10_000, sequence: 0 }
+        SyntheticOptions { rows: 200_000, scenarios: 4, seed: 0, vocabulary: 10_000, sequence: 0, day: 0 }
     }
 }
 
@@ -168,7 +178,8 @@ impl SyntheticOptions {
         within("rows", self.rows, 1, 1 << 48, "1 to 2^48")?;
         within("scenarios", self.scenarios.into(), 1, 10_000, "1 to 10000")?;
         within("vocabulary", self.vocabulary, 1, 1 << 40, "1 to 2^40")?;
-        within("sequence", self.sequence.into(), 0, 1000, "0 to 1000")
+        within("sequence", self.sequence.into(), 0, 1000, "0 to 1000")?;
+        within("day", self.day.into(), 0, 10_000, "0 to 10000")
     }
 }
 
@@ -242,7 +253,7 @@ type Chunk = (RecordBatch, Vec<(u32, bool)>);
 
 /// A run's configuration for the generated rows.
 fn config_text(options: &SyntheticOptions) -> String {
-    let SyntheticOptions { rows, scenarios, seed, vocabulary, sequence } = options;
+    let SyntheticOptions { rows, scenarios, seed, vocabulary, sequence, .. } = options;
     let list = |aware| {
         let names: Vec<String> =
             fields::FIELDS.iter().filter(|f| f.aware == aware).map(|f| format!("{:?}", f.name)).collect();

@@ -31,6 +31,8 @@ pub(crate) struct Population {
     users: Ids,
     items: Ids,
     longest_history: u32,
+    vocabulary: u64,
+    day: u64,
 }
 
 /// What a hash or a random stream is for: its salt.
@@ -50,7 +52,12 @@ pub(crate) enum Purpose {
     Offset,
     Rate,
     BestAuc,
+    Drift,
+    Renewal,
 }
+
+/// Days for which a user or an item is there.
+const LIFE: u64 = 20;
 
 impl Population {
     pub(crate) fn new(options: &SyntheticOptions) -> Population {
@@ -70,12 +77,15 @@ impl Population {
             users: Ids::new(options.vocabulary, 0.8),
             items: Ids::new(options.vocabulary, 1.1),
             longest_history: options.sequence,
+            vocabulary: options.vocabulary,
+            day: options.day.into(),
         }
     }
 
     /// The features of row `number` of the file.
     pub(crate) fn row(&self, number: u64) -> Features {
-        let mut stream = stream(self.seed, Purpose::Row, [number]);
+        // Files have at most 2^48 rows.
+        let mut stream = stream(self.seed, Purpose::Row, [number | self.day << 48]);
         let u: f64 = stream.random();
         let scenario = self.shares.partition_point(|&share| share <= u).min(self.shares.len() - 1);
         self.meet(scenario as u64, &mut stream)
@@ -103,7 +113,7 @@ impl Population {
     fn meet(&self, scenario: u64, stream: &mut Pcg64Mcg) -> Features {
         let mut ids = [0; FIELDS.len()];
         let mut set = |field: Field, id: u64| ids[field as usize] = id;
-        let user = self.users.sample(stream);
+        let user = self.renewed(Field::UserId, self.users.sample(stream));
         let item = self.item(Purpose::ScenarioItems, scenario, stream);
         set(Field::Scenario, scenario);
         set(Field::UserId, user);
@@ -127,10 +137,17 @@ impl Population {
     /// of this interest.
     fn item(&self, purpose: Purpose, group: u64, stream: &mut Pcg64Mcg) -> u64 {
         let rank = self.items.sample(stream);
-        match stream.random::<bool>() {
+        let item = match stream.random::<bool>() {
             true => rank,
             false => (rank + hash(self.seed, purpose, [group]) % self.items.count) % self.items.count,
-        }
+        };
+        self.renewed(Field::ItemId, item)
+    }
+
+    /// Who stands in a user's or an item's place on this day: every [`LIFE`] days, not all at once, it is another.
+    fn renewed(&self, field: Field, id: u64) -> u64 {
+        let phase = hash(self.seed, Purpose::Renewal, [field as u64, id]) % LIFE;
+        id + (self.day + phase) / LIFE * self.vocabulary
     }
 
     /// A value that describes a user or an item and never changes; low values are more common.

@@ -72,6 +72,9 @@ const EFFECTS: [(Field, f32); 11] = [
     (Field::Weekday, 0.10),
 ];
 
+/// How far vectors and effects turn towards others each day, in radians: after a week half of them is what it was.
+const DRIFT: f32 = 0.15;
+
 /// One row with its truth and its label.
 pub(crate) struct Row {
     pub(crate) features: Features,
@@ -90,6 +93,8 @@ impl Row {
 /// Knows the truth.
 pub(crate) struct Teacher {
     seed: u64,
+    /// Cosine and sine of how far the truth has turned since day 0.
+    turned: [f32; 2],
     user_offset: Hidden,
     item_offset: Hidden,
     rates: Vec<f64>,
@@ -103,6 +108,7 @@ impl Teacher {
         let seed = options.seed;
         let mut teacher = Teacher {
             seed,
+            turned: [(DRIFT * options.day as f32).cos(), (DRIFT * options.day as f32).sin()],
             user_offset: offset(seed, 0),
             item_offset: offset(seed, 1),
             rates: spread(RATE, options, Purpose::Rate),
@@ -189,12 +195,16 @@ impl Teacher {
     }
 
     fn vector(&self, field: Field, id: u64) -> Hidden {
-        hidden(self.seed, Purpose::Hidden, [field as u64, id])
+        let first = hidden(self.seed, Purpose::Hidden, [field as u64, id]);
+        let other = hidden(self.seed, Purpose::Drift, [field as u64, id]);
+        let [cos, sin] = self.turned;
+        std::array::from_fn(|k| cos * first[k] + sin * other[k])
     }
 
     fn effect(&self, field: Field, id: u64) -> f32 {
-        let bits = hash(self.seed, Purpose::Effect, [field as u64, id]);
-        (unit(bits) as f32 - 0.5) * UNIT_VARIANCE
+        let [cos, sin] = self.turned;
+        let effect = |purpose| unit(hash(self.seed, purpose, [field as u64, id])) as f32 - 0.5;
+        (cos * effect(Purpose::Effect) + sin * effect(Purpose::Drift)) * UNIT_VARIANCE
     }
 }
 

@@ -99,7 +99,7 @@ fn scenarios_and_items_are_skewed() {
 
 #[test]
 fn equal_options_give_equal_bytes_on_any_number_of_threads() {
-    let options = SyntheticOptions { rows: 30_000, scenarios: 3, seed: 5, vocabulary: 500, sequence: 4 };
+    let options = SyntheticOptions { rows: 30_000, scenarios: 3, seed: 5, vocabulary: 500, sequence: 4, day: 0 };
     let (_first, files) = generate_in_temporary(&options);
     let bytes = std::fs::read(&files.data).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
@@ -140,6 +140,34 @@ fn the_scenarios_weights_matter() {
     for row in &rows {
         assert!(teacher.weights(&row.features).iter().all(|weight| (0.0..=2.0).contains(weight)));
     }
+}
+
+#[test]
+fn days_bring_other_rows_new_users_and_items_and_a_truth_that_drifts() {
+    let of_day = |day| {
+        let options = SyntheticOptions { vocabulary: 500, day, ..Default::default() };
+        let population = Population::new(&options);
+        let teacher = Teacher::new(&population, &options);
+        (population, teacher)
+    };
+    let (population, teacher) = of_day(5);
+    let rows: Vec<_> = (0..20_000).map(|row| teacher.label(&population, population.row(row))).collect();
+    for field in [fields::Field::UserId, fields::Field::ItemId] {
+        let ids: std::collections::BTreeSet<u64> = rows.iter().map(|row| row.features.of(field)).collect();
+        let new = ids.iter().filter(|id| **id >= 500).count() as f64 / ids.len() as f64;
+        assert!((0.15..0.35).contains(&new), "{field:?}: {new} are new, of a quarter that should be");
+    }
+    let own = auc(rows.iter().map(|row| (row.probability, row.label)));
+    let mut before = own;
+    for (day, least) in [(4, 0.0005), (0, 0.01)] {
+        let (_, earlier) = of_day(day);
+        let known = (0..20_000).map(|row| earlier.label(&population, population.row(row)).probability);
+        let foreign = auc(known.zip(rows.iter().map(|row| row.label)));
+        assert!(before - foreign > least, "day {day}: {foreign}, and {before} of the day after");
+        before = foreign;
+    }
+    let (first, _) = of_day(0);
+    assert!((0..1_000).all(|row| first.row(row).of(fields::Field::UserId) < 500));
 }
 
 #[test]
@@ -186,7 +214,7 @@ fn progress_counts_rows_up_to_the_last() {
 #[test]
 fn extremes_of_the_options() {
     for options in [
-        SyntheticOptions { rows: 1, scenarios: 1, vocabulary: 1, sequence: 1, seed: u64::MAX },
+        SyntheticOptions { rows: 1, scenarios: 1, vocabulary: 1, sequence: 1, seed: u64::MAX, day: 10_000 },
         SyntheticOptions { rows: 2_000, scenarios: 1_500, vocabulary: 3, ..Default::default() },
         SyntheticOptions { rows: 2_000, vocabulary: 1 << 40, ..Default::default() },
     ] {
