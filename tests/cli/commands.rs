@@ -375,6 +375,39 @@ fn data_that_is_not_there_is_generated_where_the_configuration_says_how() {
 }
 
 #[test]
+fn folders_of_a_partitioned_table_are_columns() {
+    let place = Place::empty();
+    let day = |day: usize| -> String {
+        let row = |row: usize| {
+            let (user, item) = (row * 7 % 11, (row * 3 + day) % 5);
+            format!("{user},{item},{}\n", u8::from((user + item * day) % 3 == 0))
+        };
+        "user,item,label\n".to_owned() + &(0..200).map(row).collect::<String>()
+    };
+    for (number, name) in ["2024-05-01", "2024-05-02", "2024-05-03"].into_iter().enumerate() {
+        for country in ["de", "fr"] {
+            place.write(format!("log/day={name}/country={country}/part-0.csv"), day(number));
+        }
+    }
+    place.write(
+        "config.toml",
+        "[data]\npath = \"log\"\nlabel = \"label\"\nscenario = \"country\"\naware = [\"country\"]\n\
+         agnostic = [\"user\", \"item\"]\n[data.split]\nby = \"time\"\ncolumn = \"day\"\nvalid = 0.3\ntest = 0.3\n\
+         [model]\nname = \"dnn\"\nhidden = [8]\n[train]\nepochs = 1\n",
+    );
+    let said = place.run("train config.toml --device cpu --out run").succeeds();
+    said.says(&["400 train, 400 valid, 400 test rows, 2 scenarios"]);
+    // One day of it has the same columns, and a column of the file itself goes before one of its folders.
+    place.run("predict run --device cpu --data log/day=2024-05-03 --out scored.csv").succeeds();
+    let scored = place.text("scored.csv");
+    assert!(scored.starts_with("user,item,label,day,country,prediction\n"), "{scored}");
+    assert_eq!(scored.matches(",2024-05-03,fr,").count(), 200);
+    place.write("log/day=2024-05-04/country=xx/own.csv", "user,item,label,country\n1,1,0,fr\n");
+    place.run("predict run --device cpu --data log/day=2024-05-04 --out own.csv").succeeds();
+    assert!(place.text("own.csv").starts_with("user,item,label,country,day,prediction\n1,1,0,fr,2024-05-04,"));
+}
+
+#[test]
 fn the_examples_are_read() {
     let place = Place::empty();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");

@@ -2,7 +2,7 @@
 //! logits, losses, every named gradient, ten Adam steps. And the two modes against each other, to the bit.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use crate::common::{CASES, Golden, difference, only_step, plans};
@@ -32,20 +32,40 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
+/// Cases of which no two are made of the same kernels, whatever their order and constants: the renderer compiles a kernel for
+/// each set of constants, which is what this test spends its time on. What constants do is seen by each operation's own tests,
+/// and by all cases on the CPU. All cases where `POLYSCENE_TEST_EVERY_CASE` is 1.
+fn different_cases(gpu: &Gpu) -> Vec<&'static str> {
+    if std::env::var("POLYSCENE_TEST_EVERY_CASE").as_deref() == Ok("1") {
+        return CASES.to_vec();
+    }
+    let limits = DispatchLimits::of(gpu);
+    let mut seen = HashSet::new();
+    let is_new = |name: &&&str| {
+        let (_, train, predict) = plans(&Golden::open(name));
+        let kernels = [train, predict].map(|plan| -> BTreeSet<&'static str> {
+            plan.dispatches(&limits).iter().map(|dispatch| dispatch.shader).collect()
+        });
+        seen.insert(kernels)
+    };
+    CASES.iter().filter(is_new).copied().collect()
+}
+
 #[test]
 fn shaders_give_pytorchs_numbers() {
     let open = |checked| testing::software_with(OpenOptions { checked, ..OpenOptions::default() });
     let [Some(first), Some(second), Some(checked)] = [false, false, true].map(open) else { return };
+    let all = different_cases(&first);
     // The renderer compiles shaders where it runs them, one after another: each of two devices has a core of its own.
-    let half = CASES.len() / 2;
+    let half = all.len() / 2;
     let on = |cases: &[&str], gpu: &Gpu| cases.iter().map(|name| check_case(name, gpu)).collect::<Vec<_>>();
     let [mut ends, others] = std::thread::scope(|scope| {
-        [(&CASES[..half], &first), (&CASES[half..], &second)]
-            .map(|(cases, gpu)| scope.spawn(move || on(cases, gpu)))
-            .map(|thread| match thread.join() {
+        [(&all[..half], &first), (&all[half..], &second)].map(|(cases, gpu)| scope.spawn(move || on(cases, gpu))).map(
+            |thread| match thread.join() {
                 Ok(ends) => ends,
                 Err(panic) => std::panic::resume_unwind(panic),
-            })
+            },
+        )
     });
     ends.extend(others);
     // Bounds checks are the same whatever the constants: cases that have every shader between them, those with the most
@@ -54,7 +74,7 @@ fn shaders_give_pytorchs_numbers() {
         let (_, train, _) = plans(&Golden::open(name));
         train.dispatches(&DispatchLimits::of(&checked)).iter().map(|dispatch| dispatch.shader).collect()
     };
-    let mut cases: Vec<_> = CASES.iter().zip(&ends).map(|(name, plain)| (shaders(name), name, plain)).collect();
+    let mut cases: Vec<_> = all.iter().zip(&ends).map(|(name, plain)| (shaders(name), name, plain)).collect();
     cases.sort_by_key(|(shaders, ..)| Reverse(shaders.len()));
     let mut seen = HashSet::new();
     for (shaders, name, plain) in cases {

@@ -98,6 +98,9 @@ pub(crate) fn key(
     let mut buffer = vec![0; 1 << 20];
     for file in inputs.files() {
         hash.update(format!("{:?} {}", file.encoding, file.bytes).as_bytes());
+        if !file.partitions.is_empty() {
+            hash.update(format!("{:?}", file.partitions).as_bytes());
+        }
         let mut reader = File::open(&file.path).map_err(|e| Error::io(&file.path, e))?;
         loop {
             let n = reader.read(&mut buffer).map_err(|e| Error::io(&file.path, e))?;

@@ -1,5 +1,6 @@
 //! From `data.path` to the files it names.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,16 @@ pub(crate) struct Input {
     pub(crate) path: PathBuf,
     pub(crate) encoding: Encoding,
     pub(crate) bytes: u64,
+    /// Columns that the file's folders are: `day=2024-05-01` is 2024-05-01 in column `day` for all rows (as Hive has it).
+    pub(crate) partitions: Vec<Partition>,
+}
+
+/// A column of one value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Partition {
+    pub(crate) column: String,
+    /// None where it is missing.
+    pub(crate) value: Option<String>,
 }
 
 /// How a file's rows are written.
@@ -32,7 +43,8 @@ pub(crate) enum Encoding {
 
 impl Inputs {
     /// Finds the files that `path` names: a file, a glob, or a folder, whose `.parquet`, `.csv` and `.tsv` files,
-    /// compressed ones (`.csv.gz`, `.csv.zst`) among them, are taken in order of name. A relative path is looked for in each folder of `base`, in order, and the first that
+    /// compressed ones (`.csv.gz`, `.csv.zst`) among them, are taken in order of name, and those of folders in it that are called
+    /// `COLUMN=VALUE`. Such names in the path are columns of the files below. A relative path is looked for in each folder of `base`, in order, and the first that
     /// has it wins; with no `base`, in the current folder.
     ///
     /// # Errors
@@ -53,7 +65,11 @@ impl Inputs {
             if paths.is_empty() {
                 continue;
             }
-            let files = paths.into_iter().map(|p| Input::open(p, format, delimiter)).collect::<Result<_>>()?;
+            let open = |file: PathBuf| {
+                let partitions = partitions(file.strip_prefix(folder).unwrap_or(&file));
+                Ok(Input { partitions, ..Input::open(file, format, delimiter)? })
+            };
+            let files = paths.into_iter().map(open).collect::<Result<_>>()?;
             return Ok(Inputs { files, stem });
         }
         Err(nothing(path, base))
@@ -109,7 +125,7 @@ impl Input {
             let delimiter = delimiter.and_then(|d| u8::try_from(d).ok()).unwrap_or(if tabs { b'\t' } else { b',' });
             Encoding::Csv { delimiter }
         };
-        Ok(Input { path, encoding, bytes })
+        Ok(Input { path, encoding, bytes, partitions: Vec::new() })
     }
 }
 
@@ -134,10 +150,45 @@ fn folder_files(folder: &Path) -> Result<Vec<PathBuf>> {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();
         if is_data_file(&path) {
             files.push(path);
+        } else if path.file_name().and_then(partition).is_some() && path.is_dir() {
+            files.extend(folder_files(&path)?);
         }
     }
     files.sort();
     Ok(files)
+}
+
+/// What Hive calls a partition without a value.
+const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The column and value that a folder's name gives, if it does.
+fn partition(name: &OsStr) -> Option<Partition> {
+    let (column, value) = name.to_str()?.split_once('=').filter(|(column, _)| !column.is_empty())?;
+    let value = Some(unescaped(value)).filter(|value| !value.is_empty() && value != NO_VALUE);
+    Some(Partition { column: unescaped(column), value })
+}
+
+/// The columns that the folders of a path give; of several of one name the last.
+fn partitions(file: &Path) -> Vec<Partition> {
+    let mut found: Vec<Partition> = Vec::new();
+    for partition in file.parent().into_iter().flat_map(Path::iter).filter_map(partition) {
+        found.retain(|known| known.column != partition.column);
+        found.push(partition);
+    }
+    found
+}
+
+/// A text in which characters that are no good in names stand as `%2F`.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        let digits = others.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = digits.filter(|_| *first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &others[2..] } else { others };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 const WILDCARDS: [char; 3] = ['*', '?', '['];
@@ -159,7 +210,7 @@ fn glob_files(pattern: &Path) -> Result<Vec<PathBuf>> {
 
 /// The deepest folder of a glob without wildcards, joined with the rest made a plain file name.
 fn glob_stem(pattern: &Path) -> PathBuf {
-    let wild = |part: &std::ffi::OsStr| part.to_str().is_some_and(|t| t.contains(WILDCARDS));
+    let wild = |part: &OsStr| part.to_str().is_some_and(|t| t.contains(WILDCARDS));
     let mut folder = PathBuf::new();
     let mut rest = String::new();
     for part in pattern.iter() {
@@ -230,6 +281,39 @@ mod tests {
         let inputs = find("part-*", &[dir.path().to_owned()]).unwrap();
         assert_eq!(names(&inputs), ["part-1.csv", "part-2.csv"]);
         assert_eq!(inputs.stem(), dir.path().join("part-_"));
+    }
+
+    #[test]
+    fn folders_called_column_and_value_are_columns() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "day=2024-05-02/hour=7/b.csv",
+            "day=2024-05-01/a.csv",
+            "day=__HIVE_DEFAULT_PARTITION__/c.csv",
+            "other/d.csv",
+        ] {
+            fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        fs::create_dir(dir.path().join("page=a%2Fb=c")).unwrap();
+        fs::write(dir.path().join("page=a%2Fb=c/e.csv"), "x").unwrap();
+        let base = [dir.path().to_owned()];
+        let all = find(".", &base).unwrap();
+        assert_eq!(names(&all), ["a.csv", "b.csv", "c.csv", "e.csv"]);
+        let of = |column: &str, value: Option<&str>| Partition {
+            column: column.to_owned(),
+            value: value.map(str::to_owned),
+        };
+        let found: Vec<&[Partition]> = all.files().iter().map(|file| file.partitions.as_slice()).collect();
+        assert_eq!(found[0], [of("day", Some("2024-05-01"))]);
+        assert_eq!(found[1], [of("day", Some("2024-05-02")), of("hour", Some("7"))]);
+        assert_eq!(found[2], [of("day", None)]);
+        assert_eq!(found[3], [of("page", Some("a/b=c"))]);
+        // A part of it has the same columns.
+        let part = find("day=2024-05-02", &base).unwrap();
+        assert_eq!(part.files()[0].partitions, found[1]);
+        let part = find("day=*/*/b.csv", &base).unwrap();
+        assert_eq!(part.files()[0].partitions, found[1]);
     }
 
     #[test]

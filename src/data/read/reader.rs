@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::data::error::{BadRow, Error, Place, Result};
 use crate::data::read::csv_file::{CsvFile, line_at};
 use crate::data::read::faults::{Fault, Faults};
-use crate::data::read::inputs::{Encoding, Input, Inputs};
+use crate::data::read::inputs::{Encoding, Input, Inputs, Partition};
 use crate::data::read::parquet_file::{ParquetFile, ParquetRows};
 use crate::data::schema::columns::{Wanted, check_type, locate};
 
@@ -80,6 +80,10 @@ struct Open {
     bytes: u64,
     columns: Arc<[Option<usize>]>,
     rows: OpenRows,
+    /// Columns after those of the file, of one value each.
+    partitions: Vec<Partition>,
+    /// All of them.
+    schema: SchemaRef,
 }
 
 enum OpenRows {
@@ -163,7 +167,7 @@ impl Reader {
                 let Some(file) = self.files.get(self.next_file) else { return Ok(None) };
                 self.next_file += 1;
                 let open = Open::new(file, &self.wanted, self.all_columns, self.limit)?;
-                self.schema.get_or_insert_with(|| open.schema());
+                self.schema.get_or_insert_with(|| open.schema.clone());
                 self.open = Some(open);
                 continue;
             };
@@ -183,40 +187,66 @@ impl Reader {
 impl Open {
     fn new(file: &Input, wanted: &[Wanted], all_columns: bool, limit: usize) -> Result<Open> {
         let path = &file.path;
-        let (rows, columns) = match file.encoding {
+        // A column of the file itself goes before one of its folders.
+        let apart = |names: &[String]| -> Vec<Partition> {
+            file.partitions.iter().filter(|partition| !names.contains(&partition.column)).cloned().collect()
+        };
+        let with = |names: &[String], partitions: &[Partition]| -> Vec<String> {
+            names.iter().cloned().chain(partitions.iter().map(|partition| partition.column.clone())).collect()
+        };
+        let (rows, columns, partitions) = match file.encoding {
             Encoding::Csv { delimiter } => {
                 let mut csv = CsvFile::open(path, delimiter)?;
-                let located = locate(wanted, csv.names(), path)?;
-                let (selected, columns) = select(&located, csv.names().len(), all_columns);
-                csv.select(selected);
-                (OpenRows::Csv(csv), columns)
+                let (names, partitions) = (csv.names().to_vec(), apart(csv.names()));
+                let located = locate(wanted, &with(&names, &partitions), path)?;
+                let (selected, columns) = select(&located, names.len() + partitions.len(), all_columns);
+                let (own, partitions) = split(selected, names.len(), partitions);
+                csv.select(own);
+                (OpenRows::Csv(csv), columns, partitions)
             }
             Encoding::Parquet => {
                 let parquet = ParquetFile::open(path)?;
                 let fields = parquet.schema().fields().clone();
                 let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
-                let located = locate(wanted, &names, path)?;
+                let partitions = apart(&names);
+                let located = locate(wanted, &with(&names, &partitions), path)?;
                 for (wanted, column) in wanted.iter().zip(&located) {
-                    if let Some(column) = column {
-                        check_type(wanted, fields[*column].data_type(), path)?;
+                    if let Some(field) = column.and_then(|column| fields.get(column)) {
+                        check_type(wanted, field.data_type(), path)?;
                     }
                 }
-                let (selected, columns) = select(&located, names.len(), all_columns);
-                (OpenRows::Parquet(parquet.read(path, &selected, limit)?), columns)
+                let (selected, columns) = select(&located, names.len() + partitions.len(), all_columns);
+                let (own, partitions) = split(selected, names.len(), partitions);
+                (OpenRows::Parquet(parquet.read(path, &own, limit)?), columns, partitions)
             }
         };
-        Ok(Open { path: path.as_path().into(), bytes: file.bytes, columns: columns.into(), rows })
-    }
-
-    /// The columns of its chunks.
-    fn schema(&self) -> SchemaRef {
-        match &self.rows {
+        let schema = match &rows {
             OpenRows::Csv(csv) => csv.schema(),
             OpenRows::Parquet(rows) => rows.schema(),
-        }
+        };
+        let more = partitions.iter().map(|partition| Field::new(&partition.column, DataType::Utf8, true).into());
+        let schema = Arc::new(Schema::new(schema.fields().iter().cloned().chain(more).collect::<Vec<_>>()));
+        let (path, columns) = (path.as_path().into(), columns.into());
+        Ok(Open { path, bytes: file.bytes, columns, rows, partitions, schema })
     }
 
     fn next(&mut self, limit: usize) -> Result<Option<(RecordBatch, Faults, Places)>> {
+        let Some((batch, faults, places)) = self.next_of_file(limit)? else { return Ok(None) };
+        if self.partitions.is_empty() {
+            return Ok(Some((batch, faults, places)));
+        }
+        let rows = batch.num_rows();
+        let more = self.partitions.iter().map(|partition| -> ArrayRef {
+            Arc::new(std::iter::repeat_n(partition.value.as_deref(), rows).collect::<StringArray>())
+        });
+        let columns = batch.columns().iter().cloned().chain(more).collect();
+        let batch =
+            RecordBatch::try_new(self.schema.clone(), columns).map_err(|error| Error::Shape(error.to_string()))?;
+        Ok(Some((batch, faults, places)))
+    }
+
+    /// The next rows, without the columns of folders.
+    fn next_of_file(&mut self, limit: usize) -> Result<Option<(RecordBatch, Faults, Places)>> {
         Ok(match &mut self.rows {
             OpenRows::Csv(csv) => {
                 csv.next(&self.path, limit)?.map(|rows| (rows.batch, rows.faults, Places::Offsets(rows.offsets)))
@@ -226,6 +256,13 @@ impl Open {
             }
         })
     }
+}
+
+/// Selected columns that are a file's own, and its partitions that are selected.
+fn split(selected: Vec<usize>, own: usize, partitions: Vec<Partition>) -> (Vec<usize>, Vec<Partition>) {
+    let is_selected = |(at, partition): (usize, Partition)| selected.contains(&(own + at)).then_some(partition);
+    let partitions = partitions.into_iter().enumerate().filter_map(is_selected).collect();
+    (selected.iter().copied().filter(|column| *column < own).collect(), partitions)
 }
 
 /// The columns of a file to read, ascending, and the located columns' indices among these.
