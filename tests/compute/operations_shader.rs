@@ -169,7 +169,7 @@ fn odd_batches<S: Subject>(open: impl Fn(&Graph, &TrainingOptions, &ModelState<f
         let plan = Plan::training(graph, &options);
         let mut gpu = open(graph, &options, &state);
         let mut cpu = on_cpu(graph, &options, &state);
-        for (step, size) in [(0, CAPACITY), (1, 67), (2, 3), (3, 1)] {
+        for (step, size) in [(0, CAPACITY), (1, 19), (2, 3), (3, 1)] {
             cpu.set_state(&state).unwrap();
             let chunk = data.chunk(&plan, step, &[size], 0.05, false);
             hot |= plan.batch_layout.keys.iter().any(|keys| chunk.words[keys.hot_count] > 0);
