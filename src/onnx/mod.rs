@@ -7,7 +7,7 @@
 mod file;
 mod messages;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use half::f16;
@@ -99,8 +99,10 @@ pub struct Builder {
     graph: GraphProto,
     /// What names of nodes begin with.
     scope: String,
-    /// How often each name was wanted.
-    names: HashMap<String, usize>,
+    /// How often each name was wanted by nodes and constants.
+    wanted: HashMap<String, usize>,
+    /// Names that nodes and constants cannot have any more.
+    taken: HashSet<String>,
     /// Short constants, each once.
     constants: HashMap<Vec<i64>, Value>,
 }
@@ -116,10 +118,15 @@ impl Builder {
         scope.clone_into(&mut self.scope);
     }
 
-    /// A new input.
+    /// Keeps a name for an input or output: the names of these are the user's.
+    pub fn reserve(&mut self, name: &str) {
+        self.taken.insert(name.to_owned());
+    }
+
+    /// A new input; its name is to be reserved before there are any nodes or constants.
     pub fn input(&mut self, name: &str, element: Element, dims: &[Dim], doc: &str) -> Value {
         self.graph.input.push(value_info(name, element, dims, doc));
-        self.names.insert(name.to_owned(), 1);
+        self.reserve(name);
         Value(name.to_owned())
     }
 
@@ -138,9 +145,14 @@ impl Builder {
 
     fn unique(&mut self, what: &str) -> String {
         let name = if self.scope.is_empty() { what.to_owned() } else { format!("{}/{what}", self.scope) };
-        let taken = self.names.entry(name.clone()).or_default();
-        *taken += 1;
-        if *taken == 1 { name } else { format!("{name}#{taken}") }
+        let number = self.wanted.entry(name.clone()).or_default();
+        loop {
+            *number += 1;
+            let unique = if *number == 1 { name.clone() } else { format!("{name}#{number}") };
+            if self.taken.insert(unique.clone()) {
+                return unique;
+            }
+        }
     }
 
     /// Adds a node with one output.
@@ -359,6 +371,7 @@ mod tests {
 
     fn small() -> Builder {
         let mut onnx = Builder::new("small");
+        onnx.reserve("layer/weight#2");
         let x = onnx.input("x", Element::F32, &[Dim::named("N"), Dim::Fixed(300)], "numbers");
         onnx.set_scope("layer");
         let weights = onnx.floats("weight", &[300, 2], &vec![0.5; 600]);
@@ -385,6 +398,8 @@ mod tests {
         known.dedup();
         assert_eq!(known.len(), all);
         assert!(known.contains(&"layer/MatMul") && known.contains(&"layer/MatMul#2"));
+        // Where a column has the name that a constant would have.
+        assert!(known.contains(&"layer/weight") && known.contains(&"layer/weight#3"));
         // Shapes and axes that are the same are there once.
         assert_eq!(graph.initializer.iter().filter(|tensor| tensor.dims == [1]).count(), 4);
     }

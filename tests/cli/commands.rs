@@ -380,7 +380,7 @@ fn folders_of_a_partitioned_table_are_columns() {
     let day = |day: usize| -> String {
         let row = |row: usize| {
             let (user, item) = (row * 7 % 11, (row * 3 + day) % 5);
-            format!("{user},{item},{}\n", u8::from((user + item * day) % 3 == 0))
+            format!("{user},{item},{}\n", u8::from((user + item * day).is_multiple_of(3)))
         };
         "user,item,label\n".to_owned() + &(0..200).map(row).collect::<String>()
     };

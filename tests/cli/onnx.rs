@@ -13,7 +13,8 @@ use crate::place::Place;
 const ROWS: usize = 36;
 
 /// A column for every type of values.
-const COLUMNS: &str = "page,channel,flag,zip,ratio,day,moment,item,basket,history,age,price,label";
+/// Some are called as nodes and constants of the graph might be.
+const COLUMNS: &str = "page,channel,flag,zip,ratio,day,columns/list,item,basket,history,age,price,label";
 
 /// Row number `row`, as the training data has it or, with `odd`, in other spellings and with cells that are missing or new.
 fn cells(row: usize, odd: bool) -> Vec<String> {
@@ -56,7 +57,7 @@ path = "rows.csv"
 label = "label"
 scenario = "page"
 aware = ["page", "channel"]
-agnostic = ["flag", "zip", "ratio", "day", "moment", "item", "basket", "age", "price"]
+agnostic = ["flag", "zip", "ratio", "day", "columns/list", "item", "basket", "age", "price"]
 sequence = [{ column = "history", vocabulary = "item", max_length = 4 }]
 on_bad_row = "skip"
 null_values = ["-1"]
@@ -210,7 +211,7 @@ fn encoded_rows_and_external_vectors_are_served_too() {
     // Hashing is done by whoever encodes; here every basket is missing.
     let rows: Vec<Vec<String>> = (1_000..1_000 + ROWS).map(|row| cells(row, false)).collect();
     let columns: Vec<&str> = COLUMNS.split(',').collect();
-    let category = ["page", "channel", "flag", "zip", "ratio", "day", "moment", "item", "basket"];
+    let category = ["page", "channel", "flag", "zip", "ratio", "day", "columns/list", "item", "basket"];
     let known: BTreeMap<&str, _> =
         category.iter().map(|&field| (field, embeddings(&place, "bst", field, "embedding"))).collect();
     let result = place.json("bst/result.json");
@@ -265,6 +266,10 @@ fn encoded_rows_and_external_vectors_are_served_too() {
         place.write(format!("{name}.csv"), text);
         assert_served(&place, &format!("{name}.csv"), &[(format!("{name}.onnx"), expected.clone())].into());
     }
+    let files = std::fs::read_dir(place.path("external.embeddings")).unwrap();
+    let files: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files.len(), category.len());
+    assert!(files.iter().any(|file| file.starts_with("embedding.columns-list-")), "{files:?}");
     // The files of vectors are those of `embeddings`.
     place.run("embeddings bst --field item --out item.parquet").succeeds();
     assert_eq!(place.read("external.embeddings/embedding.item.parquet"), place.read("item.parquet"));

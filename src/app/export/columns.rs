@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::spread::Spread;
-use super::{OnnxEmbeddings, OnnxInput, OnnxInputs, OnnxOptions, PLACES, ROWS};
+use super::{OUTPUTS, OnnxEmbeddings, OnnxInput, OnnxInputs, OnnxOptions, PLACES, ROWS};
 use crate::config::ConfigError;
 use crate::data::{Coding, Encoder, UnknownScenario, ValueType};
 use crate::graph::Graph;
@@ -33,6 +33,10 @@ pub(super) struct Encoded {
     /// [1]: L.
     places: Option<Value>,
 }
+
+/// What comes after a column's name in the names of further inputs.
+const LENGTH: &str = ".length";
+const SCENARIO: &str = ".scenario";
 
 /// What a vector belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,6 +126,18 @@ impl<'a> Columns<'a> {
         options: &'a OnnxOptions,
         run: &'a str,
     ) -> Self {
+        let fields = encoder.fields().iter().map(|field| &field.name);
+        let columns: Vec<&String> = fields.chain(encoder.sequences().iter().map(|sequence| &sequence.name)).collect();
+        OUTPUTS.iter().for_each(|name| onnx.reserve(name));
+        if let Some(scenario) = &encoder.schema().scenario {
+            [scenario.clone(), format!("{scenario}{SCENARIO}")].iter().for_each(|name| onnx.reserve(name));
+        }
+        for column in columns {
+            let of_tables = graph.tables.iter().map(|table| format!("{}.{column}", table.name));
+            let names = of_tables.chain([column.clone(), format!("{column}{LENGTH}"), format!("{column}{SCENARIO}")]);
+            names.for_each(|name| onnx.reserve(&name));
+        }
+        onnx.set_scope("columns");
         Self { onnx, graph, encoder, options, run, made: BTreeMap::new(), inputs: Vec::new() }
     }
 
@@ -170,7 +186,7 @@ impl<'a> Columns<'a> {
         if let Some(&(table, sequence)) = of_sequences.first() {
             let info = &self.encoder.sequences()[sequence];
             let what = "how many items of the row's sequences, from the first on, are there; the others are padding";
-            let value = self.input(&format!("{}.length", info.name), Element::I64, &[ROWS], what)?;
+            let value = self.input(&format!("{}{LENGTH}", info.name), Element::I64, &[ROWS], what)?;
             lengths = Some((value, info.max_length));
             let places_of = items.get(&sequence).or_else(|| vectors.get(&(table, Looked::Sequence(sequence))));
             places = places_of.map(|value| self.size(value, 1));
@@ -205,7 +221,7 @@ impl<'a> Columns<'a> {
             }
             return Ok(self.made[name].clone());
         }
-        if ["logit", "probability"].contains(&name) {
+        if OUTPUTS.contains(&name) {
             let expected = "columns that are not called as an output, \"logit\" or \"probability\"";
             return Err(ConfigError::value(self.run, "data", expected, &format!("\"{name}\"")).into());
         }
@@ -224,7 +240,7 @@ impl<'a> Columns<'a> {
         }
         if self.options.inputs == OnnxInputs::Encoded {
             let what = "the scenario's number, from 0 in the order of the run's scenarios; -1 if it is none of them";
-            return self.input(&format!("{column}.scenario"), Element::I64, &[ROWS], what).map(Some);
+            return self.input(&format!("{column}{SCENARIO}"), Element::I64, &[ROWS], what).map(Some);
         }
         let element = self.element_of(column);
         let what = "the scenario";

@@ -10,6 +10,8 @@ use crate::graph::{Cross, EmbeddingTable, TableField};
 use crate::onnx::{Builder, Element, Value};
 use crate::ops::{OnnxExport, Op, TableValues};
 use crate::train::Error;
+use crate::train::run::folder::folder_name;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Gives an export the embeddings that the model's graph looks up.
 pub(super) fn embed(export: &mut OnnxExport<'_>, read: &Encoded, saved: &SavedModel) {
@@ -187,10 +189,16 @@ pub(super) fn write_apart(saved: &SavedModel, out: &Path) -> Result<PathBuf, Err
         for (field, info) in saved.encoder.fields().iter().enumerate() {
             let is_category = saved.encoder.codings()[field].is_category();
             if let (true, Some(at)) = (is_category, having(table, field)) {
-                let file = folder.join(format!("{}.{}.parquet", table.name, info.name));
+                let file = folder.join(format!("{}.{}.parquet", table.name, file_name(&info.name)));
                 write_field(saved, number, at, &OutFile::parquet(file))?;
             }
         }
     }
     Ok(folder)
+}
+
+/// A field's name where it can be a file's; else one made of it, which no other field has.
+fn file_name(field: &str) -> String {
+    let plain = folder_name(field);
+    if plain == field { plain } else { format!("{plain}-{:08x}", xxh3_64(field.as_bytes()) as u32) }
 }

@@ -77,6 +77,9 @@ pub struct ExportedOnnx {
     pub embeddings: Option<PathBuf>,
 }
 
+/// What a model gives.
+const OUTPUTS: [&str; 2] = ["logit", "probability"];
+
 /// The rows of a batch, and the places of their sequences, as dimensions are called.
 const ROWS: &str = "N";
 const PLACES: &str = "L";
@@ -162,7 +165,7 @@ fn write_model(saved: &SavedModel, options: &OnnxOptions, run: &str) -> Result<(
     let probability = onnx.sigmoid(&logits);
     let unknown =
         if known.is_some() && !shared { "; not a number in scenarios that the run does not know" } else { "" };
-    onnx.output("logit", &logits, Element::F32, &dims, &format!("log(p / (1 − p)){unknown}"));
-    onnx.output("probability", &probability, Element::F32, &dims, &format!("p of label 1{unknown}"));
+    onnx.output(OUTPUTS[0], &logits, Element::F32, &dims, &format!("log(p / (1 − p)){unknown}"));
+    onnx.output(OUTPUTS[1], &probability, Element::F32, &dims, &format!("p of label 1{unknown}"));
     Ok((onnx, inputs))
 }

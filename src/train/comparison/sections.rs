@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::variant::folder_name;
 use crate::config::{ConfigError, describe, parse_section, set_argument, split_path, target};
 use crate::data::{nearest, suggestion};
+use crate::train::run::folder::folder_name;
 
 /// The most cells of one comparison: a slip in a grid should not begin a year's work.
 const MAX_CELLS: usize = 100_000;

@@ -2,8 +2,8 @@ use std::fs;
 
 use serde_json::json;
 
-use super::variant::folder_name;
 use super::*;
+use crate::train::run::folder::folder_name;
 use crate::train::run::result::RunResult;
 
 const BASE: &str = r#"

@@ -7,6 +7,7 @@ use crate::config::{Config, ConfigError, apply_set, leave_out_replaced, set_argu
 use crate::models;
 use crate::train::Error;
 use crate::train::model::write_defaults;
+use crate::train::run::folder::folder_name;
 
 /// A model with options of its own.
 #[derive(Clone, Debug)]
@@ -148,29 +149,4 @@ fn value_at<'a>(document: &'a Table, key: &str) -> Option<&'a Value> {
         Value::Array(values) => values.get(part.parse::<usize>().ok()?),
         _ => None,
     })
-}
-
-/// Characters of a folder's name: systems allow 255 bytes.
-const LONGEST: usize = 50;
-
-/// A label as the name of a folder, whatever the system: letters, digits and `.`, `_`, `=`, `+`, `-`; empty where the
-/// label has none of them.
-pub(super) fn folder_name(label: &str) -> String {
-    let mut name = String::new();
-    for character in label.chars() {
-        let kept = character.is_alphanumeric() || "._=+".contains(character);
-        match kept {
-            true => name.push(character),
-            // What cannot be kept ends a word, once.
-            false if !name.ends_with('-') => name.push('-'),
-            false => (),
-        }
-    }
-    // Neither hidden nor an option, and no dot at the end, which Windows would drop.
-    let name = name.trim_matches(['-', '.']);
-    match name.char_indices().nth(LONGEST) {
-        None => name.to_owned(),
-        // Labels that begin alike must not share a folder.
-        Some((end, _)) => format!("{}-{:016x}", &name[..end], xxhash_rust::xxh3::xxh3_64(label.as_bytes())),
-    }
 }

@@ -209,6 +209,31 @@ fn unfinished_prefix(path: &Path) -> String {
     format!(".writing-{name}-")
 }
 
+/// Characters of a name: systems allow 255 bytes.
+const LONGEST: usize = 50;
+
+/// A label as the name of a folder or file, whatever the system: letters, digits and `.`, `_`, `=`, `+`, `-`; empty where the
+/// label has none of them.
+pub fn folder_name(label: &str) -> String {
+    let mut name = String::new();
+    for character in label.chars() {
+        let kept = character.is_alphanumeric() || "._=+".contains(character);
+        match kept {
+            true => name.push(character),
+            // What cannot be kept ends a word, once.
+            false if !name.ends_with('-') => name.push('-'),
+            false => (),
+        }
+    }
+    // Neither hidden nor an option, and no dot at the end, which Windows would drop.
+    let name = name.trim_matches(['-', '.']);
+    match name.char_indices().nth(LONGEST) {
+        None => name.to_owned(),
+        // Labels that begin alike must not share a folder.
+        Some((end, _)) => format!("{}-{:016x}", &name[..end], xxhash_rust::xxh3::xxh3_64(label.as_bytes())),
+    }
+}
+
 /// [`write_whole`] for a text.
 ///
 /// # Errors
