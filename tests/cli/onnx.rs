@@ -183,6 +183,10 @@ fn rows_of_new_scenarios_are_served_as_the_run_says() {
         expected.insert(format!("{model}.onnx"), found);
     }
     assert_served(&place, "moved.csv", &expected);
+    // Vectors of each scenario's own cannot be looked up for one that nobody knows.
+    let says = ["--embeddings", "expected inside", "has vectors for each scenario", "found external"];
+    place.run("export saml --out never.onnx --embeddings external").fails(2, &says);
+    place.run("export mmoe --out external.onnx --embeddings external").succeeds();
 }
 
 /// Ids and vectors by value, as `polyscene embeddings` tells them.

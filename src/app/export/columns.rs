@@ -7,7 +7,7 @@ use super::spread::Spread;
 use super::{OUTPUTS, OnnxEmbeddings, OnnxInput, OnnxInputs, OnnxOptions, PLACES, ROWS};
 use crate::config::ConfigError;
 use crate::data::{Coding, Encoder, UnknownScenario, ValueType};
-use crate::graph::Graph;
+use crate::graph::{Cross, Graph};
 use crate::onnx::{Attribute, Builder, Dim, Element, Value};
 use crate::ops::{OnnxTokens, Op};
 use crate::train::Error;
@@ -374,6 +374,19 @@ impl<'a> Columns<'a> {
                 (&self.encoder.sequences()[sequence].name, vec![Dim::named(ROWS), Dim::named(PLACES)])
             }
         };
+        let source = match of {
+            Looked::Field(field) => field,
+            Looked::Sequence(sequence) => self.encoder.sequences()[sequence].field,
+        };
+        let is_crossed = table.fields.iter().any(|field| field.source == source && field.cross != Cross::None);
+        if is_crossed && self.encoder.schema().unknown_scenario == UnknownScenario::Shared {
+            let expected = format!(
+                "inside, or another data.unknown_scenario than \"shared\": {}.{column} has vectors for each scenario, and none to \
+                 look up for another",
+                table.name
+            );
+            return Err(ConfigError::value(self.run, "--embeddings", &expected, "external").into());
+        }
         dims.push(Dim::Fixed(table.width));
         let what = match of {
             Looked::Field(_) => "the value's vector; that of id 0 if it is missing or unknown",
