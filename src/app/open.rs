@@ -37,6 +37,14 @@ pub(crate) fn bases(config: &Path, is_made: bool) -> Vec<PathBuf> {
     [beside.to_owned()].into_iter().chain(current).collect()
 }
 
+/// A file or folder as a path that means the same from any folder: in the first base in which it `is_there`, else in the current
+/// folder.
+pub(super) fn located(named: &Path, bases: &[PathBuf], is_there: impl Fn(&Path) -> bool) -> PathBuf {
+    let found = bases.iter().map(|base| base.join(named)).find(|path| is_there(path));
+    let path = found.unwrap_or_else(|| named.to_owned());
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 /// Opens a configuration's data (generating it first where `[synth]` says how) and builds its model.
 ///
 /// # Errors
@@ -50,8 +58,7 @@ pub fn open_config(mut config: Config, observer: &mut Observer<'_>) -> Result<Op
     generate_missing(&config, &schema, &bases, observer)?;
     let runs = self::bases(config.path(), false);
     let from = StartingRun::of(&mut config, &runs)?;
-    let refit_numbers = config.train.refit_numbers;
-    let basis = from.as_ref().map(|from| Basis { encoder: &from.encoder, refit_numbers });
+    let basis = from.as_ref().map(StartingRun::basis);
     let data = open_data(&schema, &bases, basis.as_ref(), observer)?;
     schema.path = absolute(&schema.path, &bases);
     pretrained::locate(&mut schema, &bases);

@@ -10,10 +10,11 @@ use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::open::located;
 use super::{Event, Observer};
 use crate::config::ConfigError;
 use crate::data::{Encoder, Schema};
-use crate::graph::{Cross, Graph};
+use crate::graph::{Cross, EmbeddingTable, Graph};
 use crate::ops::ModelState;
 use crate::train::Error;
 
@@ -24,9 +25,7 @@ const VECTOR: &str = "vector";
 /// Makes the paths of pretrained vectors mean the same from any folder: each in the first base that has it.
 pub(super) fn locate(schema: &mut Schema, bases: &[PathBuf]) {
     for path in schema.fields.values_mut().filter_map(|options| options.pretrained.as_mut()) {
-        let found = bases.iter().map(|base| base.join(&*path)).find(|found| found.is_file());
-        let found = found.unwrap_or_else(|| PathBuf::from(&*path));
-        *path = std::path::absolute(&found).unwrap_or(found).to_string_lossy().into_owned();
+        *path = located(Path::new(&*path), bases, Path::is_file).to_string_lossy().into_owned();
     }
 }
 
@@ -65,7 +64,7 @@ pub(super) fn apply(
             }
         }
         if tables == 0 {
-            let has = |table: &&crate::graph::EmbeddingTable| table.fields.iter().any(|placed| placed.source == source);
+            let has = |table: &&EmbeddingTable| table.fields.iter().any(|placed| placed.source == source);
             let widths: Vec<String> = graph.tables.iter().filter(has).map(|table| table.width.to_string()).collect();
             let expected =
                 format!("vectors of {} values, as the model's embeddings have (model.width)", widths.join(" or "));

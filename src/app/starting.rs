@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::open::load_vocabularies;
+use super::open::{load_vocabularies, located};
 use crate::config::{Config, ConfigError};
-use crate::data::Encoder;
+use crate::data::{Basis, Encoder};
 use crate::ops::ModelState;
 use crate::train::Error;
 use crate::train::model::{BuiltModel, build};
@@ -19,13 +19,7 @@ pub struct StartingRun {
     config: Config,
     /// Its vocabularies, statistics and scenarios.
     pub encoder: Encoder,
-}
-
-/// A run's folder as a path that means the same from any folder: in the first base that has it.
-pub(super) fn located(named: &Path, bases: &[PathBuf]) -> PathBuf {
-    let found = bases.iter().map(|base| base.join(named)).find(|path| path.is_dir());
-    let path = found.unwrap_or_else(|| named.to_owned());
-    std::path::absolute(&path).unwrap_or(path)
+    refit_numbers: bool,
 }
 
 /// What another run leaves to a new one.
@@ -41,7 +35,7 @@ impl StartingRun {
     /// The run that a configuration names, if it names one; its path in the configuration becomes absolute.
     pub(super) fn of(config: &mut Config, bases: &[PathBuf]) -> Result<Option<Self>, Error> {
         let Some(named) = config.train.from.clone() else { return Ok(None) };
-        let path = located(&named, bases);
+        let path = located(&named, bases, Path::is_dir);
         let folder = RunFolder::open(&path)?;
         let before = Config::load(folder.config(), &[])?;
         if before.model_name() != config.model_name() {
@@ -51,7 +45,12 @@ impl StartingRun {
         }
         config.train.from = Some(path);
         let encoder = load_vocabularies(&folder)?;
-        Ok(Some(Self { folder, config: before, encoder }))
+        Ok(Some(Self { folder, config: before, encoder, refit_numbers: config.train.refit_numbers }))
+    }
+
+    /// What the new data's encoder goes on from.
+    pub(super) fn basis(&self) -> Basis<'_> {
+        Basis { encoder: &self.encoder, refit_numbers: self.refit_numbers }
     }
 
     /// Where it is kept.

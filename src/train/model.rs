@@ -65,33 +65,21 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
 /// Marks what `train.freeze` names.
 fn freeze(graph: &mut Graph, config: &Config) -> Result<(), ConfigError> {
     let wrong = |expected: &str, found: &str| ConfigError::value(config.file(), "train.freeze", expected, found);
-    let names = |graph: &Graph| -> Vec<String> {
-        let fields = graph
-            .tables
-            .iter()
-            .flat_map(|table| table.fields.iter().map(|field| format!("{}.{}", table.name, field.name)));
-        let trained = graph.parameters.iter().filter(|parameter| parameter.role == ParameterRole::Trained);
-        trained.map(|parameter| parameter.name.clone()).chain(fields).collect()
-    };
+    let trained = graph.parameters.iter_mut().filter(|parameter| parameter.role == ParameterRole::Trained);
+    let trained = trained.map(|parameter| (parameter.name.clone(), &mut parameter.frozen));
+    let fields = graph.tables.iter_mut().flat_map(|table| {
+        let table_name = &table.name;
+        table.fields.iter_mut().map(move |field| (format!("{table_name}.{}", field.name), &mut field.frozen))
+    });
+    let mut all: Vec<(String, &mut bool)> = trained.chain(fields).collect();
     for text in &config.train.freeze {
         let pattern = Pattern::new(text)
             .map_err(|error| wrong("names, with * for any text", &format!("\"{text}\" ({error})")))?;
-        let mut found = false;
-        for parameter in graph.parameters.iter_mut().filter(|p| p.role == ParameterRole::Trained) {
-            let matches = pattern.matches(&parameter.name);
-            parameter.frozen |= matches;
-            found |= matches;
-        }
-        for table in &mut graph.tables {
-            for field in &mut table.fields {
-                let matches = pattern.matches(&format!("{}.{}", table.name, field.name));
-                field.frozen |= matches;
-                found |= matches;
-            }
-        }
-        if !found {
-            let names = names(graph);
-            let near = suggestion(nearest(text, names.iter().map(String::as_str)));
+        let mut matching = all.iter_mut().filter(|(name, _)| pattern.matches(name)).peekable();
+        let none = matching.peek().is_none();
+        matching.for_each(|(_, frozen)| **frozen = true);
+        if none {
+            let near = suggestion(nearest(text, all.iter().map(|(name, _)| name.as_str())));
             return Err(wrong(&format!("the model's parameters or fields{near}"), &format!("\"{text}\"")));
         }
     }

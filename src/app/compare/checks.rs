@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::app::open::{build_on, generate_missing, load_vocabularies, open_data, tell_warnings};
 use crate::app::{Observer, StartingRun};
 use crate::config::ConfigError;
-use crate::data::{Basis, Dataset, nearest, suggestion};
+use crate::data::{Dataset, nearest, suggestion};
 use crate::train::comparison::{Comparison, ExperimentKind, Invalid, State, Variant};
 use crate::train::{Error, check_validation};
 
@@ -34,7 +34,7 @@ pub(super) fn check_variants(
             |variant: &Variant, error: &Error| Invalid { label: variant.label.clone(), reason: error.to_string() };
         let own = waiting.iter().copied().filter(of_table);
         let opened = StartingRun::of(&mut first.config.clone(), bases).and_then(|from| {
-            let basis = from.as_ref().map(|from| Basis { encoder: &from.encoder, refit_numbers: train.refit_numbers });
+            let basis = from.as_ref().map(StartingRun::basis);
             open_data(&schema, bases, basis.as_ref(), observer)
         });
         match opened {

@@ -10,8 +10,7 @@ use self::checks::{check_only, check_variants};
 use self::estimate::Estimate;
 use self::folder::{begin, check_root, is_ours};
 use super::Event as AppEvent;
-use super::open::{absolute, bases};
-use super::starting::located;
+use super::open::{absolute, bases, located};
 use super::train::write_report;
 use crate::config::load_document;
 use crate::gpu::DeviceChoice;
@@ -129,8 +128,9 @@ impl Experiment {
         let (document, _) = load_document(config, &sets)?;
         let bases = self::bases(config, document.contains_key("synth"));
         let mut comparison = Comparison::load(kind, config, &sets, &|path| absolute(path, &bases))?;
+        let runs = self::bases(config, false);
         for from in comparison.variants.iter_mut().filter_map(|variant| variant.config.train.from.as_mut()) {
-            *from = located(from, &self::bases(config, false));
+            *from = located(from, &runs, Path::is_dir);
         }
         if !comparison.left_out.is_empty() {
             observer(CompareEvent::App(AppEvent::KeysLeftOut(&comparison.left_out)));

@@ -1,91 +1,20 @@
-//! A model's inputs, and what its encoder makes of them.
+//! A model's inputs, and how they are encoded.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::spread::Spread;
+use super::encoded::{Encoded, Looked};
 use super::{OUTPUTS, OnnxEmbeddings, OnnxInput, OnnxInputs, OnnxOptions, PLACES, ROWS};
 use crate::config::ConfigError;
 use crate::data::{Coding, Encoder, UnknownScenario, ValueType};
 use crate::graph::{Cross, Graph};
 use crate::onnx::{Attribute, Builder, Dim, Element, Value};
-use crate::ops::{OnnxTokens, Op};
+use crate::ops::Op;
 use crate::train::Error;
-
-/// The embedding rows of a batch, and all else that a model computes with.
-pub(super) struct Encoded {
-    /// [1]: how many rows the batch has.
-    pub(super) rows: Value,
-    /// How many scenarios the run knows.
-    pub(super) scenario_count: usize,
-    /// [N]: each row's scenario; −1 for one that the run does not know.
-    pub(super) scenarios: Option<Value>,
-    /// By field, [N]: its embedding row.
-    pub(super) ids: BTreeMap<usize, Value>,
-    /// By numeric field, [N]: what its embedding is multiplied by.
-    pub(super) factors: BTreeMap<usize, Value>,
-    /// By sequence, [N, L]: the items' embedding rows.
-    pub(super) items: BTreeMap<usize, Value>,
-    /// By table and field or sequence, [N, width] and [N, L, width]: vectors that were looked up elsewhere.
-    pub(super) vectors: BTreeMap<(usize, Looked), Value>,
-    /// [N]: how many items a row's sequences have, and the most that count.
-    lengths: Option<(Value, usize)>,
-    /// [1]: L.
-    places: Option<Value>,
-}
 
 /// What comes after a column's name in the names of further inputs.
 const LENGTH: &str = ".length";
 const SCENARIO: &str = ".scenario";
-
-/// What a vector belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Looked {
-    Field(usize),
-    Sequence(usize),
-}
-
-impl Encoded {
-    /// The same for all the rows that unknown scenarios make.
-    pub(super) fn spread(&mut self, onnx: &mut Builder, spread: &Spread) {
-        let maps = self.ids.values_mut().chain(self.factors.values_mut()).chain(self.items.values_mut());
-        let all = maps.chain(self.vectors.values_mut()).chain(self.lengths.as_mut().map(|(lengths, _)| lengths));
-        all.for_each(|value| *value = spread.rows_of(onnx, value));
-        self.scenarios = Some(spread.scenarios());
-        self.rows = onnx.node("Shape", &[&spread.scenarios()], &[]);
-    }
-
-    /// Which places of the sequences have a token.
-    pub(super) fn tokens(&self, onnx: &mut Builder, graph: &Graph) -> Option<OnnxTokens> {
-        let (lengths, longest) = self.lengths.as_ref()?;
-        let places = self.places.as_ref()?;
-        let place = onnx.range(places);
-        let lengths = onnx.unsqueeze(lengths, 1);
-        let lengths = onnx.node("Min", &[&lengths, places], &[]);
-        let one = onnx.ints(&[1]);
-        let last = onnx.node("Sub", &[&lengths, &one], &[]);
-        let distance = onnx.node("Sub", &[&last, &place], &[]);
-        // The last items count: those before them are as if they were not there.
-        let (zero, longest) = (onnx.ints(&[0]), onnx.ints(&[*longest as i64]));
-        let begun = onnx.node("GreaterOrEqual", &[&distance, &zero], &[]);
-        let near = onnx.node("Less", &[&distance, &longest], &[]);
-        let is_there = onnx.node("And", &[&begun, &near], &[]);
-        let mut mask = onnx.cast(&is_there, Element::F32);
-        let mut distance = onnx.select(&is_there, &distance, &zero);
-        if graph.with_target {
-            // The row's own values follow as one token more.
-            let one_each = onnx.concat(&[self.rows.clone(), one.clone()], 0);
-            let further = onnx.add(&distance, &one);
-            let further = onnx.select(&is_there, &further, &zero);
-            let present = onnx.float(1.0);
-            let [present, none] = [present, zero].map(|x| onnx.node("Expand", &[&x, &one_each], &[]));
-            mask = onnx.concat(&[mask, present], 1);
-            distance = onnx.concat(&[further, none], 1);
-        }
-        let counts = onnx.sum(&mask, 1, true);
-        Some(OnnxTokens { mask, distance, counts })
-    }
-}
 
 /// Values that a text, integer or float stands for.
 enum Keys<'a> {
@@ -298,13 +227,7 @@ impl<'a> Columns<'a> {
                 let keys = Keys::Vocabulary(known);
                 Ok((self.look_up(&input, element, encoder.value_type(field), &keys, 0), None))
             }
-            Coding::Hash(_) => {
-                let expected = format!(
-                    "--inputs encoded or --embeddings external, for the field \"{name}\" is hashed (data.fields.{name}.hash), \
-                     which ONNX cannot do"
-                );
-                Err(ConfigError::value(self.run, "--inputs", &expected, "raw").into())
-            }
+            Coding::Hash(_) => Err(self.cannot_hash(name)),
             Coding::Numeric { mean, std } => {
                 let (x, missing) = self.number(name)?;
                 let [mean, std] = [*mean, *std].map(|x| self.onnx.doubles("statistic", &[], &[x]));
@@ -326,6 +249,14 @@ impl<'a> Columns<'a> {
                 Ok((onnx.select(&missing, &zero, &row), None))
             }
         }
+    }
+
+    fn cannot_hash(&self, name: &str) -> Error {
+        let expected = format!(
+            "--inputs encoded or --embeddings external, for the field \"{name}\" is hashed (data.fields.{name}.hash), which ONNX \
+             cannot do"
+        );
+        ConfigError::value(self.run, "--inputs", &expected, "raw").into()
     }
 
     /// A column of numbers, and which of them are missing.
@@ -355,10 +286,7 @@ impl<'a> Columns<'a> {
             let what = format!("the numbers of the items' embedding rows, as those of \"{field}\"; 0 as padding");
             return self.input(&info.name, Element::I64, &dims, &what);
         }
-        let Coding::Category(known) = &encoder.codings()[info.field] else {
-            // The field itself cannot be taken either, and says so.
-            return self.field(info.field).map(|(id, _)| id);
-        };
+        let Some(known) = encoder.vocabulary(info.field) else { return Err(self.cannot_hash(field)) };
         let (element, value_type) = (self.element_of(field), encoder.value_type(info.field));
         let what = format!("items, as the values of \"{field}\": {}", in_words(value_type, element));
         let input = self.input(&info.name, element, &dims, &what)?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::columns::{Encoded, Looked};
+use super::encoded::{Encoded, Looked};
 use crate::app::OutFile;
 use crate::app::embeddings::{having, write_field};
 use crate::app::open::SavedModel;

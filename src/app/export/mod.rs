@@ -2,6 +2,7 @@
 
 mod columns;
 mod embeddings;
+mod encoded;
 mod spread;
 
 use std::io::Write;

@@ -31,16 +31,13 @@ fn write_item(item: &Item, node: &Node, of_tokens: bool, export: &mut OnnxExport
     }
     if let Some(bias) = item.bias {
         let weight = node.inputs[bias.input];
-        let part = |export: &mut OnnxExport<'_>, row: usize, down: usize, across: usize, col: usize| {
-            export.weight(WeightPart { weight, row, col, down, across }, false)
-        };
         parts.push(if bias.scenario_stride == 0 {
-            part(export, 0, 1, item.width, bias.from)
+            export.weight(WeightPart { weight, row: 0, col: bias.from, down: 1, across: item.width }, false)
         } else {
-            let rows = export.parameter(weight)[bias.from..]
+            let rows: Vec<f32> = export.parameter(weight)[bias.from..]
                 .chunks(bias.scenario_stride)
-                .flat_map(|row| row[..item.width.min(row.len())].to_vec())
-                .collect::<Vec<f32>>();
+                .flat_map(|row| row[..item.width].to_vec())
+                .collect();
             let rows = export.onnx.floats("bias", &[rows.len() / item.width, item.width], &rows);
             let scenarios = export.scenarios();
             let own = export.onnx.gather(&rows, &scenarios);
@@ -73,7 +70,7 @@ fn product(term: &Term, width: usize, node: &Node, of_tokens: bool, export: &mut
         return export.onnx.matmul(&x, &weight);
     }
     let scenarios = export.scenarios();
-    let count = (export.shape(part.weight).fixed_rows() - part.row - down) / term.scenario_stride + 1;
+    let count = export.graph().scenarios;
     let (all, cols) = (export.parameter(part.weight), export.width(part.weight));
     // [scenario, inner, width]
     let values: Vec<f32> = (0..count)

@@ -105,15 +105,13 @@ impl Operation for Normalize {
 
     fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {
         let shape = [export.shape(node.inputs[1]).fixed_rows(), export.width(node.inputs[1])];
-        let [means, variances, scales, shifts] =
-            [1, 2, 3, 4].map(|input| export.parameter(node.inputs[input]).to_vec());
+        let (variances, scales) = (export.parameter(node.inputs[2]), export.parameter(node.inputs[3]));
         let factors: Vec<f32> =
             variances.iter().zip(scales).map(|(&variance, scale)| inverse(variance) * scale).collect();
+        let factors = export.onnx.floats("factor", &shape, &factors);
+        let [means, shifts] = [1, 4].map(|input| export.matrix(node.inputs[input]));
         let scenarios = export.scenarios();
-        let [means, factors, shifts] = [means, factors, shifts].map(|rows| {
-            let rows = export.onnx.floats("norm", &shape, &rows);
-            export.onnx.gather(&rows, &scenarios)
-        });
+        let [means, factors, shifts] = [means, factors, shifts].map(|rows| export.onnx.gather(&rows, &scenarios));
         let x = export.value(node.inputs[0]);
         let x = export.onnx.node("Sub", &[&x, &means], &[]);
         let x = export.onnx.mul(&x, &factors);

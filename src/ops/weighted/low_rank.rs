@@ -172,9 +172,9 @@ impl Operation for LowRank {
         let mut factors = Vec::new();
         for (side, factor) in self.factors.into_iter().enumerate() {
             let input = node.inputs[first];
-            let shape = [(self.rows, self.rank), (self.rank, self.cols)][side];
+            let is_shared = factor == Factor::Given && is_shared(export.shape(input));
             let flat = match factor {
-                Factor::Given if is_shared(export.shape(input)) => export.matrix(input),
+                Factor::Given if is_shared => export.matrix(input),
                 Factor::Given => export.value(input),
                 Factor::Generated => {
                     let (g, weight) = (export.value(input), node.inputs[first + 1]);
@@ -187,12 +187,9 @@ impl Operation for LowRank {
                     made
                 }
             };
-            let is_matrix = factor == Factor::Given && is_shared(export.shape(input));
-            let (rows, cols) = (shape.0 as i64, shape.1 as i64);
-            factors.push(match is_matrix {
-                true => export.onnx.reshape(&flat, &[rows, cols]),
-                false => export.onnx.reshape(&flat, &[0, rows, cols]),
-            });
+            let (rows, cols) = [(self.rows, self.rank), (self.rank, self.cols)][side];
+            let shape = [0, rows as i64, cols as i64];
+            factors.push(export.onnx.reshape(&flat, if is_shared { &shape[1..] } else { &shape }));
             first += factor.inputs();
         }
         let product = export.onnx.matmul(&factors[0], &factors[1]);
