@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use pulp::Simd;
 
 use super::memory::zero_cells;
-use super::{LANES, Lanes, Real, prefetch};
+use super::{LANES, Lanes, Real, TOGETHER, prefetch, vectors};
 
 /// Memory for the tensors of a plan.
 pub struct Arena<T> {
@@ -126,48 +126,54 @@ impl<'a, T: Real> Columns<'a, T> {
         if let Some((tensor, column)) = scale {
             assert!(column < tensor.width && blocks.end <= tensor.arena.blocks);
         }
-        let mut totals = [[T::zero(); C]; R];
-        // One vector of the lanes at a time: so the sums stay in registers, whatever the vectors' length.
-        for v in 0..T::vectors::<S>(&[T::zero(); LANES]).len() {
-            let mut sums = [[T::splat(simd, T::zero()); C]; R];
+        let mut sums = [[T::splat(simd, T::zero()); C]; R];
+        // Two vectors of the lanes at a time, added to the same sums: so these stay in registers, whatever the vectors' length.
+        for first in (0..const { vectors::<T, S>() }).step_by(TOGETHER) {
             let (mut a, mut b) = (self.at(blocks.start), other.at(blocks.start));
             let mut s =
                 scale.map(|(tensor, column)| (tensor.at(blocks.start).wrapping_add(column), tensor.arena.stride));
             for _ in blocks.clone() {
-                let mut d = [T::splat(simd, T::zero()); R];
-                for (d, &row) in d.iter_mut().zip(&rows) {
-                    // SAFETY: `a` is at one of the blocks, and the column is one of the tensor's, as asserted above.
-                    *d = T::vectors::<S>(unsafe { &(*a.add(row)).0 })[v];
-                }
-                let mut factor = None;
-                if let Some((s, stride)) = &mut s {
-                    if v == 0 {
+                if first == 0 {
+                    if let Some((s, _)) = s {
                         prefetch(s.wrapping_add(1));
                     }
-                    // SAFETY: as above.
-                    factor = Some(T::vectors::<S>(unsafe { &(**s).0 })[v]);
-                    *s = s.wrapping_add(*stride);
+                    if ahead > 0 {
+                        cols.iter().for_each(|col| prefetch(b.wrapping_add(col + ahead)));
+                    }
                 }
-                for (j, &col) in cols.iter().enumerate() {
-                    if v == 0 && ahead > 0 {
-                        prefetch(b.wrapping_add(col + ahead));
+                for v in first..first + TOGETHER {
+                    let mut d = [T::splat(simd, T::zero()); R];
+                    for (d, &row) in d.iter_mut().zip(&rows) {
+                        // SAFETY: `a` is at one of the blocks, and the column is one of the tensor's, as asserted above.
+                        *d = T::vectors::<S>(unsafe { &(*a.add(row)).0 })[v];
                     }
-                    // SAFETY: as above.
-                    let mut x = T::vectors::<S>(unsafe { &(*b.add(col)).0 })[v];
-                    if let Some(factor) = factor {
-                        x = T::product(simd, factor, x);
+                    let mut factor = None;
+                    if let Some((s, _)) = s {
+                        // SAFETY: as above.
+                        factor = Some(T::vectors::<S>(unsafe { &(*s).0 })[v]);
                     }
-                    for (sums, &d) in sums.iter_mut().zip(&d) {
-                        sums[j] = T::add_product(simd, d, x, sums[j]);
+                    for (j, &col) in cols.iter().enumerate() {
+                        // SAFETY: as above.
+                        let mut x = T::vectors::<S>(unsafe { &(*b.add(col)).0 })[v];
+                        if let Some(factor) = factor {
+                            x = T::product(simd, factor, x);
+                        }
+                        for (sums, &d) in sums.iter_mut().zip(&d) {
+                            sums[j] = T::add_product(simd, d, x, sums[j]);
+                        }
                     }
                 }
                 a = a.wrapping_add(self.arena.stride);
                 b = b.wrapping_add(other.arena.stride);
-            }
-            for (totals, sums) in totals.iter_mut().zip(sums) {
-                for (total, sum) in totals.iter_mut().zip(sums) {
-                    *total += T::total(simd, sum);
+                if let Some((s, stride)) = &mut s {
+                    *s = s.wrapping_add(*stride);
                 }
+            }
+        }
+        let mut totals = [[T::zero(); C]; R];
+        for (totals, sums) in totals.iter_mut().zip(sums) {
+            for (total, sum) in totals.iter_mut().zip(sums) {
+                *total = T::total(simd, sum);
             }
         }
         totals

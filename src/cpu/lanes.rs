@@ -3,8 +3,9 @@
 
 use super::Real;
 
-/// Samples computed side by side.
-pub const LANES: usize = 16;
+/// Samples computed side by side: two of the widest vectors. So every weight that is read serves two multiply-adds there,
+/// and more of them are under way at once than wait for each other.
+pub const LANES: usize = 32;
 
 /// One value of [`LANES`] samples. Plain arrays: the compiler turns their loops into vector instructions.
 #[derive(Clone, Copy, Debug)]
@@ -113,10 +114,14 @@ pub(crate) fn vector_length<T: Real>() -> usize {
     T::dispatch(Length::<T>(std::marker::PhantomData))
 }
 
-/// Whether a vector of S holds a value of all [`LANES`] samples, as those of AVX-512 do in f32: there are also twice as many
-/// registers then.
-pub(crate) const fn holds_all_lanes<T: Real, S: Simd>() -> bool {
-    size_of::<T::Vector<S>>() == size_of::<[T; LANES]>()
+/// Vectors of S that hold a value of all [`LANES`] samples: two, or a multiple of two.
+pub(crate) const fn vectors<T: Real, S: Simd>() -> usize {
+    size_of::<[T; LANES]>() / size_of::<T::Vector<S>>()
+}
+
+/// Whether S is AVX-512, with its thirty-two registers of 64 bytes.
+pub(crate) const fn has_large_registers<T: Real, S: Simd>() -> bool {
+    size_of::<T::Vector<S>>() == 64
 }
 
 /// Runs `work` on values of type T compiled for the machine's vector instructions. Only code inlined into it profits.

@@ -14,9 +14,9 @@ mod threads;
 
 pub use arena::{Arena, Columns, Pairs};
 pub use lanes::{LANES, Lanes, dot, vectorized};
-pub(crate) use lanes::{Simd, WithSimd, holds_all_lanes, vector_length};
+pub(crate) use lanes::{Simd, WithSimd, has_large_registers, vector_length, vectors};
 pub use memory::{prefetch, zeros};
-pub use product::{OUTPUTS, Samples, Weights, add_products};
+pub(crate) use product::{Samples, TOGETHER, Tile, Weights, add_products, add_products_of, in_tiles};
 pub use real::{Real, log1p_exp, sigmoid};
 pub use rounding::{nearest_half, stochastic_half};
 pub use threads::for_chunks;

@@ -42,8 +42,8 @@ impl KeyLayout {
 /// Word offsets, within a batch, of the samples' sequences.
 ///
 /// The items of all sequences are tokens, one sample's after another's, each with a row of tensors [T, ·]. The first
-/// token of every sixteenth sample has a number that is a multiple of 16: so a block of samples has blocks of tokens of
-/// its own. Tokens left over at a block's end belong to no sample; their rows hold something, their gradients are 0.
+/// token of every block of [`LANES`] samples has a number that is a multiple of as many: so a block of samples has blocks of
+/// tokens of its own. Tokens left over at a block's end belong to no sample; their rows hold something, their gradients are 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenLayout {
     /// Tokens that a step can hold.

@@ -2,6 +2,7 @@
 //! the order of a batch nor the company of longer sequences changes what comes of a sample.
 
 use crate::common::Golden;
+use polyscene::cpu::LANES;
 use polyscene::gpu::{OpenOptions, testing};
 use polyscene::graph::{BatchLayout, Cross, Graph, ParameterRole};
 use polyscene::layers::Field;
@@ -266,8 +267,8 @@ fn tokens_cost_what_is_there_and_not_the_longest() {
     let lengths = |slot: &[u32]| slot[layout.lengths..][..golden.batch()].iter().sum::<u32>();
     for uniforms in &chunk.uniforms {
         let slot = &chunk.words[uniforms.batch_offset as usize..][..batch_layout.stride];
-        // Rounded up to whole blocks for each sixteen samples, and no further.
-        assert!(uniforms.tokens >= lengths(slot) && uniforms.tokens < lengths(slot) + 16);
+        // Rounded up to whole blocks for each block of samples, and no further.
+        assert!(uniforms.tokens >= lengths(slot) && uniforms.tokens < lengths(slot) + LANES as u32);
         assert!((uniforms.tokens as usize) < layout.capacity);
     }
 }

@@ -1,9 +1,12 @@
 //! Affine nodes on the CPU.
 
 use super::{Affine, Item, Term};
-use crate::cpu::{LANES, Lanes, OUTPUTS, Real, Samples, Weights, add_products, vectorized};
+use crate::cpu::{LANES, Lanes, Real, Samples, Simd, Tile, Weights, WithSimd, add_products, in_tiles};
 use crate::ops::affine::epilogue::LEAK;
 use crate::ops::{ActivationGrad, Block, Routes, RowMap, View};
+
+/// Outputs whose sums are in registers at a time: six times two vectors leave room for the operands in sixteen.
+const OUTPUTS: usize = 6;
 
 /// Columns of x that stay in the first cache while all outputs read them.
 const INNER: usize = 256;
@@ -11,74 +14,71 @@ const INNER: usize = 256;
 /// Computes one block of samples.
 pub(super) fn run<T: Real>(op: &Affine, block: &mut Block<'_, T>) {
     let routes = if op.is_routed() { block.routes() } else { Routes::default() };
-    vectorized::<T, _>(
-        #[inline(always)]
-        || {
-            for item in &op.items {
-                let width = op.width(item.output);
-                let inner: usize = item.terms.iter().map(|term| term.inner).sum();
-                if inner <= INNER || item.width <= OUTPUTS {
-                    pass(item, &item.terms, Pass { width, begins: true, ends: true }, &routes, block);
-                    continue;
-                }
-                let mut done = 0;
-                for term in &item.terms {
-                    for first in (0..term.inner).step_by(INNER) {
-                        let part = term.part(first, INNER.min(term.inner - first));
-                        let begins = done == 0;
-                        done += part.inner;
-                        pass(item, &[part], Pass { width, begins, ends: done == inner }, &routes, block);
-                    }
+    T::dispatch(Run { op, routes, block });
+}
+
+struct Run<'a, 'b, T> {
+    op: &'a Affine,
+    routes: Routes<T>,
+    block: &'a mut Block<'b, T>,
+}
+
+impl<T: Real> WithSimd for Run<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { op, routes, block } = self;
+        let routes = &routes;
+        for item in &op.items {
+            let width = op.width(item.output);
+            let inner: usize = item.terms.iter().map(|term| term.inner).sum();
+            if inner <= INNER || item.width <= OUTPUTS {
+                let mut pass = Pass { item, terms: &item.terms, width, begins: true, ends: true, routes, block };
+                in_tiles::<S, OUTPUTS>(simd, item.width, &mut pass);
+                continue;
+            }
+            let mut done = 0;
+            for term in &item.terms {
+                for first in (0..term.inner).step_by(INNER) {
+                    let part = term.part(first, INNER.min(term.inner - first));
+                    let begins = done == 0;
+                    done += part.inner;
+                    let mut pass = Pass { item, terms: &[part], width, begins, ends: done == inner, routes, block };
+                    in_tiles::<S, OUTPUTS>(simd, item.width, &mut pass);
                 }
             }
-        },
-    );
+        }
+    }
 }
 
 /// One of the passes over an item's outputs.
-#[derive(Clone, Copy)]
-struct Pass {
+struct Pass<'a, 'b, T> {
+    item: &'a Item,
+    terms: &'a [Term],
     /// Columns of the output.
     width: usize,
     /// Whether it begins with the bias, or with what the pass before it stored.
     begins: bool,
     /// Whether it ends with views, activation and activation gradient.
     ends: bool,
+    routes: &'a Routes<T>,
+    block: &'a mut Block<'b, T>,
 }
 
-#[inline(always)]
-fn pass<T: Real>(item: &Item, terms: &[Term], pass: Pass, routes: &Routes<T>, block: &mut Block<'_, T>) {
-    let mut first = 0;
-    while first < item.width {
-        // Two tiles of four rather than one of six and one of two, which would wait for its sums.
-        let size = match item.width - first {
-            7 | 8 => 4,
-            rest => rest.min(OUTPUTS),
-        };
-        match size {
-            1 => tile::<T, 1>(item, terms, pass, first, routes, block),
-            2 => tile::<T, 2>(item, terms, pass, first, routes, block),
-            3 => tile::<T, 3>(item, terms, pass, first, routes, block),
-            4 => tile::<T, 4>(item, terms, pass, first, routes, block),
-            5 => tile::<T, 5>(item, terms, pass, first, routes, block),
-            _ => tile::<T, OUTPUTS>(item, terms, pass, first, routes, block),
-        }
-        first += size;
+impl<T: Real> Tile for Pass<'_, '_, T> {
+    #[inline(always)]
+    fn compute<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
+        tile::<T, S, R>(simd, self, first);
     }
 }
 
-/// Columns `first..first + R` of `item`.
+/// Columns `first..first + R` of an item.
 #[inline(always)]
-fn tile<T: Real, const R: usize>(
-    item: &Item,
-    terms: &[Term],
-    pass: Pass,
-    first: usize,
-    routes: &Routes<T>,
-    block: &mut Block<'_, T>,
-) {
+fn tile<T: Real, S: Simd, const R: usize>(simd: S, pass: &mut Pass<'_, '_, T>, first: usize) {
+    let Pass { item, terms, width, begins, ends, routes, ref mut block } = *pass;
     let mut sums = [Lanes::zero(); R];
-    if !pass.begins {
+    if !begins {
         sums.copy_from_slice(&block.output(item.output)[item.to + first..][..R]);
     } else if let Some(bias) = item.bias {
         let values = block.matrix(bias.input);
@@ -105,19 +105,19 @@ fn tile<T: Real, const R: usize>(
             true => Weights { values: weights, start: start + first, row_step: 1, inner_step: stride },
         };
         if term.scenario_stride == 0 {
-            add_products(&mut sums, Samples::all(x), None, weights);
+            add_products(simd, &mut sums, Samples::all(x), None, weights);
         } else {
-            for &(scenario, mask) in routes.list() {
+            for &(scenario, ref mask) in routes.list() {
                 let weights = Weights { start: weights.start + scenario * term.scenario_stride * stride, ..weights };
                 match mask {
-                    None => add_products(&mut sums, Samples::all(x), None, weights),
-                    Some(_) => add_products(&mut sums, Samples::all(x), mask, weights),
+                    None => add_products(simd, &mut sums, Samples::all(x), None, weights),
+                    Some(_) => add_products(simd, &mut sums, Samples::all(x), mask.as_ref(), weights),
                 }
             }
         }
     }
-    if pass.ends {
-        finish(&mut sums, item, pass.width, first, block);
+    if ends {
+        finish(&mut sums, item, width, first, block);
     }
     block.output(item.output)[item.to + first..][..R].copy_from_slice(&sums);
 }

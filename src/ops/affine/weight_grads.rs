@@ -100,7 +100,7 @@ const ROWS_PER_TASK: usize = 32;
 /// Columns of a gradient that one task computes: few enough to share the work.
 const COLS_PER_TASK: usize = 256;
 /// Blocks of samples summed at a time: their columns of dz stay in a cache.
-const BLOCKS: usize = 32;
+const BLOCKS: usize = 16;
 
 /// A part of one output: rows from `row` on, columns from `col` on.
 struct Task<'a, 'b, T> {

@@ -63,12 +63,11 @@ impl Embed {
         };
         for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
             let field = &step.layout[self.table].fields[f];
-            if let Some(next) = step.layout[self.table].fields.get(f + 1) {
-                for &source in order {
+            let next = step.layout[self.table].fields.get(f + 1);
+            for (lane, &source) in order.iter().enumerate() {
+                if let Some(next) = next {
                     prefetch(weights.as_ptr().wrapping_add(row_of(next, source) * self.width));
                 }
-            }
-            for (lane, &source) in order.iter().enumerate() {
                 let row = row_of(field, source);
                 let weights = S::values(&weights[row * self.width..][..self.width], &mut buffer);
                 match field.value {

@@ -108,7 +108,7 @@ pub(crate) fn for_scenarios<T: Real>(batch: &Batch<'_, T>, mut add: impl FnMut(u
         #[inline(always)]
         || {
             for (block, scenarios) in batch.step.scenarios().chunks(LANES).enumerate() {
-                let all = lane_mask((1 << scenarios.len()) - 1);
+                let all = lane_mask(|lane| lane < scenarios.len());
                 for &(scenario, mask) in Routes::of(scenarios).list() {
                     add(block, scenario, mask.unwrap_or(all));
                 }

@@ -238,7 +238,7 @@ impl PerSample for NormalizeGrad {
                     [2, 3, 4, 5, 6, 7].map(|input| block.matrix(input));
                 let routes = block.routes();
                 // Lanes without a sample would get the sums' share although their dy is 0.
-                let live = lane_mask((1 << block.count()) - 1);
+                let live = lane_mask(|lane| lane < block.count());
                 let out = block.output(0);
                 out.fill(Lanes::zero());
                 for &(scenario, mask) in routes.list() {

@@ -23,9 +23,8 @@ impl<T: Real> Routes<T> {
             if routes.list().iter().any(|&(known, _)| known == scenario as usize) {
                 continue;
             }
-            let lanes = scenarios.iter().enumerate().filter(|(_, other)| **other == scenario);
-            let bits = lanes.fold(0, |bits, (lane, _)| bits | 1 << lane);
-            routes.list[routes.count] = (scenario as usize, Some(lane_mask(bits)));
+            let mask = lane_mask(|lane| scenarios.get(lane) == Some(&scenario));
+            routes.list[routes.count] = (scenario as usize, Some(mask));
             routes.count += 1;
         }
         if routes.count == 1 {
@@ -41,12 +40,12 @@ impl<T: Real> Routes<T> {
     }
 }
 
-/// 1 in the lanes of `bits`, 0 elsewhere.
+/// 1 in the lanes that are `live`, 0 elsewhere.
 #[inline(always)]
-pub fn lane_mask<T: Real>(bits: u32) -> Lanes<T> {
+pub fn lane_mask<T: Real>(live: impl Fn(usize) -> bool) -> Lanes<T> {
     let mut mask = Lanes::zero();
     for (lane, value) in mask.0.iter_mut().enumerate() {
-        *value = if bits >> lane & 1 == 1 { T::one() } else { T::zero() };
+        *value = if live(lane) { T::one() } else { T::zero() };
     }
     mask
 }
@@ -61,7 +60,7 @@ mod tests {
         let found: Vec<(usize, Vec<f64>)> =
             routes.list().iter().map(|(scenario, mask)| (*scenario, mask.unwrap().0[..5].to_vec())).collect();
         assert_eq!(found, [(2, vec![1.0, 0.0, 1.0, 1.0, 0.0]), (0, vec![0.0, 1.0, 0.0, 0.0, 0.0])]);
-        assert!(matches!(Routes::<f32>::of(&[7; 16]).list(), [(7, None)]));
+        assert!(matches!(Routes::<f32>::of(&[7; LANES]).list(), [(7, None)]));
         assert!(Routes::<f32>::of(&[]).list().is_empty());
     }
 }

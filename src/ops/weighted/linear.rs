@@ -1,7 +1,10 @@
 //! MI-DPG's weighted layer, out = (ψ(S) ⊙ W) h + b (equation 1), without the B × d_m × d_n matrix.
 
 use super::kernel::{Mode, layer, place, scaled};
-use crate::cpu::{Lanes, Real, Samples, Simd, Weights, WithSimd, add_products, holds_all_lanes};
+use crate::cpu::{
+    Lanes, Real, Samples, Simd, TOGETHER, Tile, Weights, WithSimd, add_products_of, has_large_registers, in_tiles,
+    vectors,
+};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::affine::onnx::activated;
@@ -141,9 +144,6 @@ pub(crate) struct Grid {
     pub(crate) s_col: usize,
 }
 
-/// Outputs or inputs of a group that one invocation holds in registers.
-pub(crate) const TILE: usize = 4;
-
 /// `out[b,m] = act(scale · Σ_c S[b,r(m),c] Σ_{n in group c} W[m,n] h[b,n] + bias[m])`.
 ///
 /// Inputs: h [B, d_n], S [B, d_r·d_c] as [d_r, d_c] or transposed, W [d_m, d_n], bias [1, d_m]. Output: [B, d_m].
@@ -257,90 +257,60 @@ impl<T: Real> WithSimd for Forward<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { op, block } = self;
-        let Blocks { outputs, row_groups, .. } = op.blocks;
-        if const { holds_all_lanes::<T, S>() } {
-            let mut first = 0;
-            while first < outputs {
-                first += match outputs - first {
-                    8.. => op.rows::<T, 8>(block, first),
-                    4.. => op.rows::<T, 4>(block, first),
-                    2.. => op.rows::<T, 2>(block, first),
-                    _ => op.rows::<T, 1>(block, first),
-                };
-            }
-            return;
-        }
-        let grid = op.blocks.grid();
+        let Blocks { row_groups, outputs, .. } = op.blocks;
         for group in 0..row_groups {
-            for first in (0..grid.rows).step_by(TILE) {
-                match grid.rows - first {
-                    1 => op.tile::<T, 1>(block, grid, group, first),
-                    2 => op.tile::<T, 2>(block, grid, group, first),
-                    3 => op.tile::<T, 3>(block, grid, group, first),
-                    _ => op.tile::<T, TILE>(block, grid, group, first),
-                }
+            let mut outputs_of = RowGroup { op, block, group };
+            if const { has_large_registers::<T, S>() } {
+                in_tiles::<S, 8>(simd, outputs / row_groups, &mut outputs_of);
+            } else {
+                in_tiles::<S, 4>(simd, outputs / row_groups, &mut outputs_of);
             }
         }
     }
 }
 
-impl WeightedLinear {
-    /// The outputs `first..first + R`, whatever their groups, for a block of samples; R.
+/// The outputs of a row group, for one block of samples.
+struct RowGroup<'a, 'b, T> {
+    op: &'a WeightedLinear,
+    block: &'a mut Block<'b, T>,
+    group: usize,
+}
+
+impl<T: Real> Tile for RowGroup<'_, '_, T> {
     #[inline(always)]
-    fn rows<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, first: usize) -> usize {
-        let Blocks { inputs, col_groups, .. } = self.blocks;
-        let grid = self.blocks.grid();
-        let (h, s, values) = (block.columns(0), block.columns(1), block.matrix(2));
-        let scale = T::of(self.scale);
-        let place: [usize; R] = std::array::from_fn(|i| self.blocks.row_group(first + i) * grid.s_row);
-        let mut sums = [Lanes::zero(); R];
-        for c in 0..col_groups {
-            let col = c * grid.col_base;
-            let w = Weights { values, start: first * inputs + col, row_step: inputs, inner_step: grid.col_step };
-            let h = Samples { columns: h, first: col, step: grid.col_step, count: grid.cols };
-            let mut products = [Lanes::zero(); R];
-            add_products(&mut products, h, None, w);
-            for ((sum, product), place) in sums.iter_mut().zip(products).zip(place) {
-                sum.add_product(s[place + c * grid.s_col], product);
+    fn compute<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
+        let Self { op, block, group } = self;
+        let Blocks { inputs, col_groups, .. } = op.blocks;
+        let grid = op.blocks.grid();
+        let (h, s, values, bias) = (block.columns(0), block.columns(1), block.matrix(2), block.matrix(3));
+        let row = *group * grid.row_base + first * grid.row_step;
+        let scale = T::splat(simd, T::of(op.scale));
+        let mut out = [Lanes::zero(); R];
+        for v in (0..const { vectors::<T, S>() }).step_by(TOGETHER) {
+            let mut sums = [[T::splat(simd, T::zero()); TOGETHER]; R];
+            for c in 0..col_groups {
+                let s = T::vectors::<S>(&s[*group * grid.s_row + c * grid.s_col].0);
+                let s = [T::product(simd, scale, s[v]), T::product(simd, scale, s[v + 1])];
+                let col = c * grid.col_base;
+                let w = Weights {
+                    values,
+                    start: row * inputs + col,
+                    row_step: grid.row_step * inputs,
+                    inner_step: grid.col_step,
+                };
+                let h = Samples { columns: h, first: col, step: grid.col_step, count: grid.cols };
+                add_products_of(simd, v, &mut sums, h, Some(s), w);
+            }
+            for (out, sums) in out.iter_mut().zip(sums) {
+                T::vectors_mut::<S>(&mut out.0)[v..v + TOGETHER].copy_from_slice(&sums);
             }
         }
-        self.store(block, sums.map(|sum| sum.map(|sum| scale * sum)), first, 1);
-        R
-    }
-
-    /// The outputs `first..first + R` of row group `group`, for a block of samples.
-    #[inline(always)]
-    fn tile<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, grid: Grid, group: usize, first: usize) {
-        let Blocks { inputs, col_groups, .. } = self.blocks;
-        let (h, s, values) = (block.columns(0), block.columns(1), block.matrix(2));
-        let scale = T::of(self.scale);
-        let row = group * grid.row_base + first * grid.row_step;
-        let mut sums = [Lanes::zero(); R];
-        for c in 0..col_groups {
-            let s = s[group * grid.s_row + c * grid.s_col].map(|s| scale * s);
-            let col = c * grid.col_base;
-            let w = Weights {
-                values,
-                start: row * inputs + col,
-                row_step: grid.row_step * inputs,
-                inner_step: grid.col_step,
-            };
-            let h = Samples { columns: h, first: col, step: grid.col_step, count: grid.cols };
-            add_products(&mut sums, h, Some(s), w);
-        }
-        self.store(block, sums, row, grid.row_step);
-    }
-
-    /// Adds the bias to sums, applies the epilogue, and stores them as the outputs from `first` on, `step` apart.
-    #[inline(always)]
-    fn store<T: Real, const R: usize>(&self, block: &mut Block<'_, T>, sums: [Lanes<T>; R], first: usize, step: usize) {
-        let bias = block.matrix(3);
-        for (i, sum) in sums.into_iter().enumerate() {
-            let m = first + i * step;
+        for (i, sum) in out.into_iter().enumerate() {
+            let m = row + i * grid.row_step;
             let mut sum = sum.plus(Lanes::splat(bias[m]));
-            self.epilogue.apply(std::slice::from_mut(&mut sum), block.first(), self.blocks.outputs, m, block.uniforms);
+            op.epilogue.apply(std::slice::from_mut(&mut sum), block.first(), op.blocks.outputs, m, block.uniforms);
             block.output(0)[m] = sum;
         }
     }

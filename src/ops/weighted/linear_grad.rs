@@ -3,12 +3,12 @@
 use rayon::prelude::*;
 
 use super::kernel::{Mode, layer, place, scaled, steps};
-use crate::cpu::{LANES, Lanes, Pairs, Real, Simd, WithSimd, holds_all_lanes};
+use crate::cpu::{Lanes, Pairs, Real, Simd, TOGETHER, WithSimd, has_large_registers, vectors};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape};
 use crate::ops::affine::kernel::parts;
 use crate::ops::descriptors::{Groups, TILES_PER_GROUP};
-use crate::ops::weighted::linear::{Blocks, Grid, TILE};
+use crate::ops::weighted::linear::{Blocks, Grid};
 use crate::ops::{
     Arg, BLOCK_INVOCATIONS, Batch, Block, Cost, Kernel, Op, Operation, PerSample, Phase, Reduce, Repeat, Target,
 };
@@ -84,26 +84,25 @@ struct Backward<'a, T> {
     ds: &'a mut [Lanes<T>],
 }
 
-/// Vectors of the lanes that share what is loaded of W, where one does not hold all.
-const TOGETHER: usize = 2;
+/// Inputs of a group, or with large registers of any, whose sums are in registers at a time.
+const TILE: usize = 4;
 
 impl<T: Real> WithSimd for Backward<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        if const { holds_all_lanes::<T, S>() } {
+        if const { has_large_registers::<T, S>() } {
             self.by_inputs(simd);
             return;
         }
         self.dh.fill(Lanes::zero());
         let grid = self.weighted.blocks.grid();
         let (row_groups, col_groups) = (self.weighted.blocks.row_groups, self.weighted.blocks.col_groups);
-        let vectors = T::vectors::<S>(&[T::zero(); LANES]).len();
         for r in 0..row_groups {
             for c in 0..col_groups {
                 for first in (0..grid.cols).step_by(TILE) {
-                    for v in (0..vectors).step_by(TOGETHER) {
+                    for v in (0..const { vectors::<T, S>() }).step_by(TOGETHER) {
                         match grid.cols - first {
                             1 => self.tile::<S, 1>(simd, grid, [r, c], first, v),
                             2 => self.tile::<S, 2>(simd, grid, [r, c], first, v),
@@ -118,67 +117,76 @@ impl<T: Real> WithSimd for Backward<'_, T> {
 }
 
 impl<T: Real> Backward<'_, T> {
-    /// With vectors that hold all lanes: some inputs at a time, whatever their groups, whose h and dh stay in registers.
+    /// With large registers: some inputs at a time, whatever their groups, whose h and dh stay in registers too.
     #[inline(always)]
     fn by_inputs<S: Simd>(&mut self, simd: S) {
         match self.add {
             Some(add) => self.ds.copy_from_slice(add),
             None => self.ds.fill(Lanes::zero()),
         }
-        let mut first = 0;
-        while first < self.h.len() {
-            first += match self.h.len() - first {
-                8.. => self.inputs::<S, 8>(simd, first),
-                4.. => self.inputs::<S, 4>(simd, first),
-                2.. => self.inputs::<S, 2>(simd, first),
-                _ => self.inputs::<S, 1>(simd, first),
-            };
+        for first in (0..self.h.len()).step_by(TILE) {
+            for v in (0..const { vectors::<T, S>() }).step_by(TOGETHER) {
+                match self.h.len() - first {
+                    1 => self.inputs::<S, 1>(simd, first, v),
+                    2 => self.inputs::<S, 2>(simd, first, v),
+                    3 => self.inputs::<S, 3>(simd, first, v),
+                    _ => self.inputs::<S, TILE>(simd, first, v),
+                }
+            }
         }
     }
 
-    /// The inputs `first..first + N`; N.
+    /// The inputs `first..first + N`, for the vectors from number `v` on.
     #[inline(always)]
-    fn inputs<S: Simd, const N: usize>(&mut self, simd: S, first: usize) -> usize {
+    fn inputs<S: Simd, const N: usize>(&mut self, simd: S, first: usize, v: usize) {
         let blocks = self.weighted.blocks;
         let grid = blocks.grid();
         let scale = T::splat(simd, T::of(self.weighted.scale));
         let zero = T::splat(simd, T::zero());
-        let h: [T::Vector<S>; N] = std::array::from_fn(|j| T::vectors::<S>(&self.h[first + j].0)[0]);
-        let mut dh = [zero; N];
+        let mut h = [[zero; TOGETHER]; N];
+        for (h, lanes) in h.iter_mut().zip(&self.h[first..]) {
+            h.copy_from_slice(&T::vectors::<S>(&lanes.0)[v..v + TOGETHER]);
+        }
+        let mut dh = [[zero; TOGETHER]; N];
         // Where an input's group lies in a row of S.
         let place: [usize; N] = std::array::from_fn(|j| blocks.col_group(first + j) * grid.s_col);
         let last_row = (blocks.row_groups - 1) * grid.row_base + (grid.rows - 1) * grid.row_step;
         assert!(last_row < self.dz.len() && last_row * blocks.inputs + first + N <= self.weights.len());
         for r in 0..blocks.row_groups {
-            let mut y = [zero; N];
+            let mut y = [[zero; TOGETHER]; N];
             for i in 0..grid.rows {
                 let m = r * grid.row_base + i * grid.row_step;
                 // SAFETY: at most `last_row`, which the assertion above keeps inside.
-                let dz = T::vectors::<S>(unsafe { &self.dz.get_unchecked(m).0 })[0];
+                let dz = T::vectors::<S>(unsafe { &self.dz.get_unchecked(m).0 });
                 // SAFETY: as above.
                 let weights = unsafe { self.weights.get_unchecked(m * blocks.inputs + first..).get_unchecked(..N) };
                 for (y, &w) in y.iter_mut().zip(weights) {
-                    *y = T::add_product(simd, T::splat(simd, w), dz, *y);
+                    let w = T::splat(simd, w);
+                    for (p, y) in y.iter_mut().enumerate() {
+                        *y = T::add_product(simd, w, dz[v + p], *y);
+                    }
                 }
             }
             // Neighbours of one group are added up first.
-            let mut sum = zero;
+            let mut sums = [zero; TOGETHER];
             for j in 0..N {
                 let value = r * grid.s_row + place[j];
-                let s = T::product(simd, scale, T::vectors::<S>(&self.s[value].0)[0]);
-                dh[j] = T::add_product(simd, s, y[j], dh[j]);
-                sum = T::add_product(simd, h[j], y[j], sum);
-                if j + 1 == N || place[j + 1] != place[j] {
-                    let ds = &mut T::vectors_mut::<S>(&mut self.ds[value].0)[0];
-                    *ds = T::add_product(simd, scale, sum, *ds);
-                    sum = zero;
+                let ends = j + 1 == N || place[j + 1] != place[j];
+                let (s, ds) = (T::vectors::<S>(&self.s[value].0), T::vectors_mut::<S>(&mut self.ds[value].0));
+                for (p, sum) in sums.iter_mut().enumerate() {
+                    let s = T::product(simd, scale, s[v + p]);
+                    dh[j][p] = T::add_product(simd, s, y[j][p], dh[j][p]);
+                    *sum = T::add_product(simd, h[j][p], y[j][p], *sum);
+                    if ends {
+                        ds[v + p] = T::add_product(simd, scale, *sum, ds[v + p]);
+                        *sum = zero;
+                    }
                 }
             }
         }
         for (out, dh) in self.dh[first..first + N].iter_mut().zip(dh) {
-            T::vectors_mut::<S>(&mut out.0)[0] = dh;
+            T::vectors_mut::<S>(&mut out.0)[v..v + TOGETHER].copy_from_slice(&dh);
         }
-        N
     }
 
     /// What row group `r` and the inputs `first..first + N` of column group `c` add to dh and dS, for the vectors from
@@ -249,7 +257,7 @@ const ROWS_PER_TASK: usize = 16;
 /// Rows of dW in registers at a time.
 const ROWS: usize = 4;
 /// Blocks of samples summed at a time: their columns stay in the first cache.
-const BLOCKS: usize = 32;
+const BLOCKS: usize = 16;
 
 impl Operation for WeightedLinearGradWeights {
     fn name(&self) -> &'static str {
@@ -322,7 +330,7 @@ impl<T: Real> WithSimd for Rows<'_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if const { holds_all_lanes::<T, S>() } {
+        if const { has_large_registers::<T, S>() } {
             self.sum::<S, 4>(simd);
         } else {
             self.sum::<S, 2>(simd);

@@ -1,7 +1,7 @@
 //! The low-rank core of MI-DPG's weighting matrix, S = σ(S_R S_C) (equations 3–5).
 
 use super::kernel::place;
-use crate::cpu::{Lanes, Real, Samples, Weights, add_products, sigmoid, vectorized};
+use crate::cpu::{Lanes, Real, Samples, Simd, Tile, Weights, WithSimd, add_products, in_tiles, sigmoid, vectorized};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::descriptors::TILES_PER_GROUP;
@@ -201,36 +201,47 @@ impl Operation for LowRank {
 
 impl PerSample for LowRank {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        vectorized::<T, _>(
-            #[inline(always)]
-            || {
-                if let Some((side, first)) = self.generated() {
-                    generate(block, first, self.sizes()[side]);
+        T::dispatch(Forward { op: self, block });
+    }
+}
+
+/// One block of samples.
+struct Forward<'a, 'b, T> {
+    op: &'a LowRank,
+    block: &'a mut Block<'b, T>,
+}
+
+impl<T: Real> WithSimd for Forward<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { op, block } = self;
+        if let Some((side, first)) = op.generated() {
+            in_tiles::<S, 4>(simd, op.sizes()[side], &mut Generate { block, input: first });
+        }
+        let given = |side: usize| {
+            let input = side * op.column_input();
+            (op.factors[side] == Factor::Given).then(|| Values::of_input(block, input))
+        };
+        let given = [given(0), given(1)];
+        let (s, made) = match op.generated() {
+            Some(_) => {
+                let [s, made] = block.two_outputs();
+                (s, &*made)
+            }
+            None => (block.output(0), &[][..]),
+        };
+        let [r, c] = given.map(|values| values.unwrap_or(Values::Samples(made)));
+        for row in 0..op.rows {
+            for (col, s) in s[row * op.cols..][..op.cols].iter_mut().enumerate() {
+                let mut sum = r.at(row * op.rank).times(c.at(col));
+                for k in 1..op.rank {
+                    sum.add_product(r.at(row * op.rank + k), c.at(k * op.cols + col));
                 }
-                let given = |side: usize| {
-                    let input = side * self.column_input();
-                    (self.factors[side] == Factor::Given).then(|| Values::of_input(block, input))
-                };
-                let given = [given(0), given(1)];
-                let (s, made) = match self.generated() {
-                    Some(_) => {
-                        let [s, made] = block.two_outputs();
-                        (s, &*made)
-                    }
-                    None => (block.output(0), &[][..]),
-                };
-                let [r, c] = given.map(|values| values.unwrap_or(Values::Samples(made)));
-                for row in 0..self.rows {
-                    for (col, s) in s[row * self.cols..][..self.cols].iter_mut().enumerate() {
-                        let mut sum = r.at(row * self.rank).times(c.at(col));
-                        for k in 1..self.rank {
-                            sum.add_product(r.at(row * self.rank + k), c.at(k * self.cols + col));
-                        }
-                        *s = sum.map(sigmoid);
-                    }
-                }
-            },
-        );
+                *s = sum.map(sigmoid);
+            }
+        }
     }
 }
 
@@ -262,26 +273,22 @@ impl<'a, T: Real> Values<'a, T> {
     }
 }
 
-/// Output 1 = g Wᵀ + b of the inputs from number `first` on.
-#[inline(always)]
-fn generate<T: Real>(block: &mut Block<'_, T>, first: usize, size: usize) {
-    for row in (0..size).step_by(4) {
-        match size - row {
-            1 => generate_tile::<T, 1>(block, first, row),
-            2 => generate_tile::<T, 2>(block, first, row),
-            3 => generate_tile::<T, 3>(block, first, row),
-            _ => generate_tile::<T, 4>(block, first, row),
-        }
-    }
+/// Output 1 = g Wᵀ + b of the inputs from number `input` on.
+struct Generate<'a, 'b, T> {
+    block: &'a mut Block<'b, T>,
+    input: usize,
 }
 
-#[inline(always)]
-fn generate_tile<T: Real, const R: usize>(block: &mut Block<'_, T>, first: usize, row: usize) {
-    let (g, values, bias) = (block.columns(first), block.matrix(first + 1), block.matrix(first + 2));
-    let mut sums: [Lanes<T>; R] = std::array::from_fn(|i| Lanes::splat(bias[row + i]));
-    let w = Weights { values, start: row * g.len(), row_step: g.len(), inner_step: 1 };
-    add_products(&mut sums, Samples::all(g), None, w);
-    block.output(1)[row..][..R].copy_from_slice(&sums);
+impl<T: Real> Tile for Generate<'_, '_, T> {
+    #[inline(always)]
+    fn compute<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
+        let Self { block, input } = self;
+        let (g, values, bias) = (block.columns(*input), block.matrix(*input + 1), block.matrix(*input + 2));
+        let mut sums: [Lanes<T>; R] = std::array::from_fn(|i| Lanes::splat(bias[first + i]));
+        let w = Weights { values, start: first * g.len(), row_step: g.len(), inner_step: 1 };
+        add_products(simd, &mut sums, Samples::all(g), None, w);
+        block.output(1)[first..][..R].copy_from_slice(&sums);
+    }
 }
 
 /// With d = dS ⊙ S (1 − S): `dR[r,k] = Σ_c d[r,c] C[k,c]` and `dC[k,c] = Σ_r R[r,k] d[r,c]`.
