@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
 use crate::data::error::{BadRow, Error, Place, Result};
 use crate::data::read::csv_file::{CsvFile, line_at};
 use crate::data::read::faults::{Fault, Faults};
 use crate::data::read::inputs::{Encoding, Input, Inputs, Partition};
 use crate::data::read::parquet_file::{ParquetFile, ParquetRows};
+use crate::data::read::table::TableRows;
 use crate::data::schema::columns::{Wanted, check_type, locate};
 
 /// Some consecutive rows of one file.
@@ -30,7 +31,7 @@ pub(crate) struct Chunk {
 enum Places {
     /// The bytes at which a CSV file's rows start.
     Offsets(Vec<u64>),
-    /// How many rows of a Parquet file came before.
+    /// How many rows of a Parquet file or a table came before.
     After(u64),
 }
 
@@ -89,6 +90,7 @@ struct Open {
 enum OpenRows {
     Csv(CsvFile),
     Parquet(ParquetRows),
+    Table(TableRows),
 }
 
 impl Reader {
@@ -113,6 +115,7 @@ impl Reader {
             // Of a compressed file more bytes come out than it has.
             OpenRows::Csv(csv) => csv.bytes_done().min(open.bytes),
             OpenRows::Parquet(rows) => (rows.done() * open.bytes as f64) as u64,
+            OpenRows::Table(rows) => (rows.done() * open.bytes as f64) as u64,
         });
         self.bytes_before + inside
     }
@@ -194,9 +197,23 @@ impl Open {
         let with = |names: &[String], partitions: &[Partition]| -> Vec<String> {
             names.iter().cloned().chain(partitions.iter().map(|partition| partition.column.clone())).collect()
         };
-        let (rows, columns, partitions) = match file.encoding {
+        // The columns of a file whose types are known, to be read: its own, and those of its folders.
+        let typed = |fields: &Fields| -> Result<(Vec<usize>, Vec<Option<usize>>, Vec<Partition>)> {
+            let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
+            let partitions = apart(&names);
+            let located = locate(wanted, &with(&names, &partitions), path)?;
+            for (wanted, column) in wanted.iter().zip(&located) {
+                if let Some(field) = column.and_then(|column| fields.get(column)) {
+                    check_type(wanted, field.data_type(), path)?;
+                }
+            }
+            let (selected, columns) = select(&located, names.len() + partitions.len(), all_columns);
+            let (own, partitions) = split(selected, names.len(), partitions);
+            Ok((own, columns, partitions))
+        };
+        let (rows, columns, partitions) = match &file.encoding {
             Encoding::Csv { delimiter } => {
-                let mut csv = CsvFile::open(path, delimiter)?;
+                let mut csv = CsvFile::open(path, *delimiter)?;
                 let (names, partitions) = (csv.names().to_vec(), apart(csv.names()));
                 let located = locate(wanted, &with(&names, &partitions), path)?;
                 let (selected, columns) = select(&located, names.len() + partitions.len(), all_columns);
@@ -206,23 +223,18 @@ impl Open {
             }
             Encoding::Parquet => {
                 let parquet = ParquetFile::open(path)?;
-                let fields = parquet.schema().fields().clone();
-                let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
-                let partitions = apart(&names);
-                let located = locate(wanted, &with(&names, &partitions), path)?;
-                for (wanted, column) in wanted.iter().zip(&located) {
-                    if let Some(field) = column.and_then(|column| fields.get(column)) {
-                        check_type(wanted, field.data_type(), path)?;
-                    }
-                }
-                let (selected, columns) = select(&located, names.len() + partitions.len(), all_columns);
-                let (own, partitions) = split(selected, names.len(), partitions);
+                let (own, columns, partitions) = typed(parquet.schema().fields())?;
                 (OpenRows::Parquet(parquet.read(path, &own, limit)?), columns, partitions)
+            }
+            Encoding::Table(table) => {
+                let (own, columns, partitions) = typed(table.schema().fields())?;
+                (OpenRows::Table(table.read(&own, limit)), columns, partitions)
             }
         };
         let schema = match &rows {
             OpenRows::Csv(csv) => csv.schema(),
             OpenRows::Parquet(rows) => rows.schema(),
+            OpenRows::Table(rows) => rows.schema(),
         };
         let more = partitions.iter().map(|partition| Field::new(&partition.column, DataType::Utf8, true).into());
         let schema = Arc::new(Schema::new(schema.fields().iter().cloned().chain(more).collect::<Vec<_>>()));
@@ -252,6 +264,9 @@ impl Open {
                 csv.next(&self.path, limit)?.map(|rows| (rows.batch, rows.faults, Places::Offsets(rows.offsets)))
             }
             OpenRows::Parquet(rows) => {
+                rows.next(&self.path)?.map(|(batch, after)| (batch, Faults::default(), Places::After(after)))
+            }
+            OpenRows::Table(rows) => {
                 rows.next(&self.path)?.map(|(batch, after)| (batch, Faults::default(), Places::After(after)))
             }
         })
