@@ -6,7 +6,7 @@ use polyscene::Config;
 use polyscene::config::set_argument;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
+use pyo3::types::{PyDict, PyFloat, PyInt, PyString};
 use toml::{Table, Value};
 
 use crate::errors::exception;
@@ -69,8 +69,8 @@ fn toml_value(value: &Bound<'_, PyAny>, place: &str) -> PyResult<Option<Value>> 
         return Ok(None);
     }
     // Before numbers: Python's booleans are such.
-    if value.is_instance_of::<PyBool>() || value.get_type().name()?.to_str()?.starts_with("bool") {
-        return Ok(Some(value.is_truthy()?.into()));
+    if let Ok(truth) = value.extract::<bool>() {
+        return Ok(Some(truth.into()));
     }
     if value.is_instance_of::<PyString>() {
         return Ok(Some(value.extract::<String>()?.into()));

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::path::PathBuf;
 
-use arrow_array::array_reader::ArrayReader;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
-use arrow_array::{Array, ArrayRef, Float32Array, RecordBatch, StructArray, make_array};
+use arrow_array::{Array, ArrayReader, ArrayRef, Float32Array, RecordBatch, StructArray, make_array};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use polyscene::SplitName;
 use polyscene::app::{NewData, TrainingTables};
