@@ -13,7 +13,7 @@ use polyscene::app::{NewData, TrainingTables};
 use polyscene::data::{Table, nearest, suggestion};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyCapsule, PyDict, PyTuple};
+use pyo3::types::{PyByteArray, PyCapsule, PyDict, PyIterator, PyTuple};
 
 use crate::errors::{exception, named};
 
@@ -191,6 +191,10 @@ impl Predictions {
     /// As a list of floats; `None` for rows without a prediction.
     fn to_list(&self) -> Vec<Option<f32>> {
         self.array.iter().collect()
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        self.to_list().into_pyobject(py)?.try_iter()
     }
 
     fn __len__(&self) -> usize {

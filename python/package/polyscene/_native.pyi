@@ -5,6 +5,8 @@ from typing import Any, final
 
 from polyscene._progress import Event
 
+__all__ = ["Model", "Predictions", "__version__", "check_run", "export_onnx", "read_config", "train"]
+
 __version__: str
 
 def train(
@@ -28,6 +30,7 @@ def export_onnx(
     embeddings: str,
     external_data: bool,
 ) -> tuple[list[tuple[str, str, list[str], str]], Path | None, Path | None]: ...
+
 @final
 class Model:
     def __new__(cls, path: str | PathLike[str], *, device: str, batch_size: int | None) -> Model: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from typing import Any, Optional, TypedDict
@@ -40,10 +41,9 @@ class Progress:
 
     def __init__(self) -> None:
         try:
-            from tqdm.auto import tqdm
+            self._tqdm: Any = importlib.import_module("tqdm.auto").tqdm
         except ImportError:
-            tqdm = None
-        self._tqdm: Any = tqdm
+            self._tqdm = None
         self._bar: Any = None
         self._what = ""
         self._told = time.monotonic()
@@ -71,7 +71,13 @@ class Progress:
             is_bytes = event["unit"] == "bytes"
             unit = {"bytes": "B", "rows": " rows", "steps": " steps"}.get(event["unit"], "")
             self._bar = self._tqdm(
-                desc=what, total=total or None, initial=done, unit=unit, unit_scale=is_bytes, leave=False, file=sys.stderr
+                desc=what,
+                total=total or None,
+                initial=done,
+                unit=unit,
+                unit_scale=is_bytes,
+                leave=False,
+                file=sys.stderr,
             )
             self._what = what
         self._bar.total = total or None

@@ -261,11 +261,13 @@ fn glob_stem(pattern: &Path) -> PathBuf {
 }
 
 fn nothing(path: &str, base: &[PathBuf]) -> Error {
+    if path == TABLE {
+        return Error::Schema(format!(
+            "data.path: \"{TABLE}\" was a table in memory, which is gone with the program that had it; give a file of the same rows"
+        ));
+    }
     let is_folder = base.iter().any(|folder| folder.join(path).is_dir());
     let what = match path {
-        TABLE => {
-            format!("the rows were a table in memory (\"{TABLE}\"); give it again, or name a file of the same rows")
-        }
         _ if is_folder => format!("the folder \"{path}\" has no .parquet, .csv or .tsv file"),
         _ if path.contains(WILDCARDS) => format!("no file matches \"{path}\""),
         _ => format!("there is no file or folder \"{path}\""),

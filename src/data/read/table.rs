@@ -1,10 +1,14 @@
 //! Tables in memory, read in chunks of rows as a Parquet file is.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::types::ByteArrayType;
+use arrow_array::{Array, ArrayRef, GenericByteArray, GenericListArray, OffsetSizeTrait, RecordBatch};
+use arrow_buffer::OffsetBuffer;
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
@@ -142,7 +146,7 @@ impl TableRows {
             let column = batch.column(column);
             match column.data_type() {
                 DataType::Dictionary(..) => cast(column, field.data_type()),
-                _ => Ok(Arc::clone(column)),
+                _ => narrowed(column),
             }
         });
         RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_, _>>()?)
@@ -158,6 +162,37 @@ impl TableRows {
         let total = self.table.rows();
         if total == 0 { 1.0 } else { self.done as f64 / total as f64 }
     }
+}
+
+/// Some rows of a column without what other rows hold: a slice of lists still has the items of all lists, and one of long texts
+/// counts bytes from the first. Whoever reads a chunk would go through all of them, or find offsets that 32 bits cannot hold.
+fn narrowed(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match column.data_type() {
+        DataType::LargeUtf8 => narrowed_bytes(column.as_string::<i64>()),
+        DataType::LargeBinary => narrowed_bytes(column.as_binary::<i64>()),
+        DataType::List(item) => narrowed_list(column.as_list::<i32>(), item),
+        DataType::LargeList(item) => narrowed_list(column.as_list::<i64>(), item),
+        _ => Ok(Arc::clone(column)),
+    }
+}
+
+fn narrowed_bytes<T: ByteArrayType>(array: &GenericByteArray<T>) -> Result<ArrayRef, ArrowError> {
+    let (offsets, range) = from_zero(array.offsets());
+    let values = array.values().slice_with_length(range.start, range.len());
+    Ok(Arc::new(GenericByteArray::<T>::try_new(offsets, values, array.nulls().cloned())?))
+}
+
+fn narrowed_list<O: OffsetSizeTrait>(list: &GenericListArray<O>, item: &FieldRef) -> Result<ArrayRef, ArrowError> {
+    let (offsets, range) = from_zero(list.offsets());
+    let values = narrowed(&list.values().slice(range.start, range.len()))?;
+    Ok(Arc::new(GenericListArray::try_new(Arc::clone(item), offsets, values, list.nulls().cloned())?))
+}
+
+/// Offsets that begin with 0, and the range that they were in.
+fn from_zero<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> (OffsetBuffer<O>, Range<usize>) {
+    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+    let moved = offsets.iter().map(|offset| *offset - first).collect();
+    (OffsetBuffer::new(moved), first.as_usize()..last.as_usize())
 }
 
 fn unreadable(path: &Path, error: &ArrowError) -> Error {
