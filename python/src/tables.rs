@@ -87,7 +87,6 @@ fn read_stream(table: &Bound<'_, PyAny>, place: &str) -> PyResult<(SchemaRef, Ve
     let pointer = capsule.cast::<PyCapsule>()?.pointer_checked(Some(STREAM))?;
     // SAFETY: by its name the capsule holds such a stream, which is moved out of it, as the interface has it.
     let stream = unsafe { FFI_ArrowArrayStream::from_raw(pointer.cast().as_ptr()) };
-    let unreadable = |error: ArrowError| PyValueError::new_err(format!("{place}: {error}"));
     // Other threads may make the batches, and need the interpreter for it.
     let read = table.py().detach(|| {
         let mut reader = ArrayStreamReader::try_new(stream)?;
@@ -95,7 +94,7 @@ fn read_stream(table: &Bound<'_, PyAny>, place: &str) -> PyResult<(SchemaRef, Ve
         let batches = reader.by_ref().map(|array| batch_of(&schema, &array?)).collect::<Result<_, _>>()?;
         Ok((schema, batches))
     });
-    read.map_err(unreadable)
+    read.map_err(|error| unreadable(table, place, &error))
 }
 
 fn read_array(table: &Bound<'_, PyAny>, place: &str) -> PyResult<(SchemaRef, Vec<RecordBatch>)> {
@@ -113,7 +112,31 @@ fn read_array(table: &Bound<'_, PyAny>, place: &str) -> PyResult<(SchemaRef, Vec
         let batch = batch_of(&schema, &array)?;
         Ok((schema, vec![batch]))
     });
-    read.map_err(|error| PyValueError::new_err(format!("{place}: {error}")))
+    read.map_err(|error| unreadable(table, place, &error))
+}
+
+/// What is wrong with a table that could not be taken over; it names the column whose type may be why.
+fn unreadable(table: &Bound<'_, PyAny>, place: &str, error: &ArrowError) -> PyErr {
+    let text = match untaken_column(table) {
+        Some(column) => {
+            format!(
+                "{place}: the column \"{column}\" is of a type that cannot be taken over ({error}); cast or drop it"
+            )
+        }
+        None => format!("{place}: {error}"),
+    };
+    named(table.py(), "DataError", text)
+}
+
+/// The first column of a type that Arrow does not have in Rust, or of nulls only, which some libraries (polars) hand on in a way that
+/// the interface does not know. Nothing where the table does not tell its types by themselves.
+fn untaken_column(table: &Bound<'_, PyAny>) -> Option<String> {
+    let capsule = table.call_method0("__arrow_c_schema__").ok()?;
+    let pointer = capsule.cast::<PyCapsule>().ok()?.pointer_checked(Some(SCHEMA)).ok()?;
+    // SAFETY: by its name the capsule holds a schema, which is moved out of it, as the interface has it.
+    let schema = unsafe { FFI_ArrowSchema::from_raw(pointer.cast().as_ptr()) };
+    let is_untaken = |column: &&FFI_ArrowSchema| matches!(DataType::try_from(*column), Err(_) | Ok(DataType::Null));
+    schema.children().find(is_untaken).and_then(|column| column.name()).map(str::to_owned)
 }
 
 /// The columns of a table, which is an array of structs.

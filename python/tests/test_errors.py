@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import polyscene
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -71,10 +72,10 @@ def test_what_is_no_table_is_a_type_error(folder: Path, config: Path, rows: pa.T
         train(folder / "failed", config, {"trian": rows})
     with pytest.raises(polyscene.DataError, match='no table for "train"'):
         train(folder / "failed", config, {"test": rows})
-    with pytest.raises(ValueError, match="expected a table, found one column, of type Utf8"):
+    with pytest.raises(polyscene.DataError, match="expected a table, found one column, of type Utf8"):
         run.predict(pa.chunked_array([["a"]]))
     nulls = pa.StructArray.from_arrays([pa.array([1, 2])], ["a"], mask=pa.array([False, True]))
-    with pytest.raises(ValueError, match="expected rows, found some that are null"):
+    with pytest.raises(polyscene.DataError, match="expected rows, found some that are null"):
         run.predict(nulls)
 
 
@@ -83,8 +84,14 @@ def test_errors_of_a_stream_are_told(config: Path, rows: pa.Table, run: polyscen
         yield rows.to_batches()[0].slice(0, 10)
         raise OSError("the source ran dry")
 
-    with pytest.raises(ValueError, match="the source ran dry"):
+    with pytest.raises(polyscene.DataError, match="the source ran dry"):
         run.predict(pa.RecordBatchReader.from_batches(rows.schema, batches()))
+
+
+def test_columns_that_cannot_be_taken_over_are_named(rows: pa.Table, run: polyscene.Run) -> None:
+    frame = pl.DataFrame({"label": [0, 1], "huge": pl.Series([1, 2], dtype=pl.Int128)})
+    with pytest.raises(polyscene.DataError, match='data: the column "huge" is of a type that cannot be taken over'):
+        run.predict(frame)
 
 
 def test_configurations_that_are_none(folder: Path, rows: pa.Table) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
+import pandas as pd
 import polars as pl
 import polyscene
 import pyarrow as pa
@@ -176,3 +178,42 @@ def test_rows_that_are_skipped_are_told(folder: Path, config: Path, rows: pa.Tab
         run = train(folder / "skip", config, bad, overrides=skip)
     assert any("<table>, row 4" in str(warning.message) for warning in caught)
     assert bits(run.path) == bits(folder / "cli skip")
+
+
+def test_columns_of_every_type_are_read_as_of_a_file(folder: Path) -> None:
+    count = 2000
+    random = np.random.default_rng(0)
+
+    def some(values: int) -> Any:
+        return random.integers(0, values, count)
+
+    days = pd.to_datetime("2024-01-01") + pd.to_timedelta(some(9), unit="D")
+    columns = {
+        "small": some(5).astype("int8"),
+        "large": some(9).astype("uint64"),
+        "single": some(9).astype("float32"),
+        "truth": some(2).astype(bool),
+        "day": days,
+        "zone": days.tz_localize("Europe/Berlin"),
+        "duration": pd.to_timedelta(some(9), unit="h"),
+        "category": pd.Categorical(np.array(["x", "y", "z"])[some(3)]),
+        "number category": pd.Categorical(some(4)),
+        "nullable": pd.array([None if n == 0 else int(n) for n in some(5)], dtype="Int64"),
+        "object": np.array(["p", None, "q"], dtype=object)[some(3)],
+    }
+    frame = pd.DataFrame({"label": some(2), "scenario": np.array(["a", "b"])[some(2)], **columns})
+    frame.to_parquet(folder / "types.parquet")
+    sections = {
+        "data": {
+            "label": "label",
+            "scenario": "scenario",
+            "aware": ["scenario"],
+            "agnostic": list(columns),
+            "cache": False,
+        },
+        "model": {"name": "dnn", "width": 4, "hidden": (8,)},
+        "train": {"epochs": np.int64(1), "learning_rate": np.float32(0.5)},
+    }
+    expected = bits(train(folder / "types file", sections, folder / "types.parquet", overrides=None).path)
+    for name, table in [("pandas", frame), ("polars", pl.read_parquet(folder / "types.parquet"))]:
+        assert bits(train(folder / f"types {name}", sections, table, overrides=None).path) == expected
