@@ -86,7 +86,8 @@ fn read_stream(table: &Bound<'_, PyAny>, place: &str) -> PyResult<(SchemaRef, Ve
     let capsule = table.call_method0("__arrow_c_stream__")?;
     let pointer = capsule.cast::<PyCapsule>()?.pointer_checked(Some(STREAM))?;
     // SAFETY: by its name the capsule holds such a stream, which is moved out of it, as the interface has it.
-    let stream = unsafe { FFI_ArrowArrayStream::from_raw(pointer.cast().as_ptr()) };
+    let mut stream = unsafe { FFI_ArrowArrayStream::from_raw(pointer.cast().as_ptr()) };
+    let schema = stream_schema(&mut stream);
     // Other threads may make the batches, and need the interpreter for it.
     let read = table.py().detach(|| {
         let mut reader = ArrayStreamReader::try_new(stream)?;
@@ -94,30 +95,35 @@ fn read_stream(table: &Bound<'_, PyAny>, place: &str) -> PyResult<(SchemaRef, Ve
         let batches = reader.by_ref().map(|array| batch_of(&schema, &array?)).collect::<Result<_, _>>()?;
         Ok((schema, batches))
     });
-    read.map_err(|error| unreadable(table, place, &error))
+    read.map_err(|error| unreadable(table.py(), place, schema.as_ref(), &error))
 }
 
 fn read_array(table: &Bound<'_, PyAny>, place: &str) -> PyResult<(SchemaRef, Vec<RecordBatch>)> {
     let capsules = table.call_method0("__arrow_c_array__")?;
     let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) = capsules.extract()?;
     let (schema, array) = (schema.pointer_checked(Some(SCHEMA))?, array.pointer_checked(Some(ARRAY))?);
-    // SAFETY: by their names the capsules hold these, which are moved out of them, as the interface has it; the array is of the
-    // schema's type.
-    let data = unsafe {
-        let schema = FFI_ArrowSchema::from_raw(schema.cast().as_ptr());
-        from_ffi(FFI_ArrowArray::from_raw(array.cast().as_ptr()), &schema)
+    // SAFETY: by their names the capsules hold these, which are moved out of them, as the interface has it.
+    let (schema, array) = unsafe {
+        let array = FFI_ArrowArray::from_raw(array.cast().as_ptr());
+        (FFI_ArrowSchema::from_raw(schema.cast().as_ptr()), array)
     };
+    // SAFETY: the array is of the schema's type, as whoever gave both must see to.
+    let data = unsafe { from_ffi(array, &schema) };
     let read = data.map(make_array).and_then(|array| {
-        let schema = schema_of(array.data_type())?;
-        let batch = batch_of(&schema, &array)?;
-        Ok((schema, vec![batch]))
+        let columns = schema_of(array.data_type())?;
+        let batch = batch_of(&columns, &array)?;
+        Ok((columns, vec![batch]))
     });
-    read.map_err(|error| unreadable(table, place, &error))
+    read.map_err(|error| unreadable(table.py(), place, Some(&schema), &error))
 }
 
 /// What is wrong with a table that could not be taken over; it names the column whose type may be why.
-fn unreadable(table: &Bound<'_, PyAny>, place: &str, error: &ArrowError) -> PyErr {
-    let text = match untaken_column(table) {
+fn unreadable(py: Python<'_>, place: &str, schema: Option<&FFI_ArrowSchema>, error: &ArrowError) -> PyErr {
+    // Of a type that Arrow does not have in Rust, or of nulls only, which some libraries (polars) hand on in a way that the
+    // interface does not know.
+    let is_untaken = |column: &&FFI_ArrowSchema| matches!(DataType::try_from(*column), Err(_) | Ok(DataType::Null));
+    let column = schema.and_then(|schema| schema.children().find(is_untaken)).and_then(FFI_ArrowSchema::name);
+    let text = match column {
         Some(column) => {
             format!(
                 "{place}: the column \"{column}\" is of a type that cannot be taken over ({error}); cast or drop it"
@@ -125,18 +131,16 @@ fn unreadable(table: &Bound<'_, PyAny>, place: &str, error: &ArrowError) -> PyEr
         }
         None => format!("{place}: {error}"),
     };
-    named(table.py(), "DataError", text)
+    named(py, "DataError", text)
 }
 
-/// The first column of a type that Arrow does not have in Rust, or of nulls only, which some libraries (polars) hand on in a way that
-/// the interface does not know. Nothing where the table does not tell its types by themselves.
-fn untaken_column(table: &Bound<'_, PyAny>) -> Option<String> {
-    let capsule = table.call_method0("__arrow_c_schema__").ok()?;
-    let pointer = capsule.cast::<PyCapsule>().ok()?.pointer_checked(Some(SCHEMA)).ok()?;
-    // SAFETY: by its name the capsule holds a schema, which is moved out of it, as the interface has it.
-    let schema = unsafe { FFI_ArrowSchema::from_raw(pointer.cast().as_ptr()) };
-    let is_untaken = |column: &&FFI_ArrowSchema| matches!(DataType::try_from(*column), Err(_) | Ok(DataType::Null));
-    schema.children().find(is_untaken).and_then(|column| column.name()).map(str::to_owned)
+/// The types of a stream's columns, where it tells them.
+fn stream_schema(stream: &mut FFI_ArrowArrayStream) -> Option<FFI_ArrowSchema> {
+    let read = stream.get_schema()?;
+    let mut schema = FFI_ArrowSchema::empty();
+    // SAFETY: the function is the stream's own, and the schema is there for it to be written.
+    let code = unsafe { read(stream, &raw mut schema) };
+    (code == 0).then_some(schema)
 }
 
 /// The columns of a table, which is an array of structs.
