@@ -18,9 +18,9 @@ from helpers import OVERRIDES, Cli, sets, train
     [
         ({"train.epoch": 1}, polyscene.ConfigError),
         ({"train.batch_size": 0}, polyscene.ConfigError),
-        ({"model.name": "dnm"}, polyscene.ConfigError),
+        ({"model.name": "dn"}, polyscene.ConfigError),
         ({"model.widht": 3}, polyscene.ConfigError),
-        ({"data.label": "lable"}, polyscene.DataError),
+        ({"data.label": "click"}, polyscene.DataError),
         ({"data.path": "nothing.parquet"}, polyscene.DataError),
         ({"data.sequence.0.column": "price"}, polyscene.DataError),
     ],
@@ -119,7 +119,7 @@ def test_devices_and_folders(folder: Path, config: Path, rows: pa.Table, run: po
     with pytest.raises(ValueError, match="max_unknown: expected a share from 0 to 1"):
         run.predict(rows, max_unknown=3)
     with pytest.raises(ValueError, match="split: expected train, valid or test"):
-        run.evaluate(split="tset")  # type: ignore[arg-type]
+        run.evaluate(split="all")  # type: ignore[arg-type]
     text = cli.error("eval", folder / "nowhere")
     with pytest.raises(polyscene.RunError) as raised:
         polyscene.Run(folder / "nowhere")

@@ -92,10 +92,9 @@ impl Run {
         let Self { schema, encoder, model, executor, .. } = self;
         let mut gathered = Gathered::default();
         let mut scan = scan(encoder, schema, &data.inputs(schema)?, true)?;
-        let scored = score(executor.as_mut(), model, &mut scan, "evaluating", observer, |chunk, logits| {
+        score(executor.as_mut(), model, &mut scan, "evaluating", observer, |chunk, logits| {
             gathered.add(&chunk.rows, logits);
-        });
-        scored?;
+        })?;
         open::tell_skipped(scan.skipped(), observer);
         let values = scan.unknown_values();
         check_unknown(encoder, &values, max_unknown)?;

@@ -83,11 +83,10 @@ impl Run {
         let mut predictions = Vec::new();
         let mut scan = scan(encoder, schema, &data.inputs(schema)?, false)?;
         let mut rows = 0;
-        let scored = score(executor.as_mut(), model, &mut scan, "predicting", observer, |chunk, logits| {
+        score(executor.as_mut(), model, &mut scan, "predicting", observer, |chunk, logits| {
             rows += logits.len() as u64;
             predictions.extend(probabilities(chunk.batch.num_rows(), &chunk.kept, logits));
-        });
-        scored?;
+        })?;
         let values = scan.unknown_values();
         check_unknown(encoder, &values, max_unknown)?;
         open::tell_skipped(scan.skipped(), observer);

@@ -190,45 +190,22 @@ impl Reader {
 impl Open {
     fn new(file: &Input, wanted: &[Wanted], all_columns: bool, limit: usize) -> Result<Open> {
         let path = &file.path;
-        // A column of the file itself goes before one of its folders.
-        let apart = |names: &[String]| -> Vec<Partition> {
-            file.partitions.iter().filter(|partition| !names.contains(&partition.column)).cloned().collect()
-        };
-        let with = |names: &[String], partitions: &[Partition]| -> Vec<String> {
-            names.iter().cloned().chain(partitions.iter().map(|partition| partition.column.clone())).collect()
-        };
-        // The columns of a file whose types are known, to be read: its own, and those of its folders.
-        let typed = |fields: &Fields| -> Result<(Vec<usize>, Vec<Option<usize>>, Vec<Partition>)> {
-            let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
-            let partitions = apart(&names);
-            let located = locate(wanted, &with(&names, &partitions), path)?;
-            for (wanted, column) in wanted.iter().zip(&located) {
-                if let Some(field) = column.and_then(|column| fields.get(column)) {
-                    check_type(wanted, field.data_type(), path)?;
-                }
-            }
-            let (selected, columns) = select(&located, names.len() + partitions.len(), all_columns);
-            let (own, partitions) = split(selected, names.len(), partitions);
-            Ok((own, columns, partitions))
-        };
-        let (rows, columns, partitions) = match &file.encoding {
+        let select = |names: &[String], types: Option<&Fields>| Selected::of(file, names, types, wanted, all_columns);
+        let (rows, Selected { columns, partitions, .. }) = match &file.encoding {
             Encoding::Csv { delimiter } => {
                 let mut csv = CsvFile::open(path, *delimiter)?;
-                let (names, partitions) = (csv.names().to_vec(), apart(csv.names()));
-                let located = locate(wanted, &with(&names, &partitions), path)?;
-                let (selected, columns) = select(&located, names.len() + partitions.len(), all_columns);
-                let (own, partitions) = split(selected, names.len(), partitions);
-                csv.select(own);
-                (OpenRows::Csv(csv), columns, partitions)
+                let selected = select(csv.names(), None)?;
+                csv.select(selected.own.clone());
+                (OpenRows::Csv(csv), selected)
             }
             Encoding::Parquet => {
                 let parquet = ParquetFile::open(path)?;
-                let (own, columns, partitions) = typed(parquet.schema().fields())?;
-                (OpenRows::Parquet(parquet.read(path, &own, limit)?), columns, partitions)
+                let selected = select(&names(parquet.schema()), Some(parquet.schema().fields()))?;
+                (OpenRows::Parquet(parquet.read(path, &selected.own, limit)?), selected)
             }
             Encoding::Table(table) => {
-                let (own, columns, partitions) = typed(table.schema().fields())?;
-                (OpenRows::Table(table.read(&own, limit)), columns, partitions)
+                let selected = select(&names(table.schema()), Some(table.schema().fields()))?;
+                (OpenRows::Table(table.read(&selected.own, limit)), selected)
             }
         };
         let schema = match &rows {
@@ -273,11 +250,47 @@ impl Open {
     }
 }
 
-/// Selected columns that are a file's own, and its partitions that are selected.
-fn split(selected: Vec<usize>, own: usize, partitions: Vec<Partition>) -> (Vec<usize>, Vec<Partition>) {
-    let is_selected = |(at, partition): (usize, Partition)| selected.contains(&(own + at)).then_some(partition);
-    let partitions = partitions.into_iter().enumerate().filter_map(is_selected).collect();
-    (selected.iter().copied().filter(|column| *column < own).collect(), partitions)
+/// What of a file is read.
+struct Selected {
+    /// The file's own columns, ascending.
+    own: Vec<usize>,
+    /// Columns after these, of one value each.
+    partitions: Vec<Partition>,
+    /// Per wanted column its index among all of them.
+    columns: Vec<Option<usize>>,
+}
+
+impl Selected {
+    /// Of a file with columns of these names, and of these types where it has types.
+    fn of(
+        file: &Input,
+        names: &[String],
+        types: Option<&Fields>,
+        wanted: &[Wanted],
+        all_columns: bool,
+    ) -> Result<Selected> {
+        // A column of the file itself goes before one of its folders.
+        let partitions: Vec<Partition> =
+            file.partitions.iter().filter(|partition| !names.contains(&partition.column)).cloned().collect();
+        let all: Vec<String> =
+            names.iter().chain(partitions.iter().map(|partition| &partition.column)).cloned().collect();
+        let located = locate(wanted, &all, &file.path)?;
+        for (wanted, column) in wanted.iter().zip(&located) {
+            if let Some(field) = types.zip(*column).and_then(|(types, column)| types.get(column)) {
+                check_type(wanted, field.data_type(), &file.path)?;
+            }
+        }
+        let (selected, columns) = select(&located, all.len(), all_columns);
+        let is_selected =
+            |(at, partition): (usize, Partition)| selected.contains(&(names.len() + at)).then_some(partition);
+        let partitions = partitions.into_iter().enumerate().filter_map(is_selected).collect();
+        let own = selected.iter().copied().filter(|column| *column < names.len()).collect();
+        Ok(Selected { own, partitions, columns })
+    }
+}
+
+fn names(schema: &Schema) -> Vec<String> {
+    schema.fields().iter().map(|field| field.name().clone()).collect()
 }
 
 /// The columns of a file to read, ascending, and the located columns' indices among these.

@@ -128,7 +128,7 @@ fn a_chunk_holds_nothing_of_other_rows() {
     let texts = cast(rows.column(2), &large(DataType::LargeUtf8)).unwrap();
     let items = cast(rows.column(1), &DataType::LargeUtf8).unwrap();
     let rows = with(&with(&rows, "seen", texts), "item", items);
-    let mut chunks = table(&[rows.clone()]).read(&[1, 2], 3_000);
+    let mut chunks = table(std::slice::from_ref(&rows)).read(&[1, 2], 3_000);
     let mut start = 0;
     while let Some((chunk, _)) = chunks.next(Path::new(TABLE)).unwrap() {
         let expected = rows.slice(start, chunk.num_rows());
