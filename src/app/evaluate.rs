@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::run::{logits, scan};
+use super::run::{scan, score};
 use super::unknown::check_unknown;
-use super::{Observer, Run, open};
+use super::{NewData, Observer, Run, open};
 use crate::data::{Rows, SplitName, UnknownValues};
 use crate::train::Error;
 use crate::train::evaluation::metrics::{Metrics, best_reachable, evaluate};
@@ -76,14 +76,25 @@ impl Run {
         max_unknown: Option<f64>,
         observer: &mut Observer<'_>,
     ) -> Result<Evaluation, Error> {
+        self.evaluate_data(&NewData::Path(data.to_owned()), max_unknown, observer)
+    }
+
+    /// As [`Run::evaluate_file`], of files or of a table in memory.
+    ///
+    /// # Errors
+    /// When the rows cannot be read, or the device fails.
+    pub fn evaluate_data(
+        &mut self,
+        data: &NewData,
+        max_unknown: Option<f64>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Evaluation, Error> {
         let Self { schema, encoder, model, executor, .. } = self;
         let mut gathered = Gathered::default();
-        let mut scan = scan(encoder, schema, data, true)?;
-        for chunk in scan.by_ref() {
-            let chunk = chunk?;
-            let logits = logits(executor.as_mut(), model, &chunk.rows, encoder)?;
-            gathered.add(&chunk.rows, &logits);
-        }
+        let mut scan = scan(encoder, schema, &data.inputs(schema)?, true)?;
+        score(executor.as_mut(), model, &mut scan, "evaluating", observer, |chunk, logits| {
+            gathered.add(&chunk.rows, logits);
+        })?;
         open::tell_skipped(scan.skipped(), observer);
         let values = scan.unknown_values();
         check_unknown(encoder, &values, max_unknown)?;

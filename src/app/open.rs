@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Event, Observer, StartingRun, TuningChoice, checked, pretrained, tuned, user_cache};
+use super::{Event, Observer, StartingRun, TrainingTables, TuningChoice, checked, pretrained, tuned, user_cache};
 use crate::config::{Config, ConfigError, TrainOptions};
 use crate::data::synthetic::generate_rows;
 use crate::data::{self, Basis, Dataset, Encoder, Inputs, Schema};
@@ -49,7 +49,17 @@ pub(super) fn located(named: &Path, bases: &[PathBuf], is_there: impl Fn(&Path) 
 ///
 /// # Errors
 /// When the data cannot be read, the model's options do not fit, or memory does not hold the model.
-pub fn open_config(mut config: Config, observer: &mut Observer<'_>) -> Result<Opened, Error> {
+pub fn open_config(config: Config, observer: &mut Observer<'_>) -> Result<Opened, Error> {
+    open_config_on(config, None, observer)
+}
+
+/// As [`open_config`]; with tables, on these instead of the configuration's files.
+pub(super) fn open_config_on(
+    mut config: Config,
+    tables: Option<TrainingTables>,
+    observer: &mut Observer<'_>,
+) -> Result<Opened, Error> {
+    let tables = tables.map(|tables| tables.put_into(&mut config));
     if !config.left_out().is_empty() {
         observer(Event::KeysLeftOut(config.left_out()));
     }
@@ -59,8 +69,13 @@ pub fn open_config(mut config: Config, observer: &mut Observer<'_>) -> Result<Op
     let runs = self::bases(config.path(), false);
     let from = StartingRun::of(&mut config, &runs)?;
     let basis = from.as_ref().map(StartingRun::basis);
-    let data = open_data(&schema, &bases, basis.as_ref(), observer)?;
-    schema.path = absolute(&schema.path, &bases);
+    let data = match &tables {
+        Some(inputs) => tell_opening(|progress| data::open_found(&schema, inputs, basis.as_ref(), progress), observer)?,
+        None => open_data(&schema, &bases, basis.as_ref(), observer)?,
+    };
+    if tables.is_none() {
+        schema.path = absolute(&schema.path, &bases);
+    }
     pretrained::locate(&mut schema, &bases);
     config.set_data(&schema)?;
     let model = build_on(&mut config, &data)?;
@@ -86,7 +101,15 @@ pub(super) fn open_data(
     basis: Option<&Basis<'_>>,
     observer: &mut Observer<'_>,
 ) -> Result<Dataset, Error> {
-    let opened = data::open_on(schema, bases, basis, &mut |progress| observer(Event::Opening(progress)));
+    tell_opening(|progress| data::open_on(schema, bases, basis, progress), observer)
+}
+
+/// Opens data by `open`, telling how far that is and what was left out.
+fn tell_opening(
+    open: impl FnOnce(&mut dyn FnMut(data::Progress)) -> data::Result<Dataset>,
+    observer: &mut Observer<'_>,
+) -> Result<Dataset, Error> {
+    let opened = open(&mut |progress| observer(Event::Opening(progress)));
     observer(Event::CountingEnded);
     let data = opened?;
     tell_skipped(&data.skipped, observer);

@@ -6,9 +6,9 @@ use arrow_array::{ArrayRef, Float32Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use serde::Serialize;
 
-use super::run::{logits, scan};
+use super::run::{logits, scan, score};
 use super::unknown::check_unknown;
-use super::{Event, Observer, OutFile, Run, open};
+use super::{Event, NewData, Observer, OutFile, Run, open};
 use crate::data::{self, Skipped, UnknownValues};
 use crate::train::Error;
 
@@ -45,7 +45,7 @@ impl Run {
     pub fn predict(&mut self, prediction: &Prediction, observer: &mut Observer<'_>) -> Result<Predicted, Error> {
         let Prediction { data, out, max_unknown } = prediction;
         let Self { schema, encoder, model, executor, .. } = self;
-        let mut scan = scan(encoder, schema, data, false)?;
+        let mut scan = scan(encoder, schema, &NewData::Path(data.clone()).inputs(schema)?, false)?;
         let mut rows = 0;
         observer(Event::Counting { what: "predicting", total: scan.bytes().1 });
         let written = out.write(|is_first| {
@@ -67,14 +67,47 @@ impl Run {
         self.tell_unknown(&predicted.values, observer);
         Ok(predicted)
     }
+
+    /// The probabilities that [`Run::predict`] would write, one for each row and in the rows' order; that of a bad row that is
+    /// skipped is missing. `max_unknown` is that of [`Prediction`].
+    ///
+    /// # Errors
+    /// When the rows cannot be read, or more values are unknown than may be; when the device fails.
+    pub fn probabilities(
+        &mut self,
+        data: &NewData,
+        max_unknown: Option<f64>,
+        observer: &mut Observer<'_>,
+    ) -> Result<(Float32Array, Predicted), Error> {
+        let Self { schema, encoder, model, executor, .. } = self;
+        let mut predictions = Vec::new();
+        let mut scan = scan(encoder, schema, &data.inputs(schema)?, false)?;
+        let mut rows = 0;
+        score(executor.as_mut(), model, &mut scan, "predicting", observer, |chunk, logits| {
+            rows += logits.len() as u64;
+            predictions.extend(probabilities(chunk.batch.num_rows(), &chunk.kept, logits));
+        })?;
+        let values = scan.unknown_values();
+        check_unknown(encoder, &values, max_unknown)?;
+        open::tell_skipped(scan.skipped(), observer);
+        let predicted = Predicted { rows, skipped: scan.skipped().clone(), values };
+        self.tell_unknown(&predicted.values, observer);
+        Ok((predictions.into(), predicted))
+    }
 }
 
-/// Rows as they were read, with the predictions of those that were kept; none where a bad row was skipped.
-fn with_predictions(batch: RecordBatch, kept: &[u32], logits: &[f32]) -> Result<RecordBatch, Error> {
-    let mut predictions = vec![None; batch.num_rows()];
+/// For each of `rows` rows its probability; none where a bad row was skipped.
+fn probabilities(rows: usize, kept: &[u32], logits: &[f32]) -> Vec<Option<f32>> {
+    let mut predictions = vec![None; rows];
     for (&row, &logit) in kept.iter().zip(logits) {
         predictions[row as usize] = Some(crate::cpu::sigmoid(f64::from(logit)) as f32);
     }
+    predictions
+}
+
+/// Rows as they were read, with the predictions of those that were kept.
+fn with_predictions(batch: RecordBatch, kept: &[u32], logits: &[f32]) -> Result<RecordBatch, Error> {
+    let predictions = probabilities(batch.num_rows(), kept, logits);
     let schema = batch.schema();
     if schema.column_with_name(COLUMN).is_some() {
         let reason = format!("the data has a column called \"{COLUMN}\" already; rename it");

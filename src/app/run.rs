@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::open::{DeviceOptions, SavedModel, load_saved, open_data, open_device};
 use super::{Event, Observer, TuningChoice};
 use crate::config::{Config, ConfigError, TrainOptions};
-use crate::data::{self, Basis, Encoder, Inputs, Rows, Scan, Schema, SplitName};
+use crate::data::{self, Basis, EncodedChunk, Encoder, Inputs, Rows, Scan, Schema, SplitName, Table};
 use crate::gpu::DeviceChoice;
 use crate::plan::Executor;
 use crate::train::Error;
@@ -23,6 +23,24 @@ pub struct RunOptions {
     pub device: DeviceChoice,
     /// Overrides of its configuration, as `key.path=value`.
     pub sets: Vec<String>,
+}
+
+/// Rows that are not a run's own, with the same columns.
+#[derive(Clone, Debug)]
+pub enum NewData {
+    /// A file, glob or folder.
+    Path(String),
+    /// A table in memory.
+    Table(Table),
+}
+
+impl NewData {
+    pub(super) fn inputs(&self, schema: &Schema) -> Result<Inputs, Error> {
+        match self {
+            Self::Path(path) => find(schema, path),
+            Self::Table(table) => Ok(Inputs::table(table.clone())),
+        }
+    }
 }
 
 /// The best model of a run, on a device, with all that is needed to read rows as it was trained on them.
@@ -135,10 +153,9 @@ pub(super) fn logits(
     predict(executor, model, rows, encoder)
 }
 
-/// Reads another file, glob or folder as a run's own data is read, chunk by chunk. Its name tells how it is written, else
-/// the run's schema does.
-pub(super) fn scan<'e>(encoder: &'e Encoder, schema: &Schema, path: &str, labelled: bool) -> Result<Scan<'e>, Error> {
-    let inputs = match Inputs::find(path, data::Format::Auto, schema.delimiter, &[]) {
+/// Another file, glob or folder. Its name tells how it is written, else the run's schema does.
+fn find(schema: &Schema, path: &str) -> Result<Inputs, Error> {
+    Ok(match Inputs::find(path, data::Format::Auto, schema.delimiter, &[]) {
         Err(data::Error::UnknownFormat { .. }) => Inputs::find(path, schema.format, schema.delimiter, &[])?,
         // Not the configuration's path but the caller's.
         Err(data::Error::NoFiles { what, near, .. }) => {
@@ -146,7 +163,39 @@ pub(super) fn scan<'e>(encoder: &'e Encoder, schema: &Schema, path: &str, labell
             return Err(data::Error::Schema(format!("--data: {what}{near}")).into());
         }
         found => found?,
-    };
-    let scan = data::scan(encoder, &inputs, labelled, CHUNK_ROWS)?;
+    })
+}
+
+/// Reads other data as a run's own is read, chunk by chunk.
+pub(super) fn scan<'e>(
+    encoder: &'e Encoder,
+    schema: &Schema,
+    inputs: &Inputs,
+    labelled: bool,
+) -> Result<Scan<'e>, Error> {
+    let scan = data::scan(encoder, inputs, labelled, CHUNK_ROWS)?;
     Ok(scan.on_bad_row(schema.on_bad_row).unknown_scenario(schema.unknown_scenario))
+}
+
+/// Gives `each` all chunks of a scan with their logits, telling how far that is.
+pub(super) fn score(
+    executor: &mut dyn Executor,
+    model: &BuiltModel,
+    scan: &mut Scan<'_>,
+    what: &'static str,
+    observer: &mut Observer<'_>,
+    mut each: impl FnMut(&EncodedChunk, &[f32]),
+) -> Result<(), Error> {
+    observer(Event::Counting { what, total: scan.bytes().1 });
+    let mut score_all = || {
+        while let Some(chunk) = scan.next().transpose()? {
+            each(&chunk, &logits(executor, model, &chunk.rows, scan.encoder())?);
+            let (done, total) = scan.bytes();
+            observer(Event::Counted { done, total });
+        }
+        Ok(())
+    };
+    let scored = score_all();
+    observer(Event::CountingEnded);
+    scored
 }

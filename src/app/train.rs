@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::open::{DeviceOptions, load_vocabularies, open_device, tell_warnings};
+use super::open::{DeviceOptions, load_vocabularies, open_config_on, open_device, tell_warnings};
 use super::starting::Inherited;
-use super::{Event, Observer, Opened, TuningChoice, open_config, pretrained};
+use super::{Event, Observer, Opened, TrainingTables, TuningChoice, pretrained};
 use crate::config::Config;
 use crate::data::{self, Dataset, Encoder};
 use crate::gpu::DeviceChoice;
@@ -39,6 +39,7 @@ use crate::train::{Ending, Error, TrainingLoop, check_validation, score, score_a
 /// ```
 pub struct Trainer<'a> {
     config: Config,
+    tables: Option<TrainingTables>,
     device: DeviceChoice,
     folder: Option<PathBuf>,
     resume: bool,
@@ -66,6 +67,7 @@ impl<'a> Trainer<'a> {
     pub fn new(config: Config) -> Self {
         Self {
             config,
+            tables: None,
             device: DeviceChoice::Auto,
             folder: None,
             resume: false,
@@ -73,6 +75,11 @@ impl<'a> Trainer<'a> {
             stop: None,
             observer: Box::new(|_| ()),
         }
+    }
+
+    /// What to train on instead of the files that the configuration names, which then needs no `data.path`.
+    pub fn tables(self, tables: TrainingTables) -> Self {
+        Self { tables: Some(tables), ..self }
     }
 
     /// Where to train.
@@ -112,9 +119,9 @@ impl<'a> Trainer<'a> {
     /// When the configuration or the data is at fault, the folder holds something else, a device or a file fails, or a loss
     /// is not a number. What was trained until then is in the folder's checkpoint.
     pub fn train(self) -> Result<Trained, Error> {
-        let Self { config, device, folder: asked, resume, tuning, stop, mut observer } = self;
+        let Self { config, tables, device, folder: asked, resume, tuning, stop, mut observer } = self;
         let observer = observer.as_mut();
-        let opened = open_config(config, observer)?;
+        let opened = open_config_on(config, tables, observer)?;
         let Opened { config, data, model, .. } = &opened;
         tell_warnings(data, observer);
         // What keeps a run from starting must not leave a folder in the next one's way.

@@ -3,8 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use crate::data::synthetic::SyntheticError;
-use crate::train::Error;
+use crate::train::{Error, told};
 
 /// Shown below `--help`.
 pub(super) const HELP: &str = "\
@@ -31,44 +30,14 @@ pub(super) fn code(outcome: anyhow::Result<Done>) -> ExitCode {
                 // Whoever read our output has seen enough.
                 return ExitCode::SUCCESS;
             }
-            note!("error: {}", text(&error));
-            ExitCode::from(number(&error))
+            note!("error: {}", told(error.as_ref()));
+            ExitCode::from(error.downcast_ref::<Error>().map_or(1, Error::exit_code))
         }
     }
-}
-
-/// The error and its causes, but for those that an error's own words give already.
-fn text(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text += ": ";
-            text += &cause;
-        }
-    }
-    text
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
-}
-
-fn number(error: &anyhow::Error) -> u8 {
-    use crate::{gpu, plan};
-    match error.downcast_ref::<Error>() {
-        // Not a fault of the device: it is asked for too much.
-        Some(Error::Plan(
-            plan::Error::TooLarge { .. }
-            | plan::Error::MainMemory { .. }
-            | plan::Error::Gpu(gpu::Error::TooLarge { .. }),
-        )) => 2,
-        Some(Error::Config(_) | Error::Model(_) | Error::Synthetic(SyntheticError::Option { .. })) => 2,
-        Some(Error::Data(_) | Error::Synthetic(_)) => 3,
-        Some(Error::Device(_) | Error::Plan(_)) => 4,
-        Some(Error::NotFinite { .. }) => 5,
-        Some(Error::File { .. } | Error::Content { .. } | Error::Folder { .. }) => 6,
-        None => 1,
-    }
 }

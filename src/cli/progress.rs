@@ -48,18 +48,12 @@ impl OpeningBars {
         let shown = self.current.as_ref().is_some_and(|(phase, _)| *phase == progress.phase);
         if !shown {
             self.end();
-            let (name, bytes) = match progress.phase {
-                OpeningPhase::Hashing => ("hashing data", true),
-                OpeningPhase::Reading => ("reading data", true),
-                OpeningPhase::Counting => ("counting values", false),
-                OpeningPhase::Encoding => ("encoding data", false),
-            };
-            let template = if bytes {
+            let template = if progress.phase.is_in_bytes() {
                 "{prefix:<18} {bar:32} {bytes}/{total_bytes} {elapsed} {msg}"
             } else {
                 "{prefix:<18} {bar:32} {human_pos}/{human_len} {elapsed} {msg}"
             };
-            self.current = Some((progress.phase, bar(progress.total, template).with_prefix(name)));
+            self.current = Some((progress.phase, bar(progress.total, template).with_prefix(progress.phase.name())));
         }
         if let Some((_, bar)) = &self.current {
             bar.set_length(progress.total);

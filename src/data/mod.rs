@@ -30,11 +30,12 @@ pub use encoded::unknown::UnknownValues;
 pub use error::{BadRow, Error, MissingColumn, Place, Result, nearest, shortened, suggestion};
 pub use fit::basis::Basis;
 pub use fit::vocabulary::Vocabulary;
-pub use open::{Dataset, open, open_on};
+pub use open::{Dataset, open, open_found, open_on};
 pub use progress::{OpeningPhase, Progress};
 pub use read::checks::Skipped;
 pub use read::csv_file::quoted;
 pub use read::inputs::Inputs;
+pub use read::table::{TABLE, Table};
 pub use schema::value_type::ValueType;
 pub use schema::{
     FieldKind, FieldOptions, Format, OnBadRow, Schema, SequenceColumn, Split, SplitName, UnknownScenario,

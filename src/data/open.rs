@@ -80,9 +80,22 @@ pub fn open_on(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset> {
     schema.validate()?;
-    let inputs = Inputs::of(schema, base)?;
-    let roots = cache::roots(&inputs);
-    open_inputs(schema, &inputs, &roots, basis, &Limits::default(), progress)
+    open_found(schema, &Inputs::of(schema, base)?, basis, progress)
+}
+
+/// [`open_on`] of files that were found, or of tables in memory; `data.path` is not looked for. Of tables nothing is cached.
+///
+/// # Errors
+/// As [`open_on`].
+pub fn open_found(
+    schema: &Schema,
+    inputs: &Inputs,
+    basis: Option<&Basis<'_>>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Dataset> {
+    schema.validate()?;
+    let roots = if inputs.in_memory() { Vec::new() } else { cache::roots(inputs) };
+    open_inputs(schema, inputs, &roots, basis, &Limits::default(), progress)
 }
 
 /// [`open`] with the files found, and the folders that may hold caches.
@@ -95,7 +108,8 @@ pub(super) fn open_inputs(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset> {
     let mut refusals = Vec::new();
-    let key = if schema.cache { Some(cache::key(inputs, schema, basis, progress)?) } else { None };
+    let key =
+        if schema.cache && !inputs.in_memory() { Some(cache::key(inputs, schema, basis, progress)?) } else { None };
     if let Some(key) = &key {
         for folder in roots.iter().map(|root| root.join(key)).filter(|folder| folder.is_dir()) {
             // A damaged cache is written anew, by the way of any first run.
@@ -162,6 +176,9 @@ fn fit(
 
 /// The data's own folder is on a disk that holds such data; the system's temporary folder may be memory.
 fn temporary_folders(inputs: &Inputs) -> Vec<PathBuf> {
+    if inputs.in_memory() {
+        return Vec::new();
+    }
     inputs.stem().parent().map(PathBuf::from).into_iter().collect()
 }
 

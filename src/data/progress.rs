@@ -13,6 +13,23 @@ pub enum OpeningPhase {
     Encoding,
 }
 
+impl OpeningPhase {
+    /// What is done, in two words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hashing => "hashing data",
+            Self::Reading => "reading data",
+            Self::Counting => "counting values",
+            Self::Encoding => "encoding data",
+        }
+    }
+
+    /// Whether bytes are counted, or rows.
+    pub fn is_in_bytes(self) -> bool {
+        matches!(self, Self::Hashing | Self::Reading)
+    }
+}
+
 /// How far [`open`](super::open) has come in one phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {

@@ -64,7 +64,7 @@ pub fn mean_losses(graph: &Graph, sums: &[f64], uniforms: &StepUniforms) -> Step
 }
 
 /// A device that holds a model's state and replays its plans.
-pub trait Executor {
+pub trait Executor: Send {
     /// What it runs on, for people.
     fn device(&self) -> String;
 

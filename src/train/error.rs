@@ -71,6 +71,18 @@ pub enum Error {
     },
 }
 
+/// An error and its causes in one line, but for those that an error's own words give already.
+pub fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text += ": ";
+            text += &cause;
+        }
+    }
+    text
+}
+
 fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -85,6 +97,25 @@ impl Error {
     pub fn file(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { path, action, source }
+    }
+
+    /// The exit code of a program that ends with it.
+    pub fn exit_code(&self) -> u8 {
+        use crate::data::synthetic::SyntheticError;
+        use crate::{gpu, plan};
+        match self {
+            // Not a fault of the device: it is asked for too much.
+            Self::Plan(
+                plan::Error::TooLarge { .. }
+                | plan::Error::MainMemory { .. }
+                | plan::Error::Gpu(gpu::Error::TooLarge { .. }),
+            ) => 2,
+            Self::Config(_) | Self::Model(_) | Self::Synthetic(SyntheticError::Option { .. }) => 2,
+            Self::Data(_) | Self::Synthetic(_) => 3,
+            Self::Device(_) | Self::Plan(_) => 4,
+            Self::NotFinite { .. } => 5,
+            Self::File { .. } | Self::Content { .. } | Self::Folder { .. } => 6,
+        }
     }
 
     /// A file with wrong content.

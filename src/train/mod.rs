@@ -11,5 +11,5 @@ pub mod order;
 pub mod run;
 mod training_loop;
 
-pub use error::Error;
+pub use error::{Error, told};
 pub use training_loop::{Ending, LoopEvent, TrainingLoop, check_validation, score, score_and_calibrate};

@@ -28,7 +28,7 @@ const INDEX: &str = "cache.json";
 /// What the cache did for a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cache {
-    /// The schema has `cache = false`.
+    /// The schema has `cache = false`, or the rows were in memory.
     Off,
     /// The data was read from this folder.
     Read(PathBuf),

@@ -75,6 +75,11 @@ impl Scan<'_> {
         self
     }
 
+    /// What it encodes with.
+    pub fn encoder(&self) -> &Encoder {
+        self.encoder
+    }
+
     /// A batch of all columns without a row, as the first file has them: what there is of files without rows.
     pub fn no_rows(&self) -> RecordBatch {
         self.reader.no_rows()

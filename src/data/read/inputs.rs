@@ -1,5 +1,6 @@
 //! From `data.path` to the files it names.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -7,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::data::error::{Error, Result, nearest};
 use crate::data::read::compressed::plain_name;
-use crate::data::schema::{Format, Schema};
+use crate::data::read::table::{TABLE, Table};
+use crate::data::schema::{Format, Schema, SplitName};
 
 /// The input files, in the order in which they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +37,14 @@ pub(crate) struct Partition {
 }
 
 /// How a file's rows are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    Csv { delimiter: u8 },
+    Csv {
+        delimiter: u8,
+    },
     Parquet,
+    /// Not at all: they are in memory, and no file is read.
+    Table(Table),
 }
 
 impl Inputs {
@@ -83,6 +89,31 @@ impl Inputs {
         Inputs::find(&schema.path, schema.format, schema.delimiter, base)
     }
 
+    /// A table in memory in the place of files; messages call it `<table>`.
+    pub fn table(table: Table) -> Inputs {
+        Inputs { files: vec![Input::table(table, TABLE, None)], stem: PathBuf::from(TABLE) }
+    }
+
+    /// A table for each split, as if they lay in folders called `split=train` and so on; messages call them `<train>`, `<valid>`
+    /// and `<test>`. Also the name of the column that says so: `split`, with `_` after it where a table has such a column.
+    pub fn split_tables(tables: BTreeMap<SplitName, Table>) -> (Inputs, String) {
+        let mut column = "split".to_owned();
+        while tables.values().any(|table| table.schema().column_with_name(&column).is_some()) {
+            column.push('_');
+        }
+        let input = |(split, table): (SplitName, Table)| {
+            let partition = Partition { column: column.clone(), value: Some(split.to_string()) };
+            Input::table(table, &format!("<{split}>"), Some(partition))
+        };
+        let files = tables.into_iter().map(input).collect();
+        (Inputs { files, stem: PathBuf::from(TABLE) }, column)
+    }
+
+    /// Whether there are no files, but tables in memory.
+    pub(crate) fn in_memory(&self) -> bool {
+        self.files.iter().any(|file| matches!(file.encoding, Encoding::Table(_)))
+    }
+
     /// The files' paths, in reading order.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|f| f.path.as_path())
@@ -104,6 +135,11 @@ impl Inputs {
 }
 
 impl Input {
+    fn table(table: Table, name: &str, partition: Option<Partition>) -> Input {
+        let (path, bytes) = (PathBuf::from(name), table.bytes());
+        Input { path, encoding: Encoding::Table(table), bytes, partitions: partition.into_iter().collect() }
+    }
+
     fn open(path: PathBuf, format: Format, delimiter: Option<char>) -> Result<Input> {
         let bytes = path.metadata().map_err(|e| Error::io(&path, e))?.len();
         if bytes == 0 {
@@ -225,6 +261,11 @@ fn glob_stem(pattern: &Path) -> PathBuf {
 }
 
 fn nothing(path: &str, base: &[PathBuf]) -> Error {
+    if path == TABLE {
+        return Error::Schema(format!(
+            "data.path: \"{TABLE}\" was a table in memory, which is gone with the program that had it; give a file of the same rows"
+        ));
+    }
     let is_folder = base.iter().any(|folder| folder.join(path).is_dir());
     let what = match path {
         _ if is_folder => format!("the folder \"{path}\" has no .parquet, .csv or .tsv file"),
@@ -264,7 +305,7 @@ mod tests {
         fs::create_dir(dir.path().join("d.csv")).unwrap();
         let inputs = find(".", &[dir.path().to_owned()]).unwrap();
         assert_eq!(names(&inputs), ["a.tsv", "b.csv", "c.parquet"]);
-        let encodings: Vec<Encoding> = inputs.files().iter().map(|f| f.encoding).collect();
+        let encodings: Vec<Encoding> = inputs.files().iter().map(|f| f.encoding.clone()).collect();
         assert_eq!(
             encodings,
             [Encoding::Csv { delimiter: b'\t' }, Encoding::Csv { delimiter: b',' }, Encoding::Parquet]

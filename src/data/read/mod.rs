@@ -1,4 +1,4 @@
-//! From `data.path` to chunks of rows whose cells are checked, whatever the files' format.
+//! From `data.path` to chunks of rows whose cells are checked, whatever the files' format; or from tables in memory.
 
 pub(super) mod cells;
 pub(super) mod checks;
@@ -8,3 +8,4 @@ pub(super) mod faults;
 pub(super) mod inputs;
 pub(super) mod parquet_file;
 pub(super) mod reader;
+pub(super) mod table;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
 use crate::data::error::{BadRow, Error, Place, Result};
 use crate::data::read::csv_file::{CsvFile, line_at};
 use crate::data::read::faults::{Fault, Faults};
 use crate::data::read::inputs::{Encoding, Input, Inputs, Partition};
 use crate::data::read::parquet_file::{ParquetFile, ParquetRows};
+use crate::data::read::table::TableRows;
 use crate::data::schema::columns::{Wanted, check_type, locate};
 
 /// Some consecutive rows of one file.
@@ -30,7 +31,7 @@ pub(crate) struct Chunk {
 enum Places {
     /// The bytes at which a CSV file's rows start.
     Offsets(Vec<u64>),
-    /// How many rows of a Parquet file came before.
+    /// How many rows of a Parquet file or a table came before.
     After(u64),
 }
 
@@ -89,6 +90,7 @@ struct Open {
 enum OpenRows {
     Csv(CsvFile),
     Parquet(ParquetRows),
+    Table(TableRows),
 }
 
 impl Reader {
@@ -113,6 +115,7 @@ impl Reader {
             // Of a compressed file more bytes come out than it has.
             OpenRows::Csv(csv) => csv.bytes_done().min(open.bytes),
             OpenRows::Parquet(rows) => (rows.done() * open.bytes as f64) as u64,
+            OpenRows::Table(rows) => (rows.done() * open.bytes as f64) as u64,
         });
         self.bytes_before + inside
     }
@@ -187,42 +190,28 @@ impl Reader {
 impl Open {
     fn new(file: &Input, wanted: &[Wanted], all_columns: bool, limit: usize) -> Result<Open> {
         let path = &file.path;
-        // A column of the file itself goes before one of its folders.
-        let apart = |names: &[String]| -> Vec<Partition> {
-            file.partitions.iter().filter(|partition| !names.contains(&partition.column)).cloned().collect()
-        };
-        let with = |names: &[String], partitions: &[Partition]| -> Vec<String> {
-            names.iter().cloned().chain(partitions.iter().map(|partition| partition.column.clone())).collect()
-        };
-        let (rows, columns, partitions) = match file.encoding {
+        let select = |names: &[String], types: Option<&Fields>| Selected::of(file, names, types, wanted, all_columns);
+        let (rows, Selected { columns, partitions, .. }) = match &file.encoding {
             Encoding::Csv { delimiter } => {
-                let mut csv = CsvFile::open(path, delimiter)?;
-                let (names, partitions) = (csv.names().to_vec(), apart(csv.names()));
-                let located = locate(wanted, &with(&names, &partitions), path)?;
-                let (selected, columns) = select(&located, names.len() + partitions.len(), all_columns);
-                let (own, partitions) = split(selected, names.len(), partitions);
-                csv.select(own);
-                (OpenRows::Csv(csv), columns, partitions)
+                let mut csv = CsvFile::open(path, *delimiter)?;
+                let selected = select(csv.names(), None)?;
+                csv.select(selected.own.clone());
+                (OpenRows::Csv(csv), selected)
             }
             Encoding::Parquet => {
                 let parquet = ParquetFile::open(path)?;
-                let fields = parquet.schema().fields().clone();
-                let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
-                let partitions = apart(&names);
-                let located = locate(wanted, &with(&names, &partitions), path)?;
-                for (wanted, column) in wanted.iter().zip(&located) {
-                    if let Some(field) = column.and_then(|column| fields.get(column)) {
-                        check_type(wanted, field.data_type(), path)?;
-                    }
-                }
-                let (selected, columns) = select(&located, names.len() + partitions.len(), all_columns);
-                let (own, partitions) = split(selected, names.len(), partitions);
-                (OpenRows::Parquet(parquet.read(path, &own, limit)?), columns, partitions)
+                let selected = select(&names(parquet.schema()), Some(parquet.schema().fields()))?;
+                (OpenRows::Parquet(parquet.read(path, &selected.own, limit)?), selected)
+            }
+            Encoding::Table(table) => {
+                let selected = select(&names(table.schema()), Some(table.schema().fields()))?;
+                (OpenRows::Table(table.read(&selected.own, limit)), selected)
             }
         };
         let schema = match &rows {
             OpenRows::Csv(csv) => csv.schema(),
             OpenRows::Parquet(rows) => rows.schema(),
+            OpenRows::Table(rows) => rows.schema(),
         };
         let more = partitions.iter().map(|partition| Field::new(&partition.column, DataType::Utf8, true).into());
         let schema = Arc::new(Schema::new(schema.fields().iter().cloned().chain(more).collect::<Vec<_>>()));
@@ -254,15 +243,54 @@ impl Open {
             OpenRows::Parquet(rows) => {
                 rows.next(&self.path)?.map(|(batch, after)| (batch, Faults::default(), Places::After(after)))
             }
+            OpenRows::Table(rows) => {
+                rows.next(&self.path)?.map(|(batch, after)| (batch, Faults::default(), Places::After(after)))
+            }
         })
     }
 }
 
-/// Selected columns that are a file's own, and its partitions that are selected.
-fn split(selected: Vec<usize>, own: usize, partitions: Vec<Partition>) -> (Vec<usize>, Vec<Partition>) {
-    let is_selected = |(at, partition): (usize, Partition)| selected.contains(&(own + at)).then_some(partition);
-    let partitions = partitions.into_iter().enumerate().filter_map(is_selected).collect();
-    (selected.iter().copied().filter(|column| *column < own).collect(), partitions)
+/// What of a file is read.
+struct Selected {
+    /// The file's own columns, ascending.
+    own: Vec<usize>,
+    /// Columns after these, of one value each.
+    partitions: Vec<Partition>,
+    /// Per wanted column its index among all of them.
+    columns: Vec<Option<usize>>,
+}
+
+impl Selected {
+    /// Of a file with columns of these names, and of these types where it has types.
+    fn of(
+        file: &Input,
+        names: &[String],
+        types: Option<&Fields>,
+        wanted: &[Wanted],
+        all_columns: bool,
+    ) -> Result<Selected> {
+        // A column of the file itself goes before one of its folders.
+        let partitions: Vec<Partition> =
+            file.partitions.iter().filter(|partition| !names.contains(&partition.column)).cloned().collect();
+        let all: Vec<String> =
+            names.iter().chain(partitions.iter().map(|partition| &partition.column)).cloned().collect();
+        let located = locate(wanted, &all, &file.path)?;
+        for (wanted, column) in wanted.iter().zip(&located) {
+            if let Some(field) = types.zip(*column).and_then(|(types, column)| types.get(column)) {
+                check_type(wanted, field.data_type(), &file.path)?;
+            }
+        }
+        let (selected, columns) = select(&located, all.len(), all_columns);
+        let is_selected =
+            |(at, partition): (usize, Partition)| selected.contains(&(names.len() + at)).then_some(partition);
+        let partitions = partitions.into_iter().enumerate().filter_map(is_selected).collect();
+        let own = selected.iter().copied().filter(|column| *column < names.len()).collect();
+        Ok(Selected { own, partitions, columns })
+    }
+}
+
+fn names(schema: &Schema) -> Vec<String> {
+    schema.fields().iter().map(|field| field.name().clone()).collect()
 }
 
 /// The columns of a file to read, ascending, and the located columns' indices among these.

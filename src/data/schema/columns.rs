@@ -192,6 +192,8 @@ fn is_text(found: &DataType) -> bool {
 
 fn is_list(found: &DataType) -> bool {
     match found {
+        // As of other columns: nulls only are missing values, here empty lists.
+        DataType::Null => true,
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             is_text(item.data_type())
         }

@@ -208,7 +208,7 @@ fn mixed(split: &str) -> Fixture {
     Fixture::new("mixed.csv", csv, &format!("{schema}\nsplit = {split}"))
 }
 
-fn same(a: &Dataset, b: &Dataset) {
+pub(super) fn same(a: &Dataset, b: &Dataset) {
     assert_eq!((a.encoder.fields(), a.encoder.scenarios()), (b.encoder.fields(), b.encoder.scenarios()));
     for (a, b) in [(&a.train, &b.train), (&a.valid, &b.valid), (&a.test, &b.test)] {
         assert!(!a.is_empty());

@@ -16,6 +16,7 @@ mod caching;
 mod encoding;
 mod guises;
 mod scanning;
+mod tables;
 mod types;
 
 /// A folder with files, and a schema over them.
