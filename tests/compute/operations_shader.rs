@@ -172,9 +172,9 @@ fn odd_batches<S: Subject>(sizes: &[usize], open: impl Fn(&Graph, &TrainingOptio
         let plan = Plan::training(graph, &options);
         let mut gpu = open(graph, &options, &state);
         let mut cpu = on_cpu(graph, &options, &state);
-        for (step, &size) in sizes.iter().enumerate() {
+        for (step, &size) in (0..).zip(sizes) {
             cpu.set_state(&state).unwrap();
-            let chunk = data.chunk(&plan, step as u64, &[size], 0.05, false);
+            let chunk = data.chunk(&plan, step, &[size], 0.05, false);
             hot |= plan.batch_layout.keys.iter().any(|keys| chunk.words[keys.hot_count] > 0);
             let (found, expected) = (gpu.run_from(&state, &chunk), run(&mut cpu, &chunk));
             let mut faults = differences(graph, &found, &expected, TOLERANCE);
