@@ -374,7 +374,7 @@ impl PerSample for MutualGrad {
         let (dm, all, v, t) = (block.columns(0), block.columns(1), block.columns(2), block.columns(3));
         let own = own_branches(block);
         // Beyond the step's samples nothing may reach a sum.
-        let live: Lanes<T> = lane_mask(u32::MAX >> (32 - block.count()));
+        let live: Lanes<T> = lane_mask(|lane| lane < block.count());
         let [dv, dt] = block.two_outputs();
         let mut unit = Unit::new(branches);
         let mut towards = vec![Lanes::zero(); branches];
