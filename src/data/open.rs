@@ -119,9 +119,7 @@ pub(super) fn open_inputs(
         }
     }
 
-    inputs.wait_for_first(&mut |done, total| {
-        progress(Progress { phase: OpeningPhase::Downloading, done, total, rows: 0 });
-    })?;
+    inputs.wait_for_first(progress)?;
     let fitted = fit(schema, inputs, basis, limits, progress)?;
     let notes = Notes::of(&fitted)?;
     let total = fitted.spool.rows();

@@ -5,7 +5,7 @@
 pub enum OpeningPhase {
     /// Hashing the input files, to look for a cache.
     Hashing,
-    /// Copying the first object of a store to this machine; the next ones come while others are read.
+    /// Copying the first object of a store to this machine; the next ones come while it is read.
     Downloading,
     /// Reading and checking the input files.
     Reading,

@@ -112,13 +112,11 @@ pub(crate) fn key(
             hash.update(format!("{:?}", file.partitions).as_bytes());
         }
         if let Some(version) = file.object.as_ref().and_then(Object::version) {
-            hash.update(format!("{} {version}", file.path.display()).as_bytes());
+            hash.update(format!("{} {version}\n", file.path.display()).as_bytes());
             done += file.bytes;
             continue;
         }
-        let downloading =
-            |here| progress(Progress { phase: OpeningPhase::Downloading, done: here, total: file.bytes, rows: 0 });
-        let local = file.local(&mut { downloading })?;
+        let local = file.local(progress)?;
         let mut reader = File::open(&local.file).map_err(|e| Error::io(&file.path, e))?;
         loop {
             let n = reader.read(&mut buffer).map_err(|e| Error::io(&file.path, e))?;

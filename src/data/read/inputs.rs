@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data::error::{Error, Result, nearest};
+use crate::data::progress::{OpeningPhase, Progress};
 use crate::data::read::compressed::plain_name;
 use crate::data::read::local_file::LocalFile;
 use crate::data::read::remote::{self, Object};
@@ -133,15 +134,12 @@ impl Inputs {
         self.files.iter().any(|file| file.object.is_some())
     }
 
-    /// Waits for the first object of a store, calling `progress` with the bytes of it that are here and all that it has.
+    /// Waits for the first object of a store, if there is one; the next ones come while it is read.
     ///
     /// # Errors
     /// When it cannot be downloaded.
-    pub(crate) fn wait_for_first(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
-        match self.files.first() {
-            Some(file) => file.local(&mut |here| progress(here, file.bytes)).map(drop),
-            None => Ok(()),
-        }
+    pub(crate) fn wait_for_first(&self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        self.files.first().map_or(Ok(()), |file| file.local(progress).map(drop))
     }
 
     /// The files' paths or URLs, in reading order.
@@ -180,11 +178,14 @@ impl Input {
         Ok(Input { path, object: Some(object), encoding, bytes, partitions })
     }
 
-    /// The file to open. An object of a store is downloaded, unless it was; `progress` is then called with the bytes that are here.
-    pub(crate) fn local(&self, progress: &mut dyn FnMut(u64)) -> Result<LocalFile> {
+    /// The file to open. An object of a store is downloaded, unless it was.
+    pub(crate) fn local(&self, progress: &mut dyn FnMut(Progress)) -> Result<LocalFile> {
         let name: Arc<Path> = self.path.as_path().into();
         let file = match &self.object {
-            Some(object) => object.copy(progress)?.into(),
+            Some(object) => {
+                let (phase, total) = (OpeningPhase::Downloading, self.bytes);
+                object.copy(&mut |done| progress(Progress { phase, done, total, rows: 0 }))?.into()
+            }
             None => Arc::clone(&name),
         };
         Ok(LocalFile { name, file })
@@ -224,7 +225,8 @@ fn encoding(
     Ok(Encoding::Csv { delimiter })
 }
 
-fn starts_as_parquet(path: &Path) -> Result<bool> {
+/// Whether a file's first bytes are those of Parquet.
+pub(crate) fn starts_as_parquet(path: &Path) -> Result<bool> {
     let mut magic = [0; 4];
     let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
     Ok(file.read_exact(&mut magic).is_ok() && magic == *b"PAR1")

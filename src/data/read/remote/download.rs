@@ -103,11 +103,7 @@ impl Download {
     async fn lacks_ranges(&self) -> Result<bool, Failure> {
         match self.store.get_opts(&self.meta.location, self.options(Some(0..1))).await {
             Ok(_) => Ok(false),
-            Err(error @ StoreError::Generic { .. }) => {
-                // If it was not for the range, this fails, too.
-                self.store.get_opts(&self.meta.location, self.options(None)).await.map_err(|_| error)?;
-                Ok(true)
-            }
+            Err(StoreError::NotSupported { .. }) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }

@@ -19,6 +19,7 @@ use super::location::{Location, Provider};
 use super::store::{self, CHANGED, explained};
 use crate::data::encoded::cache;
 use crate::data::error::{Error, Result, suggestion};
+use crate::data::read::inputs::starts_as_parquet;
 
 /// Threads that wait for servers and write what arrives.
 const THREADS: usize = 2;
@@ -228,9 +229,12 @@ impl Object {
         if meta.size < 4 {
             return Ok(false);
         }
-        let magic = session.wait(session.store.get_range(&meta.location, 0..4))?;
-        let magic = magic.map_err(|error| failed(&session.location, name, &error))?;
-        Ok(*magic == *b"PAR1")
+        match session.wait(session.store.get_range(&meta.location, 0..4))? {
+            Ok(magic) => Ok(*magic == *b"PAR1"),
+            // A web server may send nothing but the whole.
+            Err(StoreError::NotSupported { .. }) => starts_as_parquet(&self.copy(&mut |_| ())?),
+            Err(error) => Err(failed(&session.location, name, &error)),
+        }
     }
 
     /// Begins to download it, if nobody has yet.
