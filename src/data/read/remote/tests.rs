@@ -28,7 +28,8 @@ impl Fixture {
     }
 
     fn put(&self, key: &str, content: &[u8]) {
-        let put = self.store.put(&Path::parse(key).unwrap(), content.to_vec().into());
+        let key = Path::parse(key).unwrap();
+        let put = self.store.put(&key, content.to_vec().into());
         pollster::block_on(put).unwrap();
     }
 
