@@ -334,7 +334,7 @@ fn what_is_wrong_with_a_store_is_told() {
     };
     fails("s3://lgs/log", &["s3://lgs/log: there is no bucket or container \"lgs\""]);
     fails("s3://logs/lug", &["s3://logs/lug: nothing there has this name; did you mean \"log\"?"]);
-    fails("s3://logs/log/day=*/*.parquet", &["s3://logs/log/day=*/*.parquet: nothing there has this name"]);
+    fails("s3://logs/log/day=*/*.parquet", &["s3://logs/log/day=*/*.parquet: no object matches"]);
     fails("s3://logs/empty", &["s3://logs/empty/day=1/part-0.csv: the file is empty"]);
     fails(
         "s3://logs/bad/*/*",
@@ -342,7 +342,10 @@ fn what_is_wrong_with_a_store_is_told() {
     );
     fails("ftp://logs/log", &["\"ftp://logs/log\" is of a kind that cannot be read; s3://"]);
     twins.proxy.set(Trouble::Answer { times: 1, answer: "403 Forbidden" });
-    fails("s3://logs/log", &["s3://logs/log: access is denied; they come from the environment: AWS_ACCESS_KEY_ID"]);
+    fails(
+        "s3://logs/log",
+        &["s3://logs/log: access is denied; credentials come from the environment: AWS_ACCESS_KEY_ID"],
+    );
     twins.proxy.set(Trouble::Answer { times: 1000, answer: "500 Internal Server Error" });
     fails("s3://logs/log", &["s3://logs/log: cannot be read", "500 Internal Server Error"]);
     let mut train = twins.place.train_command("out", "model.name=dnn data.path=s3://logs/log");

@@ -20,6 +20,8 @@ pub(super) enum Found {
     Objects(Vec<ObjectMeta>),
     /// A folder without data files.
     NoData,
+    /// A glob that no object matches.
+    NoMatch,
     /// Nothing; a similar name there, if there is one.
     Nothing { near: Option<String> },
     /// A glob that is none.
@@ -35,7 +37,8 @@ pub(super) async fn find(store: &dyn ObjectStore, key: &str) -> Result<Found, Er
             Err(error) => return Err(error),
         }
     }
-    let (mut objects, is_folder) = if key.contains(WILDCARDS) {
+    let is_glob = key.contains(WILDCARDS);
+    let (mut objects, is_folder) = if is_glob {
         match Glob::new(key) {
             Ok(glob) => {
                 let folder = Path::parse(glob.folder())?;
@@ -52,6 +55,7 @@ pub(super) async fn find(store: &dyn ObjectStore, key: &str) -> Result<Found, Er
     objects.sort_by(|a, b| FilePath::new(a.location.as_ref()).cmp(FilePath::new(b.location.as_ref())));
     Ok(match (objects.is_empty(), is_folder) {
         (false, _) => Found::Objects(objects),
+        (true, _) if is_glob => Found::NoMatch,
         (true, true) => Found::NoData,
         (true, false) => Found::Nothing { near: near(store, key).await? },
     })

@@ -1,7 +1,7 @@
 //! Data that is not on this machine: URLs of object stores and web servers, the objects that they name, and their copies here.
 //!
 //! Only with the feature `object-store`; without it a URL is an error that says so. Nothing of this is asynchronous from
-//! outside: a [`Session`](session::Session) has threads of its own on which objects are downloaded.
+//! outside: a `Session` has threads of its own on which objects are downloaded.
 
 #[cfg(not(feature = "object-store"))]
 mod absent;

@@ -103,6 +103,7 @@ impl Session {
                 return Ok(found.into_iter().map(object).collect());
             }
             Found::NoData => "the folder has no .parquet, .csv or .tsv file".to_owned(),
+            Found::NoMatch => "no object matches; a folder's are those of FOLDER/*".to_owned(),
             Found::Nothing { near } => format!("nothing there has this name{}", suggestion(near.as_deref())),
             Found::BadGlob(error) => {
                 return Err(Error::Schema(format!("data.path \"{url}\" is no valid glob: {error}")));

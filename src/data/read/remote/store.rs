@@ -70,7 +70,7 @@ pub(super) fn explained(error: &StoreError, location: &Location) -> String {
     }
     // Where no variable is set, machines of the provider's own are asked for theirs, at these addresses.
     if has(&["169.254.169.254", "169.254.170.2", "metadata.google.internal"]) {
-        return format!("there are no credentials; {credentials}");
+        return format!("there is nothing to sign in with; {credentials}");
     }
     match error {
         StoreError::NotFound { .. } => "there is no such object".to_owned(),
@@ -95,15 +95,15 @@ pub(super) const CHANGED: &str = "the object was replaced while it was read, so 
 fn credentials(provider: Provider) -> &'static str {
     match provider {
         Provider::Aws => {
-            "they come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), AWS_REGION, \
+            "credentials come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), AWS_REGION, \
              AWS_ENDPOINT; for a public bucket AWS_SKIP_SIGNATURE=true"
         }
         Provider::Google => {
-            "they come from the environment: GOOGLE_SERVICE_ACCOUNT, the path of a key file; for a public bucket \
+            "credentials come from the environment: GOOGLE_SERVICE_ACCOUNT, the path of a key file; for a public bucket \
              GOOGLE_SKIP_SIGNATURE=true"
         }
         Provider::Azure => {
-            "they come from the environment: AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or \
+            "credentials come from the environment: AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or \
              AZURE_STORAGE_SAS_KEY; for a public container AZURE_SKIP_SIGNATURE=true"
         }
         Provider::Web => "the server wants a signed URL, or does not let everyone read it",

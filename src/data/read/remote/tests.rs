@@ -103,7 +103,7 @@ fn what_is_not_there_is_told_with_what_may_be_meant() {
     let error = fixture.error("s3://bucket/log/x.csv");
     assert_eq!(error, "s3://bucket/log/x.csv: nothing there has this name; did you mean \"z.csv\"?");
     let error = fixture.error("s3://bucket/log/day=1/*.parquet");
-    assert!(error.starts_with("s3://bucket/log/day=1/*.parquet: nothing there has this name"), "{error}");
+    assert!(error.starts_with("s3://bucket/log/day=1/*.parquet: no object matches"), "{error}");
     let error = fixture.error("s3://bucket/odd/../x");
     assert!(error.contains("s3://bucket/odd/../x: cannot be read"), "{error}");
     fixture.put("empty/notes.md", b"x");
