@@ -91,7 +91,7 @@ impl Run {
     ) -> Result<Evaluation, Error> {
         let Self { schema, encoder, model, executor, .. } = self;
         let mut gathered = Gathered::default();
-        let mut scan = scan(encoder, schema, &data.inputs(schema)?, true)?;
+        let mut scan = scan(encoder, schema, &data.inputs(schema)?, true, observer)?;
         score(executor.as_mut(), model, &mut scan, "evaluating", observer, |chunk, logits| {
             gathered.add(&chunk.rows, logits);
         })?;

@@ -6,6 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 
+use super::run::wait_for_first;
 use super::{Event, FileKind, Observer, OutFile};
 use crate::data::{Error as DataError, Format, HistoryOptions, Inputs, histories};
 use crate::train::Error;
@@ -24,6 +25,7 @@ pub fn add_histories(
     observer: &mut Observer<'_>,
 ) -> Result<(), Error> {
     let inputs = Inputs::find(data, Format::Auto, None, &[])?;
+    wait_for_first(&inputs, observer)?;
     let total = inputs.bytes();
     observer(Event::Counting { what: "reading", total });
     let read = histories(&inputs, options, |done| observer(Event::Counted { done, total }));

@@ -138,6 +138,10 @@ pub(super) fn generate_missing(
     observer: &mut Observer<'_>,
 ) -> Result<(), Error> {
     let Some(options) = &config.synth else { return Ok(()) };
+    // Nothing is ever written there.
+    if data::is_url(&schema.path) {
+        return Ok(());
+    }
     // Whatever else is wrong with what is there, reading it says so.
     let missing = Inputs::find(&schema.path, schema.format, schema.delimiter, bases);
     if !matches!(missing, Err(data::Error::NoFiles { .. })) {
@@ -177,7 +181,11 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// `path` as a path that means the same from any folder. Globs and folders too: the first base that has a match.
+/// A URL does already.
 pub(super) fn absolute(path: &str, bases: &[PathBuf]) -> String {
+    if data::is_url(path) {
+        return path.to_owned();
+    }
     let found =
         bases.iter().find(|base| Inputs::find(path, data::Format::Parquet, None, std::slice::from_ref(base)).is_ok());
     let joined = found.unwrap_or(&bases[0]).join(path);

@@ -45,7 +45,7 @@ impl Run {
     pub fn predict(&mut self, prediction: &Prediction, observer: &mut Observer<'_>) -> Result<Predicted, Error> {
         let Prediction { data, out, max_unknown } = prediction;
         let Self { schema, encoder, model, executor, .. } = self;
-        let mut scan = scan(encoder, schema, &NewData::Path(data.clone()).inputs(schema)?, false)?;
+        let mut scan = scan(encoder, schema, &NewData::Path(data.clone()).inputs(schema)?, false, observer)?;
         let mut rows = 0;
         observer(Event::Counting { what: "predicting", total: scan.bytes().1 });
         let written = out.write(|is_first| {
@@ -81,7 +81,7 @@ impl Run {
     ) -> Result<(Float32Array, Predicted), Error> {
         let Self { schema, encoder, model, executor, .. } = self;
         let mut predictions = Vec::new();
-        let mut scan = scan(encoder, schema, &data.inputs(schema)?, false)?;
+        let mut scan = scan(encoder, schema, &data.inputs(schema)?, false, observer)?;
         let mut rows = 0;
         score(executor.as_mut(), model, &mut scan, "predicting", observer, |chunk, logits| {
             rows += logits.len() as u64;

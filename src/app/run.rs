@@ -166,13 +166,22 @@ fn find(schema: &Schema, path: &str) -> Result<Inputs, Error> {
     })
 }
 
+/// Waits for the first of other data, where that is not on this machine.
+pub(super) fn wait_for_first(inputs: &Inputs, observer: &mut Observer<'_>) -> Result<(), Error> {
+    let waited = inputs.wait_for_first(&mut |progress| observer(Event::Opening(progress)));
+    observer(Event::CountingEnded);
+    Ok(waited?)
+}
+
 /// Reads other data as a run's own is read, chunk by chunk.
 pub(super) fn scan<'e>(
     encoder: &'e Encoder,
     schema: &Schema,
     inputs: &Inputs,
     labelled: bool,
+    observer: &mut Observer<'_>,
 ) -> Result<Scan<'e>, Error> {
+    wait_for_first(inputs, observer)?;
     let scan = data::scan(encoder, inputs, labelled, CHUNK_ROWS)?;
     Ok(scan.on_bad_row(schema.on_bad_row).unknown_scenario(schema.unknown_scenario))
 }

@@ -43,6 +43,15 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// Data at a URL that cannot be read.
+    #[error("{url}: {what}")]
+    Remote {
+        /// The URL, without what may be a signature.
+        url: String,
+        /// What is wrong, and the fix.
+        what: String,
+    },
+
     /// A file of no bytes, or a CSV file without a header line.
     #[error("{}: the file is empty; remove it or write it again", .path.display())]
     EmptyFile {

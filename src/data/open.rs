@@ -119,6 +119,7 @@ pub(super) fn open_inputs(
         }
     }
 
+    inputs.wait_for_first(progress)?;
     let fitted = fit(schema, inputs, basis, limits, progress)?;
     let notes = Notes::of(&fitted)?;
     let total = fitted.spool.rows();
@@ -174,10 +175,14 @@ fn fit(
     Ok(fitted)
 }
 
-/// The data's own folder is on a disk that holds such data; the system's temporary folder may be memory.
+/// The data's own folder is on a disk that holds such data, and of objects from a store the one with their copies; the system's
+/// temporary folder may be memory.
 fn temporary_folders(inputs: &Inputs) -> Vec<PathBuf> {
     if inputs.in_memory() {
         return Vec::new();
+    }
+    if inputs.is_remote() {
+        return cache::user_folder().into_iter().collect();
     }
     inputs.stem().parent().map(PathBuf::from).into_iter().collect()
 }

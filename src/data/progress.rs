@@ -5,6 +5,8 @@
 pub enum OpeningPhase {
     /// Hashing the input files, to look for a cache.
     Hashing,
+    /// Copying the first object of a store to this machine; the next ones come while it is read.
+    Downloading,
     /// Reading and checking the input files.
     Reading,
     /// Counting values over the train rows.
@@ -18,6 +20,7 @@ impl OpeningPhase {
     pub fn name(self) -> &'static str {
         match self {
             Self::Hashing => "hashing data",
+            Self::Downloading => "downloading data",
             Self::Reading => "reading data",
             Self::Counting => "counting values",
             Self::Encoding => "encoding data",
@@ -26,7 +29,7 @@ impl OpeningPhase {
 
     /// Whether bytes are counted, or rows.
     pub fn is_in_bytes(self) -> bool {
-        matches!(self, Self::Hashing | Self::Reading)
+        matches!(self, Self::Hashing | Self::Downloading | Self::Reading)
     }
 }
 
@@ -35,7 +38,7 @@ impl OpeningPhase {
 pub struct Progress {
     /// The phase.
     pub phase: OpeningPhase,
-    /// Bytes (hashing, reading) or rows (counting, encoding) done.
+    /// Bytes (hashing, downloading, reading) or rows (counting, encoding) done.
     pub done: u64,
     /// Of how many.
     pub total: u64,

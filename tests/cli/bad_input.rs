@@ -120,6 +120,16 @@ fn a_missing_column() {
     train(&place, "--set data.delimiter=;").fails(3, &["clicks.csv", "no column", "delimiter"]);
 }
 
+#[cfg(not(feature = "object-store"))]
+#[test]
+fn a_store_that_this_program_does_not_know_of() {
+    let place = good();
+    for url in ["s3://logs/day=*/*.csv", "https://host/clicks.csv"] {
+        let said = [url, "is not on this machine", "built without object stores", "--features object-store"];
+        train(&place, &format!("--set data.path={url}")).fails(3, &said);
+    }
+}
+
 #[test]
 fn text_where_a_number_is_due() {
     train(&with_row(7, "1,home,u1,cheap,train"), "")

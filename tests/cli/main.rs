@@ -13,6 +13,8 @@ mod compare;
 mod continuing;
 mod examples;
 mod fuzz;
+#[cfg(feature = "object-store")]
+mod object_stores;
 mod onnx;
 mod precision;
 mod prepare;

@@ -181,7 +181,7 @@ impl Histories {
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let Some(chunk) = self.reader.next()? else { return Ok(None) };
         let spans = &self.spans[chunk.first as usize..][..chunk.len()];
-        let batch = self.reader.like_first(&chunk.path, chunk.batch)?;
+        let batch = self.reader.like_first(&chunk.path().clone(), chunk.batch)?;
         self.with_histories(&batch, spans).map(Some)
     }
 

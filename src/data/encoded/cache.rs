@@ -18,6 +18,7 @@ use crate::data::fit::basis::Basis;
 use crate::data::fit::notes::Notes;
 use crate::data::progress::{OpeningPhase, Progress};
 use crate::data::read::inputs::Inputs;
+use crate::data::read::remote::Object;
 use crate::data::schema::{Schema, SplitName};
 
 /// Changes with everything that changes what is written for the same data and schema.
@@ -65,20 +66,29 @@ struct SplitIndex {
     hashes: Vec<(String, u64)>,
 }
 
-/// The folders in which caches are kept, the first choice first: beside the data, then the user's cache folder.
+/// The user's folder for what can be made again, if there is one.
+pub(crate) fn user_folder() -> Option<PathBuf> {
+    directories::ProjectDirs::from("", "", "polyscene").map(|dirs| dirs.cache_dir().to_owned())
+}
+
+/// The folders in which caches are kept, the first choice first: beside the data, if that is on this machine, then the user's
+/// cache folder.
 pub(crate) fn roots(inputs: &Inputs) -> Vec<PathBuf> {
+    let user = user_folder().map(|folder| folder.join("data"));
+    if inputs.is_remote() {
+        return user.into_iter().collect();
+    }
     let mut beside = inputs.stem().components().collect::<PathBuf>().into_os_string();
     // A bare "." or ".." has no name to add to.
     if inputs.stem().file_name().is_none() {
         beside.push("/data");
     }
     beside.push(".polyscene-cache");
-    let user = directories::ProjectDirs::from("", "", "polyscene").map(|dirs| dirs.cache_dir().join("data"));
     std::iter::once(PathBuf::from(beside)).chain(user).collect()
 }
 
 /// A name for what is encoded: a hash of every input file's bytes, of the schema, as far as it changes the result, and of the
-/// encoder that it goes on from.
+/// encoder that it goes on from. Of an object in a store its URL and what the store calls its version stand for its bytes.
 pub(crate) fn key(
     inputs: &Inputs,
     schema: &Schema,
@@ -101,7 +111,13 @@ pub(crate) fn key(
         if !file.partitions.is_empty() {
             hash.update(format!("{:?}", file.partitions).as_bytes());
         }
-        let mut reader = File::open(&file.path).map_err(|e| Error::io(&file.path, e))?;
+        if let Some(version) = file.object.as_ref().and_then(Object::version) {
+            hash.update(format!("{} {version}\n", file.path.display()).as_bytes());
+            done += file.bytes;
+            continue;
+        }
+        let local = file.local(progress)?;
+        let mut reader = File::open(&local.file).map_err(|e| Error::io(&file.path, e))?;
         loop {
             let n = reader.read(&mut buffer).map_err(|e| Error::io(&file.path, e))?;
             if n == 0 {

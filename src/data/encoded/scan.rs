@@ -123,7 +123,7 @@ impl Scan<'_> {
         );
         let (rows, kept) = encoded?;
         *next = following.transpose();
-        Ok(EncodedChunk { rows, batch: chunk.batch, kept, path: chunk.path })
+        Ok(EncodedChunk { rows, path: chunk.path().clone(), batch: chunk.batch, kept })
     }
 }
 

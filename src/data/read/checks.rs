@@ -295,7 +295,7 @@ fn with_column<T>(
 ) -> Result<T> {
     let wanted = &plan.wanted[column];
     let error = |found: String| Error::ColumnType {
-        path: chunk.path.to_path_buf(),
+        path: chunk.path().to_path_buf(),
         column: wanted.name.clone(),
         key: wanted.key.clone(),
         expected: "other cells",

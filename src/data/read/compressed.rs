@@ -7,6 +7,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use crate::data::error::{Error, Result};
+use crate::data::read::local_file::LocalFile;
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +40,9 @@ pub(crate) fn plain_name(path: &Path) -> &Path {
 }
 
 /// A text file from its beginning, decompressed.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
+pub(crate) fn open(local: &LocalFile) -> Result<Box<dyn Read + Send>> {
     let open = || -> io::Result<Box<dyn Read + Send>> {
-        let mut file = File::open(path)?;
+        let mut file = File::open(&local.file)?;
         Ok(match Compression::of(&mut file)? {
             Compression::None => Box::new(file),
             Compression::Gzip => {
@@ -50,7 +51,7 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
             Compression::Zstd => Box::new(Decoder { name: "zstd", inner: zstd::Decoder::new(file)? }),
         })
     };
-    open().map_err(|error| Error::io(path, error))
+    open().map_err(|error| Error::io(&local.name, error))
 }
 
 /// Decompresses, and says so where it cannot.

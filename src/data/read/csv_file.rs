@@ -12,9 +12,11 @@ use csv::{ByteRecord, Reader};
 use crate::data::error::{Error, Place, Result};
 use crate::data::read::compressed;
 use crate::data::read::faults::{Fault, Faults};
+use crate::data::read::local_file::LocalFile;
 
 /// An open CSV file.
 pub(crate) struct CsvFile {
+    local: LocalFile,
     reader: Reader<Bounded>,
     record: ByteRecord,
     names: Vec<String>,
@@ -34,8 +36,9 @@ pub(crate) struct CsvRows {
 
 impl CsvFile {
     /// Opens a file and reads its header.
-    pub(crate) fn open(path: &Path, delimiter: u8) -> Result<CsvFile> {
-        let file = compressed::open(path)?;
+    pub(crate) fn open(local: LocalFile, delimiter: u8) -> Result<CsvFile> {
+        let path = &*local.name;
+        let file = compressed::open(&local)?;
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -48,7 +51,7 @@ impl CsvFile {
         }
         check_text(path, record.as_slice())?;
         let names: Vec<String> = record.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-        Ok(CsvFile { reader, record, names, columns: Vec::new(), schema: Arc::new(ArrowSchema::empty()) })
+        Ok(CsvFile { local, reader, record, names, columns: Vec::new(), schema: Arc::new(ArrowSchema::empty()) })
     }
 
     /// The header's names.
@@ -74,14 +77,14 @@ impl CsvFile {
     }
 
     /// The next rows, at most `limit`; `None` at the end.
-    pub(crate) fn next(&mut self, path: &Path, limit: usize) -> Result<Option<CsvRows>> {
+    pub(crate) fn next(&mut self, limit: usize) -> Result<Option<CsvRows>> {
         let mut columns: Vec<Cells> = self.columns.iter().map(|_| Cells::new()).collect();
         let mut offsets = Vec::new();
         let mut faults = Faults::default();
         // Text arrays count their bytes in 31 bits.
         let mut bytes = 0;
         while offsets.len() < limit && bytes < 1 << 30 {
-            if !self.read_record(path)? {
+            if !self.read_record()? {
                 break;
             }
             let row = offsets.len();
@@ -126,14 +129,15 @@ impl CsvFile {
     }
 
     /// Reads the next row to `record`; false at the end.
-    fn read_record(&mut self, path: &Path) -> Result<bool> {
+    fn read_record(&mut self) -> Result<bool> {
         self.reader.get_mut().left = LONGEST_ROW;
         let start = self.reader.position().byte();
         self.reader.read_byte_record(&mut self.record).or_else(|e| {
             if self.reader.get_ref().left > 0 {
-                return Err(Error::io(path, e.into()));
+                return Err(Error::io(&self.local.name, e.into()));
             }
-            Err(Error::EndlessRow { path: path.to_owned(), place: line_at(path, start)?, limit: LONGEST_ROW })
+            let path = self.local.name.to_path_buf();
+            Err(Error::EndlessRow { path, place: line_at(&self.local, start)?, limit: LONGEST_ROW })
         })
     }
 }
@@ -228,12 +232,12 @@ pub fn quoted(text: &str) -> String {
 ///
 /// The csv crate's own line numbers are behind in files with CRLF line ends or blank lines, and faults are rare: so
 /// lines are counted only when a fault is shown, by reading the file up to it again.
-pub(crate) fn line_at(path: &Path, offset: u64) -> Result<Place> {
-    let mut file = compressed::open(path)?;
+pub(crate) fn line_at(local: &LocalFile, offset: u64) -> Result<Place> {
+    let mut file = compressed::open(local)?;
     let mut buffer = vec![0; 1 << 18];
     let (mut at, mut line, mut after_return) = (0, 1, false);
     loop {
-        let n = file.read(&mut buffer).map_err(|e| Error::io(path, e))?;
+        let n = file.read(&mut buffer).map_err(|e| Error::io(&local.name, e))?;
         if n == 0 {
             return Ok(Place::Line(line));
         }

@@ -5,9 +5,13 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::data::error::{Error, Result, nearest};
+use crate::data::progress::{OpeningPhase, Progress};
 use crate::data::read::compressed::plain_name;
+use crate::data::read::local_file::LocalFile;
+use crate::data::read::remote::{self, Object};
 use crate::data::read::table::{TABLE, Table};
 use crate::data::schema::{Format, Schema, SplitName};
 
@@ -21,7 +25,10 @@ pub struct Inputs {
 /// One input file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Input {
+    /// What messages call it; where it is, if it is a file of this machine.
     pub(crate) path: PathBuf,
+    /// Where it is, if it is in a store.
+    pub(crate) object: Option<Object>,
     pub(crate) encoding: Encoding,
     pub(crate) bytes: u64,
     /// Columns that the file's folders are: `day=2024-05-01` is 2024-05-01 in column `day` for all rows (as Hive has it).
@@ -53,10 +60,18 @@ impl Inputs {
     /// `COLUMN=VALUE`. Such names in the path are columns of the files below. A relative path is looked for in each folder of `base`, in order, and the first that
     /// has it wins; with no `base`, in the current folder.
     ///
+    /// With the feature `object-store`, `path` may be a URL: `s3://`, `gs://` and `az://` name objects, globs and folders by the
+    /// same rules, `http://` and `https://` one file. Credentials are those of the environment.
+    ///
     /// # Errors
-    /// [`Error::NoFiles`] when nothing matches, [`Error::EmptyFile`] for a file of no bytes,
+    /// [`Error::NoFiles`] when nothing matches, [`Error::Remote`] where a URL is at fault, [`Error::EmptyFile`] for a file of no bytes,
     /// [`Error::UnknownFormat`] when `format` is [`Format::Auto`] and a file does not tell its own.
     pub fn find(path: &str, format: Format, delimiter: Option<char>, base: &[PathBuf]) -> Result<Inputs> {
+        if remote::is_url(path) {
+            let input = |object| Input::remote(object, format, delimiter);
+            let files = remote::objects(path)?.into_iter().map(input).collect::<Result<_>>()?;
+            return Ok(Inputs { files, stem: PathBuf::from(path) });
+        }
         let here = [PathBuf::from(".")];
         let base = if base.is_empty() { &here[..] } else { base };
         for folder in base {
@@ -114,7 +129,20 @@ impl Inputs {
         self.files.iter().any(|file| matches!(file.encoding, Encoding::Table(_)))
     }
 
-    /// The files' paths, in reading order.
+    /// Whether they are in a store, and not on this machine.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.files.iter().any(|file| file.object.is_some())
+    }
+
+    /// Waits for the first object of a store, if there is one; the next ones come while it is read.
+    ///
+    /// # Errors
+    /// When it cannot be downloaded.
+    pub(crate) fn wait_for_first(&self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        self.files.first().map_or(Ok(()), |file| file.local(progress).map(drop))
+    }
+
+    /// The files' paths or URLs, in reading order.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|f| f.path.as_path())
     }
@@ -137,7 +165,30 @@ impl Inputs {
 impl Input {
     fn table(table: Table, name: &str, partition: Option<Partition>) -> Input {
         let (path, bytes) = (PathBuf::from(name), table.bytes());
-        Input { path, encoding: Encoding::Table(table), bytes, partitions: partition.into_iter().collect() }
+        let partitions = partition.into_iter().collect();
+        Input { path, object: None, encoding: Encoding::Table(table), bytes, partitions }
+    }
+
+    fn remote(object: Object, format: Format, delimiter: Option<char>) -> Result<Input> {
+        let (path, bytes, partitions) = (object.name(), object.bytes(), partitions(Path::new(object.key())));
+        if bytes == 0 {
+            return Err(Error::EmptyFile { path });
+        }
+        let encoding = encoding(&path, format, delimiter, || object.starts_as_parquet())?;
+        Ok(Input { path, object: Some(object), encoding, bytes, partitions })
+    }
+
+    /// The file to open. An object of a store is downloaded, unless it was.
+    pub(crate) fn local(&self, progress: &mut dyn FnMut(Progress)) -> Result<LocalFile> {
+        let name: Arc<Path> = self.path.as_path().into();
+        let file = match &self.object {
+            Some(object) => {
+                let (phase, total) = (OpeningPhase::Downloading, self.bytes);
+                object.copy(&mut |done| progress(Progress { phase, done, total, rows: 0 }))?.into()
+            }
+            None => Arc::clone(&name),
+        };
+        Ok(LocalFile { name, file })
     }
 
     fn open(path: PathBuf, format: Format, delimiter: Option<char>) -> Result<Input> {
@@ -145,27 +196,37 @@ impl Input {
         if bytes == 0 {
             return Err(Error::EmptyFile { path });
         }
-        let extension = extension(&path);
-        let tabs = matches!(extension.as_str(), "tsv" | "inter" | "user" | "item");
-        let format = match format {
-            Format::Auto if matches!(extension.as_str(), "parquet" | "pq") => Format::Parquet,
-            Format::Auto if tabs || matches!(extension.as_str(), "csv" | "txt") => Format::Csv,
-            Format::Auto if starts_as_parquet(&path)? => Format::Parquet,
-            Format::Auto => return Err(Error::UnknownFormat { path }),
-            named => named,
-        };
-        let encoding = if format == Format::Parquet {
-            Encoding::Parquet
-        } else {
-            // The schema's rules admit ASCII only, so the conversion holds.
-            let delimiter = delimiter.and_then(|d| u8::try_from(d).ok()).unwrap_or(if tabs { b'\t' } else { b',' });
-            Encoding::Csv { delimiter }
-        };
-        Ok(Input { path, encoding, bytes, partitions: Vec::new() })
+        let encoding = encoding(&path, format, delimiter, || starts_as_parquet(&path))?;
+        Ok(Input { path, object: None, encoding, bytes, partitions: Vec::new() })
     }
 }
 
-fn starts_as_parquet(path: &Path) -> Result<bool> {
+/// How the rows of a file of this name are written, where `format` does not say.
+fn encoding(
+    path: &Path,
+    format: Format,
+    delimiter: Option<char>,
+    starts_as_parquet: impl FnOnce() -> Result<bool>,
+) -> Result<Encoding> {
+    let extension = extension(path);
+    let tabs = matches!(extension.as_str(), "tsv" | "inter" | "user" | "item");
+    let format = match format {
+        Format::Auto if matches!(extension.as_str(), "parquet" | "pq") => Format::Parquet,
+        Format::Auto if tabs || matches!(extension.as_str(), "csv" | "txt") => Format::Csv,
+        Format::Auto if starts_as_parquet()? => Format::Parquet,
+        Format::Auto => return Err(Error::UnknownFormat { path: path.to_owned() }),
+        named => named,
+    };
+    if format == Format::Parquet {
+        return Ok(Encoding::Parquet);
+    }
+    // The schema's rules admit ASCII only, so the conversion holds.
+    let delimiter = delimiter.and_then(|d| u8::try_from(d).ok()).unwrap_or(if tabs { b'\t' } else { b',' });
+    Ok(Encoding::Csv { delimiter })
+}
+
+/// Whether a file's first bytes are those of Parquet.
+pub(crate) fn starts_as_parquet(path: &Path) -> Result<bool> {
     let mut magic = [0; 4];
     let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
     Ok(file.read_exact(&mut magic).is_ok() && magic == *b"PAR1")
@@ -176,17 +237,23 @@ fn extension(path: &Path) -> String {
     plain_name(path).extension().and_then(|e| e.to_str()).map(str::to_lowercase).unwrap_or_default()
 }
 
-fn is_data_file(path: &Path) -> bool {
-    matches!(extension(path).as_str(), "parquet" | "csv" | "tsv") && path.is_file()
+/// Whether a file of this name is taken from a folder.
+pub(crate) fn has_data_name(path: &Path) -> bool {
+    matches!(extension(path).as_str(), "parquet" | "csv" | "tsv")
+}
+
+/// Whether a folder of this name in a folder is taken, too.
+pub(crate) fn is_partition(name: &OsStr) -> bool {
+    partition(name).is_some()
 }
 
 fn folder_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in folder.read_dir().map_err(|e| Error::io(folder, e))? {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();
-        if is_data_file(&path) {
+        if has_data_name(&path) && path.is_file() {
             files.push(path);
-        } else if path.file_name().and_then(partition).is_some() && path.is_dir() {
+        } else if path.file_name().is_some_and(is_partition) && path.is_dir() {
             files.extend(folder_files(&path)?);
         }
     }
@@ -227,7 +294,7 @@ fn unescaped(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
-const WILDCARDS: [char; 3] = ['*', '?', '['];
+pub(crate) const WILDCARDS: [char; 3] = ['*', '?', '['];
 
 fn glob_files(pattern: &Path) -> Result<Vec<PathBuf>> {
     let Some(text) = pattern.to_str().filter(|t| t.contains(WILDCARDS)) else { return Ok(Vec::new()) };

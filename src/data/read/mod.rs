@@ -6,6 +6,8 @@ pub(super) mod compressed;
 pub(super) mod csv_file;
 pub(super) mod faults;
 pub(super) mod inputs;
+pub(super) mod local_file;
 pub(super) mod parquet_file;
 pub(super) mod reader;
+pub(super) mod remote;
 pub(super) mod table;

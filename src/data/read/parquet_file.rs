@@ -11,6 +11,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::data::error::{Error, Result};
+use crate::data::read::local_file::LocalFile;
 
 /// A Parquet file whose footer has been read.
 pub(crate) struct ParquetFile {
@@ -44,9 +45,9 @@ fn unreadable(path: &Path, cause: impl Display) -> Error {
 
 impl ParquetFile {
     /// Opens a file and reads its footer.
-    pub(crate) fn open(path: &Path) -> Result<ParquetFile> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let metadata = decode(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
+    pub(crate) fn open(local: &LocalFile) -> Result<ParquetFile> {
+        let file = File::open(&local.file).map_err(|e| Error::io(&local.name, e))?;
+        let metadata = decode(&local.name, || ArrowReaderMetadata::load(&file, Default::default()))?;
         Ok(ParquetFile { file, metadata })
     }
 

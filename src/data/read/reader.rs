@@ -11,13 +11,14 @@ use crate::data::error::{BadRow, Error, Place, Result};
 use crate::data::read::csv_file::{CsvFile, line_at};
 use crate::data::read::faults::{Fault, Faults};
 use crate::data::read::inputs::{Encoding, Input, Inputs, Partition};
+use crate::data::read::local_file::LocalFile;
 use crate::data::read::parquet_file::{ParquetFile, ParquetRows};
 use crate::data::read::table::TableRows;
 use crate::data::schema::columns::{Wanted, check_type, locate};
 
 /// Some consecutive rows of one file.
 pub(crate) struct Chunk {
-    pub(crate) path: Arc<Path>,
+    local: LocalFile,
     pub(crate) batch: RecordBatch,
     /// Per wanted column its index in the batch.
     columns: Arc<[Option<usize>]>,
@@ -40,6 +41,11 @@ impl Chunk {
         self.batch.num_rows()
     }
 
+    /// What messages call its file.
+    pub(crate) fn path(&self) -> &Arc<Path> {
+        &self.local.name
+    }
+
     /// A wanted column; `None` when it is optional and the file lacks it.
     pub(crate) fn column(&self, wanted: usize) -> Option<&ArrayRef> {
         self.columns[wanted].map(|k| self.batch.column(k))
@@ -48,11 +54,11 @@ impl Chunk {
     /// A fault with its file and place.
     pub(crate) fn bad_row(&self, fault: &Fault) -> Result<BadRow> {
         let place = match &self.places {
-            Places::Offsets(offsets) => line_at(&self.path, offsets[fault.row])?,
+            Places::Offsets(offsets) => line_at(&self.local, offsets[fault.row])?,
             Places::After(n) => Place::Row(n + fault.row as u64 + 1),
         };
         Ok(BadRow {
-            path: self.path.to_path_buf(),
+            path: self.path().to_path_buf(),
             place,
             column: fault.column.clone(),
             expected: fault.expected.clone(),
@@ -77,7 +83,7 @@ pub(crate) struct Reader {
 }
 
 struct Open {
-    path: Arc<Path>,
+    local: LocalFile,
     bytes: u64,
     columns: Arc<[Option<usize>]>,
     rows: OpenRows,
@@ -169,6 +175,7 @@ impl Reader {
             let Some(open) = &mut self.open else {
                 let Some(file) = self.files.get(self.next_file) else { return Ok(None) };
                 self.next_file += 1;
+                start(file, &self.files[self.next_file..])?;
                 let open = Open::new(file, &self.wanted, self.all_columns, self.limit)?;
                 self.schema.get_or_insert_with(|| open.schema.clone());
                 self.open = Some(open);
@@ -181,27 +188,45 @@ impl Reader {
             };
             let first = self.rows;
             self.rows += batch.num_rows() as u64;
-            let (path, columns) = (open.path.clone(), open.columns.clone());
-            return Ok(Some(Chunk { path, batch, columns, faults, first, places }));
+            let (local, columns) = (open.local.clone(), open.columns.clone());
+            return Ok(Some(Chunk { local, batch, columns, faults, first, places }));
         }
     }
 }
 
+/// Objects that are downloaded before they are read: at most so many, and no more when they have so many bytes.
+const AHEAD: (usize, u64) = (8, 64 << 20);
+
+/// Begins to download an object and those that are read next; in this order, should none have been begun.
+fn start(file: &Input, next: &[Input]) -> Result<()> {
+    let Some(object) = &file.object else { return Ok(()) };
+    object.start()?;
+    let mut bytes = 0;
+    for object in next.iter().take(AHEAD.0).filter_map(|file| file.object.as_ref()) {
+        object.start()?;
+        bytes += object.bytes();
+        if bytes >= AHEAD.1 {
+            break;
+        }
+    }
+    Ok(())
+}
+
 impl Open {
     fn new(file: &Input, wanted: &[Wanted], all_columns: bool, limit: usize) -> Result<Open> {
-        let path = &file.path;
+        let local = file.local(&mut |_| ())?;
         let select = |names: &[String], types: Option<&Fields>| Selected::of(file, names, types, wanted, all_columns);
         let (rows, Selected { columns, partitions, .. }) = match &file.encoding {
             Encoding::Csv { delimiter } => {
-                let mut csv = CsvFile::open(path, *delimiter)?;
+                let mut csv = CsvFile::open(local.clone(), *delimiter)?;
                 let selected = select(csv.names(), None)?;
                 csv.select(selected.own.clone());
                 (OpenRows::Csv(csv), selected)
             }
             Encoding::Parquet => {
-                let parquet = ParquetFile::open(path)?;
+                let parquet = ParquetFile::open(&local)?;
                 let selected = select(&names(parquet.schema()), Some(parquet.schema().fields()))?;
-                (OpenRows::Parquet(parquet.read(path, &selected.own, limit)?), selected)
+                (OpenRows::Parquet(parquet.read(&local.name, &selected.own, limit)?), selected)
             }
             Encoding::Table(table) => {
                 let selected = select(&names(table.schema()), Some(table.schema().fields()))?;
@@ -215,8 +240,7 @@ impl Open {
         };
         let more = partitions.iter().map(|partition| Field::new(&partition.column, DataType::Utf8, true).into());
         let schema = Arc::new(Schema::new(schema.fields().iter().cloned().chain(more).collect::<Vec<_>>()));
-        let (path, columns) = (path.as_path().into(), columns.into());
-        Ok(Open { path, bytes: file.bytes, columns, rows, partitions, schema })
+        Ok(Open { local, bytes: file.bytes, columns: columns.into(), rows, partitions, schema })
     }
 
     fn next(&mut self, limit: usize) -> Result<Option<(RecordBatch, Faults, Places)>> {
@@ -237,14 +261,12 @@ impl Open {
     /// The next rows, without the columns of folders.
     fn next_of_file(&mut self, limit: usize) -> Result<Option<(RecordBatch, Faults, Places)>> {
         Ok(match &mut self.rows {
-            OpenRows::Csv(csv) => {
-                csv.next(&self.path, limit)?.map(|rows| (rows.batch, rows.faults, Places::Offsets(rows.offsets)))
-            }
+            OpenRows::Csv(csv) => csv.next(limit)?.map(|rows| (rows.batch, rows.faults, Places::Offsets(rows.offsets))),
             OpenRows::Parquet(rows) => {
-                rows.next(&self.path)?.map(|(batch, after)| (batch, Faults::default(), Places::After(after)))
+                rows.next(&self.local.name)?.map(|(batch, after)| (batch, Faults::default(), Places::After(after)))
             }
             OpenRows::Table(rows) => {
-                rows.next(&self.path)?.map(|(batch, after)| (batch, Faults::default(), Places::After(after)))
+                rows.next(&self.local.name)?.map(|(batch, after)| (batch, Faults::default(), Places::After(after)))
             }
         })
     }
