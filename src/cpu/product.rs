@@ -86,6 +86,7 @@ pub(crate) fn add_products<T: Real, S: Simd, const R: usize>(
         for (local, sum) in local.iter_mut().zip(&*sums) {
             local.copy_from_slice(&T::vectors::<S>(&sum.0)[v..v + TOGETHER]);
         }
+        #[expect(clippy::manual_map, reason = "no closure, as above")]
         let scale = match scale {
             Some(scale) => Some([T::vectors::<S>(&scale.0)[v], T::vectors::<S>(&scale.0)[v + 1]]),
             None => None,
