@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use polyscene::app::export::{OnnxEmbeddings, OnnxInputs, OnnxOptions, export_onnx as export};
 use polyscene::config::set_argument;
+use polyscene::data::is_url;
 use polyscene::onnx::Weights;
 use polyscene::train::run::folder::RunFolder;
 use polyscene::{Config, DeviceChoice, Ending, Run, RunOptions, SplitName, Trained, Trainer};
@@ -57,7 +58,10 @@ fn train(
     let tables = match data.map(training_data).transpose()? {
         Some(TrainingData::Path(path)) => {
             // Relative to where Python is, not to the configuration.
-            let path = std::path::absolute(&path).map_or(path, |path| path.to_string_lossy().into_owned());
+            let path = match std::path::absolute(&path) {
+                Ok(absolute) if !is_url(&path) => absolute.to_string_lossy().into_owned(),
+                _ => path,
+            };
             overrides.set_item("data.path", path)?;
             None
         }

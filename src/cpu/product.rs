@@ -24,7 +24,7 @@ pub(crate) trait Tile {
     fn compute<S: Simd, const R: usize>(&mut self, simd: S, first: usize);
 }
 
-/// Computes all of `count` outputs, up to MOST at a time, which is eight or less.
+/// Computes all of `count` outputs, up to MOST at a time, which is four to eight.
 #[inline(always)]
 pub(crate) fn in_tiles<S: Simd, const MOST: usize>(simd: S, count: usize, tile: &mut impl Tile) {
     let mut first = 0;
@@ -39,9 +39,10 @@ pub(crate) fn in_tiles<S: Simd, const MOST: usize>(simd: S, count: usize, tile: 
             2 => tile.compute::<S, 2>(simd, first),
             3 => tile.compute::<S, 3>(simd, first),
             4 => tile.compute::<S, 4>(simd, first),
-            5 => tile.compute::<S, 5>(simd, first),
-            6 => tile.compute::<S, 6>(simd, first),
-            7 => tile.compute::<S, 7>(simd, first),
+            // Not compiled where MOST is less.
+            5 if const { MOST > 5 } => tile.compute::<S, 5>(simd, first),
+            6 if const { MOST > 6 } => tile.compute::<S, 6>(simd, first),
+            7 if const { MOST > 7 } => tile.compute::<S, 7>(simd, first),
             _ => tile.compute::<S, MOST>(simd, first),
         }
         first += size;
@@ -137,4 +138,71 @@ pub(crate) fn add_products_of<T: Real, S: Simd, const R: usize>(
         }
     }
     *sums = local;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::WithSimd;
+
+    /// Outputs of three inputs each.
+    struct Products<'a, T> {
+        w: &'a [T],
+        x: &'a [Lanes<T>],
+        scale: Option<&'a Lanes<T>>,
+        out: Vec<Lanes<T>>,
+    }
+
+    impl<T: Real> Tile for Products<'_, T> {
+        fn compute<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
+            let mut sums = [Lanes::splat(T::of(0.5)); R];
+            let w = Weights { values: self.w, start: 3 * first, row_step: 3, inner_step: 1 };
+            add_products(simd, &mut sums, Samples::all(self.x), self.scale, w);
+            self.out.extend(sums);
+        }
+    }
+
+    impl<T: Real> WithSimd for Products<'_, T> {
+        type Output = Vec<Lanes<T>>;
+
+        fn with_simd<S: Simd>(mut self, simd: S) -> Self::Output {
+            in_tiles::<S, 6>(simd, 7, &mut self);
+            self.out
+        }
+    }
+
+    fn products_are_the_same_bits_with_all_vectors<T: Real>() {
+        let value = |i: usize| T::of((i as f64 * 0.37).sin());
+        let w: Vec<T> = (0..21).map(value).collect();
+        let lanes = |k: usize| Lanes(std::array::from_fn(|lane| value(100 * k + lane)));
+        let (x, scale) = ([1, 2, 3].map(lanes), lanes(4));
+        for scale in [None, Some(&scale)] {
+            let work = || Products { w: &w, x: &x, scale, out: Vec::new() };
+            let found = T::dispatch(work());
+            // What a machine without vectors of its own takes.
+            let arrays = Simd::vectorize(pulp::Scalar256b, work());
+            for (m, (found, arrays)) in found.iter().zip(&arrays).enumerate() {
+                assert_eq!(found.0, arrays.0);
+                for lane in [0, 17, 31] {
+                    let mut expected = T::of(0.5);
+                    for (k, x) in x.iter().enumerate() {
+                        let x = x.0[lane] * scale.map_or(T::one(), |scale| scale.0[lane]);
+                        expected = w[3 * m + k].mul_add(x, expected);
+                    }
+                    assert_eq!(found.0[lane], expected);
+                }
+            }
+            assert_eq!(found.len(), 7);
+        }
+    }
+
+    #[test]
+    fn products_in_single_precision() {
+        products_are_the_same_bits_with_all_vectors::<f32>();
+    }
+
+    #[test]
+    fn products_in_double_precision() {
+        products_are_the_same_bits_with_all_vectors::<f64>();
+    }
 }

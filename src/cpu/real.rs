@@ -82,11 +82,28 @@ macro_rules! vectors {
     };
 }
 
+/// With AVX2, or else with arrays of which the compiler makes what vectors the machine has: kernels written out for single
+/// numbers, as pulp's own last resort has them, are slower and take it minutes to compile.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn without_avx512<W: WithSimd>(work: W) -> W::Output {
+    match pulp::x86::V3::try_new() {
+        Some(simd) => Simd::vectorize(simd, work),
+        None => Simd::vectorize(pulp::Scalar256b, work),
+    }
+}
+
 impl Real for f32 {
     vectors!(f32s, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_f32s, mul_add_f32s, add_f32s, reduce_sum_f32s);
 
     #[inline(always)]
     fn dispatch<W: WithSimd>(work: W) -> W::Output {
+        #[cfg(target_arch = "x86_64")]
+        match pulp::x86::V4::try_new() {
+            Some(simd) => Simd::vectorize(simd, work),
+            None => without_avx512(work),
+        }
+        #[cfg(not(target_arch = "x86_64"))]
         pulp::Arch::new().dispatch(work)
     }
     fn of(x: f64) -> Self {
@@ -132,10 +149,7 @@ impl Real for f64 {
     #[inline(always)]
     fn dispatch<W: WithSimd>(work: W) -> W::Output {
         #[cfg(target_arch = "x86_64")]
-        match pulp::x86::V3::try_new() {
-            Some(simd) => Simd::vectorize(simd, work),
-            None => Simd::vectorize(pulp::Scalar::new(), work),
-        }
+        return without_avx512(work);
         #[cfg(not(target_arch = "x86_64"))]
         pulp::Arch::new().dispatch(work)
     }

@@ -35,7 +35,7 @@ pub use progress::{OpeningPhase, Progress};
 pub use read::checks::Skipped;
 pub use read::csv_file::quoted;
 pub use read::inputs::Inputs;
-pub(crate) use read::remote::is_url;
+pub use read::remote::is_url;
 pub use read::table::{TABLE, Table};
 pub use schema::value_type::ValueType;
 pub use schema::{

@@ -106,7 +106,7 @@ fn a_run_moves_from_the_cpu_to_a_gpu() {
     place.train("run", &format!("{line} train.epochs=1")).succeeds();
     let before = place.read("run/checkpoint.safetensors");
     let moved = place.train("run", &format!("{line} train.epochs=2 --resume --device software")).succeeds();
-    assert!(moved.err.contains("warning: the run goes on with other arithmetic (CPU, vectors of "), "{}", moved.err);
+    assert!(moved.err.contains("warning: the run goes on with other arithmetic (CPU, blocks of "), "{}", moved.err);
     assert_ne!(place.read("run/checkpoint.safetensors"), before);
     place.train("whole", &format!("{line} train.epochs=2")).succeeds();
     let auc = |run: &str| place.json(format!("{run}/result.json"))["test"]["auc"].as_f64().unwrap();

@@ -2,7 +2,7 @@
 //! logits, losses, every named gradient, ten Adam steps. And the two modes against each other, to the bit.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::common::{CASES, Golden, difference, only_step, plans};
@@ -32,30 +32,35 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
-/// Cases of which no two are made of the same kernels, whatever their order and constants: the renderer compiles a kernel for
-/// each set of constants, which is what this test spends its time on. What constants do is seen by each operation's own tests,
-/// and by all cases on the CPU. All cases where `POLYSCENE_TEST_EVERY_CASE` is 1.
-fn different_cases(gpu: &Gpu) -> Vec<&'static str> {
-    if std::env::var("POLYSCENE_TEST_EVERY_CASE").as_deref() == Ok("1") {
-        return CASES.to_vec();
-    }
+/// Cases that have every shader between them, those with the most of them first. The renderer compiles a shader for each set of
+/// constants, which is what these tests spend their time on; what constants do is seen by each operation's own tests, and by all
+/// cases on the CPU.
+fn covering_cases(gpu: &Gpu) -> Vec<&'static str> {
     let limits = DispatchLimits::of(gpu);
-    let mut seen = HashSet::new();
-    let is_new = |name: &&&str| {
+    let shaders = |name: &&'static str| -> (&'static str, HashSet<&'static str>) {
         let (_, train, predict) = plans(&Golden::open(name));
-        let kernels = [train, predict].map(|plan| -> BTreeSet<&'static str> {
-            plan.dispatches(&limits).iter().map(|dispatch| dispatch.shader).collect()
-        });
-        seen.insert(kernels)
+        let dispatches = [train, predict].map(|plan| plan.dispatches(&limits));
+        (name, dispatches.iter().flatten().map(|dispatch| dispatch.shader).collect())
     };
-    CASES.iter().filter(is_new).copied().collect()
+    let mut cases: Vec<_> = CASES.iter().map(shaders).collect();
+    cases.sort_by_key(|(_, shaders)| Reverse(shaders.len()));
+    let mut seen = HashSet::new();
+    let mut has_new = |shaders: HashSet<&'static str>| {
+        let before = seen.len();
+        seen.extend(shaders);
+        seen.len() > before
+    };
+    cases.into_iter().filter_map(|(name, shaders)| has_new(shaders).then_some(name)).collect()
 }
 
+/// All cases where `POLYSCENE_TEST_EVERY_CASE` is 1.
 #[test]
 fn shaders_give_pytorchs_numbers() {
     let open = |checked| testing::software_with(OpenOptions { checked, ..OpenOptions::default() });
     let [Some(first), Some(second), Some(checked)] = [false, false, true].map(open) else { return };
-    let all = different_cases(&first);
+    let covering = covering_cases(&first);
+    let every = std::env::var("POLYSCENE_TEST_EVERY_CASE").as_deref() == Ok("1");
+    let all = if every { CASES.to_vec() } else { covering.clone() };
     // The renderer compiles shaders where it runs them, one after another: each of two devices has a core of its own.
     let half = all.len() / 2;
     let on = |cases: &[&str], gpu: &Gpu| cases.iter().map(|name| check_case(name, gpu)).collect::<Vec<_>>();
@@ -68,21 +73,9 @@ fn shaders_give_pytorchs_numbers() {
         )
     });
     ends.extend(others);
-    // Bounds checks are the same whatever the constants: cases that have every shader between them, those with the most
-    // of them first.
-    let shaders = |name: &str| -> HashSet<&'static str> {
-        let (_, train, _) = plans(&Golden::open(name));
-        train.dispatches(&DispatchLimits::of(&checked)).iter().map(|dispatch| dispatch.shader).collect()
-    };
-    let mut cases: Vec<_> = all.iter().zip(&ends).map(|(name, plain)| (shaders(name), name, plain)).collect();
-    cases.sort_by_key(|(shaders, ..)| Reverse(shaders.len()));
-    let mut seen = HashSet::new();
-    for (shaders, name, plain) in cases {
-        let before = seen.len();
-        seen.extend(shaders);
-        if seen.len() > before {
-            assert_eq!(plain, &check_case(name, &checked), "{name}: checked and unchecked shaders differ");
-        }
+    // Bounds checks are the same whatever the constants.
+    for (name, plain) in all.iter().zip(&ends).filter(|(name, _)| covering.contains(name)) {
+        assert_eq!(plain, &check_case(name, &checked), "{name}: checked and unchecked shaders differ");
     }
 }
 

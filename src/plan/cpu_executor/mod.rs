@@ -386,7 +386,7 @@ impl<T: CpuScalar> Executor for CpuExecutor<T> {
     }
 
     fn arithmetic(&self) -> String {
-        format!("CPU, vectors of {} numbers", vector_length::<T>())
+        format!("CPU, blocks of {LANES} samples, vectors of {} numbers", vector_length::<T>())
     }
 
     fn device_bytes(&self) -> Option<u64> {

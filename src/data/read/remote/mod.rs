@@ -37,6 +37,7 @@ fn scheme(path: &str) -> Option<&str> {
 }
 
 /// Whether `data.path` is a URL, and no file or folder of this machine.
-pub(crate) fn is_url(path: &str) -> bool {
+#[must_use]
+pub fn is_url(path: &str) -> bool {
     scheme(path).is_some()
 }
