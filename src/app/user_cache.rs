@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 /// A file there; none on a machine without such a folder.
 pub(super) fn file(name: &str) -> Option<PathBuf> {
-    directories::ProjectDirs::from("", "", "polyscene").map(|dirs| dirs.cache_dir().join(name))
+    crate::data::user_cache_folder().map(|folder| folder.join(name))
 }
 
 /// What a file holds; nothing where it is not there or not ours.

@@ -22,6 +22,7 @@ pub use datasets::history::{Histories, HistoryOptions, histories};
 pub use datasets::prepare::{Group, Groups, PrepareOptions, Prepared, PublicData, prepare};
 pub use datasets::synthetic;
 pub use encoded::cache::Cache;
+pub(crate) use encoded::cache::user_folder as user_cache_folder;
 pub(crate) use encoded::encoder::Coding;
 pub use encoded::encoder::{Encoder, FieldInfo, FieldRole, SequenceInfo};
 pub use encoded::rows::{Column, RowColumns, Rows, Sequence};

@@ -41,7 +41,7 @@ pub use table_values::TableValues;
 pub(crate) use table_values::{Stored, TableRounding, converted};
 pub use weighted::*;
 
-use crate::cpu::Real;
+use crate::cpu::{Real, Simd, WithSimd};
 use crate::graph::{Graph, Node, Shape, TensorId};
 
 /// When an operation runs within a step.
@@ -135,6 +135,29 @@ pub trait Operation {
 pub trait PerSample: Operation {
     /// Computes one block of samples.
     fn run<T: Real>(&self, block: &mut Block<'_, T>);
+}
+
+/// The CPU code of an operation that is written out for vectors of samples; its [`PerSample::run`] is [`run_simd`].
+pub(crate) trait SimdPerSample {
+    /// Computes one block of samples with the vectors of S.
+    fn run<T: Real, S: Simd>(&self, simd: S, block: &mut Block<'_, T>);
+}
+
+/// Computes one block of samples with the widest vectors that the machine has.
+pub(crate) fn run_simd<T: Real>(op: &impl SimdPerSample, block: &mut Block<'_, T>) {
+    struct Work<'a, 'b, O, T> {
+        op: &'a O,
+        block: &'a mut Block<'b, T>,
+    }
+    impl<O: SimdPerSample, T: Real> WithSimd for Work<'_, '_, O, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            self.op.run(simd, self.block);
+        }
+    }
+    T::dispatch(Work { op, block });
 }
 
 /// The CPU code of an operation that makes tensors with fixed rows.

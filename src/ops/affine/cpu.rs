@@ -1,9 +1,9 @@
 //! Affine nodes on the CPU.
 
 use super::{Affine, Item, Term};
-use crate::cpu::{LANES, Lanes, Real, Samples, Simd, Tile, Weights, WithSimd, add_products, in_tiles};
+use crate::cpu::{LANES, Lanes, Real, Samples, Simd, Tile, Weights, add_products, in_tiles};
 use crate::ops::affine::epilogue::LEAK;
-use crate::ops::{ActivationGrad, Block, Routes, RowMap, View};
+use crate::ops::{ActivationGrad, Block, Routes, RowMap, SimdPerSample, View};
 
 /// Outputs whose sums are in registers at a time: six times two vectors leave room for the operands in sixteen.
 const OUTPUTS: usize = 6;
@@ -11,27 +11,12 @@ const OUTPUTS: usize = 6;
 /// Columns of x that stay in the first cache while all outputs read them.
 const INNER: usize = 256;
 
-/// Computes one block of samples.
-pub(super) fn run<T: Real>(op: &Affine, block: &mut Block<'_, T>) {
-    let routes = if op.is_routed() { block.routes() } else { Routes::default() };
-    T::dispatch(Run { op, routes, block });
-}
-
-struct Run<'a, 'b, T> {
-    op: &'a Affine,
-    routes: Routes<T>,
-    block: &'a mut Block<'b, T>,
-}
-
-impl<T: Real> WithSimd for Run<'_, '_, T> {
-    type Output = ();
-
+impl SimdPerSample for Affine {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { op, routes, block } = self;
-        let routes = &routes;
-        for item in &op.items {
-            let width = op.width(item.output);
+    fn run<T: Real, S: Simd>(&self, simd: S, block: &mut Block<'_, T>) {
+        let routes = &if self.is_routed() { block.routes() } else { Routes::default() };
+        for item in &self.items {
+            let width = self.width(item.output);
             let inner: usize = item.terms.iter().map(|term| term.inner).sum();
             if inner <= INNER || item.width <= OUTPUTS {
                 let mut pass = Pass { item, terms: &item.terms, width, begins: true, ends: true, routes, block };

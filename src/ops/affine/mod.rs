@@ -17,7 +17,7 @@ pub use weight_grads::{GradItem, GradPair, WeightGrads};
 
 use crate::cpu::Real;
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
-use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
+use crate::ops::{Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target, run_simd};
 
 /// A product x W of a view with a part of a weight.
 ///
@@ -221,6 +221,6 @@ impl Operation for Affine {
 
 impl PerSample for Affine {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        cpu::run(self, block);
+        run_simd(self, block);
     }
 }

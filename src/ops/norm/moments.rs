@@ -4,7 +4,7 @@
 use crate::cpu::{LANES, Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::{
-    Arg, Batch, Cost, Kernel, ModelState, Op, Operation, Phase, Reduce, Routes, StepView, Target, Update, lane_mask,
+    Arg, Batch, Cost, Kernel, ModelState, Op, Operation, Phase, Reduce, Routes, StepView, Target, Update, first_lanes,
 };
 
 /// Each scenario's mean and variance over its samples of the batch, and how many these are; 0 where there are none.
@@ -108,7 +108,7 @@ pub(crate) fn for_scenarios<T: Real>(batch: &Batch<'_, T>, mut add: impl FnMut(u
         #[inline(always)]
         || {
             for (block, scenarios) in batch.step.scenarios().chunks(LANES).enumerate() {
-                let all = lane_mask(|lane| lane < scenarios.len());
+                let all = first_lanes(scenarios.len());
                 for &(scenario, mask) in Routes::of(scenarios).list() {
                     add(block, scenario, mask.unwrap_or(all));
                 }

@@ -4,7 +4,7 @@ use crate::cpu::{Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::norm::moments::{for_scenarios, in_scenarios};
 use crate::ops::{
-    Arg, Batch, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Phase, Reduce, Target, lane_mask,
+    Arg, Batch, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Phase, Reduce, Target, first_lanes,
 };
 
 /// Added to a variance, so that its root is not 0.
@@ -238,7 +238,7 @@ impl PerSample for NormalizeGrad {
                     [2, 3, 4, 5, 6, 7].map(|input| block.matrix(input));
                 let routes = block.routes();
                 // Lanes without a sample would get the sums' share although their dy is 0.
-                let live = lane_mask(|lane| lane < block.count());
+                let live = first_lanes(block.count());
                 let out = block.output(0);
                 out.fill(Lanes::zero());
                 for &(scenario, mask) in routes.list() {

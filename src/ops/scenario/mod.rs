@@ -10,6 +10,6 @@ pub(super) mod star;
 pub use label_mixture::{LabelMixture, LabelMixtureGrad};
 pub use mixture::{Mixture, MixtureGrad};
 pub use mutual::{Alpha, Mutual, MutualGrad};
-pub use routes::{Routes, lane_mask};
+pub use routes::{Routes, first_lanes};
 pub use select::{Select, SelectGrad};
 pub use star::{Star, StarGrad};

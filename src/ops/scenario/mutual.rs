@@ -5,7 +5,7 @@ use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::onnx::{Builder, Value};
 use crate::ops::loss::orthogonality::SHORTEST;
-use crate::ops::{Arg, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target, lane_mask};
+use crate::ops::{Arg, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target, first_lanes};
 
 /// What α is a softmax of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -374,7 +374,7 @@ impl PerSample for MutualGrad {
         let (dm, all, v, t) = (block.columns(0), block.columns(1), block.columns(2), block.columns(3));
         let own = own_branches(block);
         // Beyond the step's samples nothing may reach a sum.
-        let live: Lanes<T> = lane_mask(|lane| lane < block.count());
+        let live: Lanes<T> = first_lanes(block.count());
         let [dv, dt] = block.two_outputs();
         let mut unit = Unit::new(branches);
         let mut towards = vec![Lanes::zero(); branches];

@@ -40,9 +40,15 @@ impl<T: Real> Routes<T> {
     }
 }
 
+/// 1 in the first `count` lanes, 0 elsewhere.
+#[inline(always)]
+pub fn first_lanes<T: Real>(count: usize) -> Lanes<T> {
+    lane_mask(|lane| lane < count)
+}
+
 /// 1 in the lanes that are `live`, 0 elsewhere.
 #[inline(always)]
-pub fn lane_mask<T: Real>(live: impl Fn(usize) -> bool) -> Lanes<T> {
+fn lane_mask<T: Real>(live: impl Fn(usize) -> bool) -> Lanes<T> {
     let mut mask = Lanes::zero();
     for (lane, value) in mask.0.iter_mut().enumerate() {
         *value = if live(lane) { T::one() } else { T::zero() };

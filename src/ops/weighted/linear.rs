@@ -2,15 +2,17 @@
 
 use super::kernel::{Mode, layer, place, scaled};
 use crate::cpu::{
-    Lanes, Real, Samples, Simd, TOGETHER, Tile, Weights, WithSimd, add_products_of, has_large_registers, in_tiles,
-    vectors,
+    Lanes, Real, Samples, Simd, TOGETHER, Tile, Weights, add_products_of, has_large_registers, in_tiles, vectors,
 };
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::affine::onnx::activated;
 use crate::ops::descriptors::TILES_PER_GROUP;
 use crate::ops::weighted::linear_grad::{Weighted, WeightedLinearGrad, WeightedLinearGradWeights};
-use crate::ops::{Affine, Block, Cost, Epilogue, Kernel, OnnxExport, Op, Operation, PerSample, Target, WeightGrads};
+use crate::ops::{
+    Affine, Block, Cost, Epilogue, Kernel, OnnxExport, Op, Operation, PerSample, SimdPerSample, Target, WeightGrads,
+    run_simd,
+};
 
 /// How ψ repeats the distinct values over the weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -243,29 +245,20 @@ impl Operation for WeightedLinear {
 
 impl PerSample for WeightedLinear {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        T::dispatch(Forward { op: self, block });
+        run_simd(self, block);
     }
 }
 
-/// One block of samples.
-struct Forward<'a, 'b, T> {
-    op: &'a WeightedLinear,
-    block: &'a mut Block<'b, T>,
-}
-
-impl<T: Real> WithSimd for Forward<'_, '_, T> {
-    type Output = ();
-
+impl SimdPerSample for WeightedLinear {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { op, block } = self;
-        let Blocks { row_groups, outputs, .. } = op.blocks;
-        for group in 0..row_groups {
-            let mut outputs_of = RowGroup { op, block, group };
+    fn run<T: Real, S: Simd>(&self, simd: S, block: &mut Block<'_, T>) {
+        let members = self.blocks.rows_per_group();
+        for group in 0..self.blocks.row_groups {
+            let mut outputs = RowGroup { op: self, block, group };
             if const { has_large_registers::<T, S>() } {
-                in_tiles::<S, 8>(simd, outputs / row_groups, &mut outputs_of);
+                in_tiles::<S, 8>(simd, members, &mut outputs);
             } else {
-                in_tiles::<S, 4>(simd, outputs / row_groups, &mut outputs_of);
+                in_tiles::<S, 4>(simd, members, &mut outputs);
             }
         }
     }
@@ -285,7 +278,7 @@ impl<T: Real> Tile for RowGroup<'_, '_, T> {
         let Blocks { inputs, col_groups, .. } = op.blocks;
         let grid = op.blocks.grid();
         let (h, s, values, bias) = (block.columns(0), block.columns(1), block.matrix(2), block.matrix(3));
-        let row = *group * grid.row_base + first * grid.row_step;
+        let row = op.blocks.row(*group, first);
         let scale = T::splat(simd, T::of(op.scale));
         let mut out = [Lanes::zero(); R];
         for v in (0..const { vectors::<T, S>() }).step_by(TOGETHER) {

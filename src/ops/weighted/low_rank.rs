@@ -1,11 +1,11 @@
 //! The low-rank core of MI-DPG's weighting matrix, S = σ(S_R S_C) (equations 3–5).
 
 use super::kernel::place;
-use crate::cpu::{Lanes, Real, Samples, Simd, Tile, Weights, WithSimd, add_products, in_tiles, sigmoid, vectorized};
+use crate::cpu::{Lanes, Real, Samples, Simd, Tile, Weights, add_products, in_tiles, sigmoid, vectorized};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, RowExtent, Shape, TensorId};
 use crate::ops::descriptors::TILES_PER_GROUP;
-use crate::ops::{Activation, Arg, OnnxExport, PerSample, WeightPart};
+use crate::ops::{Activation, Arg, OnnxExport, PerSample, SimdPerSample, WeightPart, run_simd};
 use crate::ops::{
     Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, PartSource, Target, View, WeightGrads,
 };
@@ -201,31 +201,22 @@ impl Operation for LowRank {
 
 impl PerSample for LowRank {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
-        T::dispatch(Forward { op: self, block });
+        run_simd(self, block);
     }
 }
 
-/// One block of samples.
-struct Forward<'a, 'b, T> {
-    op: &'a LowRank,
-    block: &'a mut Block<'b, T>,
-}
-
-impl<T: Real> WithSimd for Forward<'_, '_, T> {
-    type Output = ();
-
+impl SimdPerSample for LowRank {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { op, block } = self;
-        if let Some((side, first)) = op.generated() {
-            in_tiles::<S, 4>(simd, op.sizes()[side], &mut Generate { block, input: first });
+    fn run<T: Real, S: Simd>(&self, simd: S, block: &mut Block<'_, T>) {
+        if let Some((side, first)) = self.generated() {
+            in_tiles::<S, 4>(simd, self.sizes()[side], &mut Generate { block, input: first });
         }
         let given = |side: usize| {
-            let input = side * op.column_input();
-            (op.factors[side] == Factor::Given).then(|| Values::of_input(block, input))
+            let input = side * self.column_input();
+            (self.factors[side] == Factor::Given).then(|| Values::of_input(block, input))
         };
         let given = [given(0), given(1)];
-        let (s, made) = match op.generated() {
+        let (s, made) = match self.generated() {
             Some(_) => {
                 let [s, made] = block.two_outputs();
                 (s, &*made)
@@ -233,11 +224,11 @@ impl<T: Real> WithSimd for Forward<'_, '_, T> {
             None => (block.output(0), &[][..]),
         };
         let [r, c] = given.map(|values| values.unwrap_or(Values::Samples(made)));
-        for row in 0..op.rows {
-            for (col, s) in s[row * op.cols..][..op.cols].iter_mut().enumerate() {
-                let mut sum = r.at(row * op.rank).times(c.at(col));
-                for k in 1..op.rank {
-                    sum.add_product(r.at(row * op.rank + k), c.at(k * op.cols + col));
+        for row in 0..self.rows {
+            for (col, s) in s[row * self.cols..][..self.cols].iter_mut().enumerate() {
+                let mut sum = r.at(row * self.rank).times(c.at(col));
+                for k in 1..self.rank {
+                    sum.add_product(r.at(row * self.rank + k), c.at(k * self.cols + col));
                 }
                 *s = sum.map(sigmoid);
             }
