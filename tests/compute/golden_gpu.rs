@@ -1,11 +1,10 @@
 //! Models against PyTorch's values (`tests/golden/`), on the software renderer, with and without bounds checks:
 //! logits, losses, every named gradient, ten Adam steps. And the two modes against each other, to the bit.
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::common::{CASES, Golden, difference, only_step, plans};
+use crate::common::{CASES, Golden, covering, difference, every_case, on_each, only_step, plans};
 use polyscene::check::data::bits;
 use polyscene::gpu::{Gpu, OpenOptions, testing};
 use polyscene::graph::ParameterRole;
@@ -32,49 +31,26 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
-/// Cases that have every shader between them, those with the most of them first. The renderer compiles a shader for each set of
-/// constants, which is what these tests spend their time on; what constants do is seen by each operation's own tests, and by all
-/// cases on the CPU.
+/// The cases that have every shader between them: what constants do is seen by each operation's own tests, and by all cases on
+/// the CPU.
 fn covering_cases(gpu: &Gpu) -> Vec<&'static str> {
     let limits = DispatchLimits::of(gpu);
-    let shaders = |name: &&'static str| -> (&'static str, HashSet<&'static str>) {
+    let shaders = |name: &&str| -> HashSet<String> {
         let (_, train, predict) = plans(&Golden::open(name));
         let dispatches = [train, predict].map(|plan| plan.dispatches(&limits));
-        (name, dispatches.iter().flatten().map(|dispatch| dispatch.shader).collect())
+        dispatches.iter().flatten().map(|dispatch| dispatch.shader.to_owned()).collect()
     };
-    let mut cases: Vec<_> = CASES.iter().map(shaders).collect();
-    cases.sort_by_key(|(_, shaders)| Reverse(shaders.len()));
-    let mut seen = HashSet::new();
-    let mut has_new = |shaders: HashSet<&'static str>| {
-        let before = seen.len();
-        seen.extend(shaders);
-        seen.len() > before
-    };
-    cases.into_iter().filter_map(|(name, shaders)| has_new(shaders).then_some(name)).collect()
+    covering(CASES.to_vec(), shaders)
 }
 
-/// All cases where `POLYSCENE_TEST_EVERY_CASE` is 1.
 #[test]
 fn shaders_give_pytorchs_numbers() {
     let open = |checked| testing::software_with(OpenOptions { checked, ..OpenOptions::default() });
     let [Some(first), Some(second), Some(checked)] = [false, false, true].map(open) else { return };
-    let covering = covering_cases(&first);
-    let every = std::env::var("POLYSCENE_TEST_EVERY_CASE").as_deref() == Ok("1");
-    let all = if every { CASES.to_vec() } else { covering.clone() };
-    // The renderer compiles shaders where it runs them, one after another: each of two devices has a core of its own.
-    let half = all.len() / 2;
-    let on = |cases: &[&str], gpu: &Gpu| cases.iter().map(|name| check_case(name, gpu)).collect::<Vec<_>>();
-    let [mut ends, others] = std::thread::scope(|scope| {
-        [(&all[..half], &first), (&all[half..], &second)].map(|(cases, gpu)| scope.spawn(move || on(cases, gpu))).map(
-            |thread| match thread.join() {
-                Ok(ends) => ends,
-                Err(panic) => std::panic::resume_unwind(panic),
-            },
-        )
-    });
-    ends.extend(others);
-    // Bounds checks are the same whatever the constants.
-    for (name, plain) in all.iter().zip(&ends).filter(|(name, _)| covering.contains(name)) {
+    let cases = covering_cases(&first);
+    let plain = on_each(&[first, second], cases.clone(), |gpu, name| check_case(name, gpu));
+    // Bounds checks are the same whatever the constants: two cases have nearly every shader.
+    for (name, plain) in cases.iter().zip(&plain).take(if every_case() { usize::MAX } else { 2 }) {
         assert_eq!(plain, &check_case(name, &checked), "{name}: checked and unchecked shaders differ");
     }
 }

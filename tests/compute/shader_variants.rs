@@ -14,6 +14,7 @@ use polyscene::ops::{SHADERS, StepUniforms, import_text};
 use polyscene::plan::{DispatchLimits, Plan, Resource, TrainingOptions, Tuning};
 use rayon::prelude::*;
 
+use crate::common::every_case;
 use crate::common::variants::{all_plans, without_numbers};
 
 const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
@@ -121,9 +122,6 @@ fn check(shader: &Shader) -> Result<Reflection, String> {
     Ok(reflection)
 }
 
-/// Shaders judged of those that differ in numbers alone.
-const MOST_JUDGED: usize = 2;
-
 #[test]
 fn every_variant_is_valid_everywhere() {
     let variants = variants();
@@ -146,13 +144,14 @@ fn every_variant_is_valid_everywhere() {
     for (text, variant) in &variants {
         alike.entry(without_numbers(text)).or_default().push((text, variant));
     }
+    let most_judged = if every_case() { 2 } else { 1 };
     let judge = |kind: &Vec<(&String, &Variant)>| {
         let mut faults = Vec::new();
         let mut fault = |(text, variant): &(&String, &Variant), fault: String| {
             faults.push(format!("{}: {fault}\n{text}", variant.shader.name()));
         };
         let mut reflection = None;
-        for judged in kind.iter().step_by(kind.len().div_ceil(MOST_JUDGED)) {
+        for judged in kind.iter().step_by(kind.len().div_ceil(most_judged)) {
             match check(&judged.1.shader) {
                 Ok(read) => reflection = Some(read),
                 Err(found) => fault(judged, found),

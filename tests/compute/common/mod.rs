@@ -5,9 +5,13 @@ pub mod interpreted;
 pub mod random_graphs;
 pub mod variants;
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Mutex;
 
 use polyscene::data::Sequence;
+use polyscene::gpu::Gpu;
 use polyscene::graph::{BatchLayout, Cross, Graph, Init, ParameterRole};
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, SequenceInput};
@@ -15,6 +19,51 @@ use polyscene::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableSta
 use polyscene::plan::{BatchPacker, Executor, Plan, RowSource, Step, StepChunk, TrainingOptions};
 use safetensors::SafeTensors;
 use serde_json::Value;
+
+/// Cases that have every shader between them, those with the most first; all where `POLYSCENE_TEST_EVERY_CASE` is 1. A renderer
+/// compiles a shader for each set of constants, which is what its tests spend their time on.
+pub fn covering<T>(cases: Vec<T>, shaders: impl Fn(&T) -> HashSet<String>) -> Vec<T> {
+    if every_case() {
+        return cases;
+    }
+    let mut cases: Vec<_> = cases.into_iter().map(|case| (shaders(&case), case)).collect();
+    cases.sort_by_key(|(shaders, _)| Reverse(shaders.len()));
+    let mut seen = HashSet::new();
+    let mut has_new = |shaders: HashSet<String>| {
+        let before = seen.len();
+        seen.extend(shaders);
+        seen.len() > before
+    };
+    cases.into_iter().filter_map(|(shaders, case)| has_new(shaders).then_some(case)).collect()
+}
+
+pub fn every_case() -> bool {
+    std::env::var("POLYSCENE_TEST_EVERY_CASE").as_deref() == Ok("1")
+}
+
+/// What `check` finds in each case, on several devices side by side: a renderer compiles shaders where it runs them, one after
+/// another.
+pub fn on_each<T: Send, R: Send>(gpus: &[Gpu], cases: Vec<T>, check: impl Fn(&Gpu, T) -> R + Sync) -> Vec<R> {
+    let left = Mutex::new(cases.into_iter().enumerate());
+    let checked = |gpu: &Gpu| {
+        let mut found = Vec::new();
+        loop {
+            let next = left.lock().unwrap().next();
+            let Some((number, case)) = next else { return found };
+            found.push((number, check(gpu, case)));
+        }
+    };
+    let mut found: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = gpus.iter().map(|gpu| scope.spawn(|| checked(gpu))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<_>>| match thread.join() {
+            Ok(found) => found,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        threads.into_iter().flat_map(join).collect()
+    });
+    found.sort_by_key(|&(number, _)| number);
+    found.into_iter().map(|(_, found)| found).collect()
+}
 
 /// A case of `tests/golden/`, in the precision it was computed in.
 pub struct Golden {
