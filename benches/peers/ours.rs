@@ -216,8 +216,12 @@ impl Subject {
         let list: Vec<Step<'_>> = samples
             .iter()
             .map(|(rows, shuffle)| {
-                let uniforms =
-                    StepUniforms { step: *steps as u32, learning_rate: rate(task, *steps), ..StepUniforms::default() };
+                let uniforms = StepUniforms {
+                    step: *steps as u32,
+                    learning_rate: rate(task, *steps),
+                    embedding_rate: rate(task, *steps),
+                    ..StepUniforms::default()
+                };
                 *steps += 1;
                 Step { rows, shuffle, uniforms }
             })

@@ -1,5 +1,4 @@
-// Adam's constants and update; ε stands outside the bias correction, which is part of uniforms.learning_rate.
-#import uniforms
+// Adam's constants and update; ε stands outside the bias correction, which is part of the rate.
 #import loss_scale
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
@@ -17,7 +16,7 @@ fn moments(gradient: vec4<f32>, w: vec4<f32>, m: vec4<f32>, v: vec4<f32>) -> Mom
     return Moments(BETA1 * m + (1.0 - BETA1) * g, BETA2 * v + (1.0 - BETA2) * g * g);
 }
 
-// What the values lose.
-fn step_of(m: Moments) -> vec4<f32> {
-    return uniforms.learning_rate * m.first / (sqrt(m.second) + EPSILON);
+// What the values lose at a learning rate.
+fn step_of(m: Moments, rate: f32) -> vec4<f32> {
+    return rate * m.first / (sqrt(m.second) + EPSILON);
 }

@@ -18,6 +18,8 @@ struct StepUniforms {
     inverse_rows: f32,
     // Tokens in this step, padding included.
     tokens: u32,
+    // Learning rate of embedding rows times Adam's bias correction.
+    embedding_rate: f32,
 }
 
 @group(1) @binding(0) var<uniform> uniforms: StepUniforms;

@@ -26,7 +26,7 @@ fn piece(at: u32) {
     }
     let w = weights[at];
     let m = moments(gradient, w, first[at], second[at]);
-    weights[at] = w - step_of(m);
+    weights[at] = w - step_of(m, uniforms.learning_rate);
     first[at] = m.first;
     second[at] = m.second;
 }

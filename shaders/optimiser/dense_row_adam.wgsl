@@ -37,7 +37,7 @@ fn piece(at: u32) {
     }
     let w = row_values(weights[at]);
     let m = moments(vec4<f32>(), w, first[at], second[at]);
-    weights[at] = row_quad(w - step_of(m), row, 4u * (at % QUADS));
+    weights[at] = row_quad(w - step_of(m, uniforms.embedding_rate), row, 4u * (at % QUADS));
     first[at] = m.first;
     second[at] = m.second;
 }

@@ -28,7 +28,7 @@ fn piece(start: u32) {
     let at = (row - FIRST_ROW) * QUADS + start % QUADS;
     let w = row_values(weights[at]);
     let m = moments(load4(GRADIENT + 4u * start), w, first[at], second[at]);
-    weights[at] = row_quad(w - step_of(m), row, 4u * (start % QUADS));
+    weights[at] = row_quad(w - step_of(m, uniforms.embedding_rate), row, 4u * (start % QUADS));
     first[at] = m.first;
     second[at] = m.second;
 }

@@ -94,6 +94,7 @@ impl Run {
         let mut scan = scan(encoder, schema, &data.inputs(schema)?, true, observer)?;
         score(executor.as_mut(), model, &mut scan, "evaluating", observer, |chunk, logits| {
             gathered.add(&chunk.rows, logits);
+            Ok(())
         })?;
         open::tell_skipped(scan.skipped(), observer);
         let values = scan.unknown_values();

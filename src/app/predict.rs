@@ -6,9 +6,10 @@ use arrow_array::{ArrayRef, Float32Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use serde::Serialize;
 
-use super::run::{logits, scan, score};
+use super::run::{scan, score};
+use super::table_file::write_rows;
 use super::unknown::check_unknown;
-use super::{Event, NewData, Observer, OutFile, Run, open};
+use super::{NewData, Observer, OutFile, Run, open};
 use crate::data::{self, Skipped, UnknownValues};
 use crate::train::Error;
 
@@ -45,23 +46,20 @@ impl Run {
     pub fn predict(&mut self, prediction: &Prediction, observer: &mut Observer<'_>) -> Result<Predicted, Error> {
         let Prediction { data, out, max_unknown } = prediction;
         let Self { schema, encoder, model, executor, .. } = self;
-        let mut scan = scan(encoder, schema, &NewData::Path(data.clone()).inputs(schema)?, false, observer)?;
+        let inputs = NewData::Path(data.clone()).inputs(schema)?;
+        let mut scan = scan(encoder, schema, &inputs, false, observer)?.like_first();
         let mut rows = 0;
-        observer(Event::Counting { what: "predicting", total: scan.bytes().1 });
-        let written = out.write(|is_first| {
-            let Some(chunk) = scan.next().transpose()? else {
-                check_unknown(encoder, &scan.unknown_values(), *max_unknown)?;
-                return is_first.then(|| with_predictions(scan.no_rows(), &[], &[])).transpose();
-            };
-            let logits = logits(executor.as_mut(), model, &chunk.rows, encoder)?;
-            let (done, total) = scan.bytes();
-            observer(Event::Counted { done, total });
-            rows += logits.len() as u64;
-            let batch = scan.like_first(&chunk.path, chunk.batch)?;
-            with_predictions(batch, &chunk.kept, &logits).map(Some)
-        });
-        observer(Event::CountingEnded);
-        written?;
+        write_rows(out.path(), out.kind(), |writer| {
+            let mut is_empty = true;
+            score(executor.as_mut(), model, &mut scan, "predicting", observer, |chunk, logits| {
+                is_empty = false;
+                rows += logits.len() as u64;
+                writer.write(&with_predictions(chunk.batch, &chunk.kept, logits)?)
+            })?;
+            check_unknown(encoder, &scan.unknown_values(), *max_unknown)?;
+            // Files without rows give a file without rows, which has its columns all the same.
+            if is_empty { writer.write(&with_predictions(scan.no_rows(), &[], &[])?) } else { Ok(()) }
+        })?;
         open::tell_skipped(scan.skipped(), observer);
         let predicted = Predicted { rows, skipped: scan.skipped().clone(), values: scan.unknown_values() };
         self.tell_unknown(&predicted.values, observer);
@@ -86,6 +84,7 @@ impl Run {
         score(executor.as_mut(), model, &mut scan, "predicting", observer, |chunk, logits| {
             rows += logits.len() as u64;
             predictions.extend(probabilities(chunk.batch.num_rows(), &chunk.kept, logits));
+            Ok(())
         })?;
         let values = scan.unknown_values();
         check_unknown(encoder, &values, max_unknown)?;

@@ -193,14 +193,23 @@ pub(super) fn score(
     scan: &mut Scan<'_>,
     what: &'static str,
     observer: &mut Observer<'_>,
-    mut each: impl FnMut(&EncodedChunk, &[f32]),
+    mut each: impl FnMut(EncodedChunk, &[f32]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     observer(Event::Counting { what, total: scan.bytes().1 });
+    let encoder = scan.encoder();
     let mut score_all = || {
-        while let Some(chunk) = scan.next().transpose()? {
-            each(&chunk, &logits(executor, model, &chunk.rows, scan.encoder())?);
+        let mut next = scan.next().transpose()?;
+        while let Some(chunk) = next {
             let (done, total) = scan.bytes();
+            // The next chunk is read and encoded while this one is scored.
+            let (following, scored) = std::thread::scope(|scope| {
+                let following = scope.spawn(|| scan.next());
+                let scored = logits(executor, model, &chunk.rows, encoder).and_then(|logits| each(chunk, &logits));
+                (following.join(), scored)
+            });
+            scored?;
             observer(Event::Counted { done, total });
+            next = following.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).transpose()?;
         }
         Ok(())
     };

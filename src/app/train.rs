@@ -353,7 +353,9 @@ fn check_same_config(folder: &RunFolder, config: &Config) -> Result<(), Error> {
     let mut now = config.clone();
     for config in [&mut before, &mut now] {
         config.synth = None;
-        config.train.epochs = 0;
+        if !config.train.schedule.ends_with_the_run() {
+            config.train.epochs = 0;
+        }
         config.train.patience = 0;
         config.train.checkpoint_steps = 0;
         config.train.eval_batch_size = 1;
@@ -366,10 +368,14 @@ fn check_same_config(folder: &RunFolder, config: &Config) -> Result<(), Error> {
     let sections =
         [("data", before.data != now.data), ("model", before.model != now.model), ("train", before.train != now.train)];
     let changed: Vec<&str> = sections.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
+    let of_epochs = match before.train.schedule.ends_with_the_run() && before.train.epochs != now.train.epochs {
+        true => format!(" its learning rate falls until epoch {} by train.schedule;", before.train.epochs),
+        false => String::new(),
+    };
     Err(Error::Folder {
         folder: folder.root().to_owned(),
         reason: format!(
-            "was trained with another [{}]; to go on, give the configuration of its config.toml (only train.epochs, \
+            "was trained with another [{}];{of_epochs} to go on, give the configuration of its config.toml (only train.epochs, \
              train.patience, train.checkpoint_steps, train.eval_batch_size and train.resident_mb may change)",
             changed.join("] and [")
         ),

@@ -108,7 +108,7 @@ impl Subject {
         let batch_layout = BatchLayout::training(&self.graph, batch_size);
         let mut packer = BatchPacker::new(&self.graph, &batch_layout, false);
         let shuffle: Vec<u32> = (0..batch_size as u32).rev().collect();
-        let uniforms = StepUniforms { learning_rate: 1e-3, ..StepUniforms::default() };
+        let uniforms = StepUniforms { learning_rate: 1e-3, embedding_rate: 1e-3, ..StepUniforms::default() };
         let rows_of_field = (rows / FIELDS).max(1);
         self.next = 0;
         self.chunks = (0..(MAX_SAMPLES / count).clamp(1, CHUNKS))

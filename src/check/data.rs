@@ -89,7 +89,8 @@ impl Data {
         }
     }
 
-    /// One chunk of steps on random rows: step `first + i` has `sizes[i]` samples.
+    /// One chunk of steps on random rows: step `first + i` has `sizes[i]` samples. Embedding rows are updated at half of `rate`, so
+    /// that the two are told apart.
     pub fn chunk(&self, plan: &Plan, first: u32, sizes: &[usize], rate: f32, resident: bool) -> StepChunk {
         let steps: Vec<(Vec<u32>, Vec<u32>)> = (first..)
             .zip(sizes)
@@ -110,7 +111,13 @@ impl Data {
             .map(|(step, (rows, shuffle))| Step {
                 rows,
                 shuffle,
-                uniforms: StepUniforms { step, seed: 7, learning_rate: rate, ..StepUniforms::default() },
+                uniforms: StepUniforms {
+                    step,
+                    seed: 7,
+                    learning_rate: rate,
+                    embedding_rate: 0.5 * rate,
+                    ..StepUniforms::default()
+                },
             })
             .collect();
         let mut chunk = StepChunk::default();

@@ -76,8 +76,21 @@ pub struct TrainOptions {
     pub eval_batch_size: u32,
     /// Decides initial weights, the order of rows and every other random choice of the run.
     pub seed: u64,
-    /// Adam's step size.
+    /// Adam's step size, at its highest where it has a schedule.
     pub learning_rate: f64,
+    /// That of embedding rows, where it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_learning_rate: Option<f64>,
+    /// Steps over which the learning rates rise linearly at the beginning of a run.
+    pub warmup_steps: u64,
+    /// How the learning rates fall after the warm-up.
+    pub schedule: Schedule,
+    /// With the schedules `linear` and `cosine`: what part of a learning rate is left at the end of the last epoch.
+    pub end_factor: f64,
+    /// With the schedule `step`: after how many steps, each time, the learning rates fall.
+    pub decay_steps: u64,
+    /// With the schedule `step`: by what they are multiplied each time.
+    pub decay_factor: f64,
     /// Adam's decay of the first moment, in [0, 1).
     pub beta1: f64,
     /// Adam's decay of the second moment, in [0, 1).
@@ -133,6 +146,21 @@ pub enum TrainPrecision {
     Mixed,
 }
 
+/// How the learning rates fall after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// By the same amount at each step, until the end of the last epoch.
+    Linear,
+    /// Along half a cosine, until the end of the last epoch.
+    Cosine,
+    /// By a factor every so many steps.
+    Step,
+}
+
 /// How Adam treats embedding rows that are not in the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -163,6 +191,12 @@ impl Default for TrainOptions {
             eval_batch_size: 4096,
             seed: 0,
             learning_rate: 1e-3,
+            embedding_learning_rate: None,
+            warmup_steps: 0,
+            schedule: Schedule::Constant,
+            end_factor: 0.0,
+            decay_steps: 0,
+            decay_factor: 0.1,
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8,
@@ -203,6 +237,10 @@ impl TrainOptions {
         count("batch_size", self.batch_size)?;
         count("eval_batch_size", self.eval_batch_size)?;
         number("learning_rate", self.learning_rate, positive, "a number above 0")?;
+        if let Some(rate) = self.embedding_learning_rate {
+            number("embedding_learning_rate", rate, positive, "a number above 0")?;
+        }
+        self.check_schedule(file)?;
         number("beta1", self.beta1, below_one, "a number from 0 to below 1")?;
         number("beta2", self.beta2, below_one, "a number from 0 to below 1")?;
         number("epsilon", self.epsilon, positive, "a number above 0 in single precision")?;
@@ -215,6 +253,49 @@ impl TrainOptions {
             }
         }
         Ok(())
+    }
+}
+
+impl Schedule {
+    /// Whether it depends on how many epochs there are to be.
+    pub fn ends_with_the_run(self) -> bool {
+        matches!(self, Schedule::Linear | Schedule::Cosine)
+    }
+}
+
+impl TrainOptions {
+    /// The learning rate of embedding rows, before the schedule.
+    pub fn embedding_rate(&self) -> f64 {
+        self.embedding_learning_rate.unwrap_or(self.learning_rate)
+    }
+
+    /// Checks the schedule's keys, which must not be there in vain.
+    fn check_schedule(&self, file: &str) -> Result<(), ConfigError> {
+        let wrong = |key: &str, expected: &str, found: &dyn std::fmt::Display| {
+            Err(ConfigError::value(file, &format!("train.{key}"), expected, &found.to_string()))
+        };
+        let default = TrainOptions::default();
+        let factor = 0.0..=1.0;
+        if !factor.contains(&self.end_factor) {
+            return wrong("end_factor", "a number from 0 to 1", &self.end_factor);
+        }
+        if !factor.contains(&self.decay_factor) || self.decay_factor == 0.0 {
+            return wrong("decay_factor", "a number above 0, at most 1", &self.decay_factor);
+        }
+        if self.end_factor != default.end_factor && !self.schedule.ends_with_the_run() {
+            return wrong("end_factor", "train.schedule = \"linear\" or \"cosine\" beside it", &self.end_factor);
+        }
+        match (self.schedule, self.decay_steps) {
+            (Schedule::Step, 0) => {
+                wrong("decay_steps", "with train.schedule = \"step\" a whole number of at least 1", &0)
+            }
+            (Schedule::Step, _) => Ok(()),
+            (_, 1..) => wrong("decay_steps", "train.schedule = \"step\" beside it", &self.decay_steps),
+            _ if self.decay_factor != default.decay_factor => {
+                wrong("decay_factor", "train.schedule = \"step\" beside it", &self.decay_factor)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -48,7 +48,7 @@ struct Choice {
     values: &'static [(&'static str, &'static [&'static str])],
 }
 
-const CHOICES: [Choice; 2] = [
+const CHOICES: [Choice; 3] = [
     Choice {
         table: &["data", "split"],
         key: "by",
@@ -64,6 +64,17 @@ const CHOICES: [Choice; 2] = [
         key: "kind",
         default: Some("category"),
         values: &[("category", &["type", "min_count", "hash"]), ("bucket", &["buckets"]), ("numeric", &[])],
+    },
+    Choice {
+        table: &["train"],
+        key: "schedule",
+        default: Some("constant"),
+        values: &[
+            ("constant", &[]),
+            ("linear", &["end_factor"]),
+            ("cosine", &["end_factor"]),
+            ("step", &["decay_steps", "decay_factor"]),
+        ],
     },
 ];
 

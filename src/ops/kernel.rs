@@ -27,6 +27,8 @@ pub struct StepUniforms {
     pub inverse_rows: f32,
     /// Tokens in this step, padding between blocks of samples included.
     pub tokens: u32,
+    /// `learning_rate`, but that of embedding rows.
+    pub embedding_rate: f32,
 }
 
 /// Where a matrix lies in device memory: rows begin at multiples of 4 values, so that shaders read four at a time.

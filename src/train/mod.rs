@@ -9,6 +9,7 @@ pub mod memory;
 pub mod model;
 pub mod order;
 pub mod run;
+pub mod schedule;
 mod training_loop;
 
 pub use error::{Error, told};

@@ -21,6 +21,7 @@ use crate::train::run::checkpoint::{Position, save_checkpoint, save_model};
 use crate::train::run::epoch::EpochRecord;
 use crate::train::run::folder::{RunFolder, write_text};
 use crate::train::run::tensorboard;
+use crate::train::schedule::rate_factor;
 
 /// What the loop tells whoever watches it.
 #[derive(Debug)]
@@ -189,9 +190,12 @@ impl<'a> TrainingLoop<'a> {
         let epoch = self.position.epoch + 1;
         let epochs = self.options.epochs;
         observer(LoopEvent::EpochStart { epoch, epochs, steps, done: self.position.step });
-        let (first, total) = (self.position.step, self.position.total_steps + self.position.steps_before);
+        let (first, total) = (self.position.step, self.position.total_steps);
         let per_chunk = self.executor.steps_per_chunk() as u64;
-        let batches = Batches::new(self.model, self.data, self.options, epoch, resident, total - first);
+        let mut batches = Batches::new(self.model, self.data, self.options, epoch, resident);
+        batches.epoch_first = total - first;
+        batches.steps_before = self.position.steps_before;
+        batches.run_steps = steps * u64::from(epochs);
         std::thread::scope(|scope| {
             // The next chunks are sorted and packed while the device computes this one.
             let (give, take) = mpsc::sync_channel::<StepChunk>(2);
@@ -268,11 +272,14 @@ impl<'a> TrainingLoop<'a> {
             position.epochs_without_gain += 1;
         }
         self.position.finished = self.out_of_patience();
+        let run_steps = self.steps_per_epoch() * u64::from(self.options.epochs);
         let position = &self.position;
         let record = EpochRecord {
             epoch: position.epoch,
             steps: position.total_steps,
             train,
+            learning_rate: self.options.learning_rate
+                * rate_factor(self.options, position.total_steps.saturating_sub(1), run_steps),
             best,
             train_seconds,
             train_rows_per_second: rows as f64 / train_seconds,
@@ -398,18 +405,16 @@ struct Batches<'a> {
     options: &'a TrainOptions,
     packer: BatchPacker,
     order: Vec<u32>,
+    /// Steps of this run before the epoch.
+    epoch_first: u64,
+    /// Steps of the runs that it goes on from.
     steps_before: u64,
+    /// Steps of the whole run, if it does not stop early.
+    run_steps: u64,
 }
 
 impl<'a> Batches<'a> {
-    fn new(
-        model: &'a BuiltModel,
-        data: &'a Dataset,
-        options: &'a TrainOptions,
-        epoch: u32,
-        resident: bool,
-        steps_before: u64,
-    ) -> Self {
+    fn new(model: &'a BuiltModel, data: &'a Dataset, options: &'a TrainOptions, epoch: u32, resident: bool) -> Self {
         let batch_size = options.batch_size as usize;
         let batch_layout = BatchLayout::training(&model.graph, batch_size);
         let mut order = epoch_order(data.train.len(), options.seed, epoch);
@@ -423,7 +428,9 @@ impl<'a> Batches<'a> {
             options,
             packer: BatchPacker::new(&model.graph, &batch_layout, resident),
             order,
-            steps_before,
+            epoch_first: 0,
+            steps_before: 0,
+            run_steps: 0,
         }
     }
 
@@ -439,31 +446,36 @@ impl<'a> Batches<'a> {
             .map(|step| match self.model.negatives {
                 Some(negatives) => {
                     let scenarios: Vec<u32> = rows(step).iter().map(|&row| scenarios[row as usize]).collect();
-                    batch_shuffle(&scenarios, negatives, self.options.seed, self.steps_before + step)
+                    batch_shuffle(&scenarios, negatives, self.options.seed, self.global_step(step))
                 }
                 None => Vec::new(),
             })
             .collect();
         let list: Vec<Step<'_>> = steps
             .zip(&shuffles)
-            .map(|(step, shuffle)| Step {
-                rows: rows(step),
-                shuffle,
-                uniforms: self.uniforms(self.steps_before + step),
-            })
+            .map(|(step, shuffle)| Step { rows: rows(step), shuffle, uniforms: self.uniforms(step) })
             .collect();
         self.packer.fill(&source(&self.data.train, &self.data.encoder), &list, chunk);
     }
 
+    /// How many steps there were before one of this epoch, those of runs that this one goes on from included.
+    fn global_step(&self, step: u64) -> u64 {
+        self.steps_before + self.epoch_first + step
+    }
+
     fn uniforms(&self, step: u64) -> StepUniforms {
         let options = self.options;
+        // A run that goes on from another begins a schedule of its own.
+        let factor = rate_factor(options, self.epoch_first + step, self.run_steps);
+        let step = self.global_step(step);
         // Beyond this many steps the bias corrections are 1 in any precision.
         let t = (step + 1).min(1 << 30) as i32;
         let correction = (1.0 - options.beta2.powi(t)).sqrt() / (1.0 - options.beta1.powi(t));
         StepUniforms {
             seed: (options.seed ^ (options.seed >> 32)) as u32,
             step: step as u32,
-            learning_rate: (options.learning_rate * correction) as f32,
+            learning_rate: (options.learning_rate * factor * correction) as f32,
+            embedding_rate: (options.embedding_rate() * factor * correction) as f32,
             ..StepUniforms::default()
         }
     }

@@ -187,7 +187,7 @@ fn eval_prints_json_with_the_keys_that_it_promises() {
     let result = place.json("run/result.json");
     for split in ["train", "valid", "test"] {
         let found = place.run(&format!("eval run --device cpu --split {split} --json")).succeeds().json();
-        let own = ["auc", "logloss", "gauc", "calibration", "rows", "positives"];
+        let own = ["auc", "pr_auc", "logloss", "normalized_entropy", "gauc", "calibration", "rows", "positives"];
         assert_eq!(keys(&found), [&own[..], &["scenarios", "best_reachable"]].concat());
         assert_eq!(keys(&found["scenarios"]), ["s0", "s1", "s2", "s3"]);
         assert_eq!(keys(&found["scenarios"]["s2"]), own);
@@ -252,7 +252,7 @@ fn the_size_of_an_evaluations_steps_changes_no_number_but_by_rounding() {
     let number = |text: &str, key: &str| serde_json::from_str::<Value>(text).unwrap()[key].as_f64().unwrap();
     for size in [1, 7, 100] {
         let odd = eval(size);
-        for key in ["auc", "logloss", "gauc", "calibration"] {
+        for key in ["auc", "pr_auc", "logloss", "normalized_entropy", "gauc", "calibration"] {
             assert!((number(&odd, key) / number(&whole, key) - 1.0).abs() < 1e-6, "{key} in steps of {size}");
         }
     }

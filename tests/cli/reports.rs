@@ -97,7 +97,14 @@ fn expected(place: &Place, run: &str) -> BTreeMap<String, Vec<(i64, f32)>> {
         }
     };
     let mut metrics = |split: &str, step: i64, metrics: &serde_json::Value| {
-        for (tag, key) in [("AUC", "auc"), ("LogLoss", "logloss"), ("GAUC", "gauc"), ("calibration", "calibration")] {
+        for (tag, key) in [
+            ("AUC", "auc"),
+            ("PR-AUC", "pr_auc"),
+            ("LogLoss", "logloss"),
+            ("normalised entropy", "normalized_entropy"),
+            ("GAUC", "gauc"),
+            ("calibration", "calibration"),
+        ] {
             add(format!("{split}/{tag}"), step, &metrics[key]);
         }
         for (name, own) in metrics["scenarios"].as_object().unwrap() {
@@ -117,6 +124,7 @@ fn expected(place: &Place, run: &str) -> BTreeMap<String, Vec<(i64, f32)>> {
         for (term, value) in epoch["train"].as_object().unwrap() {
             add(format!("train/{term}"), steps(epoch), value);
         }
+        add("train/learning rate".to_owned(), steps(epoch), &epoch["learning_rate"]);
         let number = epoch["epoch"].as_u64().unwrap();
         newest = if epoch["best"] == true { number } else { newest };
         add("epoch/number".to_owned(), steps(epoch), &number.into());

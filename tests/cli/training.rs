@@ -28,6 +28,54 @@ fn threads_change_no_bit() {
     place.assert_same_runs("one", "five");
 }
 
+/// 1,600 train rows, or nearly: 4 steps an epoch.
+#[test]
+fn learning_rates_follow_their_schedule() {
+    let place = Place::with_data();
+    let line = "model.name=dnn train.batch_size=405 train.learning_rate=0.01 train.patience=0";
+    let rates = |run: &str| -> Vec<f64> {
+        place.epochs(run).iter().map(|epoch| epoch["learning_rate"].as_f64().unwrap()).collect()
+    };
+    let near = |found: Vec<f64>, expected: &[f64]| {
+        let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(found.len() == expected.len() && off < 1e-12, "{found:?}, expected {expected:?}");
+    };
+    let linear = format!("{line} train.schedule=linear train.warmup_steps=4 train.end_factor=0.1 train.epochs=3");
+    place.train("linear", &linear).succeeds();
+    assert_eq!(place.position("linear")["total_steps"], 12);
+    // The warm-up ends with the first epoch; then nine tenths fall off within eight steps.
+    near(rates("linear"), &[0.01, 0.01 * (1.0 - 0.9 * 3.0 / 8.0), 0.01 * (1.0 - 0.9 * 7.0 / 8.0)]);
+    let step = format!("{line} train.schedule=step train.decay_steps=4 train.decay_factor=0.5");
+    place.train("step", &format!("{step} train.epochs=3")).succeeds();
+    near(rates("step"), &[0.01, 0.005, 0.0025]);
+    assert_eq!(place.scalars("step")["train/learning rate"], [(4, 0.01), (8, 0.005), (12, 0.0025)]);
+
+    // What is trained is trained at these rates: of nothing, by nothing.
+    let still = format!("{line} train.epochs=1 train.schedule=step train.decay_steps=1 train.decay_factor=1e-30");
+    place.train("start", &format!("{line} train.epochs=0")).succeeds();
+    place.train("still", &still).succeeds();
+    let moved = |run: &str, table: bool| {
+        let (start, end) =
+            (place.tensors("start/model.safetensors"), place.tensors(format!("{run}/model.safetensors")));
+        let changes = start.iter().filter(|(name, _)| name.starts_with("embedding") == table);
+        changes.flat_map(|(name, a)| a.iter().zip(&end[name])).fold(0.0_f32, |max, (a, b)| max.max((a - b).abs()))
+    };
+    // Adam's first step is the rate itself.
+    for table in [false, true] {
+        assert!((moved("still", table) - 0.01).abs() < 1e-4, "{}", moved("still", table));
+    }
+    place.train("apart", &format!("{still} train.embedding_learning_rate=0.002")).succeeds();
+    assert!((moved("apart", false) - 0.01).abs() < 1e-4 && (moved("apart", true) - 0.002).abs() < 1e-4);
+
+    // Where the rate falls until the last epoch, that cannot be moved.
+    let more =
+        format!("{line} train.schedule=linear train.warmup_steps=4 train.end_factor=0.1 train.epochs=4 --resume");
+    place.train("linear", &more).fails(6, &["[train]", "until epoch 3", "train.schedule"]);
+    place.train("step", &format!("{step} train.epochs=4 --resume")).succeeds();
+    place.train("whole", &format!("{step} train.epochs=4")).succeeds();
+    place.assert_same_runs("step", "whole");
+}
+
 #[test]
 fn a_seed_decides_every_bit_on_the_software_renderer_also_when_data_is_streamed() {
     if !has_software() {
@@ -102,7 +150,9 @@ fn training_stops_early_and_reports_the_best_epoch() {
     // The result is that of the weights that were kept, not of the newest.
     for split in ["test", "valid"] {
         let evaluated = place.run(&format!("eval run --split {split} --json --device cpu")).succeeds().json();
-        for key in ["auc", "logloss", "gauc", "calibration", "rows", "positives", "scenarios"] {
+        for key in
+            ["auc", "pr_auc", "logloss", "normalized_entropy", "gauc", "calibration", "rows", "positives", "scenarios"]
+        {
             assert_eq!(evaluated[key], result[split][key], "{key} of {split}");
         }
     }

@@ -96,7 +96,7 @@ impl Data {
     }
 
     fn chunk(&self, graph: &Graph, batch_layout: &BatchLayout, rows: &[u32]) -> StepChunk {
-        let uniforms = StepUniforms { learning_rate: 0.01, ..StepUniforms::default() };
+        let uniforms = StepUniforms { learning_rate: 0.01, embedding_rate: 0.01, ..StepUniforms::default() };
         let mut chunk = StepChunk::default();
         let step = Step { rows, shuffle: &[], uniforms };
         BatchPacker::new(graph, batch_layout, false).fill(&self.source(), &[step], &mut chunk);

@@ -21,7 +21,7 @@ pub struct EncodedChunk {
     /// The good rows.
     pub rows: Rows,
     /// All columns and all rows of the chunk in file order. Columns of CSV files are text; a bad row's absent cells are
-    /// null there and its invalid bytes replaced. [`Scan::like_first`] makes one table of several files' chunks.
+    /// null there and its invalid bytes replaced. With [`Scan::like_first`] those of several files make one table.
     pub batch: RecordBatch,
     /// For each row of `rows` its index in `batch`; skipped bad rows are absent.
     pub kept: Vec<u32>,
@@ -40,6 +40,7 @@ pub struct Scan<'e> {
     skipped: Skipped,
     tallies: Vec<Tally>,
     total: u64,
+    like_first: bool,
 }
 
 /// Encodes files with an encoder's vocabularies, in chunks of at most `batch_rows` rows that never span two files.
@@ -59,10 +60,15 @@ pub fn scan<'e>(encoder: &'e Encoder, inputs: &Inputs, need_label: bool, batch_r
     let (on_bad_row, total) = (encoder.schema().on_bad_row, inputs.bytes());
     let unknown_scenario = encoder.schema().unknown_scenario;
     let (skipped, tallies) = (Skipped::default(), Vec::new());
-    Ok(Scan { encoder, plan, reader, on_bad_row, unknown_scenario, next, skipped, tallies, total })
+    Ok(Scan { encoder, plan, reader, on_bad_row, unknown_scenario, next, skipped, tallies, total, like_first: false })
 }
 
-impl Scan<'_> {
+impl<'e> Scan<'e> {
+    /// What it encodes with.
+    pub fn encoder(&self) -> &'e Encoder {
+        self.encoder
+    }
+
     /// Overrides the schema's `on_bad_row`.
     pub fn on_bad_row(mut self, on_bad_row: OnBadRow) -> Self {
         self.on_bad_row = on_bad_row;
@@ -75,22 +81,16 @@ impl Scan<'_> {
         self
     }
 
-    /// What it encodes with.
-    pub fn encoder(&self) -> &Encoder {
-        self.encoder
+    /// All columns of every chunk will be as the first file has them: in its order, and of its types. A file that has other
+    /// columns is an error.
+    pub fn like_first(mut self) -> Self {
+        self.like_first = true;
+        self
     }
 
     /// A batch of all columns without a row, as the first file has them: what there is of files without rows.
     pub fn no_rows(&self) -> RecordBatch {
         self.reader.no_rows()
-    }
-
-    /// All columns of a chunk as the first file has them: in its order, and of its types.
-    ///
-    /// # Errors
-    /// When the chunk's file has other columns than the first one.
-    pub fn like_first(&self, path: &Path, batch: RecordBatch) -> Result<RecordBatch> {
-        self.reader.like_first(path, batch)
     }
 
     /// The bad rows left out so far.
@@ -123,7 +123,9 @@ impl Scan<'_> {
         );
         let (rows, kept) = encoded?;
         *next = following.transpose();
-        Ok(EncodedChunk { rows, path: chunk.path().clone(), batch: chunk.batch, kept })
+        let path = chunk.path().clone();
+        let batch = if self.like_first { self.reader.like_first(&path, chunk.batch)? } else { chunk.batch };
+        Ok(EncodedChunk { rows, path, batch, kept })
     }
 }
 

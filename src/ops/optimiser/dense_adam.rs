@@ -24,8 +24,12 @@ pub(crate) struct AdamStep<T> {
 }
 
 impl<T: Real> AdamStep<T> {
-    pub(crate) fn of(step: &StepView<'_>) -> Self {
+    pub(crate) fn of_parameters(step: &StepView<'_>) -> Self {
         Self { rate: T::of(f64::from(step.uniforms.learning_rate)), unscale: step.unscale() }
+    }
+
+    pub(crate) fn of_rows(step: &StepView<'_>) -> Self {
+        Self { rate: T::of(f64::from(step.uniforms.embedding_rate)), unscale: step.unscale() }
     }
 }
 
@@ -95,7 +99,7 @@ impl Operation for DenseAdam {
 
 impl Update for DenseAdam {
     fn update<T: Real>(&self, step: &StepView<'_>, gradients: &[&[T]], state: &mut ModelState<T>) {
-        let adam = AdamStep::of(step);
+        let adam = AdamStep::of_parameters(step);
         let DenseState { weights, first, second } = &mut state.dense;
         let parameters = weights.iter_mut().zip(first).zip(second).enumerate();
         let trained = parameters.filter(|(number, _)| self.parameters.binary_search(number).is_ok());

@@ -93,7 +93,7 @@ impl RowAdam {
     ) {
         let keys = step.batch_layout.keys[self.table];
         let count = step.words[keys.count] as usize;
-        let adam = AdamStep::of(step);
+        let adam = AdamStep::of_rows(step);
         let rounding = TableRounding::new(step.uniforms, self.table);
         let unique = &step.words[keys.unique..][..count];
         let tasks = split(unique, self.width, weights, moments);
@@ -241,7 +241,7 @@ impl DenseRowAdam {
     ) {
         let keys = step.batch_layout.keys[self.table];
         let unique = &step.words[keys.unique..][..step.words[keys.count] as usize];
-        let adam = AdamStep::of(step);
+        let adam = AdamStep::of_rows(step);
         let rounding = TableRounding::new(step.uniforms, self.table);
         let width = self.width;
         let size = ROWS_PER_TASK * width;

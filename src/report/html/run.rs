@@ -209,11 +209,11 @@ fn scenario_bars(test: &Metrics, best: Option<&Metrics>) -> Option<Figure> {
 fn scenario_table(test: &Metrics, best: Option<&Metrics>) -> Markup {
     let mut heads = vec!["scenario", "AUC"];
     heads.extend(best.map(|_| "best AUC"));
-    heads.extend(["LogLoss", "GAUC", "calibration", "rows", "positives"]);
+    heads.extend(["PR-AUC", "LogLoss", "normalised entropy", "GAUC", "calibration", "rows", "positives"]);
     let line = |name: &str, own: &Metrics, reachable: Option<&Metrics>| {
         let mut cells = vec![name.to_owned(), decimal(own.auc)];
         cells.extend(best.map(|_| decimal(reachable.and_then(|best| best.auc))));
-        cells.extend([decimal(own.logloss), decimal(own.gauc), decimal(own.calibration)]);
+        cells.extend([own.pr_auc, own.logloss, own.normalized_entropy, own.gauc, own.calibration].map(decimal));
         cells.extend([grouped(own.rows), grouped(own.positives)]);
         cells
     };

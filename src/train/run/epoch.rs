@@ -15,6 +15,9 @@ pub struct EpochRecord {
     /// Mean of each loss term over the epoch, and `loss`, their sum with coefficients.
     #[serde(default)]
     pub train: serde_json::Map<String, serde_json::Value>,
+    /// The learning rate of its last step, without Adam's bias correction.
+    #[serde(default)]
+    pub learning_rate: f64,
     /// The validation metrics; absent without validation rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid: Option<Metrics>,

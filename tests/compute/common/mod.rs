@@ -308,7 +308,8 @@ impl Golden {
 pub fn uniforms(step: u32, rate: f64, beta1: f64, beta2: f64) -> StepUniforms {
     let t = f64::from(step) + 1.0;
     let learning_rate = rate * (1.0 - beta2.powf(t)).sqrt() / (1.0 - beta1.powf(t));
-    StepUniforms { step, seed: 7, learning_rate: learning_rate as f32, ..StepUniforms::default() }
+    let rate = learning_rate as f32;
+    StepUniforms { step, seed: 7, learning_rate: rate, embedding_rate: rate, ..StepUniforms::default() }
 }
 
 /// A chunk with one of another's steps.

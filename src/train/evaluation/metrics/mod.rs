@@ -1,4 +1,5 @@
-//! How good a model's predictions are: AUC, LogLoss, GAUC, calibration and counts, overall and per scenario.
+//! How good a model's predictions are: AUC, PR-AUC, LogLoss, normalised entropy, GAUC, calibration and counts, overall and per
+//! scenario.
 //!
 //! Everything is computed from logits, in f64, and does not depend on the number of threads. A number that a group
 //! does not have (the AUC of rows that are all negative, say) is `None`: `null` in JSON, "n/a" in tables.
@@ -6,7 +7,8 @@
 mod rank;
 mod reliability;
 
-pub use rank::{auc, gauc};
+use rank::both_auc;
+pub use rank::{auc, gauc, pr_auc};
 pub use reliability::{Bin, Reliability, reliability};
 
 use rayon::prelude::*;
@@ -16,14 +18,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The numbers of one group of rows, and of each scenario within it.
 ///
-/// As JSON: `{"auc", "logloss", "gauc", "calibration", "rows", "positives", "scenarios": {NAME: {...}}}`.
+/// As JSON: `{"auc", "pr_auc", "logloss", "normalized_entropy", "gauc", "calibration", "rows", "positives", "scenarios": {NAME:
+/// {...}}}`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Probability that a random positive row scores above a random negative one, ties counting one half.
     /// `None` when the rows have one class only, or when a logit is not a number.
     pub auc: Option<f64>,
+    /// Area under the curve of precision over recall (average precision): that of random scores is the rate of positives.
+    /// `None` without positives.
+    pub pr_auc: Option<f64>,
     /// Mean binary cross entropy in nats; `None` without rows.
     pub logloss: Option<f64>,
+    /// The LogLoss over that of predicting the rate of positives everywhere (He et al., 2014, "Practical Lessons from
+    /// Predicting Clicks on Ads at Facebook", equation 1): below 1 where the model knows more than the rate. `None` when the
+    /// rows have one class only.
+    pub normalized_entropy: Option<f64>,
     /// AUC within each user, averaged over the users that have both classes and weighted by their rows.
     /// `None` without user keys, or when no user has both classes.
     pub gauc: Option<f64>,
@@ -149,15 +159,25 @@ fn group(logits: &[f32], labels: &[f32], users: Option<&[u64]>) -> Metrics {
         loss: a.loss + b.loss,
         predicted: a.predicted + b.predicted,
     });
+    let (auc, pr_auc) = both_auc(logits, labels);
+    let logloss = (!logits.is_empty()).then(|| sums.loss / logits.len() as f64);
     Metrics {
-        auc: auc(logits, labels),
-        logloss: (!logits.is_empty()).then(|| sums.loss / logits.len() as f64),
+        auc,
+        pr_auc,
+        logloss,
+        normalized_entropy: logloss.zip(entropy(sums.positives, logits.len() as u64)).map(|(loss, of)| loss / of),
         gauc: users.and_then(|users| gauc(logits, labels, users)),
         calibration: (sums.positives > 0).then(|| sums.predicted / sums.positives as f64),
         rows: logits.len() as u64,
         positives: sums.positives,
         scenarios: Vec::new(),
     }
+}
+
+/// The LogLoss of predicting the rate of positives everywhere; `None` where that is 0.
+fn entropy(positives: u64, rows: u64) -> Option<f64> {
+    let rate = positives as f64 / rows as f64;
+    (0 < positives && positives < rows).then(|| -(rate * rate.ln() + (1.0 - rate) * (-rate).ln_1p()))
 }
 
 /// Adds one row. With t = exp(−|z|) ≤ 1 neither the loss max(z, 0) − y z + ln(1 + t) nor σ(z) can overflow.

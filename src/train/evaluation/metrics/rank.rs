@@ -15,6 +15,29 @@ const PARALLEL_ROWS: usize = 1 << 16;
 /// # Panics
 /// When the slices have different lengths.
 pub fn auc(scores: &[f32], labels: &[f32]) -> Option<f64> {
+    auc_of_sorted(sorted_keys(scores, labels)?.iter().copied())
+}
+
+/// Area under the curve of precision over recall, by steps (average precision, as scikit-learn has it): over the distinct
+/// scores from the highest on, the precision down to each times the recall that it adds. Rows of one score count together.
+///
+/// `None` without positives, or when a score is not a number.
+///
+/// # Panics
+/// When the slices have different lengths.
+pub fn pr_auc(scores: &[f32], labels: &[f32]) -> Option<f64> {
+    pr_auc_of_sorted(&sorted_keys(scores, labels)?)
+}
+
+/// [`auc`] and [`pr_auc`] by one sort.
+pub(super) fn both_auc(scores: &[f32], labels: &[f32]) -> (Option<f64>, Option<f64>) {
+    let keys = sorted_keys(scores, labels);
+    let of = |of: fn(&[u64]) -> Option<f64>| keys.as_deref().and_then(of);
+    (of(|keys| auc_of_sorted(keys.iter().copied())), of(pr_auc_of_sorted))
+}
+
+/// The [`sort_key`]s of all rows, ascending.
+fn sorted_keys(scores: &[f32], labels: &[f32]) -> Option<Vec<u64>> {
     assert_eq!(scores.len(), labels.len(), "one label per score");
     let mut keys = scores.iter().zip(labels).map(sort_key).collect::<Option<Vec<u64>>>()?;
     if keys.len() >= PARALLEL_ROWS {
@@ -22,7 +45,19 @@ pub fn auc(scores: &[f32], labels: &[f32]) -> Option<f64> {
     } else {
         keys.sort_unstable();
     }
-    auc_of_sorted(keys.iter().copied())
+    Some(keys)
+}
+
+/// [`pr_auc`] of rows given as ascending [`sort_key`]s.
+fn pr_auc_of_sorted(keys: &[u64]) -> Option<f64> {
+    let (mut sum, mut positives, mut rows) = (0.0, 0u64, 0u64);
+    for tied in keys.chunk_by(|a, b| a >> 1 == b >> 1).rev() {
+        let added = tied.iter().filter(|&key| key & 1 == 1).count() as u64;
+        positives += added;
+        rows += tied.len() as u64;
+        sum += added as f64 * (positives as f64 / rows as f64);
+    }
+    (positives > 0).then(|| sum / positives as f64)
 }
 
 /// AUC within each user, averaged over the users that have both classes and weighted by their number of rows.

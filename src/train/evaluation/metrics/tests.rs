@@ -83,6 +83,32 @@ fn a_group_of_one_class_or_with_nan_has_no_auc() {
     assert_eq!(auc(&[0.0, -0.0], &[1.0, 0.0]), Some(0.5));
 }
 
+/// Values of scikit-learn 1.9.1: roc_auc_score, average_precision_score, log_loss, and that over log_loss of the rate. Many
+/// scores tie.
+#[test]
+fn metrics_are_scikit_learns() {
+    let rows = 0..40u32;
+    let scores: Vec<f32> = rows.clone().map(|i| ((i * 37 % 11) as f32 - 5.0) / 2.0).collect();
+    let positive = |i: u32| (i * i * 7 + i * 3) % 10 < 3 || i == 3 || i == 8;
+    let labels: Vec<f32> = rows.map(|i| f32::from(u8::from(positive(i)))).collect();
+    let found = evaluate(&scores, &labels, &[0; 40], &[], None);
+    assert_eq!(found.positives, 24);
+    let near = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-12, "{found:?}");
+    near(found.auc, 0.475_260_416_666_666_74);
+    near(found.pr_auc, 0.612_649_233_935_998_7);
+    near(found.logloss, 1.003_741_404_721_587_8);
+    near(found.normalized_entropy, 1.491_417_539_880_156_1);
+    assert_eq!(pr_auc(&scores, &labels), found.pr_auc);
+}
+
+#[test]
+fn a_group_of_one_class_has_a_pr_auc_where_that_is_positive_and_no_entropy() {
+    let of = |label: f32| evaluate(&[1.0, 2.0], &[label; 2], &[0; 2], &[], None);
+    assert_eq!((of(1.0).pr_auc, of(1.0).normalized_entropy), (Some(1.0), None));
+    assert_eq!((of(0.0).pr_auc, of(0.0).normalized_entropy), (None, None));
+    assert_eq!(pr_auc(&[f32::NAN, 1.0], &[1.0, 0.0]), None);
+}
+
 #[test]
 fn logloss_and_calibration_match_hand_computed_values() {
     // Predictions 1/2 and 3/4, labels 0 and 1.
@@ -135,7 +161,7 @@ fn relative_improvement_is_measured_from_chance() {
 fn json_keeps_order_and_writes_null_for_missing_numbers() {
     let metrics = evaluate(&[0.5, 0.25], &[0.0, 1.0], &[1, 0], &names(&["zebra", "ant"]), None);
     let json = serde_json::to_string(&metrics).unwrap();
-    assert!(json.starts_with(r#"{"auc":0.0,"logloss":"#), "{json}");
+    assert!(json.starts_with(r#"{"auc":0.0,"pr_auc":0.5,"logloss":"#), "{json}");
     assert!(json.contains(r#""scenarios":{"zebra":{"auc":null,"#), "{json}");
     assert!(json.find("zebra") < json.find("ant"));
     let read: Metrics = serde_json::from_str(&json).unwrap();

@@ -75,6 +75,7 @@ fn epoch_event(record: &EpochRecord, best: u32, wall_time: f64) -> Event {
     for (term, number) in &record.train {
         values.extend(value(format!("train/{term}"), number.as_f64()));
     }
+    values.extend(value("train/learning rate".to_owned(), Some(record.learning_rate)));
     if let Some(valid) = &record.valid {
         values.extend(metrics_values("valid", valid));
     }
@@ -91,6 +92,8 @@ fn metrics_values(split: &str, metrics: &Metrics) -> Vec<Value> {
     let numbers = [
         ("AUC", metrics.auc),
         ("LogLoss", metrics.logloss),
+        ("PR-AUC", metrics.pr_auc),
+        ("normalised entropy", metrics.normalized_entropy),
         ("GAUC", metrics.gauc),
         ("calibration", metrics.calibration),
     ];

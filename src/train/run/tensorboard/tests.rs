@@ -17,6 +17,7 @@ fn record(epoch: u32, auc: Option<f64>, best: bool) -> EpochRecord {
         valid: Some(valid),
         best,
         train_seconds: 2.0,
+        learning_rate: 0.001,
         train_rows_per_second: 1000.0,
         valid_rows_per_second: None,
     }
@@ -48,6 +49,7 @@ fn an_epoch_has_its_losses_metrics_scenarios_and_speed() {
     let expected = [
         ("train/bce", 0.25),
         ("train/loss", 0.5),
+        ("train/learning rate", 0.001),
         ("valid/AUC", 0.75),
         ("valid/LogLoss", 0.5),
         ("valid AUC by scenario/a/b", 0.75),
