@@ -286,6 +286,16 @@ fn slips_in_a_configuration() {
         ("hidden = [4]", "hidden = 4", ["config.toml: model.hidden", "array", "found 4"]),
         ("[\"page\"]", "[\"page\", 3]", ["config.toml: data.aware[1]", "a string", "found 3"]),
         ("\"numeric\"", "\"number\"", ["config.toml: data.fields.price.kind", "\"numeric\"", "found \"number\""]),
+        ("label = \"label\"", "label = 3", ["config.toml: data.label", "{ column = ", "found 3"]),
+        (
+            "label = \"label\"",
+            "label = { column = \"label\", abov = 0 }",
+            ["config.toml", "`abov` in [data.label]", "did you mean `above`?"],
+        ),
+        ("epochs = 1", "epochs = 1\nschedule = \"cosin\"", ["config.toml: train.schedule", "\"cosine\"", "\"cosin\""]),
+        ("epochs = 1", "epochs = 1\ndecay_steps = 3", ["train.decay_steps", "train.schedule = \"step\"", "found 3"]),
+        ("epochs = 1", "epochs = 1\nend_factor = 0.5", ["train.end_factor", "\"cosine\"", "found 0.5"]),
+        ("epochs = 1", "epochs = 1\nschedule = \"step\"", ["train.decay_steps", "at least 1", "found 0"]),
         ("epochs = 1", "epochs == 1", ["config.toml", "line 18, column 9", "epochs == 1"]),
     ] {
         let place = good();

@@ -96,6 +96,8 @@ pub(crate) struct Known<'a> {
 #[derive(Clone, Copy, PartialEq)]
 enum Rule {
     Label,
+    /// Numbers that labels are made of.
+    Rating,
     Probability,
     Time,
     Feature,
@@ -105,6 +107,7 @@ impl Rule {
     fn expected(self) -> &'static str {
         match self {
             Rule::Label => "0 or 1",
+            Rule::Rating => "a finite number",
             Rule::Probability => "a probability from 0 to 1",
             Rule::Time => "a number, date or time",
             Rule::Feature => "a finite number or nothing",
@@ -116,7 +119,7 @@ impl Rule {
         match self {
             Rule::Label => x == 0.0 || x == 1.0,
             Rule::Probability => (0.0..=1.0).contains(&x),
-            Rule::Time => x.is_finite(),
+            Rule::Rating | Rule::Time => x.is_finite(),
             Rule::Feature => !x.is_infinite(),
         }
     }
@@ -154,7 +157,8 @@ pub(crate) fn check(
     chunk: &Chunk,
 ) -> Result<Checked> {
     let mut jobs: Vec<(usize, Check)> = Vec::new();
-    jobs.extend(plan.label.map(|column| (column, Check::Number(Rule::Label))));
+    let rule = if schema.label.above.is_some() { Rule::Rating } else { Rule::Label };
+    jobs.extend(plan.label.map(|column| (column, Check::Number(rule))));
     jobs.extend(plan.scenario.map(|column| (column, Check::Scenario(known))));
     jobs.extend(plan.split.and_then(|column| match &schema.split {
         Split::Column { train, valid, test, .. } => Some((column, Check::Split([train, valid, test]))),
@@ -208,7 +212,7 @@ pub(crate) fn check(
         keep,
     };
     for ((column, _), (cells, _)) in jobs.iter().zip(done) {
-        checked.take(plan, *column, cells);
+        checked.take(schema, plan, *column, cells);
     }
     if plan.scenario.is_none() {
         checked.scenarios = vec![0; checked.keep.len()];
@@ -218,7 +222,7 @@ pub(crate) fn check(
 
 impl Checked {
     /// Stores the good rows' cells of one column.
-    fn take(&mut self, plan: &WantedColumns, column: usize, cells: Cells) {
+    fn take(&mut self, schema: &Schema, plan: &WantedColumns, column: usize, cells: Cells) {
         let keep = &self.keep;
         match cells {
             Cells::Fine => {}
@@ -229,7 +233,7 @@ impl Checked {
             Cells::Numbers(all) => {
                 let good = || keep.iter().map(|k| all[*k as usize]);
                 if Some(column) == plan.label {
-                    self.labels = good().map(|x| x as f32).collect();
+                    self.labels = good().map(|x| schema.label.of(x)).collect();
                 } else if Some(column) == plan.probability {
                     self.probabilities = Some(good().map(|x| x as f32).collect());
                 } else if Some(column) == plan.split {

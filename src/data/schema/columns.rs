@@ -75,7 +75,7 @@ impl WantedColumns {
             sequences: Vec::new(),
         };
         // Faults of one row are reported in this order.
-        plan.label = label.then(|| plan.want(&schema.label, "data.label", Use::Number, true));
+        plan.label = label.then(|| plan.want(&schema.label.column, "data.label", Use::Number, true));
         let scenario = schema.scenario.as_ref();
         plan.scenario = scenario.map(|s| plan.want(s, "data.scenario", Use::Text, true));
         let user = schema.user.as_ref();

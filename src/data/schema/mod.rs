@@ -1,6 +1,7 @@
 //! The `[data]` table: where the rows are, what each column means, how the rows are split.
 
 pub(super) mod columns;
+mod label;
 pub(super) mod nulls;
 pub(super) mod rules;
 pub(super) mod value_type;
@@ -9,6 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use label::Label;
 
 use crate::data::schema::value_type::ValueType;
 
@@ -39,8 +42,8 @@ pub struct Schema {
     /// What separates a CSV file's cells; by default a tab for `.tsv`, `.inter`, `.user` and `.item`, else a comma.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
-    /// The column of labels, 0 or 1.
-    pub label: String,
+    /// The column of labels.
+    pub label: Label,
     /// The column of scenario names; without it all rows are of one scenario. To be a feature too, it must be named in
     /// `aware` or `agnostic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +94,7 @@ impl Default for Schema {
             path: String::new(),
             format: Format::Auto,
             delimiter: None,
-            label: "label".to_owned(),
+            label: "label".into(),
             scenario: Some("scenario".to_owned()),
             aware: Vec::new(),
             agnostic: Vec::new(),

@@ -19,7 +19,7 @@ impl Schema {
     /// [`Error::Schema`] names the first key that is wrong and the fix.
     pub fn validate(&self) -> Result<()> {
         let scenario = self.scenario.as_ref().map(|column| ("scenario", column));
-        for (key, value) in [("path", &self.path), ("label", &self.label)].into_iter().chain(scenario) {
+        for (key, value) in [("path", &self.path), ("label", &self.label.column)].into_iter().chain(scenario) {
             if value.is_empty() {
                 return wrong(format!(
                     "data.{key} is empty; name {}",
@@ -27,8 +27,11 @@ impl Schema {
                 ));
             }
         }
-        if self.scenario.as_ref() == Some(&self.label) {
-            return wrong(format!("data.label and data.scenario both name \"{}\"", self.label));
+        if let Some(above) = self.label.above.filter(|above| !above.is_finite()) {
+            return wrong(format!("data.label.above is {above}; give a number"));
+        }
+        if self.scenario.as_ref() == Some(&self.label.column) {
+            return wrong(format!("data.label and data.scenario both name \"{}\"", self.label.column));
         }
         if let Some(d) = self.delimiter
             && (!d.is_ascii() || matches!(d, '"' | '\n' | '\r' | '\0'))
@@ -73,7 +76,7 @@ impl Schema {
 
     /// A feature may not be the label, nor anything that gives the label or the split away.
     fn check_leak(&self, key: &str, name: &str) -> Result<()> {
-        if name == self.label {
+        if name == self.label.column {
             return wrong(format!(
                 "{key} names the label \"{name}\" as a feature, which leaks it to the model; remove it"
             ));
@@ -168,7 +171,7 @@ impl Schema {
                 if train == valid || train == test || (valid == test && !valid.is_empty()) {
                     return wrong("data.split: train, valid and test must be different values");
                 }
-                if *column == self.label {
+                if *column == self.label.column {
                     return wrong("data.split.column names the label");
                 }
                 Ok(())

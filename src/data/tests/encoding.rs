@@ -292,3 +292,35 @@ fn quotes_line_ends_and_a_byte_order_mark_are_understood() {
     assert_eq!(data.encoder.scenarios(), ["a, \"b\""]);
     assert_eq!((data.encoder.vocabulary(1).unwrap().value(1), data.test.ids()), (Some("x\ny"), &[1, 1][..]));
 }
+
+#[test]
+fn labels_are_made_of_numbers_above_a_threshold() {
+    let rated = SIX.replace("label,", "rating,").replace("\n1,", "\n4.5,").replace("\n0,", "\n3,");
+    let schema = BY_COLUMN.replace("label = \"label\"", "label = { column = \"rating\", above = 3 }");
+    let fixture = Fixture::new("six.csv", &rated, &schema);
+    let (ratings, labels) = (fixture.open().unwrap(), Fixture::new("six.csv", SIX, BY_COLUMN).open().unwrap());
+    for (of_ratings, of_labels) in
+        [(&ratings.train, &labels.train), (&ratings.valid, &labels.valid), (&ratings.test, &labels.test)]
+    {
+        assert_eq!(of_ratings.labels(), of_labels.labels());
+    }
+    // The schema is saved with the encoder, so that evaluation makes the same labels; another threshold is other data.
+    let saved = toml::to_string(&fixture.schema).unwrap();
+    assert_eq!(toml::from_str::<Schema>(&saved).unwrap(), fixture.schema);
+    let inputs = Inputs::of(&fixture.schema, &[fixture.path().to_owned()]).unwrap();
+    let mut scanned = scan(&ratings.encoder, &inputs, true, 100).unwrap();
+    assert_eq!(scanned.next().unwrap().unwrap().rows.labels(), [0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+    let higher = Fixture { schema: toml::from_str(&saved.replace("above = 3", "above = 4")).unwrap(), ..fixture };
+    assert_eq!(higher.open().unwrap().train.labels(), [0.0, 1.0, 1.0]);
+}
+
+#[test]
+fn numbers_that_make_no_label_are_named() {
+    let schema = BY_COLUMN.replace("label = \"label\"", "label = { column = \"label\", above = 0.5 }");
+    let error = Fixture::new("six.csv", SIX.replace("\n0,a,z", "\n,a,z"), &schema).error();
+    assert!(error.contains("line 5") && error.contains("\"label\": expected a finite number"), "{error}");
+    let error = Fixture::new("six.csv", SIX, &schema.replace("above = 0.5", "above = 7")).error();
+    assert!(error.contains("label"), "{error}");
+    let error = Fixture::new("six.csv", SIX, &schema.replace("above = 0.5", "above = nan")).error();
+    assert!(error.contains("data.label.above"), "{error}");
+}
