@@ -202,14 +202,14 @@ pub(super) fn score(
         while let Some(chunk) = next {
             let (done, total) = scan.bytes();
             // The next chunk is read and encoded while this one is scored.
-            let (following, scored) = std::thread::scope(|scope| {
-                let following = scope.spawn(|| scan.next());
-                let scored = logits(executor, model, &chunk.rows, encoder).and_then(|logits| each(chunk, &logits));
-                (following.join(), scored)
-            });
-            scored?;
+            let mut following = None;
+            rayon::in_place_scope(|scope| {
+                scope.spawn(|_| following = scan.next());
+                let logits = logits(executor, model, &chunk.rows, encoder)?;
+                each(chunk, &logits)
+            })?;
             observer(Event::Counted { done, total });
-            next = following.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).transpose()?;
+            next = following.transpose()?;
         }
         Ok(())
     };
