@@ -179,6 +179,11 @@ impl<'a> TrainingLoop<'a> {
         (self.data.train.len() as u64).div_ceil(u64::from(self.options.batch_size))
     }
 
+    /// Steps of the whole run, if it does not stop early.
+    fn run_steps(&self) -> u64 {
+        self.steps_per_epoch() * u64::from(self.options.epochs)
+    }
+
     /// Trains the rest of an epoch; says whether it was asked to stop before the end.
     fn train_epoch(
         &mut self,
@@ -190,12 +195,9 @@ impl<'a> TrainingLoop<'a> {
         let epoch = self.position.epoch + 1;
         let epochs = self.options.epochs;
         observer(LoopEvent::EpochStart { epoch, epochs, steps, done: self.position.step });
-        let (first, total) = (self.position.step, self.position.total_steps);
+        let first = self.position.step;
         let per_chunk = self.executor.steps_per_chunk() as u64;
-        let mut batches = Batches::new(self.model, self.data, self.options, epoch, resident);
-        batches.epoch_first = total - first;
-        batches.steps_before = self.position.steps_before;
-        batches.run_steps = steps * u64::from(epochs);
+        let batches = Batches::new(self, epoch, resident);
         std::thread::scope(|scope| {
             // The next chunks are sorted and packed while the device computes this one.
             let (give, take) = mpsc::sync_channel::<StepChunk>(2);
@@ -272,7 +274,7 @@ impl<'a> TrainingLoop<'a> {
             position.epochs_without_gain += 1;
         }
         self.position.finished = self.out_of_patience();
-        let run_steps = self.steps_per_epoch() * u64::from(self.options.epochs);
+        let run_steps = self.run_steps();
         let position = &self.position;
         let record = EpochRecord {
             epoch: position.epoch,
@@ -409,12 +411,14 @@ struct Batches<'a> {
     epoch_first: u64,
     /// Steps of the runs that it goes on from.
     steps_before: u64,
-    /// Steps of the whole run, if it does not stop early.
+    /// See [`TrainingLoop::run_steps`].
     run_steps: u64,
 }
 
 impl<'a> Batches<'a> {
-    fn new(model: &'a BuiltModel, data: &'a Dataset, options: &'a TrainOptions, epoch: u32, resident: bool) -> Self {
+    /// Those of the epoch in which training stands.
+    fn new(training: &TrainingLoop<'a>, epoch: u32, resident: bool) -> Self {
+        let &TrainingLoop { model, data, options, ref position, .. } = training;
         let batch_size = options.batch_size as usize;
         let batch_layout = BatchLayout::training(&model.graph, batch_size);
         let mut order = epoch_order(data.train.len(), options.seed, epoch);
@@ -428,9 +432,9 @@ impl<'a> Batches<'a> {
             options,
             packer: BatchPacker::new(&model.graph, &batch_layout, resident),
             order,
-            epoch_first: 0,
-            steps_before: 0,
-            run_steps: 0,
+            epoch_first: position.total_steps - position.step,
+            steps_before: position.steps_before,
+            run_steps: training.run_steps(),
         }
     }
 

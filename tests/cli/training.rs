@@ -50,7 +50,7 @@ fn learning_rates_follow_their_schedule() {
     near(rates("step"), &[0.01, 0.005, 0.0025]);
     assert_eq!(place.scalars("step")["train/learning rate"], [(4, 0.01), (8, 0.005), (12, 0.0025)]);
 
-    // What is trained is trained at these rates: of nothing, by nothing.
+    // Weights move by these rates: after the first step by next to nothing.
     let still = format!("{line} train.epochs=1 train.schedule=step train.decay_steps=1 train.decay_factor=1e-30");
     place.train("start", &format!("{line} train.epochs=0")).succeeds();
     place.train("still", &still).succeeds();
