@@ -6,7 +6,7 @@ use anyhow::Context;
 use polyscene::bench::workload::Workload;
 use polyscene::check::data::Data;
 use polyscene::gpu::DeviceClass;
-use polyscene::ops::AdamOptions;
+use polyscene::ops::OptimizerOptions;
 use polyscene::plan::{DispatchLimits, Plan, TrainingOptions, Tuning};
 use serde::Serialize;
 
@@ -48,11 +48,12 @@ pub(crate) fn rows(
 ) -> anyhow::Result<Vec<Row>> {
     let name = polyscene::models::find(model).with_context(|| format!("there is no model {model}"))?.name;
     let graph = Workload::new(name, batch, 100_000).graph()?;
-    let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
+    let adam = OptimizerOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
     let options = TrainingOptions {
         capacity: batch,
         dense: adam,
         embeddings: adam,
+        max_gradient_norm: None,
         dense_embedding_adam: false,
         mixed_precision: mixed,
     };

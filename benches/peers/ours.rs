@@ -7,7 +7,7 @@ use polyscene::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use polyscene::graph::Cross;
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, MiDpg, Model, ModelEntry, OptMsm};
-use polyscene::ops::{AdamOptions, StepUniforms};
+use polyscene::ops::{OptimizerOptions, StepUniforms};
 use polyscene::plan::{
     BatchPacker, CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, RowSource, Step, StepChunk,
     TrainingOptions, initial_state,
@@ -116,11 +116,12 @@ impl Subject {
             sequences: Vec::new(),
         };
         let graph = entry.with_options(papers(entry))?.build(&inputs)?;
-        let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
+        let adam = OptimizerOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
         let options = TrainingOptions {
             capacity: task.batch,
             dense: adam,
             embeddings: adam,
+            max_gradient_norm: None,
             dense_embedding_adam: false,
             mixed_precision: false,
         };
@@ -172,6 +173,7 @@ fn source<'a>(task: &Task, ids: &'a [u32], labels: &'a [f32], scenarios: &'a [u3
         values: &[],
         value_count: 0,
         labels,
+        weights: &[],
         scenarios,
         sequences: &[],
         first_in_sequences: 0,

@@ -20,6 +20,8 @@ struct StepUniforms {
     tokens: u32,
     // Learning rate of embedding rows times Adam's bias correction.
     embedding_rate: f32,
+    // What is added to a logit before it is compared with the label.
+    logit_offset: f32,
 }
 
 @group(1) @binding(0) var<uniform> uniforms: StepUniforms;

@@ -10,10 +10,10 @@ const QUADS: u32 = 1u;
 const COUNT: u32 = 0u;
 const UNIQUE: u32 = 0u;
 
-@group(0) @binding(0) var<storage, read_write> weights: array<RowQuad>;
-@group(0) @binding(1) var<storage, read_write> first: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> second: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> batches: array<u32>;
+@group(0) @binding(0) var<storage, read> batches: array<u32>;
+@group(0) @binding(1) var<storage, read_write> weights: array<RowQuad>;
+@group(0) @binding(2) var<storage, read_write> first: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> second: array<vec4<f32>>;
 
 // Whether the batch read the row: its distinct rows are sorted.
 fn is_read(row: u32) -> bool {

@@ -1,27 +1,17 @@
 // Adam on the embedding rows the batch read, as far as this shard holds them. One invocation per four values of a row.
 #import adam
-#import uniforms
 #import pieces
-#import memory
-#import rows
-#import shard
-const GRADIENT: u32 = 0u;
-// Groups of four in a row.
-const QUADS: u32 = 1u;
-const COUNT: u32 = 0u;
-const UNIQUE: u32 = 0u;
+#import read_rows
 
-@group(0) @binding(3) var<storage, read_write> weights: array<RowQuad>;
-@group(0) @binding(4) var<storage, read_write> first: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> second: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> batches: array<u32>;
+@group(0) @binding(5) var<storage, read_write> first: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> second: array<vec4<f32>>;
 
 fn piece(start: u32) {
     let unique = start / QUADS;
-    if (unique >= batches[uniforms.batch_offset + COUNT]) {
+    if (unique >= distinct_rows()) {
         return;
     }
-    let row = batches[uniforms.batch_offset + UNIQUE + unique];
+    let row = distinct_row(unique);
     if (!in_shard(row)) {
         return;
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::open::{load_vocabularies, located};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, TrainOptions};
 use crate::data::{Basis, Encoder};
 use crate::ops::ModelState;
 use crate::train::Error;
@@ -64,12 +64,18 @@ impl StartingRun {
         &self,
         model: &BuiltModel,
         encoder: &Encoder,
-        fresh_moments: bool,
+        now: &TrainOptions,
         first: ModelState<f32>,
     ) -> Result<Inherited, Error> {
+        let fresh_moments = now.fresh_moments;
         let mut config = self.config.clone();
-        let before = build(&mut config, &self.encoder)?;
+        let mut before = build(&mut config, &self.encoder)?;
         let name = config.model_name();
+        if fresh_moments {
+            before.graph.set_optimizers(now.optimizer, now.embedding_optimizer());
+        } else {
+            self.check_optimizers(now)?;
+        }
         let best = load_model(&self.folder.model(), &before.graph, name)?;
         let (learned, steps) = if fresh_moments {
             (best, 0)
@@ -92,5 +98,22 @@ impl StartingRun {
         let from = Learned { graph: &before.graph, state: &learned, scenarios: self.encoder.scenarios().len() };
         let told = take_over(from, &model.graph, encoder.scenarios().len(), &mut state);
         Ok(Inherited { state, steps, told })
+    }
+
+    /// That the optimisers are those whose moments the run has.
+    fn check_optimizers(&self, now: &TrainOptions) -> Result<(), ConfigError> {
+        let before = &self.config.train;
+        let both = |options: &TrainOptions| {
+            [("optimizer", options.optimizer), ("embedding_optimizer", options.embedding_optimizer())]
+        };
+        for ((key, before), (_, now)) in both(before).into_iter().zip(both(now)) {
+            if before != now {
+                let run = self.folder.root().display();
+                let expected = format!("\"{}\", whose state {run} has, or --fresh-moments", before.name());
+                let found = format!("\"{}\"", now.name());
+                return Err(ConfigError::value("the configuration", &format!("train.{key}"), &expected, &found));
+            }
+        }
+        Ok(())
     }
 }

@@ -21,7 +21,7 @@ use crate::train::run::folder::{RunFolder, write_json, write_text};
 use crate::train::run::lock::FolderLock;
 use crate::train::run::result::{RunResult, TrainingTime};
 use crate::train::run::tensorboard;
-use crate::train::{Ending, Error, TrainingLoop, check_validation, score, score_and_calibrate};
+use crate::train::{Ending, Error, TrainingLoop, check_rows, score, score_and_calibrate};
 
 /// Trains the model of a configuration.
 ///
@@ -125,7 +125,7 @@ impl<'a> Trainer<'a> {
         let Opened { config, data, model, .. } = &opened;
         tell_warnings(data, observer);
         // What keeps a run from starting must not leave a folder in the next one's way.
-        check_validation(&config.train, &data.valid)?;
+        check_rows(&config.train, &data.train, &data.valid)?;
         let place = Place { asked: asked.as_deref(), resume, config };
         let folder = place.choose()?;
         let name = config.model_name();
@@ -197,7 +197,7 @@ fn inherited(
     let mut state = initial_state(&model.graph, config.train.seed);
     pretrained::apply(&schema, &data.encoder, &model.graph, &mut state, observer)?;
     let Some(from) = from else { return Ok((Some(state), position)) };
-    let Inherited { state, steps, told } = from.inherit(model, &data.encoder, config.train.fresh_moments, state)?;
+    let Inherited { state, steps, told } = from.inherit(model, &data.encoder, &config.train, state)?;
     observer(Event::GoingOn { from, data, told: &told });
     Ok((Some(state), Position { steps_before: steps, ..position }))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::workload::Workload;
 use crate::gpu::{DeviceChoice, Gpu, OpenOptions, Selection, select};
 use crate::graph::Graph;
-use crate::ops::AdamOptions;
+use crate::ops::OptimizerOptions;
 use crate::plan::{CpuExecutor, GpuExecutor, GpuOptions, Plan, Profile, TrainingOptions, Tuning, initial_state};
 use crate::train::Error;
 
@@ -103,11 +103,17 @@ impl Device {
     /// # Errors
     /// When it does not fit the device.
     pub fn executor(&self, graph: &Graph, workload: &Workload) -> Result<(Box<dyn Profile>, Option<Tuning>), Error> {
-        let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
+        let adam = OptimizerOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
         let Workload { batch_size, dense_embedding_adam, mixed_precision, .. } = *workload;
         let (dense, embeddings) = (adam, adam);
-        let options =
-            TrainingOptions { capacity: batch_size, dense, embeddings, dense_embedding_adam, mixed_precision };
+        let options = TrainingOptions {
+            capacity: batch_size,
+            dense,
+            embeddings,
+            max_gradient_norm: None,
+            dense_embedding_adam,
+            mixed_precision,
+        };
         let (train, predict) = (Plan::training(graph, &options), Plan::inference(graph, batch_size));
         let state = initial_state(graph, 0);
         Ok(match self {

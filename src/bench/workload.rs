@@ -124,6 +124,7 @@ impl Subject {
                     values: &[],
                     value_count: 0,
                     labels: &labels,
+                    weights: &[],
                     scenarios: &scenarios,
                     sequences: &sequences,
                     first_in_sequences: 0,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::cpu::Real;
 use crate::data::Sequence;
 use crate::graph::{Cross, Graph, Precision, TableField};
-use crate::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState, TableValues};
+use crate::ops::{ModelState, OptimizerOptions, StepUniforms, TableValues};
 use crate::plan::{BatchPacker, Plan, RowSource, Step, StepChunk, TrainingOptions};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -13,10 +13,17 @@ use rand_pcg::Pcg64;
 
 /// Adam's constants. The first moment is the last gradient, so that a state shows it for tables as well; a large ε
 /// keeps a step smooth where a gradient is near 0.
-pub const ADAM: AdamOptions = AdamOptions { beta1: 0.0, beta2: 0.9, epsilon: 0.1, l2: 0.0 };
+pub const ADAM: OptimizerOptions = OptimizerOptions { beta1: 0.0, beta2: 0.9, epsilon: 0.1, l2: 0.0 };
 
 pub fn training(capacity: usize) -> TrainingOptions {
-    TrainingOptions { capacity, dense: ADAM, embeddings: ADAM, dense_embedding_adam: false, mixed_precision: false }
+    TrainingOptions {
+        capacity,
+        dense: ADAM,
+        embeddings: ADAM,
+        max_gradient_norm: None,
+        dense_embedding_adam: false,
+        mixed_precision: false,
+    }
 }
 
 /// Weights uniform in ±0.8, those of tables to the nearest that they store, moments zero.
@@ -26,18 +33,13 @@ pub fn random_state<T: Real>(graph: &Graph, seed: u64) -> ModelState<T> {
     let mut draw =
         |count: usize| -> Vec<T> { (0..count).map(|_| T::of(f64::from(random.random_range(-0.8_f32..0.8)))).collect() };
     let weights: Vec<Vec<T>> = graph.parameters.iter().map(|p| draw(p.rows * p.cols)).collect();
-    let zeros: Vec<Vec<T>> = weights.iter().map(|values| vec![T::zero(); values.len()]).collect();
-    let tables = graph
-        .tables
-        .iter()
-        .map(|table| {
-            let mut weights = TableValues::zeros(table.len(), table.precision);
-            weights.set(0, &draw(table.len()));
-            let zeros = vec![T::zero(); weights.len()];
-            TableState { first: zeros.clone(), second: zeros, weights }
-        })
-        .collect();
-    ModelState { dense: DenseState { first: zeros.clone(), second: zeros, weights }, tables }
+    let tables = graph.tables.iter().map(|table| {
+        let mut weights = TableValues::zeros(table.len(), table.precision);
+        weights.set(0, &draw(table.len()));
+        weights
+    });
+    let tables = tables.collect();
+    ModelState::before_training(graph, weights, tables)
 }
 
 /// Encoded rows that fit a graph's tables.
@@ -48,6 +50,7 @@ pub struct Data {
     ids: Vec<u32>,
     values: Vec<f32>,
     labels: Vec<f32>,
+    weights: Vec<f32>,
     scenarios: Vec<u32>,
     sequences: Vec<Sequence>,
 }
@@ -70,6 +73,7 @@ impl Data {
             value_count,
             ids,
             values: (0..rows * value_count).map(|_| random.random_range(-1.5..1.5)).collect(),
+            weights: (0..rows).map(|row| [1.0, 0.25, 3.0, 0.0][row % 4]).collect(),
             labels: (0..rows).map(|_| f32::from(u8::from(random.random_bool(0.4)))).collect(),
             scenarios: (0..rows).map(|_| random.random_range(0..graph.scenarios.max(1) as u32)).collect(),
         }
@@ -83,6 +87,7 @@ impl Data {
             values: &self.values,
             value_count: self.value_count,
             labels: &self.labels,
+            weights: &self.weights,
             scenarios: &self.scenarios,
             sequences: &self.sequences,
             first_in_sequences: 0,
@@ -116,6 +121,7 @@ impl Data {
                     seed: 7,
                     learning_rate: rate,
                     embedding_rate: 0.5 * rate,
+                    logit_offset: 0.25,
                     ..StepUniforms::default()
                 },
             })

@@ -10,13 +10,13 @@ pub mod graphs;
 
 use serde::Serialize;
 
-use self::data::{ADAM, Data, bits, half_spacing, is_of_halves, named, random_state, training};
-use self::graphs::{half_graphs, small_graphs};
+use self::data::{Data, bits, half_spacing, is_of_halves, named, random_state, training};
+use self::graphs::{SmallGraph, all_small_graphs};
 use crate::bench::workload::Workload;
 use crate::bench::{Ceilings, Device, DeviceDescription, Effort};
 use crate::gpu::{DeviceClass, Gpu};
 use crate::graph::Graph;
-use crate::ops::{AdamOptions, ModelState};
+use crate::ops::ModelState;
 use crate::plan::{
     CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, StepChunk, StepLosses, TrainingOptions, Tuning, initial_state,
 };
@@ -84,7 +84,7 @@ pub fn check(
     class: Option<DeviceClass>,
     progress: &mut dyn FnMut(&Check, usize),
 ) -> Result<CheckReport, Error> {
-    let graphs: Vec<_> = small_graphs().into_iter().chain(half_graphs()).collect();
+    let graphs: Vec<_> = all_small_graphs().collect();
     let count = graphs.len() + 2 * SYSTEMS.len();
     let mut checks = Vec::new();
     let mut note = |check: Check| {
@@ -92,7 +92,7 @@ pub fn check(
         checks.push(check);
     };
     for small in &graphs {
-        note(operation(gpu, class, &small.name, &small.graph)?);
+        note(operation(gpu, class, small)?);
     }
     for model in SYSTEMS {
         system(gpu, class, model)?.into_iter().for_each(&mut note);
@@ -188,8 +188,8 @@ impl Largest {
 }
 
 /// One operation in the midst of others: steps with whole and ragged batches, and predictions.
-fn operation(gpu: &Gpu, class: Option<DeviceClass>, name: &str, graph: &Graph) -> Result<Check, Error> {
-    let options = TrainingOptions { dense: AdamOptions { l2: 0.01, ..ADAM }, ..training(CAPACITY) };
+fn operation(gpu: &Gpu, class: Option<DeviceClass>, small: &SmallGraph) -> Result<Check, Error> {
+    let (graph, options) = (&small.graph, small.training(CAPACITY));
     let state = random_state::<f32>(graph, 5);
     let data = Data::random(graph, 197, 3);
     let plan = Plan::training(graph, &options);
@@ -203,7 +203,7 @@ fn operation(gpu: &Gpu, class: Option<DeviceClass>, name: &str, graph: &Graph) -
         largest.note_step(graph, &run(&mut gpu, &chunk)?, &run(&mut cpu, &chunk)?);
     }
     largest.note("prediction", &gpu.predict(&data.source())?, &cpu.predict(&data.source())?);
-    Ok(largest.check(name.to_owned(), STEP_TOLERANCE))
+    Ok(largest.check(small.name.clone(), STEP_TOLERANCE))
 }
 
 /// Ten steps of a model against the CPU, and once more to the bit.
@@ -251,8 +251,8 @@ mod tests {
     #[test]
     fn an_operation_and_a_system_are_checked_on_a_renderer() {
         let Some(gpu) = crate::gpu::testing::software() else { return };
-        let small = &small_graphs()[0];
-        let found = operation(&gpu, None, &small.name, &small.graph).unwrap();
+        let small = graphs::small_graphs().remove(0);
+        let found = operation(&gpu, None, &small).unwrap();
         assert!(found.fault.is_none() && found.error.unwrap() > 0.0, "{found:?}");
         let found = system(&gpu, None, "dnn").unwrap();
         assert!(found.iter().all(|check| check.fault.is_none()), "{found:?}");

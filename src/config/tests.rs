@@ -1,3 +1,5 @@
+use serde::Deserialize;
+
 use super::*;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -6,9 +6,11 @@
 //! *Stability*: what models use (parameters, nodes, losses, probes) changes little; the batch layout with the kernels.
 
 mod batch_layout;
+mod optimizer;
 mod parameter;
 
 pub use batch_layout::{BatchLayout, BatchMut, KeyLayout, TokenLayout, token_places};
+pub use optimizer::Optimizer;
 pub use parameter::{Cross, EmbeddingTable, Init, Parameter, ParameterRole, Precision, TableField, TokenField, pcg};
 
 use crate::ops::{Op, Operation};
@@ -172,6 +174,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// Dense trainable parameters.
     pub parameters: Vec<Parameter>,
+    /// What moves the dense parameters.
+    pub optimizer: Optimizer,
     /// Embedding tables.
     pub tables: Vec<EmbeddingTable>,
     /// Terms of the loss, in the order they are reported.
@@ -200,6 +204,16 @@ impl Graph {
     /// Says how the values of all embedding tables are stored.
     pub fn set_embedding_precision(&mut self, precision: Precision) {
         self.tables.iter_mut().for_each(|table| table.precision = precision);
+    }
+
+    /// Says which optimiser moves the dense parameters, and which the rows of all embedding tables.
+    ///
+    /// # Panics
+    /// With a row-wise one for dense parameters, which are no rows.
+    pub fn set_optimizers(&mut self, dense: Optimizer, embeddings: Optimizer) {
+        assert!(dense != Optimizer::RowwiseAdagrad, "row-wise Adagrad is for tables");
+        self.optimizer = dense;
+        self.tables.iter_mut().for_each(|table| table.optimizer = embeddings);
     }
 
     /// Shape of a tensor.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::TensorId;
+use super::{Optimizer, TensorId};
 
 /// Distribution of a parameter's first values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,7 +132,7 @@ pub struct TokenField {
 }
 
 /// How the values of an embedding table are stored. Whatever it is, a step computes with them in single precision, and
-/// Adam's moments are kept in it.
+/// what the optimiser keeps of them is in it too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -182,6 +182,8 @@ pub struct EmbeddingTable {
     pub deviation: f64,
     /// How its values are stored.
     pub precision: Precision,
+    /// What moves its rows.
+    pub optimizer: Optimizer,
 }
 
 impl EmbeddingTable {

@@ -1,6 +1,6 @@
 //! Embeddings of a sample's fields.
 
-use crate::graph::{Cross, EmbeddingTable, Graph, Precision, TableField, TensorId, TokenField};
+use crate::graph::{Cross, EmbeddingTable, Graph, Optimizer, Precision, TableField, TensorId, TokenField};
 use crate::ops::{Affine, Embed};
 
 /// A field of the data, as a model sees it.
@@ -62,6 +62,7 @@ impl EmbeddingSet {
             tokens: Vec::new(),
             deviation,
             precision: Precision::F32,
+            optimizer: Optimizer::Adam,
         });
         let all = graph.add_one(name, Embed { table, fields: count, width, longest: 0 }, &[]);
         Self { all, width, fields: count, table }

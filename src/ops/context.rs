@@ -3,17 +3,17 @@
 use std::ops::Range;
 
 use super::{Routes, RowMap, StepUniforms, TableValues};
-use crate::cpu::{Arena, Columns, LANES, Lanes, Real};
-use crate::graph::{BatchLayout, EmbeddingTable, Shape};
+use crate::cpu::{Arena, Columns, LANES, Lanes, Real, zeros};
+use crate::graph::{BatchLayout, EmbeddingTable, Graph, Parameter, Shape};
 
-/// Adam's constants (Kingma and Ba 2015), ε outside the bias correction as in TensorFlow.
+/// The constants of an [`Optimizer`](crate::graph::Optimizer).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamOptions {
-    /// Decay of the first moment.
+pub struct OptimizerOptions {
+    /// Adam's decay of the first moment.
     pub beta1: f64,
-    /// Decay of the second moment.
+    /// Adam's decay of the second moment.
     pub beta2: f64,
-    /// Added to the square root of the second moment.
+    /// Added to the square root of Adam's second moment, outside the bias correction as in TensorFlow, or of Adagrad's sum.
     pub epsilon: f64,
     /// L2 factor: `l2 · w` is added to the gradient.
     pub l2: f64,
@@ -24,9 +24,9 @@ pub struct AdamOptions {
 pub struct TableState<T> {
     /// rows × width.
     pub weights: TableValues<T>,
-    /// First moments, rows × width.
+    /// First moments, rows × width; none but Adam's.
     pub first: Vec<T>,
-    /// Second moments, rows × width.
+    /// Second moments, rows × width, or Adagrad's sums of squares, of which there is one a row where it is row-wise.
     pub second: Vec<T>,
 }
 
@@ -42,9 +42,9 @@ impl<T: Copy> TableState<T> {
 pub struct DenseState<T> {
     /// Values.
     pub weights: Vec<Vec<T>>,
-    /// First moments.
+    /// First moments; empty vectors but for Adam's.
     pub first: Vec<Vec<T>>,
-    /// Second moments.
+    /// Second moments, or Adagrad's sums of squares; empty vectors where there are none.
     pub second: Vec<Vec<T>>,
 }
 
@@ -55,6 +55,22 @@ pub struct ModelState<T> {
     pub dense: DenseState<T>,
     /// Embedding tables.
     pub tables: Vec<TableState<T>>,
+}
+
+impl<T: Real> ModelState<T> {
+    /// A state before the first step: these values, and what the graph's optimisers keep of them, which is 0.
+    pub fn before_training(graph: &Graph, weights: Vec<Vec<T>>, tables: Vec<TableValues<T>>) -> Self {
+        let [first, second] = [0, 1].map(|moment: usize| {
+            let count = |p: &Parameter| p.rows * graph.optimizer.kept(p.cols)[moment];
+            graph.parameters.iter().map(|p| zeros(count(p))).collect()
+        });
+        let of_table = |(table, weights): (&EmbeddingTable, TableValues<T>)| {
+            let [first, second] = table.optimizer.kept(table.width).map(|kept| zeros(table.rows() * kept));
+            TableState { weights, first, second }
+        };
+        let tables = graph.tables.iter().zip(tables).map(of_table).collect();
+        Self { dense: DenseState { weights, first, second }, tables }
+    }
 }
 
 /// Data rows an operation may read on the CPU; `order` of the step's batch says which.
@@ -325,10 +341,13 @@ impl<'a, T: Real> Block<'a, T> {
         Routes::of(self.scenarios())
     }
 
-    /// The label of the sample in lane `lane`.
-    pub fn label(&self, lane: usize) -> T {
+    /// The label of the sample in lane `lane`, 0 or 1, and what its loss is multiplied by.
+    #[inline(always)]
+    pub fn label_and_weight(&self, lane: usize) -> (T, T) {
         let row = self.step.order()[self.first() + lane] as usize;
-        T::of(f64::from(self.step.source.labels[row]))
+        let signed = self.step.source.labels[row];
+        let label = if signed > 0.0 { T::one() } else { T::zero() };
+        (label, T::of(f64::from(signed.abs())))
     }
 }
 

@@ -29,6 +29,8 @@ pub struct StepUniforms {
     pub tokens: u32,
     /// `learning_rate`, but that of embedding rows.
     pub embedding_rate: f32,
+    /// What is added to a logit before it is compared with the label: −ln r where only a part r of the negatives is drawn.
+    pub logit_offset: f32,
 }
 
 /// Where a matrix lies in device memory: rows begin at multiples of 4 values, so that shaders read four at a time.

@@ -23,7 +23,7 @@ mod table_values;
 mod weighted;
 
 pub use affine::*;
-pub use context::{AdamOptions, Batch, Block, DenseState, ModelState, SourceView, StepView, TableState, Value};
+pub use context::{Batch, Block, DenseState, ModelState, OptimizerOptions, SourceView, StepView, TableState, Value};
 pub use cost::Cost;
 pub(crate) use embedding::row_import;
 pub use embedding::*;
@@ -317,8 +317,9 @@ operations! {
     }
     reduce {
         WeightGrads, WeightedLinearGradWeights, EmbedGrad, AddPositionsGrad, Moments, NormalizeSums, Star, StarGrad,
+        ClipFactor,
     }
     update {
-        DenseAdam, RowAdam, DenseRowAdam, Anneal, RunningMoments,
+        DenseUpdate, RowUpdate, DenseRowAdam, Anneal, RunningMoments,
     }
 }

@@ -17,8 +17,10 @@ pub struct RowSource<'a> {
     pub values: &'a [f32],
     /// Numeric fields of a row.
     pub value_count: usize,
-    /// Labels, one per row; empty where only predictions are wanted.
+    /// Labels, 0 or 1, one per row; empty where only predictions are wanted.
     pub labels: &'a [f32],
+    /// What each row's loss is multiplied by, at least 0; empty where it is 1.
+    pub weights: &'a [f32],
     /// Scenarios, one per row; read by models with parts for each scenario.
     pub scenarios: &'a [u32],
     /// Sequences of items, read by models with attention; the first row here is row `first_in_sequences` there.
@@ -37,6 +39,13 @@ impl<'a> RowSource<'a> {
         self.scenarios.get(row as usize).copied().unwrap_or(0)
     }
 
+    /// The label and the weight of a row as steps read them: the weight, negative where the label is 0. No row has any where
+    /// only predictions are wanted.
+    pub(super) fn signed_weight(&self, row: usize) -> Option<f32> {
+        let weight = self.weights.get(row).copied().unwrap_or(1.0);
+        self.labels.get(row).map(|&label| if label > 0.5 { weight } else { -weight })
+    }
+
     /// Sorts `rows` so that those of a scenario stand together: neighbours then read the same weights. In what order
     /// samples of a batch stand makes no difference to a model.
     pub fn group_by_scenario(&self, rows: &mut [u32]) {
@@ -51,6 +60,7 @@ impl<'a> RowSource<'a> {
             ids: &self.ids[first * self.fields..end * self.fields],
             values: &self.values[first * self.value_count..end * self.value_count],
             labels: if self.labels.is_empty() { &[] } else { &self.labels[first..end] },
+            weights: if self.weights.is_empty() { &[] } else { &self.weights[first..end] },
             scenarios: if self.scenarios.is_empty() { &[] } else { &self.scenarios[first..end] },
             first_in_sequences: self.first_in_sequences + first,
             ..*self
@@ -80,7 +90,7 @@ pub struct StepChunk {
     pub ids: Vec<u32>,
     /// Values, likewise.
     pub values: Vec<f32>,
-    /// Labels, likewise.
+    /// Weights, likewise, negative where the label is 0.
     pub labels: Vec<f32>,
 }
 
@@ -156,8 +166,8 @@ impl BatchPacker {
                     let count = source.value_count;
                     chunk.values[(first + i) * count..][..count]
                         .copy_from_slice(&source.values[row * count..][..count]);
-                    if let Some(&label) = source.labels.get(row) {
-                        chunk.labels[first + i] = label;
+                    if let Some(weight) = source.signed_weight(row) {
+                        chunk.labels[first + i] = weight;
                     }
                 }
             }

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use super::TrainingOptions;
-use crate::graph::{Graph, Node, ParameterRole, Shape, TensorId};
-use crate::ops::{Affine, DenseAdam, DenseRowAdam, EmbedGrad, GradItem, Op, Operation, RowAdam, View, WeightGrads};
+use crate::graph::{Graph, Node, Optimizer, ParameterRole, Shape, TensorId};
+use crate::ops::{
+    Affine, ClipFactor, DenseRowAdam, DenseUpdate, EmbedGrad, GradItem, Op, Operation, RowUpdate, View, WeightGrads,
+};
 
 /// The graph with its backward pass and optimiser appended, and each parameter's gradient.
 pub(super) fn with_training(forward: &Graph, options: &TrainingOptions) -> (Graph, Vec<Option<TensorId>>) {
@@ -152,13 +154,10 @@ fn position(tensors: &mut Vec<TensorId>, tensor: TensorId) -> usize {
 }
 
 fn append_optimiser(graph: &mut Graph, gradients: &[Option<TensorId>], options: &TrainingOptions) {
-    let (parameters, inputs): (Vec<usize>, Vec<TensorId>) = (0..gradients.len())
+    let (parameters, mut inputs): (Vec<usize>, Vec<TensorId>) = (0..gradients.len())
         .filter(|&number| graph.parameters[number].is_trained())
         .filter_map(|number| Some((number, gradients[number]?)))
         .unzip();
-    if !parameters.is_empty() {
-        graph.add("dense", DenseAdam { options: options.dense, parameters }, &inputs);
-    }
     let rows: Vec<(usize, usize, TensorId)> = graph
         .nodes
         .iter()
@@ -167,10 +166,22 @@ fn append_optimiser(graph: &mut Graph, gradients: &[Option<TensorId>], options: 
             _ => None,
         })
         .collect();
+    let factor = options.max_gradient_norm.map(|most| {
+        let tables = rows.iter().map(|&(table, width, _)| (table, width)).collect();
+        let all: Vec<TensorId> = inputs.iter().copied().chain(rows.iter().map(|&(.., gradient)| gradient)).collect();
+        graph.add("clip", ClipFactor { most, parameters: parameters.len(), tables }, &all)[0]
+    });
+    if !parameters.is_empty() {
+        inputs.extend(factor);
+        let optimizer = graph.optimizer;
+        graph.add("dense", DenseUpdate { optimizer, options: options.dense, parameters }, &inputs);
+    }
     for (table, width, gradient) in rows {
-        let name = graph.tables[table].name.clone();
-        graph.add(&name, RowAdam { table, width, options: options.embeddings }, &[gradient]);
+        let (name, optimizer) = (graph.tables[table].name.clone(), graph.tables[table].optimizer);
+        let inputs: Vec<TensorId> = [gradient].into_iter().chain(factor).collect();
+        graph.add(&name, RowUpdate { optimizer, table, width, options: options.embeddings }, &inputs);
         if options.dense_embedding_adam {
+            assert_eq!(optimizer, Optimizer::Adam, "only Adam moves rows that a batch did not read");
             graph.add(&name, DenseRowAdam { table, width, options: options.embeddings }, &[]);
         }
     }

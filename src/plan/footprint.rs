@@ -6,18 +6,21 @@ use super::cpu_layout::Layout;
 use super::{DispatchLimits, Error, Plan, parameter_places};
 use crate::cpu::LANES;
 use crate::gpu::human;
-use crate::graph::{EmbeddingTable, Graph, RowExtent, Shape, token_places};
+use crate::graph::{EmbeddingTable, Graph, Optimizer, Parameter, RowExtent, Shape, token_places};
 
 /// Bytes of a value.
 const VALUE: u128 = size_of::<f32>() as u128;
-/// The moments that Adam keeps of a parameter or of a row of a table.
-const MOMENTS: u128 = 2;
-/// Bytes of a parameter's value with its moments.
-const TRAINED: u128 = (1 + MOMENTS) * VALUE;
 
-/// Bytes of a table with its moments, which are in f32 however the table is stored.
+/// Bytes of a parameter with what the optimiser keeps of it.
+fn parameter_bytes(parameter: &Parameter, optimizer: Optimizer) -> u128 {
+    let numbers = 1 + optimizer.kept(1).iter().sum::<usize>();
+    VALUE * numbers as u128 * parameter.rows as u128 * parameter.cols as u128
+}
+
+/// Bytes of a table with what the optimiser keeps of it, which is in f32 however the table is stored.
 fn table_bytes(table: &EmbeddingTable) -> u128 {
-    (table.precision.bytes() as u128 + MOMENTS * VALUE) * table.rows() as u128 * table.width as u128
+    let kept: usize = table.optimizer.kept(table.width).iter().sum();
+    (table.precision.bytes() as u128 * table.width as u128 + VALUE * kept as u128) * table.rows() as u128
 }
 
 /// Fails where a graph's state, or what one of its tensors takes for a few samples, is larger than the main memory. All
@@ -28,7 +31,7 @@ fn table_bytes(table: &EmbeddingTable) -> u128 {
 pub fn check_graph(graph: &Graph, available: u64) -> Result<(), Error> {
     let dense = graph.parameters.iter().map(|parameter| {
         let shape = format!("the parameter {} of {}×{} values", parameter.name, parameter.rows, parameter.cols);
-        (TRAINED * parameter.rows as u128 * parameter.cols as u128, shape)
+        (parameter_bytes(parameter, graph.optimizer), shape)
     });
     let tables = graph.tables.iter().map(|table| {
         let shape = format!("the embedding table {} of {}×{} values", table.name, table.rows(), table.width);
@@ -37,7 +40,7 @@ pub fn check_graph(graph: &Graph, available: u64) -> Result<(), Error> {
     let state: Vec<(u128, String)> = dense.chain(tables).collect();
     let needed = state.iter().map(|(bytes, _)| bytes).sum();
     let largest = state.into_iter().max_by_key(|(bytes, _)| *bytes);
-    compare("the model's parameters with Adam's moments", needed, available, largest)?;
+    compare("the model's parameters with what the optimiser keeps of them", needed, available, largest)?;
     for tensor in &graph.tensors {
         // On the CPU many tensors are never there for the whole batch.
         let bytes = VALUE * tensor_rows(tensor.shape, LANES) * tensor.shape.cols as u128;
@@ -91,7 +94,7 @@ impl Plan {
     /// # Errors
     /// [`Error::MainMemory`].
     pub fn check_on_cpu(&self, available: u64) -> Result<(), Error> {
-        let dense = self.graph.parameters.iter().map(|parameter| TRAINED * (parameter.rows * parameter.cols) as u128);
+        let dense = self.graph.parameters.iter().map(|parameter| parameter_bytes(parameter, self.graph.optimizer));
         let state: u128 = dense.chain(self.graph.tables.iter().map(table_bytes)).sum();
         let what = format!("the model and its activations for a batch of {}", self.capacity);
         compare(&what, state + self.cpu_bytes(), available, None)

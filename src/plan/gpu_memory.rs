@@ -9,7 +9,7 @@ use half::vec::HalfBitsVecExt;
 
 use super::{DispatchLimits, Error, ParameterPlaces, parameter_places};
 use crate::gpu::{Gpu, buffer};
-use crate::graph::{Graph, Precision};
+use crate::graph::{EmbeddingTable, Graph, Optimizer, Precision};
 use crate::ops::{DenseState, Location, ModelState, TableArg, TableState, TableValues};
 
 /// One shard of a table.
@@ -22,6 +22,44 @@ struct Shard {
     rows: usize,
 }
 
+/// How rows lie in a buffer.
+#[derive(Clone, Copy)]
+struct Rows {
+    /// Values of each.
+    cols: usize,
+    /// Values from one to the next.
+    stride: usize,
+}
+
+impl Rows {
+    /// As shaders read them four values at a time; with no values there are no rows.
+    fn padded(cols: usize) -> Self {
+        Self { cols, stride: Location::stride_of(cols) }
+    }
+
+    /// Those of what is kept of a table's rows: first moments, and second moments or sums of squares.
+    fn kept(table: &EmbeddingTable) -> [Self; 2] {
+        table.optimizer.kept(table.width).map(|cols| match table.optimizer {
+            Optimizer::RowwiseAdagrad => Self { cols, stride: cols },
+            _ => Self::padded(cols),
+        })
+    }
+}
+
+/// How a table's rows are stored, and what is kept of them.
+#[derive(Clone, Copy)]
+struct TableFormat {
+    precision: Precision,
+    weights: Rows,
+    kept: [Rows; 2],
+}
+
+impl TableFormat {
+    fn of(table: &EmbeddingTable) -> Self {
+        Self { precision: table.precision, weights: Rows::padded(table.width), kept: Rows::kept(table) }
+    }
+}
+
 /// Everything that training changes.
 pub(super) struct GpuMemory {
     /// Where each parameter lies in the common buffers.
@@ -29,8 +67,10 @@ pub(super) struct GpuMemory {
     /// Rows and columns of each.
     sizes: Vec<[usize; 2]>,
     total: usize,
-    /// Width of each table, and how its values are stored.
-    rows: Vec<(usize, Precision)>,
+    /// Those of each table.
+    formats: Vec<TableFormat>,
+    /// Whether there are first moments of them, and second moments or sums of squares.
+    kept: [bool; 2],
     pub(super) weights: wgpu::Buffer,
     pub(super) gradients: wgpu::Buffer,
     pub(super) first: wgpu::Buffer,
@@ -44,6 +84,7 @@ impl GpuMemory {
         let ParameterPlaces { places, total, .. } = parameter_places(graph);
         let bytes = 4 * total as u64;
         let dense = |what: &str, copies: usize| buffer::storage(gpu, what, bytes * copies as u64);
+        let kept = graph.optimizer.kept(1);
         let tables = graph
             .tables
             .iter()
@@ -52,14 +93,16 @@ impl GpuMemory {
                 (0..table.rows().div_ceil(size))
                     .map(|shard| {
                         let (start, rows) = (shard * size, size.min(table.rows() - shard * size));
-                        let values = rows * Location::stride_of(table.width);
-                        let storage = |what: &str, precision: Precision| {
-                            let bytes = (precision.bytes() * values) as u64;
+                        let storage = |what: &str, precision: Precision, format: Rows| {
+                            let bytes = (precision.bytes() * rows * format.stride) as u64;
                             buffer::storage(gpu, &format!("table {} ({what})", table.name), bytes)
                         };
-                        let moments = |what: &str| storage(what, Precision::F32);
-                        let [weights, first, second] =
-                            [storage("rows", table.precision)?, moments("first moments")?, moments("second moments")?];
+                        let TableFormat { precision, weights, kept } = TableFormat::of(table);
+                        let [weights, first, second] = [
+                            storage("rows", precision, weights)?,
+                            storage("first moments", Precision::F32, kept[0])?,
+                            storage("second moments", Precision::F32, kept[1])?,
+                        ];
                         Ok(Shard { weights, first, second, start, rows })
                     })
                     .collect()
@@ -69,11 +112,12 @@ impl GpuMemory {
             places,
             total,
             sizes: graph.parameters.iter().map(|parameter| [parameter.rows, parameter.cols]).collect(),
-            rows: graph.tables.iter().map(|table| (table.width, table.precision)).collect(),
+            formats: graph.tables.iter().map(TableFormat::of).collect(),
+            kept: kept.map(|kept| kept > 0),
             weights: dense("parameters", 1)?,
             gradients: dense("gradients", copies.max(1))?,
-            first: dense("first moments", 1)?,
-            second: dense("second moments", 1)?,
+            first: dense("first moments", kept[0])?,
+            second: dense("second moments", kept[1])?,
             tables,
         })
     }
@@ -100,18 +144,24 @@ impl GpuMemory {
             [(&self.weights, &dense.weights), (&self.first, &dense.first), (&self.second, &dense.second)]
         {
             for ((place, [_, cols]), values) in self.places.iter().zip(&self.sizes).zip(values) {
-                buffer::upload(gpu, buffer, 4 * u64::from(place.first), &padded(values, *cols))?;
+                // Empty where the optimiser does not keep it.
+                if !values.is_empty() {
+                    let values = padded(values, Rows::padded(*cols));
+                    buffer::upload(gpu, buffer, 4 * u64::from(place.first), &values)?;
+                }
             }
         }
-        for ((shards, table), &(width, precision)) in self.tables.iter().zip(&state.tables).zip(&self.rows) {
-            assert_eq!(table.weights.precision(), precision, "a state as its graph stores it");
+        for ((shards, table), format) in self.tables.iter().zip(&state.tables).zip(&self.formats) {
+            assert_eq!(table.weights.precision(), format.precision, "a state as its graph stores it");
             for shard in shards {
                 match &table.weights {
-                    TableValues::Full(values) => shard.write(gpu, &shard.weights, values, width)?,
-                    TableValues::Half(values) => shard.write(gpu, &shard.weights, values.reinterpret_cast(), width)?,
+                    TableValues::Full(values) => shard.write(gpu, &shard.weights, values, format.weights)?,
+                    TableValues::Half(values) => {
+                        shard.write(gpu, &shard.weights, values.reinterpret_cast(), format.weights)?;
+                    }
                 }
-                shard.write(gpu, &shard.first, &table.first, width)?;
-                shard.write(gpu, &shard.second, &table.second, width)?;
+                shard.write(gpu, &shard.first, &table.first, format.kept[0])?;
+                shard.write(gpu, &shard.second, &table.second, format.kept[1])?;
             }
         }
         Ok(())
@@ -125,31 +175,36 @@ impl GpuMemory {
         let all: Vec<f32> = buffer::download_as(gpu, buffer, 0, self.total)?;
         let values = |(place, &[rows, cols]): (&Location, &[usize; 2])| {
             let (first, stride) = (place.first as usize, place.stride as usize);
-            stripped(&all[first..first + rows * stride], cols).collect()
+            stripped(&all[first..first + rows * stride], Rows { cols, stride }).collect()
         };
         Ok(self.places.iter().zip(&self.sizes).map(values).collect())
+    }
+
+    /// The same of what the optimiser may not keep.
+    fn read_kept(&self, gpu: &Gpu, buffer: &wgpu::Buffer, is_kept: bool) -> Result<Vec<Vec<f32>>, Error> {
+        if is_kept { self.read_dense(gpu, buffer) } else { Ok(vec![Vec::new(); self.places.len()]) }
     }
 
     pub(super) fn read(&self, gpu: &Gpu) -> Result<ModelState<f32>, Error> {
         let dense = DenseState {
             weights: self.read_dense(gpu, &self.weights)?,
-            first: self.read_dense(gpu, &self.first)?,
-            second: self.read_dense(gpu, &self.second)?,
+            first: self.read_kept(gpu, &self.first, self.kept[0])?,
+            second: self.read_kept(gpu, &self.second, self.kept[1])?,
         };
         let tables = self
             .tables
             .iter()
-            .zip(&self.rows)
-            .map(|(shards, &(width, precision))| {
+            .zip(&self.formats)
+            .map(|(shards, &TableFormat { precision, weights, kept })| {
                 let weights = match precision {
-                    Precision::F32 => TableValues::Full(read(gpu, shards, width, |shard| &shard.weights)?),
+                    Precision::F32 => TableValues::Full(read(gpu, shards, weights, |shard| &shard.weights)?),
                     Precision::F16 => {
-                        let bits: Vec<u16> = read(gpu, shards, width, |shard| &shard.weights)?;
+                        let bits: Vec<u16> = read(gpu, shards, weights, |shard| &shard.weights)?;
                         TableValues::Half(bits.reinterpret_into())
                     }
                 };
-                let first = read(gpu, shards, width, |shard| &shard.first)?;
-                Ok(TableState { weights, first, second: read(gpu, shards, width, |shard| &shard.second)? })
+                let first = read(gpu, shards, kept[0], |shard| &shard.first)?;
+                Ok(TableState { weights, first, second: read(gpu, shards, kept[1], |shard| &shard.second)? })
             })
             .collect::<Result<_, Error>>()?;
         Ok(ModelState { dense, tables })
@@ -158,28 +213,27 @@ impl GpuMemory {
 
 impl Shard {
     /// Writes the shard's rows of a table's `values` to one of its buffers.
-    fn write<V: Pod>(&self, gpu: &Gpu, buffer: &wgpu::Buffer, values: &[V], width: usize) -> Result<(), Error> {
+    fn write<V: Pod>(&self, gpu: &Gpu, buffer: &wgpu::Buffer, values: &[V], format: Rows) -> Result<(), Error> {
+        let Rows { cols, stride } = format;
         // In pieces: a padded copy of a whole table would be as large as the table.
         for first in (0..self.rows).step_by(ROWS) {
             let rows = ROWS.min(self.rows - first);
-            let values = &values[(self.start + first) * width..][..rows * width];
-            let at = (size_of::<V>() * first * Location::stride_of(width)) as u64;
-            buffer::upload(gpu, buffer, at, &padded(values, width))?;
+            let values = &values[(self.start + first) * cols..][..rows * cols];
+            buffer::upload(gpu, buffer, (size_of::<V>() * first * stride) as u64, &padded(values, format))?;
         }
         Ok(())
     }
 }
 
 /// A table's values in one of its shards' buffers.
-fn read<V: Pod>(gpu: &Gpu, shards: &[Shard], width: usize, pick: fn(&Shard) -> &wgpu::Buffer) -> Result<Vec<V>, Error> {
-    let stride = Location::stride_of(width);
+fn read<V: Pod>(gpu: &Gpu, shards: &[Shard], format: Rows, pick: fn(&Shard) -> &wgpu::Buffer) -> Result<Vec<V>, Error> {
     let mut values = Vec::new();
-    for shard in shards {
+    for shard in shards.iter().filter(|_| format.cols > 0) {
         for first in (0..shard.rows).step_by(ROWS) {
-            let count = ROWS.min(shard.rows - first) * stride;
-            let at = (size_of::<V>() * first * stride) as u64;
+            let count = ROWS.min(shard.rows - first) * format.stride;
+            let at = (size_of::<V>() * first * format.stride) as u64;
             let read: Vec<V> = buffer::download_as(gpu, pick(shard), at, count)?;
-            values.extend(stripped(&read, width));
+            values.extend(stripped(&read, format));
         }
     }
     Ok(values)
@@ -188,9 +242,8 @@ fn read<V: Pod>(gpu: &Gpu, shards: &[Shard], width: usize, pick: fn(&Shard) -> &
 /// Rows of a table transferred at a time.
 const ROWS: usize = 1 << 18;
 
-/// Rows of `cols` values with zeros behind each up to a multiple of 4.
-fn padded<V: Pod>(values: &[V], cols: usize) -> Cow<'_, [V]> {
-    let stride = Location::stride_of(cols);
+/// Rows with zeros behind each.
+fn padded<V: Pod>(values: &[V], Rows { cols, stride }: Rows) -> Cow<'_, [V]> {
     if cols == stride {
         return Cow::Borrowed(values);
     }
@@ -202,6 +255,6 @@ fn padded<V: Pod>(values: &[V], cols: usize) -> Cow<'_, [V]> {
 }
 
 /// The values of padded rows.
-fn stripped<V: Copy>(rows: &[V], cols: usize) -> impl Iterator<Item = V> {
-    rows.chunks_exact(Location::stride_of(cols)).flat_map(move |row| row[..cols].iter().copied())
+fn stripped<V: Copy>(rows: &[V], Rows { cols, stride }: Rows) -> impl Iterator<Item = V> {
+    rows.chunks_exact(stride).flat_map(move |row| row[..cols].iter().copied())
 }

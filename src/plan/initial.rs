@@ -5,9 +5,8 @@ use rand_distr::{Distribution, Normal, Uniform};
 use rand_pcg::Pcg64;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::cpu::zeros;
 use crate::graph::{EmbeddingTable, Graph, Init};
-use crate::ops::{DenseState, ModelState, TableState, TableValues};
+use crate::ops::{ModelState, TableValues};
 
 /// Table rows drawn from one stream of random numbers.
 const ROWS_PER_STREAM: usize = 4096;
@@ -36,9 +35,8 @@ pub fn initial_state(graph: &Graph, seed: u64) -> ModelState<f32> {
             }
         })
         .collect();
-    let moments: Vec<Vec<f32>> = weights.iter().map(|values| vec![0.0; values.len()]).collect();
     let tables = graph.tables.iter().map(|table| initial_table(table, seed)).collect();
-    ModelState { dense: DenseState { first: moments.clone(), second: moments, weights }, tables }
+    ModelState::before_training(graph, weights, tables)
 }
 
 fn glorot(random: &mut Pcg64, sizes: usize, count: usize) -> Vec<f32> {
@@ -47,7 +45,7 @@ fn glorot(random: &mut Pcg64, sizes: usize, count: usize) -> Vec<f32> {
     (0..count).map(|_| uniform.sample(random) as f32).collect()
 }
 
-fn initial_table(table: &EmbeddingTable, seed: u64) -> TableState<f32> {
+fn initial_table(table: &EmbeddingTable, seed: u64) -> TableValues<f32> {
     let mut weights = TableValues::zeros(table.len(), table.precision);
     for field in &table.fields {
         // A stream per field as well: a field keeps its first values whatever stands beside it.
@@ -59,7 +57,7 @@ fn initial_table(table: &EmbeddingTable, seed: u64) -> TableState<f32> {
             values.copy_from_slice(&normal(&mut random, table.deviation, values.len()));
         });
     }
-    TableState { first: zeros(table.len()), second: zeros(table.len()), weights }
+    weights
 }
 
 fn stream(seed: u64, name: &str, part: u64) -> Pcg64 {

@@ -41,17 +41,19 @@ pub use segment::Segment;
 pub use tuning::Tuning;
 
 use crate::graph::{BatchLayout, Graph, RowExtent, TensorId};
-use crate::ops::{AdamOptions, Op, StoreLogits};
+use crate::ops::{Op, OptimizerOptions, StoreLogits};
 
 /// What a training plan needs to know beside the graph.
 #[derive(Clone, Debug)]
 pub struct TrainingOptions {
     /// Samples a step can hold: the batch size.
     pub capacity: usize,
-    /// Adam of the dense parameters.
-    pub dense: AdamOptions,
-    /// Adam of the embedding rows.
-    pub embeddings: AdamOptions,
+    /// Constants of the dense parameters' optimiser ([`Graph::optimizer`]).
+    pub dense: OptimizerOptions,
+    /// Constants of the embedding rows' optimiser ([`EmbeddingTable::optimizer`](crate::graph::EmbeddingTable::optimizer)).
+    pub embeddings: OptimizerOptions,
+    /// The largest norm of all gradients together; larger ones are scaled down to it ([`ClipFactor`](crate::ops::ClipFactor)).
+    pub max_gradient_norm: Option<f64>,
     /// Whether Adam also moves embedding rows that a batch did not read (dense Adam; lazy otherwise).
     pub dense_embedding_adam: bool,
     /// Whether activations and their gradients are stored as halves where they may be. Sums, losses, moments and parameters
@@ -100,7 +102,7 @@ fn halves(graph: &Graph) -> Vec<bool> {
 }
 
 impl Plan {
-    /// The plan of one training step: forward, backward and Adam.
+    /// The plan of one training step: forward, backward and optimiser.
     ///
     /// # Panics
     /// When a parameter has no influence on the loss: that is a mistake in a model.

@@ -13,4 +13,4 @@ pub mod schedule;
 mod training_loop;
 
 pub use error::{Error, told};
-pub use training_loop::{Ending, LoopEvent, TrainingLoop, check_validation, score, score_and_calibrate};
+pub use training_loop::{Ending, LoopEvent, TrainingLoop, check_rows, score, score_and_calibrate};

@@ -10,7 +10,7 @@ use crate::gpu::{AdapterSummary, DeviceChoice, Gpu, OpenOptions, Selection, sele
 use crate::graph::{Cross, Graph, ParameterRole};
 use crate::layers::Field;
 use crate::models::{self, Inputs, MirNegatives, ModelEntry, SequenceInput};
-use crate::ops::{AdamOptions, ModelState};
+use crate::ops::{ModelState, OptimizerOptions};
 use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, RowSource, TrainingOptions, check_graph};
 use crate::tune::Tuned;
 
@@ -47,6 +47,7 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
     let (mut graph, mut prediction) = (model.build(&inputs)?, model.build_prediction(&inputs)?);
     for graph in [&mut graph, &mut prediction] {
         graph.set_embedding_precision(config.train.embedding_precision);
+        graph.set_optimizers(config.train.optimizer, config.train.embedding_optimizer());
     }
     if graph.scenarios > 0 && !inputs.has_scenarios {
         return Err(models::Error(format!(
@@ -175,6 +176,7 @@ pub fn source<'a>(rows: &'a Rows, encoder: &Encoder) -> RowSource<'a> {
         values: rows.values(),
         value_count: encoder.value_count(),
         labels: rows.labels(),
+        weights: &[],
         scenarios: rows.scenarios(),
         sequences: rows.sequences(),
         first_in_sequences: 0,
@@ -183,11 +185,13 @@ pub fn source<'a>(rows: &'a Rows, encoder: &Encoder) -> RowSource<'a> {
 
 /// The training plan's options.
 pub fn training_options(options: &TrainOptions) -> TrainingOptions {
-    let adam = |l2: f64| AdamOptions { beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon, l2 };
+    let &TrainOptions { beta1, beta2, epsilon, .. } = options;
+    let constants = |l2: f64| OptimizerOptions { beta1, beta2, epsilon, l2 };
     TrainingOptions {
         capacity: options.batch_size as usize,
-        dense: adam(options.weight_decay),
-        embeddings: adam(options.embedding_l2),
+        dense: constants(options.weight_decay),
+        embeddings: constants(options.embedding_l2),
+        max_gradient_norm: options.max_gradient_norm,
         dense_embedding_adam: options.embedding_adam == EmbeddingAdam::Dense,
         mixed_precision: options.precision == TrainPrecision::Mixed,
     }

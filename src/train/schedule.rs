@@ -1,6 +1,7 @@
 //! How the learning rate changes over a run's steps.
 
 use crate::config::{Schedule, TrainOptions};
+use crate::graph::Optimizer;
 
 /// By what the learning rates are multiplied at a step, the first being 0, of a run that is to take `steps` of them.
 ///
@@ -27,9 +28,44 @@ pub fn rate_factor(options: &TrainOptions, step: u64, steps: u64) -> f64 {
     }
 }
 
+/// The learning rates of dense parameters and of embedding rows at a step, the first being 0, of all that the moments have
+/// seen: times `factor`, and for Adam its bias correction, √(1 − β₂ᵗ) / (1 − β₁ᵗ).
+pub fn step_rates(options: &TrainOptions, factor: f64, step: u64) -> [f64; 2] {
+    // Beyond this many steps the bias corrections are 1 in any precision.
+    let t = (step + 1).min(1 << 30) as i32;
+    let bias = (1.0 - options.beta2.powi(t)).sqrt() / (1.0 - options.beta1.powi(t));
+    let pairs = [(options.optimizer, options.learning_rate), (options.embedding_optimizer(), options.embedding_rate())];
+    pairs.map(|(optimizer, rate)| match optimizer {
+        Optimizer::Adam => rate * factor * bias,
+        Optimizer::Adagrad | Optimizer::RowwiseAdagrad | Optimizer::Sgd => rate * factor,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_adam_corrects_for_a_bias() {
+        let options = TrainOptions {
+            optimizer: Optimizer::Sgd,
+            embedding_optimizer: Some(Optimizer::Adam),
+            embedding_learning_rate: Some(0.01),
+            ..TrainOptions::default()
+        };
+        let [dense, rows] = step_rates(&options, 0.5, 0);
+        // √0.001 / 0.1.
+        let bias = 0.316_227_766_016_837_94;
+        assert!(dense == 0.5 * 1e-3 && (rows - 0.5 * 0.01 * bias).abs() < 1e-12, "{dense} {rows}");
+        let swapped = TrainOptions {
+            optimizer: Optimizer::Adam,
+            embedding_optimizer: Some(Optimizer::RowwiseAdagrad),
+            ..options
+        };
+        let [dense, rows] = step_rates(&swapped, 1.0, 0);
+        assert!(rows == 0.01 && (dense - 1e-3 * bias).abs() < 1e-12, "{dense} {rows}");
+        assert_eq!(step_rates(&swapped, 1.0, 1 << 40), [1e-3, 0.01]);
+    }
 
     /// As PyTorch's LinearLR, CosineAnnealingLR and StepLR give them, by the closed forms in their documentation.
     #[test]

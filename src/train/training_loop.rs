@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use crate::config::{ConfigError, EarlyStopMetric, TrainOptions};
@@ -11,17 +11,17 @@ use crate::data::{Dataset, Encoder, Rows};
 use crate::graph::BatchLayout;
 use crate::models::CROSS_ENTROPY;
 use crate::ops::{ModelState, StepUniforms};
-use crate::plan::{BatchPacker, Executor, Step, StepChunk};
+use crate::plan::{BatchPacker, Executor, RowSource, Step, StepChunk};
 use crate::train::Error;
 use crate::train::evaluation::metrics::{Metrics, Reliability, evaluate, reliability};
 use crate::train::evaluation::predict::{predict, scenario_names};
 use crate::train::model::{BuiltModel, source};
-use crate::train::order::{batch_shuffle, epoch_order};
+use crate::train::order::{batch_shuffle, epoch_order, epoch_rows};
 use crate::train::run::checkpoint::{Position, save_checkpoint, save_model};
 use crate::train::run::epoch::EpochRecord;
 use crate::train::run::folder::{RunFolder, write_text};
 use crate::train::run::tensorboard;
-use crate::train::schedule::rate_factor;
+use crate::train::schedule::{rate_factor, step_rates};
 
 /// What the loop tells whoever watches it.
 #[derive(Debug)]
@@ -68,6 +68,10 @@ pub struct TrainingLoop<'a> {
     data: &'a Dataset,
     folder: &'a RunFolder,
     position: Position,
+    /// What each training row's loss is multiplied by; none where that is 1.
+    weights: Arc<[f32]>,
+    /// Training rows of an epoch.
+    epoch_rows: usize,
 }
 
 /// Metrics of a model on rows, from one pass on the device.
@@ -101,14 +105,22 @@ pub fn score_and_calibrate(
     Ok((metrics, reliability(&logits, labels, scenarios, &names)))
 }
 
-/// That the metric to stop on can be had from the validation rows: an AUC needs both classes.
+/// That there is something to learn from the training rows, and that the metric to stop on can be had from the validation
+/// rows: an AUC needs both classes. Rows of weight 0 are as good as none.
 ///
 /// # Errors
-/// When it cannot.
-pub fn check_validation(options: &TrainOptions, valid: &Rows) -> Result<(), Error> {
-    let labels = valid.labels();
+/// When it is not so.
+pub fn check_rows(options: &TrainOptions, train: &Rows, valid: &Rows) -> Result<(), Error> {
+    if train.weights().is_some_and(|weights| !weights.is_empty() && weights.iter().all(|&weight| weight == 0.0)) {
+        let found = format!("0 in all {} of them", train.len());
+        return Err(
+            ConfigError::value("the train rows", "data.weight", "a weight above 0 in one at least", &found).into()
+        );
+    }
+    let counts = |row: usize| valid.weights().is_none_or(|weights| weights[row] > 0.0);
+    let labels: Vec<f32> = (0..valid.len()).filter(|&row| counts(row)).map(|row| valid.labels()[row]).collect();
     let positives = labels.iter().filter(|&&label| label > 0.5).count();
-    let one_class = !labels.is_empty() && (positives == 0 || positives == labels.len());
+    let one_class = !valid.is_empty() && (positives == 0 || positives == labels.len());
     if one_class && options.early_stop_metric == EarlyStopMetric::Auc {
         let what = if positives == 0 { "no positive" } else { "no negative" };
         return Err(ConfigError::value(
@@ -122,6 +134,12 @@ pub fn check_validation(options: &TrainOptions, valid: &Rows) -> Result<(), Erro
     Ok(())
 }
 
+/// Weights over their mean, so that it does not matter in what unit they are.
+fn relative_weights(weights: &[f32]) -> Arc<[f32]> {
+    let mean = weights.iter().map(|&weight| f64::from(weight)).sum::<f64>() / weights.len() as f64;
+    weights.iter().map(|&weight| (f64::from(weight) / mean) as f32).collect()
+}
+
 impl<'a> TrainingLoop<'a> {
     /// From the first step. `name` is the model's, for checkpoints; `executor` has the model's state.
     pub fn new(
@@ -132,7 +150,9 @@ impl<'a> TrainingLoop<'a> {
         folder: &'a RunFolder,
         executor: &'a mut dyn Executor,
     ) -> Self {
-        Self { options, name, model, executor, data, folder, position: Position::default() }
+        let weights = relative_weights(data.train.weights().unwrap_or_default());
+        let epoch_rows = epoch_rows(data.train.labels(), options.negative_rate);
+        Self { options, name, model, executor, data, folder, position: Position::default(), weights, epoch_rows }
     }
 
     /// From where a checkpoint stands, whose state the executor has.
@@ -150,7 +170,7 @@ impl<'a> TrainingLoop<'a> {
     /// # Errors
     /// When the device fails, a loss is not a number, or a file cannot be written.
     pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn FnMut(LoopEvent<'_>)) -> Result<Ending, Error> {
-        check_validation(self.options, &self.data.valid)?;
+        check_rows(self.options, &self.data.train, &self.data.valid)?;
         self.keep_metrics_until(self.position.epoch)?;
         if self.position.total_steps == 0 {
             // So that there is a model whatever happens, and one to compare with when there are no epochs.
@@ -159,7 +179,9 @@ impl<'a> TrainingLoop<'a> {
         }
         // A resumed run may have been given more patience.
         self.position.finished = self.out_of_patience();
-        let resident = self.executor.load(&source(&self.data.train, &self.data.encoder))?;
+        let resident = self
+            .executor
+            .load(&RowSource { weights: &self.weights, ..source(&self.data.train, &self.data.encoder) })?;
         while self.position.epoch < self.options.epochs && !self.position.finished {
             let started = Instant::now();
             let before = self.position.step;
@@ -169,14 +191,14 @@ impl<'a> TrainingLoop<'a> {
                 return Ok(Ending::Interrupted);
             }
             let rows = (self.position.step - before) * u64::from(self.options.batch_size);
-            self.end_epoch(rows.min(self.data.train.len() as u64), started, observer)?;
+            self.end_epoch(rows.min(self.epoch_rows as u64), started, observer)?;
         }
         let early = self.position.epoch < self.options.epochs;
         Ok(if early { Ending::StoppedEarly } else { Ending::Finished })
     }
 
     fn steps_per_epoch(&self) -> u64 {
-        (self.data.train.len() as u64).div_ceil(u64::from(self.options.batch_size))
+        (self.epoch_rows as u64).div_ceil(u64::from(self.options.batch_size))
     }
 
     /// Steps of the whole run, if it does not stop early.
@@ -403,6 +425,8 @@ impl<'a> TrainingLoop<'a> {
 /// Makes an epoch's batches.
 struct Batches<'a> {
     data: &'a Dataset,
+    /// See [`TrainingLoop::weights`].
+    weights: Arc<[f32]>,
     model: &'a BuiltModel,
     options: &'a TrainOptions,
     packer: BatchPacker,
@@ -421,13 +445,14 @@ impl<'a> Batches<'a> {
         let &TrainingLoop { model, data, options, ref position, .. } = training;
         let batch_size = options.batch_size as usize;
         let batch_layout = BatchLayout::training(&model.graph, batch_size);
-        let mut order = epoch_order(data.train.len(), options.seed, epoch);
+        let mut order = epoch_order(data.train.labels(), options.negative_rate, options.seed, epoch);
         if model.graph.scenarios > 0 {
             let source = source(&data.train, &data.encoder);
             order.chunks_mut(batch_size).for_each(|rows| source.group_by_scenario(rows));
         }
         Self {
             data,
+            weights: Arc::clone(&training.weights),
             model,
             options,
             packer: BatchPacker::new(&model.graph, &batch_layout, resident),
@@ -459,7 +484,8 @@ impl<'a> Batches<'a> {
             .zip(&shuffles)
             .map(|(step, shuffle)| Step { rows: rows(step), shuffle, uniforms: self.uniforms(step) })
             .collect();
-        self.packer.fill(&source(&self.data.train, &self.data.encoder), &list, chunk);
+        let source = RowSource { weights: &self.weights, ..source(&self.data.train, &self.data.encoder) };
+        self.packer.fill(&source, &list, chunk);
     }
 
     /// How many steps there were before one of this epoch, those of runs that this one goes on from included.
@@ -472,14 +498,14 @@ impl<'a> Batches<'a> {
         // A run that goes on from another begins a schedule of its own.
         let factor = rate_factor(options, self.epoch_first + step, self.run_steps);
         let step = self.global_step(step);
-        // Beyond this many steps the bias corrections are 1 in any precision.
-        let t = (step + 1).min(1 << 30) as i32;
-        let correction = (1.0 - options.beta2.powi(t)).sqrt() / (1.0 - options.beta1.powi(t));
+        let [learning_rate, embedding_rate] = step_rates(options, factor, step).map(|rate| rate as f32);
         StepUniforms {
             seed: (options.seed ^ (options.seed >> 32)) as u32,
             step: step as u32,
-            learning_rate: (options.learning_rate * factor * correction) as f32,
-            embedding_rate: (options.embedding_rate() * factor * correction) as f32,
+            learning_rate,
+            embedding_rate,
+            // The odds of those drawn are 1 / r of the odds of all.
+            logit_offset: -options.negative_rate.ln() as f32,
             ..StepUniforms::default()
         }
     }

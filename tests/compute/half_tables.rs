@@ -8,7 +8,7 @@ use polyscene::check::data::{Data, training};
 use polyscene::check::graphs::{embedding, finish};
 use polyscene::gpu::{DeviceClass, OpenOptions, testing};
 use polyscene::graph::{Graph, Precision};
-use polyscene::ops::{AdamOptions, ModelState, TableValues};
+use polyscene::ops::{ModelState, OptimizerOptions, TableValues};
 use polyscene::plan::{
     CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, StepChunk, TrainingOptions, Tuning,
     check_graph, initial_state,
@@ -41,7 +41,7 @@ fn rounding() -> (Graph, TrainingOptions, ModelState<f32>) {
     let x = embedding(&mut graph, "embedding", &[rows], WIDTH, false);
     finish(&mut graph, x);
     graph.set_embedding_precision(Precision::F16);
-    let embeddings = AdamOptions { beta1: 0.5, beta2: 0.9, epsilon: 1.0, l2: 0.0 };
+    let embeddings = OptimizerOptions { beta1: 0.5, beta2: 0.9, epsilon: 1.0, l2: 0.0 };
     let options = TrainingOptions { embeddings, dense_embedding_adam: true, ..training(1) };
     let mut state = initial_state(&graph, 1);
     state.tables[0].weights = TableValues::zeros(rows * WIDTH, Precision::F16);

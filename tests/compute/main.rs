@@ -13,6 +13,7 @@ mod isa;
 mod mixed_precision;
 mod operations_gradient;
 mod operations_shader;
+mod optimizers;
 mod plans;
 mod profile;
 mod scenarios;

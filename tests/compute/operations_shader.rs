@@ -8,12 +8,12 @@ use crate::common::interpreted::Interpreted;
 use crate::common::variants::without_numbers;
 use crate::common::{covering, every_case, on_each};
 use polyscene::check::data::{ADAM, Data, bits, fault, half_spacing, is_of_halves, named, random_state, training};
-use polyscene::check::graphs::{SmallGraph, embedding, finish, half_graphs, small_graphs};
+use polyscene::check::graphs::{SmallGraph, all_small_graphs, embedding, finish, small_graphs};
 use polyscene::gpu::{DeviceClass, Gpu, OpenOptions, testing};
 use polyscene::graph::{Cross, Graph, Init, ParameterRole, Precision};
 use polyscene::layers::{Field, Linear, hidden_epilogue};
 use polyscene::models::{Dnn, Inputs, MiDpg, Model, OptMsm, Saml, SequenceInput, Transfer};
-use polyscene::ops::{Activation, AdamOptions, Affine, Alpha, Blocks, ModelState, Repeat, WeightedLinear};
+use polyscene::ops::{Activation, Affine, Alpha, Blocks, ModelState, OptimizerOptions, Repeat, WeightedLinear};
 use polyscene::plan::{
     CpuExecutor, DispatchLimits, Executor, GpuExecutor, GpuOptions, Plan, StepChunk, StepLosses, TrainingOptions,
     Tuning, initial_state,
@@ -174,8 +174,8 @@ const CAPACITY: usize = 131;
 
 /// Small graphs that have every kind of kernel between them.
 fn odd_graphs(limits: &DispatchLimits) -> Vec<SmallGraph> {
-    covering(small_graphs().into_iter().chain(half_graphs()).collect(), |small| {
-        let plans = [Plan::training(&small.graph, &training(CAPACITY)), Plan::inference(&small.graph, CAPACITY)];
+    covering(all_small_graphs().collect(), |small| {
+        let plans = [Plan::training(&small.graph, &small.training(CAPACITY)), Plan::inference(&small.graph, CAPACITY)];
         let dispatches = plans.iter().flat_map(|plan| plan.dispatches(limits));
         dispatches.map(|dispatch| without_numbers(dispatch.expand().unwrap().text())).collect()
     })
@@ -187,8 +187,7 @@ fn odd_batches<S: Subject>(
     sizes: &[usize],
     open: impl Fn(&Graph, &TrainingOptions, &ModelState<f32>) -> S,
 ) -> (Vec<String>, bool) {
-    let graph = &small.graph;
-    let options = TrainingOptions { dense: AdamOptions { l2: 0.01, ..ADAM }, ..training(CAPACITY) };
+    let (graph, options) = (&small.graph, small.training(CAPACITY));
     let state = random_state::<f32>(graph, 5);
     let data = Data::random(graph, 197, 3);
     let plan = Plan::training(graph, &options);
@@ -235,7 +234,7 @@ fn dispatches_fold_where_one_dimension_is_too_short() {
     let x = embedding(&mut graph, "embedding", &[rows], width, false);
     finish(&mut graph, x);
     let options =
-        TrainingOptions { dense_embedding_adam: true, embeddings: AdamOptions { l2: 0.1, ..ADAM }, ..training(3) };
+        TrainingOptions { dense_embedding_adam: true, embeddings: OptimizerOptions { l2: 0.1, ..ADAM }, ..training(3) };
     let state = random_state::<f32>(&graph, 5);
     let chunk = Data::random(&graph, 3, 3).chunk(&Plan::training(&graph, &options), 0, &[3], 0.05, false);
     let (found, _) = run(&mut on_gpu(gpu, &graph, &options, &state), &chunk);
@@ -260,8 +259,11 @@ fn a_table_in_shards_gives_the_same_bits() {
     let state = random_state::<f32>(&graph, 5);
     let data = Data::random(&graph, 97, 3);
     // With the sweep every row moves, those at the shards' ends as well.
-    let options =
-        TrainingOptions { dense_embedding_adam: true, embeddings: AdamOptions { l2: 0.1, ..ADAM }, ..training(67) };
+    let options = TrainingOptions {
+        dense_embedding_adam: true,
+        embeddings: OptimizerOptions { l2: 0.1, ..ADAM },
+        ..training(67)
+    };
     let chunk = data.chunk(&Plan::training(&graph, &options), 0, &[67, 67, 12], 0.05, false);
     let options_of = |max_binding_bytes| OpenOptions { max_binding_bytes, ..OpenOptions::default() };
     let Some(small) = testing::software_with(options_of(Some(limit as u64))) else { return };

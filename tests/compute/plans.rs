@@ -9,7 +9,7 @@ use polyscene::gpu::DeviceClass;
 use polyscene::graph::{Graph, ParameterRole, RowExtent, TensorId, token_places};
 use polyscene::layers::Decomposition;
 use polyscene::models::{self, Dnn, MiDpg, MirInput, Model, ModelEntry, SequenceInput};
-use polyscene::ops::{AdamOptions, ModelState, Op};
+use polyscene::ops::{ModelState, Op, OptimizerOptions};
 use polyscene::plan::{
     CpuExecutor, DispatchLimits, Executor, Listing, Place, Plan, TrainingOptions, Tuning, check_graph,
 };
@@ -99,7 +99,7 @@ fn random_graphs_compute_what_their_unfused_plans_compute() {
     let mut fewer = 0;
     for seed in 0..200 {
         let graph = random_graph(seed);
-        let options = TrainingOptions { dense: AdamOptions { l2: 0.1, ..training(1).dense }, ..training(24) };
+        let options = TrainingOptions { dense: OptimizerOptions { l2: 0.1, ..training(1).dense }, ..training(24) };
         let plans = [Plan::training(&graph, &options), Plan::unfused_training(&graph, &options)];
         let [fused, unfused] = &plans;
         fewer += usize::from(fused.graph.nodes.len() < unfused.graph.nodes.len());
@@ -144,8 +144,15 @@ fn arenas_keep_to_the_limit_while_there_are_others() {
 }
 
 fn options(capacity: usize) -> TrainingOptions {
-    let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
-    TrainingOptions { capacity, dense: adam, embeddings: adam, dense_embedding_adam: false, mixed_precision: false }
+    let adam = OptimizerOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
+    TrainingOptions {
+        capacity,
+        dense: adam,
+        embeddings: adam,
+        max_gradient_norm: None,
+        dense_embedding_adam: false,
+        mixed_precision: false,
+    }
 }
 
 /// The model on the paper's data: 4 aware and 12 agnostic fields.

@@ -7,7 +7,7 @@ use polyscene::gpu::{OpenOptions, testing};
 use polyscene::graph::{BatchLayout, Cross, Graph, ParameterRole};
 use polyscene::layers::Field;
 use polyscene::models::{Inputs, Model, OptMsm, Saml, SequenceInput, Transfer};
-use polyscene::ops::{AdamOptions, ModelState, StepUniforms};
+use polyscene::ops::{ModelState, OptimizerOptions, StepUniforms};
 use polyscene::plan::{
     BatchPacker, CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, RowSource, Step, StepChunk, TrainingOptions,
     convert, initial_state,
@@ -89,6 +89,7 @@ impl Data {
             values: &[],
             value_count: 0,
             labels: &self.labels,
+            weights: &[],
             scenarios: &self.scenarios,
             sequences: &self.sequences,
             first_in_sequences: 0,
@@ -107,11 +108,12 @@ impl Data {
 const BATCH: usize = 37;
 
 fn plans(graph: &Graph, prediction: &Graph) -> (Plan, Plan) {
-    let adam = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
+    let adam = OptimizerOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
     let options = TrainingOptions {
         capacity: BATCH,
         dense: adam,
         embeddings: adam,
+        max_gradient_norm: None,
         dense_embedding_adam: false,
         mixed_precision: false,
     };

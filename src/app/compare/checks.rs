@@ -7,7 +7,7 @@ use crate::app::{Observer, StartingRun};
 use crate::config::ConfigError;
 use crate::data::{Dataset, nearest, suggestion};
 use crate::train::comparison::{Comparison, ExperimentKind, Invalid, State, Variant};
-use crate::train::{Error, check_validation};
+use crate::train::{Error, check_rows};
 
 /// Opens the data of variants that are still to be trained, each once, and builds their models: what cannot be trained
 /// is known before anything runs.
@@ -61,7 +61,7 @@ pub(super) fn check_variants(
 fn check_variant(kind: ExperimentKind, variant: &Variant, data: &Dataset) -> Result<(), Error> {
     let mut config = variant.config.clone();
     build_on(&mut config, data)?;
-    check_validation(&config.train, &data.valid)?;
+    check_rows(&config.train, &data.train, &data.valid)?;
     if kind == ExperimentKind::Sweep && data.valid.is_empty() {
         let expected = "validation rows, by which a sweep chooses";
         return Err(ConfigError::value(config.file(), "data.split", expected, "none").into());

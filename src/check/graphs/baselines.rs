@@ -123,7 +123,7 @@ fn sequenced(
     let made = build(&mut graph, items, own);
     let both = Affine::concat(&mut graph, "both", &[set.all, made]);
     finish(&mut graph, both);
-    SmallGraph { name: name.into(), graph, constant: None }
+    SmallGraph { name: name.into(), graph, constant: None, max_gradient_norm: None }
 }
 
 fn of_tokens() -> Vec<SmallGraph> {

@@ -2,20 +2,40 @@
 //! and passes one on.
 
 mod baselines;
+mod optimizers;
 mod scenarios;
 
+pub use optimizers::optimizer_graphs;
+
+use super::data::{ADAM, training};
 use crate::graph::{Cross, Graph, Init, LossTerm, Precision, TensorId, WarmUp};
 use crate::layers::{EmbeddingSet, Field, Linear, cross_entropy, hidden_epilogue};
 use crate::ops::{
-    Activation, Affine, AffinePart, Blocks, Discriminate, Epilogue, Factor, LowRank, Pairing, Repeat, RowMap,
-    WeightedLinear,
+    Activation, Affine, AffinePart, Blocks, Discriminate, Epilogue, Factor, LowRank, OptimizerOptions, Pairing, Repeat,
+    RowMap, WeightedLinear,
 };
+use crate::plan::TrainingOptions;
 
 pub struct SmallGraph {
     pub name: String,
     pub graph: Graph,
     /// A table that stands for values without gradients.
     pub constant: Option<String>,
+    /// The largest norm of its gradients.
+    pub max_gradient_norm: Option<f64>,
+}
+
+impl SmallGraph {
+    /// Options of its training plan.
+    pub fn training(&self, capacity: usize) -> TrainingOptions {
+        let dense = OptimizerOptions { l2: 0.01, ..ADAM };
+        TrainingOptions { dense, max_gradient_norm: self.max_gradient_norm, ..training(capacity) }
+    }
+}
+
+/// The graphs that have every kernel of operations between them.
+pub fn all_small_graphs() -> impl Iterator<Item = SmallGraph> {
+    small_graphs().into_iter().chain(half_graphs()).chain(optimizer_graphs())
 }
 
 /// Every operation with a gradient, in each of its forms.
@@ -53,7 +73,7 @@ pub fn small(name: impl Into<String>, build: impl FnOnce(&mut Graph, TensorId) -
     let x = embedding(&mut graph, "embedding", &[7, 3], 3, false);
     let y = build(&mut graph, x);
     finish(&mut graph, y);
-    SmallGraph { name: name.into(), graph, constant: None }
+    SmallGraph { name: name.into(), graph, constant: None, max_gradient_norm: None }
 }
 
 /// What stands before the operation under test: a layer with parameters of its own.
@@ -83,7 +103,7 @@ fn embeds() -> Vec<SmallGraph> {
         let mut graph = Graph::new();
         let x = build(&mut graph);
         finish(&mut graph, x);
-        SmallGraph { name: name.to_owned(), graph, constant: None }
+        SmallGraph { name: name.to_owned(), graph, constant: None, max_gradient_norm: None }
     };
     vec![
         make("embed", |graph| embedding(graph, "embedding", &[5], 1, false)),
@@ -105,7 +125,7 @@ pub fn half_graphs() -> Vec<SmallGraph> {
         let x = build(&mut graph);
         finish(&mut graph, x);
         graph.set_embedding_precision(Precision::F16);
-        SmallGraph { name: format!("{name}, as halves"), graph, constant: None }
+        SmallGraph { name: format!("{name}, as halves"), graph, constant: None, max_gradient_norm: None }
     };
     let widths = [1, 3, 16].map(|width| {
         make(&format!("embed, width {width}"), &|graph| embedding(graph, "embedding", &[40, 5], width, false))

@@ -154,7 +154,7 @@ fn mutual_units() -> Vec<SmallGraph> {
         }
         finish(&mut graph, made[0]);
         let name = format!("mutual, {branches} branches of {width}, {alpha:?}, everyone {everyone}");
-        graphs.push(SmallGraph { name, graph, constant: Some("others".to_owned()) });
+        graphs.push(SmallGraph { name, graph, constant: Some("others".to_owned()), max_gradient_norm: None });
     }
     graphs
 }
@@ -176,7 +176,7 @@ fn attentions() -> Vec<SmallGraph> {
             let both = Affine::concat(&mut graph, "both", &[set.all, mean]);
             finish(&mut graph, both);
             let name = format!("attention, {heads} heads {size} and {width} wide, {sequences} sequences of {longest}");
-            SmallGraph { name, graph, constant: None }
+            SmallGraph { name, graph, constant: None, max_gradient_norm: None }
         })
         .collect()
 }
@@ -207,7 +207,7 @@ fn crossed() -> Vec<SmallGraph> {
             let attention = self_attention(&mut graph, "attention", of_own, of_global, 2, true);
             let all = Affine::concat(&mut graph, "all", &[global.all, own.all, attention]);
             finish(&mut graph, all);
-            SmallGraph { name: name.to_owned(), graph, constant: None }
+            SmallGraph { name: name.to_owned(), graph, constant: None, max_gradient_norm: None }
         })
         .collect()
 }

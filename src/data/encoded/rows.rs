@@ -94,6 +94,7 @@ pub struct Rows {
     labels: Column<f32>,
     scenarios: Column<u32>,
     users: Option<Column<u64>>,
+    weights: Option<Column<f32>>,
     probabilities: Option<Column<f32>>,
     sequences: Vec<Sequence>,
 }
@@ -111,6 +112,8 @@ pub struct RowColumns {
     pub scenarios: Column<u32>,
     /// User hashes `[n]`.
     pub users: Option<Column<u64>>,
+    /// Sample weights `[n]`.
+    pub weights: Option<Column<f32>>,
     /// True probabilities `[n]`.
     pub probabilities: Option<Column<f32>>,
     /// Per sequence column its offsets `[n + 1]` and ids.
@@ -144,6 +147,9 @@ impl Rows {
         if let Some(users) = &columns.users {
             expect("users", users.len(), len)?;
         }
+        if let Some(weights) = &columns.weights {
+            expect("weights", weights.len(), len)?;
+        }
         if let Some(probabilities) = &columns.probabilities {
             expect("probabilities", probabilities.len(), len)?;
         }
@@ -153,9 +159,9 @@ impl Rows {
                 return Err(Error::Shape(format!("a sequence's offsets don't rise from 0 to its {} ids", ids.len())));
             }
         }
-        let RowColumns { ids, values, labels, scenarios, users, probabilities, sequences } = columns;
+        let RowColumns { ids, values, labels, scenarios, users, weights, probabilities, sequences } = columns;
         let sequences = sequences.into_iter().map(|(offsets, ids)| Sequence::new(offsets, ids)).collect();
-        Ok(Rows { len, ids, values, labels, scenarios, users, probabilities, sequences })
+        Ok(Rows { len, ids, values, labels, scenarios, users, weights, probabilities, sequences })
     }
 
     /// The rows at `chosen`, in that order.
@@ -190,6 +196,7 @@ impl Rows {
             labels: if self.labels.is_empty() { Column::default() } else { pick(&self.labels, 1, chosen) },
             scenarios: pick(&self.scenarios, 1, chosen),
             users: self.users.as_ref().map(|users| pick(users, 1, chosen)),
+            weights: self.weights.as_ref().map(|weights| pick(weights, 1, chosen)),
             probabilities: self.probabilities.as_ref().map(|p| pick(p, 1, chosen)),
             sequences: self.sequences.iter().map(sequence).collect(),
         };
@@ -231,6 +238,11 @@ impl Rows {
     /// The xxh3 hash of each row's user `[len]`, 0 where it is missing; `None` without a user column.
     pub fn users(&self) -> Option<&[u64]> {
         self.users.as_deref()
+    }
+
+    /// Each row's weight `[len]`, at least 0; `None` without such a column.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
     }
 
     /// Each row's true probability `[len]`; `None` without such a column.

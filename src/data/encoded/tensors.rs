@@ -18,6 +18,7 @@ pub(crate) struct Shape {
     pub(crate) fields: usize,
     pub(crate) values: usize,
     pub(crate) users: bool,
+    pub(crate) weights: bool,
     pub(crate) probabilities: bool,
     pub(crate) items: Vec<usize>,
 }
@@ -30,6 +31,7 @@ pub(crate) struct Part {
     pub(crate) labels: Vec<f32>,
     pub(crate) scenarios: Vec<u32>,
     pub(crate) users: Vec<u64>,
+    pub(crate) weights: Vec<f32>,
     pub(crate) probabilities: Vec<f32>,
     /// Per sequence each row's length and all items' ids.
     pub(crate) sequences: Vec<(Vec<u32>, Vec<u32>)>,
@@ -49,6 +51,9 @@ impl Shape {
         tensors.push(("values".to_owned(), Dtype::F32, vec![self.rows, self.values]));
         tensors.push(("labels".to_owned(), Dtype::F32, vec![self.rows]));
         tensors.push(("scenarios".to_owned(), Dtype::U32, vec![self.rows]));
+        if self.weights {
+            tensors.push(("weights".to_owned(), Dtype::F32, vec![self.rows]));
+        }
         if self.probabilities {
             tensors.push(("probabilities".to_owned(), Dtype::F32, vec![self.rows]));
         }
@@ -129,6 +134,9 @@ impl TensorFile {
         put(self, bytes(&part.values))?;
         put(self, bytes(&part.labels))?;
         put(self, bytes(&part.scenarios))?;
+        if self.shape.weights {
+            put(self, bytes(&part.weights))?;
+        }
         if self.shape.probabilities {
             put(self, bytes(&part.probabilities))?;
         }
@@ -213,6 +221,9 @@ pub(crate) fn map(file: &File, shape: &Shape, hashes: Option<&[(String, u64)]>) 
     if shape.users {
         rows.users = Some(column(&map, range("users")?)?);
     }
+    if shape.weights {
+        rows.weights = Some(column(&map, range("weights")?)?);
+    }
     if shape.probabilities {
         rows.probabilities = Some(column(&map, range("probabilities")?)?);
     }
@@ -233,6 +244,7 @@ pub(crate) fn collect(shape: &Shape, parts: Vec<Part>) -> Result<Rows, crate::da
         all.labels.extend(part.labels);
         all.scenarios.extend(part.scenarios);
         all.users.extend(part.users);
+        all.weights.extend(part.weights);
         all.probabilities.extend(part.probabilities);
         for ((lengths, ids), (more_lengths, more_ids)) in all.sequences.iter_mut().zip(part.sequences) {
             lengths.extend(more_lengths);
@@ -250,6 +262,7 @@ pub(crate) fn collect(shape: &Shape, parts: Vec<Part>) -> Result<Rows, crate::da
         labels: all.labels.into(),
         scenarios: all.scenarios.into(),
         users: shape.users.then(|| all.users.into()),
+        weights: shape.weights.then(|| all.weights.into()),
         probabilities: shape.probabilities.then(|| all.probabilities.into()),
         sequences: all.sequences.into_iter().map(sequence).collect(),
     };
@@ -261,7 +274,7 @@ mod tests {
     use super::*;
 
     fn shape() -> Shape {
-        Shape { rows: 3, fields: 2, values: 1, users: true, probabilities: true, items: vec![4] }
+        Shape { rows: 3, fields: 2, values: 1, users: true, weights: true, probabilities: true, items: vec![4] }
     }
 
     fn parts() -> Vec<Part> {
@@ -271,6 +284,7 @@ mod tests {
             labels: vec![0.0, 1.0],
             scenarios: vec![1, 0],
             users: vec![u64::MAX, 7],
+            weights: vec![2.0, 0.0],
             probabilities: vec![0.25, 0.75],
             sequences: vec![(vec![0, 3], vec![5, 6, 7])],
         };
@@ -280,6 +294,7 @@ mod tests {
             labels: vec![1.0],
             scenarios: vec![1],
             users: vec![8],
+            weights: vec![1.5],
             probabilities: vec![0.5],
             sequences: vec![(vec![1], vec![8])],
         };
@@ -290,6 +305,7 @@ mod tests {
         assert_eq!((rows.len(), rows.ids(), rows.values()), (3, &[1, 2, 3, 4, 5, 6][..], &[0.5, -0.5, 1.5][..]));
         assert_eq!((rows.labels(), rows.scenarios()), (&[0.0, 1.0, 1.0][..], &[1, 0, 1][..]));
         assert_eq!((rows.users(), rows.probabilities()), (Some(&[u64::MAX, 7, 8][..]), Some(&[0.25, 0.75, 0.5][..])));
+        assert_eq!(rows.weights(), Some(&[2.0, 0.0, 1.5][..]));
         let sequence = &rows.sequences()[0];
         assert_eq!((sequence.row(0), sequence.row(1), sequence.row(2)), (&[][..], &[5, 6, 7][..], &[8][..]));
     }

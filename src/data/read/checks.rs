@@ -71,6 +71,7 @@ pub(crate) struct Checked {
     /// Rows that are good but for their scenario, which the model does not know.
     pub(crate) new_scenarios: Faults,
     pub(crate) labels: Vec<f32>,
+    pub(crate) weights: Option<Vec<f32>>,
     pub(crate) probabilities: Option<Vec<f32>>,
     /// Numbers of known scenarios; empty while they are still being collected.
     pub(crate) scenarios: Vec<u32>,
@@ -98,6 +99,7 @@ enum Rule {
     Label,
     /// Numbers that labels are made of.
     Rating,
+    Weight,
     Probability,
     Time,
     Feature,
@@ -106,8 +108,9 @@ enum Rule {
 impl Rule {
     fn expected(self) -> &'static str {
         match self {
-            Rule::Label => "0 or 1",
+            Rule::Label => "0 or 1 (of other numbers: data.label = { column = \"...\", above = ... })",
             Rule::Rating => "a finite number",
+            Rule::Weight => "a weight of at least 0, finite in single precision",
             Rule::Probability => "a probability from 0 to 1",
             Rule::Time => "a number, date or time",
             Rule::Feature => "a finite number or nothing",
@@ -119,6 +122,7 @@ impl Rule {
         match self {
             Rule::Label => x == 0.0 || x == 1.0,
             Rule::Probability => (0.0..=1.0).contains(&x),
+            Rule::Weight => (0.0..=f64::from(f32::MAX)).contains(&x),
             Rule::Rating | Rule::Time => x.is_finite(),
             Rule::Feature => !x.is_infinite(),
         }
@@ -165,6 +169,7 @@ pub(crate) fn check(
         Split::Time { .. } => Some((column, Check::Number(Rule::Time))),
         Split::Seed { .. } => None,
     }));
+    jobs.extend(plan.weight.map(|column| (column, Check::Number(Rule::Weight))));
     let probability = plan.probability.filter(|p| chunk.column(*p).is_some());
     jobs.extend(probability.map(|column| (column, Check::Number(Rule::Probability))));
     for (f, (name, column)) in schema.field_names().zip(&plan.fields).enumerate() {
@@ -204,6 +209,7 @@ pub(crate) fn check(
         faults,
         new_scenarios,
         labels: Vec::new(),
+        weights: None,
         probabilities: None,
         scenarios: Vec::new(),
         splits: Vec::new(),
@@ -234,6 +240,8 @@ impl Checked {
                 let good = || keep.iter().map(|k| all[*k as usize]);
                 if Some(column) == plan.label {
                     self.labels = good().map(|x| schema.label.of(x)).collect();
+                } else if Some(column) == plan.weight {
+                    self.weights = Some(good().map(|x| x as f32).collect());
                 } else if Some(column) == plan.probability {
                     self.probabilities = Some(good().map(|x| x as f32).collect());
                 } else if Some(column) == plan.split {

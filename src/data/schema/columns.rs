@@ -39,6 +39,7 @@ pub(crate) struct WantedColumns {
     pub(crate) label: Option<usize>,
     pub(crate) split: Option<usize>,
     pub(crate) user: Option<usize>,
+    pub(crate) weight: Option<usize>,
     pub(crate) probability: Option<usize>,
     /// Aware, then agnostic fields.
     pub(crate) fields: Vec<usize>,
@@ -70,6 +71,7 @@ impl WantedColumns {
             label: None,
             split: None,
             user: None,
+            weight: None,
             probability: None,
             fields: Vec::new(),
             sequences: Vec::new(),
@@ -80,6 +82,9 @@ impl WantedColumns {
         plan.scenario = scenario.map(|s| plan.want(s, "data.scenario", Use::Text, true));
         let user = schema.user.as_ref();
         plan.user = user.map(|u| plan.want(u, "data.user", Use::Text, metrics));
+        // Metrics without it would be others, in silence.
+        let weight = schema.weight.as_ref().filter(|_| label);
+        plan.weight = weight.map(|w| plan.want(w, "data.weight", Use::Number, true));
         let probability = schema.probability.as_ref();
         plan.probability = probability.map(|p| plan.want(p, "data.probability", Use::Number, metrics));
         for (key, names) in [("data.aware", &schema.aware), ("data.agnostic", &schema.agnostic)] {

@@ -60,6 +60,9 @@ pub struct Schema {
     /// The column whose equal values are one user, for GAUC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The column of sample weights, numbers of at least 0: what a row counts in the loss and in all metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     /// The column of true probabilities, where they are known (synthetic data).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<String>,
@@ -100,6 +103,7 @@ impl Default for Schema {
             agnostic: Vec::new(),
             sequence: Vec::new(),
             user: None,
+            weight: None,
             probability: None,
             min_count: 1,
             null_values: None,

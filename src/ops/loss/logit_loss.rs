@@ -8,7 +8,8 @@ use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
 /// Partial sums a loss is logged in: lane i sums the samples i, i + 32, i + 64, …
 pub const LOSS_LANES: usize = 32;
 
-/// Mean binary cross entropy of a logit with the label, logged, and its gradient.
+/// Mean binary cross entropy of a logit with the label, logged, and its gradient: of t plus the step's `logit_offset`, times
+/// the sample's weight.
 ///
 /// Input: t [B, 1]. Output: d loss / d t [B, 1]. Logs the sums of the loss over [`LOSS_LANES`] groups of samples (not yet
 /// divided by B) in a column of the loss log.
@@ -61,11 +62,13 @@ impl PerSample for LogitLoss {
     fn run<T: Real>(&self, block: &mut Block<'_, T>) {
         let logits = block.columns(0);
         let inverse_rows = T::one() / block.step.mean_rows::<T>();
+        let offset = T::of(f64::from(block.step.uniforms.logit_offset));
         let (mut losses, mut gradients) = (Lanes::zero(), Lanes::zero());
         for lane in 0..block.count() {
-            let (t, label) = (logits[0].0[lane], block.label(lane));
-            losses.0[lane] = log1p_exp(t) - t * label;
-            gradients.0[lane] = inverse_rows * (sigmoid(t) - label);
+            let (label, weight) = block.label_and_weight(lane);
+            let t = logits[0].0[lane] + offset;
+            losses.0[lane] = weight * (log1p_exp(t) - t * label);
+            gradients.0[lane] = weight * inverse_rows * (sigmoid(t) - label);
         }
         *block.log(self.column) = losses;
         block.output(0)[0] = gradients;

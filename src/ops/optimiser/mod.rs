@@ -1,7 +1,12 @@
-//! Adam, on dense parameters and on rows of embedding tables.
+//! Optimisers, on dense parameters and on rows of embedding tables, and the clipping of their gradients.
 
-pub(super) mod dense_adam;
-pub(super) mod row_adam;
+pub(super) mod clip;
+pub(super) mod dense;
+pub(super) mod dense_row_adam;
+pub(super) mod rows;
+mod rule;
 
-pub use dense_adam::DenseAdam;
-pub use row_adam::{DenseRowAdam, RowAdam};
+pub use clip::ClipFactor;
+pub use dense::DenseUpdate;
+pub use dense_row_adam::DenseRowAdam;
+pub use rows::RowUpdate;

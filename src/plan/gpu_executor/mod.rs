@@ -396,9 +396,11 @@ impl Executor for GpuExecutor {
         for first in (0..source.rows).step_by(ROWS) {
             let ids = packer.lookups_of(source, first, ROWS.min(source.rows - first));
             buffer::upload(&self.gpu, &data.ids, 4 * (first * packer.lookups()) as u64, &ids)?;
+            let weights: Vec<f32> =
+                (first..source.rows.min(first + ROWS)).filter_map(|row| source.signed_weight(row)).collect();
+            buffer::upload(&self.gpu, &data.labels, 4 * first as u64, &weights)?;
         }
         buffer::upload(&self.gpu, &data.values, 0, source.values)?;
-        buffer::upload(&self.gpu, &data.labels, 0, source.labels)?;
         self.train.source = data;
         self.train.bind(&self.gpu, &self.memory, &self.results)?;
         Ok(true)

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::cpu::nearest_half;
-use crate::graph::{EmbeddingTable, Graph, Parameter, ParameterRole, Precision};
-use crate::ops::{DenseState, ModelState, TableState, TableValues};
+use crate::graph::{EmbeddingTable, Graph, Optimizer, ParameterRole, Precision};
+use crate::ops::{ModelState, TableValues};
 use crate::train::Error;
 use crate::train::run::folder::write_whole;
 
@@ -52,15 +52,12 @@ fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-/// The moments' prefixes in checkpoints.
-const PREFIXES: [&str; 3] = ["", "adam.first.", "adam.second."];
-
-/// Whether a parameter has values under a prefix: only what is trained has moments.
-fn is_saved(parameter: &Parameter, prefix: &str) -> bool {
-    match parameter.role {
-        ParameterRole::Trained => true,
-        ParameterRole::State => prefix.is_empty(),
-        ParameterRole::Derived => false,
+/// The prefix in checkpoints of what an optimiser keeps: first moments, and second moments or sums of squares.
+fn prefixes(optimizer: Optimizer) -> [&'static str; 2] {
+    match optimizer {
+        Optimizer::Adam => ["adam.first.", "adam.second."],
+        Optimizer::Adagrad | Optimizer::RowwiseAdagrad => ["", "adagrad.sum."],
+        Optimizer::Sgd => [""; 2],
     }
 }
 
@@ -100,29 +97,39 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Names, shapes and values of all of a state's tensors: weights, and with `moments` Adam's too. A table is stored
-/// field by field. Halves come last, so that wider numbers begin at multiples of their size, as readers of the format want
-/// them to.
+/// Names, shapes and values of all of a state's tensors: weights, and with `moments` what the optimisers keep of what is
+/// trained. A table is stored field by field. Halves come last, so that wider numbers begin at multiples of their size, as
+/// readers of the format want them to.
 fn tensors<'a>(graph: &Graph, state: &'a ModelState<f32>, moments: bool) -> Vec<(String, Floats<'a>)> {
     let mut all = Vec::new();
-    for (which, prefix) in PREFIXES.iter().enumerate().take(if moments { 3 } else { 1 }) {
-        let dense = [&state.dense.weights, &state.dense.first, &state.dense.second][which];
-        for (parameter, values) in
-            graph.parameters.iter().zip(dense).filter(|(parameter, _)| is_saved(parameter, prefix))
-        {
-            let shape = vec![parameter.rows, parameter.cols];
-            all.push((format!("{prefix}{}", parameter.name), Floats { shape, values: Values::F32(values) }));
+    let mut take = |name: String, shape: [usize; 2], values: Values<'a>| {
+        all.push((name, Floats { shape: shape.to_vec(), values }));
+    };
+    for (parameter, values) in graph.parameters.iter().zip(&state.dense.weights) {
+        if parameter.role != ParameterRole::Derived {
+            take(parameter.name.clone(), [parameter.rows, parameter.cols], Values::F32(values));
+        }
+    }
+    for (table, state) in graph.tables.iter().zip(&state.tables) {
+        for field in &table.fields {
+            let range = field.offset * table.width..(field.offset + field.rows) * table.width;
+            let values = Values::of_table(&state.weights, range);
+            take(format!("{}.{}", table.name, field.name), [field.rows, table.width], values);
+        }
+    }
+    for moment in if moments { 0..2 } else { 0..0 } {
+        let lists = [&state.dense.first, &state.dense.second][moment];
+        let trained = graph.parameters.iter().zip(lists).filter(|(p, _)| p.role == ParameterRole::Trained);
+        for (parameter, values) in trained.filter(|(_, values)| !values.is_empty()) {
+            let name = format!("{}{}", prefixes(graph.optimizer)[moment], parameter.name);
+            take(name, [parameter.rows, parameter.cols], Values::F32(values));
         }
         for (table, state) in graph.tables.iter().zip(&state.tables) {
-            for field in &table.fields {
-                let range = field.offset * table.width..(field.offset + field.rows) * table.width;
-                let values = match which {
-                    0 => Values::of_table(&state.weights, range),
-                    1 => Values::F32(&state.first[range]),
-                    _ => Values::F32(&state.second[range]),
-                };
-                let shape = vec![field.rows, table.width];
-                all.push((format!("{prefix}{}.{}", table.name, field.name), Floats { shape, values }));
+            let (width, prefix) = (table.optimizer.kept(table.width)[moment], prefixes(table.optimizer)[moment]);
+            for field in table.fields.iter().filter(|_| width > 0) {
+                let values =
+                    &[&state.first, &state.second][moment][field.offset * width..(field.offset + field.rows) * width];
+                take(format!("{prefix}{}.{}", table.name, field.name), [field.rows, width], Values::F32(values));
             }
         }
     }
@@ -209,9 +216,6 @@ pub fn load_checkpoint(path: &Path, graph: &Graph, model: &str) -> Result<(Model
     Ok((state, position))
 }
 
-/// Values of several tensors.
-type Lists = Vec<Vec<f32>>;
-
 fn load(
     path: &Path,
     graph: &Graph,
@@ -250,24 +254,24 @@ fn load(
         }
         Ok((tensor.dtype(), tensor.data()))
     };
-    let dense = |prefix: &str| -> Result<Lists, Error> {
-        let read = |p: &Parameter| match is_saved(p, prefix) {
-            true => {
-                let (dtype, bytes) = find(&format!("{prefix}{}", p.name), p.rows, p.cols)?;
-                Ok(floats(dtype, bytes).collect())
+    let mut weights = Vec::new();
+    for p in &graph.parameters {
+        weights.push(match p.role {
+            ParameterRole::Trained | ParameterRole::State => {
+                let (dtype, bytes) = find(&p.name, p.rows, p.cols)?;
+                floats(dtype, bytes).collect()
             }
-            false => Ok(vec![0.0; p.rows * p.cols]),
-        };
-        graph.parameters.iter().map(read).collect()
-    };
-    let table = |prefix: &str, table: &EmbeddingTable, precision: Precision| -> Result<TableValues<f32>, Error> {
-        let mut values = TableValues::zeros(table.len(), precision);
+            ParameterRole::Derived => vec![0.0; p.rows * p.cols],
+        });
+    }
+    let table = |table: &EmbeddingTable| -> Result<TableValues<f32>, Error> {
+        let mut values = TableValues::zeros(table.len(), table.precision);
         for field in &table.fields {
-            let name = format!("{prefix}{}.{}", table.name, field.name);
+            let name = format!("{}.{}", table.name, field.name);
             let (dtype, bytes) = find(&name, field.rows, table.width)?;
             let stored = if dtype == Dtype::F16 { Precision::F16 } else { Precision::F32 };
-            if moments && stored != precision {
-                let [found, expected] = [stored, precision].map(Precision::name);
+            if moments && stored != table.precision {
+                let [found, expected] = [stored, table.precision].map(Precision::name);
                 return Err(Error::content(
                     path,
                     format!(
@@ -281,28 +285,30 @@ fn load(
         }
         Ok(values)
     };
-    // Of dense parameters, and of tables.
-    let first_or_second = |prefix: &str| -> Result<[Lists; 2], Error> {
-        if !moments {
-            let zeros_like = |count: usize| vec![0.0; count];
-            let dense = graph.parameters.iter().map(|p| zeros_like(p.rows * p.cols)).collect();
-            return Ok([dense, graph.tables.iter().map(|table| zeros_like(table.len())).collect()]);
-        }
-        let full = |found: &EmbeddingTable| match table(prefix, found, Precision::F32)? {
-            TableValues::Full(values) => Ok(values),
-            TableValues::Half(_) => unreachable!("moments are read as f32"),
+    let tables = graph.tables.iter().map(table).collect::<Result<_, _>>()?;
+    let mut state = ModelState::before_training(graph, weights, tables);
+    for moment in if moments { 0..2 } else { 0..0 } {
+        let lists = match moment {
+            0 => &mut state.dense.first,
+            _ => &mut state.dense.second,
         };
-        Ok([dense(prefix)?, graph.tables.iter().map(full).collect::<Result<_, Error>>()?])
-    };
-    let weights = dense(PREFIXES[0])?;
-    let tables: Vec<TableValues<f32>> =
-        graph.tables.iter().map(|found| table(PREFIXES[0], found, found.precision)).collect::<Result<_, _>>()?;
-    let [[first, table_first], [second, table_second]] = [first_or_second(PREFIXES[1])?, first_or_second(PREFIXES[2])?];
-    let tables = tables.into_iter().zip(table_first).zip(table_second);
-    let state = ModelState {
-        dense: DenseState { weights, first, second },
-        tables: tables.map(|((weights, first), second)| TableState { weights, first, second }).collect(),
-    };
+        let trained = graph.parameters.iter().zip(lists).filter(|(p, _)| p.role == ParameterRole::Trained);
+        for (p, values) in trained.filter(|(_, values)| !values.is_empty()) {
+            let name = format!("{}{}", prefixes(graph.optimizer)[moment], p.name);
+            let (dtype, bytes) = find(&name, p.rows, p.cols)?;
+            values.iter_mut().zip(floats(dtype, bytes)).for_each(|(to, value)| *to = value);
+        }
+        for (table, state) in graph.tables.iter().zip(&mut state.tables) {
+            let (width, prefix) = (table.optimizer.kept(table.width)[moment], prefixes(table.optimizer)[moment]);
+            let values = [&mut state.first, &mut state.second].into_iter().nth(moment).expect("two of them");
+            for field in table.fields.iter().filter(|_| width > 0) {
+                let name = format!("{prefix}{}.{}", table.name, field.name);
+                let (dtype, bytes) = find(&name, field.rows, width)?;
+                let values = &mut values[field.offset * width..];
+                values.iter_mut().zip(floats(dtype, bytes)).for_each(|(to, value)| *to = value);
+            }
+        }
+    }
     Ok((state, metadata))
 }
 

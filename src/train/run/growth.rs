@@ -87,12 +87,16 @@ fn take_over_table(
         };
         let mut vectors = Vec::new();
         for (from, to, count) in rows {
-            let [from, to] = [known.offset + from, field.offset + to].map(|row| row * width);
+            let (from, to) = (known.offset + from, field.offset + to);
             vectors.resize(count * width, 0.0);
-            learned.weights.copy_to(from, &mut vectors);
-            state.weights.set(to, &vectors);
-            state.first[to..][..vectors.len()].copy_from_slice(&learned.first[from..][..vectors.len()]);
-            state.second[to..][..vectors.len()].copy_from_slice(&learned.second[from..][..vectors.len()]);
+            learned.weights.copy_to(from * width, &mut vectors);
+            state.weights.set(to * width, &vectors);
+            let kept = table.optimizer.kept(width);
+            for (width, now, before) in
+                [(kept[0], &mut state.first, &learned.first), (kept[1], &mut state.second, &learned.second)]
+            {
+                now[to * width..][..count * width].copy_from_slice(&before[from * width..][..count * width]);
+            }
         }
     }
     let left = before.fields.iter().filter(|known| !table.fields.iter().any(|field| field.name == known.name));
@@ -117,7 +121,7 @@ fn same_rows(before: &TableField, now: &TableField) -> Option<Vec<(usize, usize,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Init, Precision};
+    use crate::graph::{Init, Optimizer, Precision};
     use crate::ops::TableValues;
     use crate::plan::initial_state;
 
@@ -149,6 +153,7 @@ mod tests {
             tokens: Vec::new(),
             deviation: 0.1,
             precision: Precision::F32,
+            optimizer: Optimizer::Adam,
         });
         graph
     }

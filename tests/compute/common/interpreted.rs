@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use half::f16;
 use polyscene::gpu::Shader;
-use polyscene::graph::{Graph, Precision};
+use polyscene::graph::{EmbeddingTable, Graph, Optimizer, Precision};
 use polyscene::ops::{DenseState, Location, ModelState, StepUniforms, TableArg, TableState, TableValues};
 use polyscene::plan::{
     BatchPacker, Dispatch, DispatchLimits, ParameterPlaces, Plan, Resource, RowSource, Step, StepChunk, StepLosses,
@@ -139,34 +139,33 @@ impl Interpreted {
         ];
         for (resource, lists) in all {
             let mut words = vec![0; self.places.total];
-            for ((place, parameter), values) in self.places.places.iter().zip(&self.train.graph.parameters).zip(lists) {
-                write(&mut words[place.first as usize..], values, parameter.cols);
+            let parameters = self.places.places.iter().zip(&self.train.graph.parameters).zip(lists);
+            for ((place, parameter), values) in parameters.filter(|(_, values)| !values.is_empty()) {
+                write(&mut words[place.first as usize..], values, by_fours(parameter.cols));
             }
             self.buffers.insert(resource, words);
         }
         let copies = self.train.gradient_copies(&self.limits).max(1);
         self.buffers.insert(Resource::Gradients, vec![0; copies * self.places.total]);
         for (table, values) in state.tables.iter().enumerate() {
-            let width = self.graph().tables[table].width;
+            let (width, kept) = (self.graph().tables[table].width, kept(&self.graph().tables[table]));
             for (shard, (first, rows)) in self.shards(table).into_iter().enumerate() {
                 let range = first * width..(first + rows) * width;
-                let of = |values: &[f32]| {
-                    let mut words = vec![0; rows * Location::stride_of(width)];
-                    write(&mut words, &values[range.clone()], width);
+                let of = |values: &[f32], [cols, stride]: [usize; 2]| {
+                    let mut words = vec![0; rows * stride];
+                    if cols > 0 {
+                        write(&mut words, &values[first * cols..][..rows * cols], [cols, stride]);
+                    }
                     words
                 };
                 let weights = match &values.weights {
-                    TableValues::Full(values) => of(values),
+                    TableValues::Full(values) => of(values, by_fours(width)),
                     TableValues::Half(values) => paired(&values[range.clone()], width),
                 };
-                let parts = [
-                    (TableArg::Weights, weights),
-                    (TableArg::First, of(&values.first)),
-                    (TableArg::Second, of(&values.second)),
-                ];
-                for (what, words) in parts {
-                    self.buffers.insert(Resource::Table { table, shard, what }, words);
-                }
+                let mut insert = |what, words| self.buffers.insert(Resource::Table { table, shard, what }, words);
+                insert(TableArg::Weights, weights);
+                insert(TableArg::First, of(&values.first, kept[0]));
+                insert(TableArg::Second, of(&values.second, kept[1]));
             }
         }
     }
@@ -178,22 +177,28 @@ impl Interpreted {
             let words = |what: TableArg| {
                 shards.clone().map(move |shard| &self.buffers[&Resource::Table { table, shard, what }])
             };
-            let read = |what: TableArg| words(what).flat_map(|words| read(words, width)).collect();
+            let kept = kept(&self.graph().tables[table]);
+            let read = |what: TableArg, rows: [usize; 2]| words(what).flat_map(|words| read(words, rows)).collect();
             TableState {
                 weights: match self.graph().tables[table].precision {
-                    Precision::F32 => TableValues::Full(read(TableArg::Weights)),
+                    Precision::F32 => TableValues::Full(read(TableArg::Weights, by_fours(width))),
                     Precision::F16 => {
                         TableValues::Half(words(TableArg::Weights).flat_map(|words| unpaired(words, width)).collect())
                     }
                 },
-                first: read(TableArg::First),
-                second: read(TableArg::Second),
+                first: read(TableArg::First, kept[0]),
+                second: read(TableArg::Second, kept[1]),
             }
         });
+        let kept = self.graph().optimizer.kept(1);
+        let of_kept = |resource, kept: usize| match kept {
+            0 => vec![Vec::new(); self.graph().parameters.len()],
+            _ => self.dense(resource),
+        };
         let dense = DenseState {
             weights: self.dense(Resource::Parameters),
-            first: self.dense(Resource::FirstMoments),
-            second: self.dense(Resource::SecondMoments),
+            first: of_kept(Resource::FirstMoments, kept[0]),
+            second: of_kept(Resource::SecondMoments, kept[1]),
         };
         ModelState { dense, tables: tables.collect() }
     }
@@ -207,7 +212,7 @@ impl Interpreted {
         let words = &self.buffers[&resource];
         let values = |(place, parameter): (&Location, &polyscene::graph::Parameter)| {
             let rows = &words[place.first as usize..][..parameter.rows * place.stride as usize];
-            read(rows, parameter.cols)
+            read(rows, by_fours(parameter.cols))
         };
         self.places.places.iter().zip(&self.graph().parameters).map(values).collect()
     }
@@ -295,14 +300,27 @@ fn padded(mut words: Vec<u32>) -> Vec<u32> {
 }
 
 /// Rows of `cols` values, each to a row that begins at a multiple of four words.
-fn write(words: &mut [u32], values: &[f32], cols: usize) {
-    for (row, values) in words.chunks_mut(Location::stride_of(cols)).zip(values.chunks_exact(cols)) {
+/// Columns of rows that are read four values at a time, and the values from one to the next.
+fn by_fours(cols: usize) -> [usize; 2] {
+    [cols, Location::stride_of(cols)]
+}
+
+/// The same of what the optimiser keeps of a table's rows; no columns where it keeps nothing.
+fn kept(table: &EmbeddingTable) -> [[usize; 2]; 2] {
+    table.optimizer.kept(table.width).map(|cols| match table.optimizer {
+        Optimizer::RowwiseAdagrad => [cols; 2],
+        _ => by_fours(cols),
+    })
+}
+
+fn write(words: &mut [u32], values: &[f32], [cols, stride]: [usize; 2]) {
+    for (row, values) in words.chunks_mut(stride).zip(values.chunks_exact(cols)) {
         row.iter_mut().zip(values).for_each(|(word, value)| *word = value.to_bits());
     }
 }
 
-fn read(words: &[u32], cols: usize) -> Vec<f32> {
-    let rows = words.chunks_exact(Location::stride_of(cols));
+fn read(words: &[u32], [cols, stride]: [usize; 2]) -> Vec<f32> {
+    let rows = words.chunks_exact(stride.max(1)).filter(|_| cols > 0);
     rows.flat_map(|row| row[..cols].iter().map(|&word| f32::from_bits(word))).collect()
 }
 

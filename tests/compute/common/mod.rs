@@ -15,7 +15,7 @@ use polyscene::gpu::Gpu;
 use polyscene::graph::{BatchLayout, Cross, Graph, Init, ParameterRole};
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, SequenceInput};
-use polyscene::ops::{AdamOptions, DenseState, ModelState, StepUniforms, TableState, TableValues};
+use polyscene::ops::{ModelState, OptimizerOptions, StepUniforms, TableValues};
 use polyscene::plan::{BatchPacker, Executor, Plan, RowSource, Step, StepChunk, TrainingOptions};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -166,7 +166,7 @@ impl Golden {
     }
 
     pub fn training(&self) -> TrainingOptions {
-        let adam = |l2: f64| AdamOptions {
+        let adam = |l2: f64| OptimizerOptions {
             beta1: self.number("beta1"),
             beta2: self.number("beta2"),
             epsilon: self.number("epsilon"),
@@ -176,6 +176,7 @@ impl Golden {
             capacity: self.batch(),
             dense: adam(self.number("weight_decay")),
             embeddings: adam(self.number("embedding_l2")),
+            max_gradient_norm: None,
             dense_embedding_adam: self.text("embedding_adam") == "dense",
             mixed_precision: false,
         }
@@ -203,23 +204,15 @@ impl Golden {
                 _ => vec![0.0; p.rows * p.cols],
             })
             .collect();
-        let zeros: Vec<Vec<f64>> = weights.iter().map(|values| vec![0.0; values.len()]).collect();
-        let tables = graph
-            .tables
-            .iter()
-            .map(|table| {
-                let weights: Vec<f64> = table
-                    .fields
-                    .iter()
-                    .flat_map(|field| self.values(&format!("{prefix}.{}.{}", table.name, field.name)))
-                    .collect();
-                let zeros = vec![0.0; weights.len()];
-                let mut values = TableValues::zeros(table.len(), table.precision);
-                values.set(0, &weights);
-                TableState { first: zeros.clone(), second: zeros, weights: values }
-            })
-            .collect();
-        ModelState { dense: DenseState { first: zeros.clone(), second: zeros, weights }, tables }
+        let tables = graph.tables.iter().map(|table| {
+            let fields = table.fields.iter();
+            let weights: Vec<f64> =
+                fields.flat_map(|field| self.values(&format!("{prefix}.{}.{}", table.name, field.name))).collect();
+            let mut values = TableValues::zeros(table.len(), table.precision);
+            values.set(0, &weights);
+            values
+        });
+        ModelState::before_training(graph, weights, tables.collect())
     }
 
     /// Logits of the first batch.
@@ -233,6 +226,7 @@ impl Golden {
             value_count: values.len() / rows,
             values: &values,
             labels: &[],
+            weights: &[],
             scenarios: &self.scenarios(rows),
             sequences: &self.sequences(),
             first_in_sequences: 0,
@@ -277,6 +271,7 @@ impl Golden {
             value_count: values.len() / labels.len(),
             values: &values,
             labels: &labels,
+            weights: &[],
             scenarios: &self.scenarios(labels.len()),
             sequences: &self.sequences(),
             first_in_sequences: 0,

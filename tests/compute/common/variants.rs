@@ -1,6 +1,6 @@
 //! Models over their options, and the plans of these and of the small graphs.
 
-use polyscene::graph::{Cross, Graph, Precision};
+use polyscene::graph::{Cross, Graph, Optimizer, Precision};
 use polyscene::layers::{Decomposition, Field, RowAxis};
 use polyscene::models::{
     AdaSparse, Apg, Bst, Condition, Dcn, DcnV2, DeepFm, Din, Dnn, Hmoe, Inputs, MiDpg, MirInput, MirReduce, Mmoe,
@@ -10,7 +10,7 @@ use polyscene::ops::{Alpha, Repeat};
 use polyscene::plan::{Plan, TrainingOptions};
 
 use polyscene::check::data::training;
-use polyscene::check::graphs::{half_graphs, small_graphs};
+use polyscene::check::graphs::all_small_graphs;
 
 /// Fields of these many values, `aware` of them scenario-aware; every third is numeric if `numeric`.
 pub fn inputs(rows: &[usize], aware: usize, numeric: bool) -> Inputs {
@@ -175,10 +175,13 @@ fn models_of_halves() -> Vec<(String, Graph)> {
 /// Training and prediction plans of all models and small graphs, for batches of 67.
 pub fn all_plans() -> Vec<(String, Plan)> {
     const BATCH: usize = 67;
-    let small = small_graphs().into_iter().chain(half_graphs()).map(|small| (small.name, small.graph));
+    let small = all_small_graphs().map(|small| (small.name, small.graph, small.max_gradient_norm));
+    let models = models().into_iter().chain(models_of_halves()).map(|(name, graph)| (name, graph, None));
     let mut plans = Vec::new();
-    for (i, (name, graph)) in models().into_iter().chain(models_of_halves()).chain(small).enumerate() {
-        let options = TrainingOptions { dense_embedding_adam: i % 2 == 1, ..training(BATCH) };
+    for (i, (name, graph, max_gradient_norm)) in models.chain(small).enumerate() {
+        // Only Adam can.
+        let dense_embedding_adam = i % 2 == 1 && graph.tables.iter().all(|table| table.optimizer == Optimizer::Adam);
+        let options = TrainingOptions { dense_embedding_adam, max_gradient_norm, ..training(BATCH) };
         // What is made for predictions need not have gradients.
         if !name.starts_with(PREDICTION) {
             plans.push((format!("training {name}"), Plan::training(&graph, &options)));
