@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::run::{scan, score};
 use super::unknown::check_unknown;
 use super::{NewData, Observer, Run, open};
-use crate::data::{Rows, SplitName, UnknownValues};
+use crate::data::{Encoder, Rows, SplitName, UnknownValues};
 use crate::train::Error;
-use crate::train::evaluation::metrics::{Metrics, best_reachable, evaluate};
-use crate::train::evaluation::predict::scenario_names;
+use crate::train::evaluation::metrics::{Metrics, ScoredRows, best_reachable, evaluate};
+use crate::train::evaluation::predict::{scenario_names, scored};
 
 /// What came of an evaluation.
 #[derive(Clone, Debug, Serialize)]
@@ -27,29 +27,23 @@ pub struct Evaluation {
 /// Everything that metrics need of rows, gathered chunk by chunk.
 #[derive(Default)]
 struct Gathered {
-    logits: Vec<f32>,
-    labels: Vec<f32>,
-    scenarios: Vec<u32>,
-    users: Vec<u64>,
+    scored: ScoredRows,
     probabilities: Vec<f32>,
 }
 
 impl Gathered {
     fn add(&mut self, rows: &Rows, logits: &[f32]) {
-        self.logits.extend_from_slice(logits);
-        self.labels.extend_from_slice(rows.labels());
-        self.scenarios.extend_from_slice(rows.scenarios());
-        self.users.extend_from_slice(rows.users().unwrap_or_default());
+        self.scored.extend(&scored(rows, logits));
         self.probabilities.extend_from_slice(rows.probabilities().unwrap_or_default());
     }
 
-    fn evaluate(&self, names: &[String], values: Vec<UnknownValues>) -> Evaluation {
-        let every = self.labels.len();
-        let users = (self.users.len() == every).then_some(self.users.as_slice());
+    fn evaluate(&self, encoder: &Encoder, values: Vec<UnknownValues>) -> Evaluation {
+        let rows = self.scored.view();
+        let names = scenario_names(encoder, rows.scenarios);
+        let every = rows.labels.len();
         let reachable = (every > 0 && self.probabilities.len() == every)
-            .then(|| best_reachable(&self.probabilities, &self.labels, &self.scenarios, names, users));
-        let metrics = evaluate(&self.logits, &self.labels, &self.scenarios, names, users);
-        Evaluation { metrics, values, best_reachable: reachable }
+            .then(|| best_reachable(&self.probabilities, &rows, &names));
+        Evaluation { metrics: evaluate(&rows, &names), values, best_reachable: reachable }
     }
 }
 
@@ -62,7 +56,7 @@ impl Run {
         let rows = self.rows(split, observer)?;
         let mut gathered = Gathered::default();
         gathered.add(&rows, &self.logits(&rows)?);
-        Ok(gathered.evaluate(&scenario_names(&self.encoder, &gathered.scenarios), Vec::new()))
+        Ok(gathered.evaluate(&self.encoder, Vec::new()))
     }
 
     /// Scores another file, glob or folder with the same columns. With `max_unknown`, it is an error that a larger share of
@@ -100,6 +94,6 @@ impl Run {
         let values = scan.unknown_values();
         check_unknown(encoder, &values, max_unknown)?;
         self.tell_unknown(&values, observer);
-        Ok(gathered.evaluate(&scenario_names(&self.encoder, &gathered.scenarios), values))
+        Ok(gathered.evaluate(&self.encoder, values))
     }
 }

@@ -53,6 +53,10 @@ fn readable(name: impl AsRef<str>) -> String {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bin {
     pub(super) rows: f64,
+    /// Where rows have weights their sum, else their number.
+    pub(super) weight: f64,
+    /// Where rows have weights, how many rows of equal weights would tell as much, else their number.
+    pub(super) effective_rows: f64,
     pub(super) predicted: f64,
     pub(super) observed: f64,
 }
@@ -164,7 +168,9 @@ fn curves(table: Table) -> Curves {
     for line in &table.lines {
         let numbers = ["rows", "predicted", "observed"].map(|head| table.number(line, head));
         let [Some(rows), Some(predicted), Some(observed)] = numbers else { continue };
-        let bin = Bin { rows, predicted, observed };
+        let [weight, effective_rows] =
+            ["weight", "effective_rows"].map(|head| table.number(line, head).unwrap_or(rows));
+        let bin = Bin { rows, weight, effective_rows, predicted, observed };
         let name = table.cell(line, "scenario").unwrap_or_default();
         match (table.cell(line, "group"), scenarios.last_mut()) {
             (Some("all"), _) => all.push(bin),

@@ -261,13 +261,14 @@ fn calibration(run: &Run, test: Option<&Metrics>) -> Vec<Figure> {
 
 /// The mean distance between what is predicted and what comes true.
 fn expected_error(bins: &[Bin]) -> f64 {
-    let rows: f64 = bins.iter().map(|bin| bin.rows).sum();
-    bins.iter().map(|bin| bin.rows * (bin.observed - bin.predicted).abs()).sum::<f64>() / rows.max(1.0)
+    let all: f64 = bins.iter().map(|bin| bin.weight).sum();
+    let apart: f64 = bins.iter().map(|bin| bin.weight * (bin.observed - bin.predicted).abs()).sum();
+    if all > 0.0 { apart / all } else { 0.0 }
 }
 
 fn reliability_line(name: &str, mark: Mark, bins: &[Bin], spread: bool) -> Line {
     let point = |bin: &Bin| {
-        let error = (bin.observed * (1.0 - bin.observed) / bin.rows).sqrt();
+        let error = (bin.observed * (1.0 - bin.observed) / bin.effective_rows).sqrt();
         let about =
             format!("predicted {}, came true {} of {} rows", number(bin.predicted), number(bin.observed), bin.rows);
         Point { x: bin.predicted, y: bin.observed, spread: spread.then_some(2.0 * error), about }

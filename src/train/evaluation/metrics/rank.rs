@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::train::evaluation::metrics::is_positive;
 
 /// Above this many rows the sort is worth spreading over threads.
-const PARALLEL_ROWS: usize = 1 << 16;
+pub(super) const PARALLEL_ROWS: usize = 1 << 16;
 
 /// Probability that a random positive row scores above a random negative row, ties counting one half: exact, in
 /// O(n log n). Scores may be logits or probabilities; labels are 0 or 1.
@@ -92,7 +92,7 @@ pub fn gauc(scores: &[f32], labels: &[f32], users: &[u64]) -> Option<f64> {
 /// A whole number that sorts as the score does, with the label in its lowest bit; `None` for NaN.
 ///
 /// The bits of a positive float sort as the float does; those of a negative one sort the other way round.
-fn sort_key((&score, &label): (&f32, &f32)) -> Option<u64> {
+pub(super) fn sort_key((&score, &label): (&f32, &f32)) -> Option<u64> {
     if score.is_nan() {
         return None;
     }
