@@ -1,4 +1,5 @@
-"""Prints what scikit-learn says of the rows in `weighted_metrics_are_scikit_learns` (src/train/evaluation/metrics/tests.rs)."""
+"""Prints what scikit-learn says of the rows in `weighted_metrics_are_scikit_learns` (src/train/evaluation/metrics/tests.rs), and
+numpy of the values in `percentiles_are_numpys` (src/train/evaluation/bootstrap/tests.rs)."""
 
 import numpy as np
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
@@ -36,3 +37,6 @@ for name, chosen in [("all", i >= 0), ("most", ~third), ("third", third)]:
         f"calibration {np.average(p[chosen], weights=w) / rate!r}",
         f"rows {len(y)} positives {y.sum()} weight {w.sum()} positive_weight {w[y == 1].sum()}",
     )
+
+j = np.arange(101)
+print("percentiles:", *np.percentile(j * j % 103 / 7, [2.5, 97.5]).tolist())

@@ -210,11 +210,13 @@ fn scenario_table(test: &Metrics, best: Option<&Metrics>) -> Markup {
     let mut heads = vec!["scenario", "AUC"];
     heads.extend(best.map(|_| "best AUC"));
     heads.extend(["PR-AUC", "LogLoss", "normalised entropy", "GAUC", "calibration", "rows", "positives"]);
+    heads.extend(test.weight.map(|_| "weight"));
     let line = |name: &str, own: &Metrics, reachable: Option<&Metrics>| {
         let mut cells = vec![name.to_owned(), decimal(own.auc)];
         cells.extend(best.map(|_| decimal(reachable.and_then(|best| best.auc))));
         cells.extend([own.pr_auc, own.logloss, own.normalized_entropy, own.gauc, own.calibration].map(decimal));
         cells.extend([grouped(own.rows), grouped(own.positives)]);
+        cells.extend(test.weight.map(|_| own.weight.map_or_else(String::new, |weight| format!("{weight:.1}"))));
         cells
     };
     let scenarios = test.scenarios.iter();

@@ -123,8 +123,14 @@ fn row_sums(logit: f32, label: f32) -> Sums {
     Sums { loss: z.max(0.0) - y * z + t.ln_1p(), predicted: if z >= 0.0 { 1.0 } else { t } / (1.0 + t) }
 }
 
+/// A row's cross entropy, and its predicted probability.
+pub(in crate::train::evaluation) fn row_loss(logit: f32, label: f32) -> (f64, f64) {
+    let Sums { loss, predicted } = row_sums(logit, label);
+    (loss, predicted)
+}
+
 /// The LogLoss of predicting the rate of positives everywhere; `None` where that is 0.
-pub(super) fn entropy(positives: f64, rows: f64) -> Option<f64> {
+pub(in crate::train::evaluation) fn entropy(positives: f64, rows: f64) -> Option<f64> {
     let rate = positives / rows;
     (0.0 < positives && positives < rows).then(|| -(rate * rate.ln() + (1.0 - rate) * (-rate).ln_1p()))
 }

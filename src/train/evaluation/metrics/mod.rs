@@ -14,6 +14,8 @@ mod scored;
 mod weighted_rank;
 
 use group::group;
+pub(super) use group::{entropy, row_loss};
+pub(super) use rank::descending;
 pub use rank::{auc, gauc, pr_auc};
 pub use reliability::{Bin, BinWeight, Reliability, reliability};
 pub use scored::{Scored, ScoredRows};
@@ -110,8 +112,19 @@ pub fn evaluate_groups(rows: &Scored<'_>, groups: &[Vec<usize>]) -> Vec<Metrics>
 /// # Panics
 /// As [`evaluate`].
 pub fn best_reachable(probabilities: &[f32], rows: &Scored<'_>, scenario_names: &[String]) -> Metrics {
-    let logits: Vec<f32> = probabilities.iter().map(|&p| logit(p)).collect();
-    evaluate(&Scored { logits: &logits, ..*rows }, scenario_names)
+    evaluate(&Scored { logits: &logits(probabilities), ..*rows }, scenario_names)
+}
+
+/// [`best_reachable`] of groups, as in [`evaluate_groups`].
+///
+/// # Panics
+/// As [`evaluate_groups`].
+pub fn best_reachable_groups(probabilities: &[f32], rows: &Scored<'_>, groups: &[Vec<usize>]) -> Vec<Metrics> {
+    evaluate_groups(&Scored { logits: &logits(probabilities), ..*rows }, groups)
+}
+
+fn logits(probabilities: &[f32]) -> Vec<f32> {
+    probabilities.iter().map(|&p| logit(p)).collect()
 }
 
 /// RelaImpr, the papers' relative improvement: (AUC − 0.5) / (AUC_base − 0.5) − 1.
@@ -128,8 +141,8 @@ fn logit(probability: f32) -> f32 {
     (p.ln() - (-p).ln_1p()).clamp(-100.0, 100.0) as f32
 }
 
-/// Row numbers of each of `count` scenarios, in row order.
-fn rows_of_each(scenarios: &[u32], count: usize) -> Vec<Vec<usize>> {
+/// The row numbers of each of `count` scenarios, in row order.
+pub fn rows_of_each(scenarios: &[u32], count: usize) -> Vec<Vec<usize>> {
     let mut rows = vec![Vec::new(); count];
     for (row, &scenario) in scenarios.iter().enumerate() {
         if let Some(rows) = rows.get_mut(scenario as usize) {
@@ -140,7 +153,7 @@ fn rows_of_each(scenarios: &[u32], count: usize) -> Vec<Vec<usize>> {
 }
 
 /// Labels are 0 or 1; anything above one half counts as 1.
-fn is_positive(label: f32) -> bool {
+pub(super) fn is_positive(label: f32) -> bool {
     label > 0.5
 }
 

@@ -18,7 +18,7 @@ pub struct Scored<'a> {
 impl Scored<'_> {
     /// # Panics
     /// When the slices have different lengths.
-    pub(super) fn check(&self) {
+    pub(in crate::train::evaluation) fn check(&self) {
         let rows = self.logits.len();
         assert_eq!(rows, self.labels.len(), "one label per logit");
         assert_eq!(rows, self.scenarios.len(), "one scenario per logit");
