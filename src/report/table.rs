@@ -301,8 +301,8 @@ mod tests {
         let own = Intervals { auc: Some(Interval { low: 0.71, high: 0.734_56 }), ..Intervals::default() };
         let text = interval_table("hour", &[("7", &own), ("all", &own)], TableStyle::Plain);
         let lines: Vec<Vec<&str>> =
-            text.lines().map(|line| line.split("  ").filter(|cell| !cell.is_empty()).collect()).collect();
-        assert_eq!(lines[0], [" hour", "AUC", "PR-AUC", "LogLoss", "normalised entropy", "calibration"]);
+            text.lines().map(|line| line.split("  ").filter(|cell| !cell.trim().is_empty()).collect()).collect();
+        assert_eq!(lines[0], [" hour", " AUC", "PR-AUC", "LogLoss", "normalised entropy", "calibration"]);
         assert_eq!(lines[1][..2], [" 7", " 0.7100 to 0.7346"]);
     }
 

@@ -1,75 +1,104 @@
 //! How far the difference of two models' AUC would move on other rows of the same kind.
 
+use bytemuck::cast_slice;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
 
-use super::group::Group;
+use super::group::Ranking;
 use super::resample::{Resampler, Unit};
 use super::{Bootstrap, Interval};
 use crate::train::evaluation::metrics::Scored;
 use crate::train::evaluation::statistics::mean;
 
-/// The logits of two models for the same rows, over the seeds that both have: as many of one as of the other.
-#[derive(Clone, Debug)]
-pub struct PairedRows<'a> {
-    /// Labels, users and weights of the rows; logits are not read.
-    pub rows: Scored<'a>,
-    /// For each seed the model's logits, and those of the model that it is set against.
-    pub logits: Vec<[&'a [f32]; 2]>,
-}
-
-/// The mean over seeds of one model's AUC less another's, with its interval over resamples of the rows.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Difference {
-    /// Of all rows.
-    pub auc: f64,
-    /// The 2.5th percentile over resamples.
-    pub low: f64,
-    /// The 97.5th.
-    pub high: f64,
-    /// Seeds in the means.
-    pub seeds: usize,
+/// A model's AUC on some rows, and on each resample of them. Those of other models on the same rows are of the same
+/// resamples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResampledAuc {
     /// What a resample draws.
-    pub unit: Unit,
+    pub by: Unit,
     /// How many of these.
     pub units: usize,
-    /// How many resamples.
-    pub resamples: usize,
+    /// What the rows are known by: a hash of their labels, users and weights.
+    pub rows: String,
+    /// Of all rows.
+    pub auc: Option<f64>,
+    /// Of each resample; `None` where it has one class only.
+    pub resampled: Vec<Option<f64>>,
 }
 
-/// The difference of AUC and its interval: each resample has the same rows for both models and all seeds.
+/// The AUC of rows and of each of their resamples.
 ///
-/// `None` without seeds, when the rows have one class or a logit is not a number, or when users are to be drawn and the rows
-/// have none.
+/// `None` when users are to be drawn and the rows have none.
 ///
 /// # Panics
-/// When slices have different lengths.
-pub fn auc_difference(paired: &PairedRows<'_>, options: &Bootstrap) -> Option<Difference> {
-    let PairedRows { rows, logits } = paired;
-    let of = |logits: &&[f32]| {
-        let rows = Scored { logits, scenarios: &[], users: None, ..*rows };
-        assert_eq!(rows.logits.len(), rows.labels.len(), "one logit per label");
-        Group::new(&rows, &(0..logits.len()).collect::<Vec<_>>())
-    };
-    let groups: Vec<[Group; 2]> = logits.par_iter().map(|pair| [of(&pair[0]), of(&pair[1])]).collect();
-    let difference = |weights: &[f64]| {
-        let over = groups.iter().map(|[own, other]| Some(own.auc(weights)? - other.auc(weights)?));
-        mean(&over.collect::<Option<Vec<f64>>>()?)
-    };
-    let resampler = Resampler::new(&Scored { logits: logits.first()?[0], ..*rows }, options)?;
+/// When the rows' slices have different lengths.
+pub fn resampled_auc(rows: &Scored<'_>, options: &Bootstrap) -> Option<ResampledAuc> {
+    rows.check();
+    let resampler = Resampler::new(rows, options)?;
+    let ranking = Ranking::new(rows);
     let own: Vec<f64> = match rows.weights {
         Some(weights) => weights.iter().map(|&weight| f64::from(weight)).collect(),
         None => vec![1.0; rows.labels.len()],
     };
-    let auc = difference(&own)?;
-    let found: Vec<Option<f64>> = (0..options.resamples)
-        .into_par_iter()
-        .map_init(Vec::new, |weights, number| {
-            resampler.draw(number, weights);
-            difference(weights)
-        })
-        .collect();
-    let Interval { low, high } = Interval::of(found.into_iter().flatten().collect(), options.resamples)?;
-    let (unit, units) = (resampler.unit(), resampler.units());
-    Some(Difference { auc, low, high, seeds: logits.len(), unit, units, resamples: options.resamples })
+    let resampled = (0..options.resamples).into_par_iter().map_init(Vec::new, |weights, number| {
+        resampler.draw(number, weights);
+        ranking.auc(weights)
+    });
+    Some(ResampledAuc {
+        by: resampler.unit(),
+        units: resampler.units(),
+        rows: hash(rows),
+        auc: ranking.auc(&own),
+        resampled: resampled.collect(),
+    })
+}
+
+fn hash(rows: &Scored<'_>) -> String {
+    let mut hasher = Xxh3::new();
+    hasher.update(cast_slice(rows.labels));
+    hasher.update(cast_slice(rows.users.unwrap_or_default()));
+    hasher.update(cast_slice(rows.weights.unwrap_or_default()));
+    format!("{:016x}", hasher.digest())
+}
+
+/// The mean over seeds of one model's AUC less another's, with its interval over resamples of the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// Of all rows.
+    pub auc: f64,
+    /// From the 2.5th to the 97.5th percentile over resamples.
+    pub interval: Interval,
+    /// Seeds in the means.
+    pub seeds: usize,
+    /// How many resamples.
+    pub resamples: usize,
+    /// What a resample draws.
+    pub by: Unit,
+    /// How many of these.
+    pub units: usize,
+}
+
+/// The difference of AUC and its interval, from both models' AUC at each seed that both have. In each resample both have the
+/// same rows, at all seeds.
+///
+/// `None` without seeds, where an AUC is missing, or where the rows or the resamples are not the same.
+pub fn auc_difference(pairs: &[(&ResampledAuc, &ResampledAuc)]) -> Option<Difference> {
+    let (first, _) = pairs.first()?;
+    let is_alike = |own: &ResampledAuc| {
+        let all = |own: &ResampledAuc| (own.by, own.units, own.resampled.len());
+        own.rows == first.rows && all(own) == all(first)
+    };
+    if !pairs.iter().all(|(own, other)| is_alike(own) && is_alike(other)) {
+        return None;
+    }
+    let difference = |pick: &dyn Fn(&ResampledAuc) -> Option<f64>| {
+        let over = pairs.iter().map(|(own, other)| Some(pick(own)? - pick(other)?));
+        mean(&over.collect::<Option<Vec<f64>>>()?)
+    };
+    let auc = difference(&|own| own.auc)?;
+    let resamples = first.resampled.len();
+    let found = (0..resamples).filter_map(|number| difference(&|own| own.resampled[number]));
+    let interval = Interval::of(found.collect(), resamples)?;
+    Some(Difference { auc, interval, seeds: pairs.len(), resamples, by: first.by, units: first.units })
 }

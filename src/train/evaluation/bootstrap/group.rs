@@ -30,53 +30,82 @@ impl Place {
     }
 }
 
+/// Rows by score, the highest first; none where a score is not a number.
+pub(super) struct Ranking(Option<Vec<Place>>);
+
+impl Ranking {
+    /// Of all rows.
+    pub(super) fn new(rows: &Scored<'_>) -> Ranking {
+        let every: Vec<u32> = counted(rows, &mut (0..rows.logits.len()));
+        Ranking(order(rows, &every, &|_| 0).map(|order| places(rows, &order)))
+    }
+
+    /// The AUC, where row `r` counts `weights[r]` times.
+    pub(super) fn auc(&self, weights: &[f64]) -> Option<f64> {
+        self.curve(weights).auc()
+    }
+
+    fn curve(&self, weights: &[f64]) -> Curve {
+        self.0.as_ref().map(|ranked| Curve::of(ranked, weights)).unwrap_or_default()
+    }
+}
+
 /// The rows of a group, sorted.
 pub(super) struct Group {
-    /// By score, the highest first; none where a score is not a number.
-    ranked: Option<Vec<Place>>,
+    ranking: Ranking,
     /// For each row of the group what it adds: its number, loss and probability, whether it is positive.
     sums: Vec<(u32, bool, f64, f64)>,
     /// By user, then by score; where each user ends.
     by_user: Option<(Vec<Place>, Vec<usize>)>,
 }
 
+/// The rows that count at all.
+fn counted(rows: &Scored<'_>, chosen: &mut dyn Iterator<Item = usize>) -> Vec<u32> {
+    assert!(rows.logits.len() <= Place::LAST as usize, "at most 2^30 rows");
+    let counts = |row: &usize| rows.weights.is_none_or(|weights| weights[*row] > 0.0);
+    chosen.filter(counts).map(|row| row as u32).collect()
+}
+
+/// A row in an order by user and score: the user, what the score sorts by, the row.
+type Key = (u64, u32, u32);
+
+/// Rows by user, then by score; `None` where a score is not a number.
+fn order(rows: &Scored<'_>, chosen: &[u32], user: &dyn Fn(usize) -> u64) -> Option<Vec<Key>> {
+    let key = |&row: &u32| Some((user(row as usize), descending(rows.logits[row as usize])?, row));
+    let mut order = chosen.iter().map(key).collect::<Option<Vec<Key>>>()?;
+    order.sort_unstable();
+    Some(order)
+}
+
+fn places(rows: &Scored<'_>, order: &[Key]) -> Vec<Place> {
+    let is_last = |at: usize| order.get(at + 1).is_none_or(|next| (next.0, next.1) != (order[at].0, order[at].1));
+    let place = |(at, &(_, _, row)): (usize, &Key)| {
+        let positive = if is_positive(rows.labels[row as usize]) { Place::POSITIVE } else { 0 };
+        Place(row | positive | if is_last(at) { Place::LAST } else { 0 })
+    };
+    order.iter().enumerate().map(place).collect()
+}
+
 impl Group {
     /// Of these rows, but for those of weight 0.
     pub(super) fn new(rows: &Scored<'_>, chosen: &[usize]) -> Group {
-        assert!(rows.logits.len() <= Place::LAST as usize, "at most 2^30 rows");
-        let counts = |row: &usize| rows.weights.is_none_or(|weights| weights[*row] > 0.0);
-        let chosen: Vec<u32> = chosen.iter().filter(|row| counts(row)).map(|&row| row as u32).collect();
+        let chosen = counted(rows, &mut chosen.iter().copied());
         let sums = chosen.iter().map(|&row| {
             let (logit, label) = (rows.logits[row as usize], rows.labels[row as usize]);
             let (loss, predicted) = row_loss(logit, label);
             (row, is_positive(label), loss, predicted)
         });
         let sums = sums.collect();
-        let keys: Option<Vec<u32>> = chosen.iter().map(|&row| descending(rows.logits[row as usize])).collect();
-        let Some(keys) = keys else { return Group { ranked: None, sums, by_user: None } };
-        let sorted = |user: &dyn Fn(u32) -> u64| {
-            let mut order: Vec<(u64, u32, u32)> =
-                chosen.iter().zip(&keys).map(|(&row, &key)| (user(row), key, row)).collect();
-            order.sort_unstable();
-            order
-        };
-        let places = |order: &[(u64, u32, u32)]| -> Vec<Place> {
-            let last = |at: usize| order.get(at + 1).is_none_or(|next| (next.0, next.1) != (order[at].0, order[at].1));
-            let place = |(at, &(_, _, row)): (usize, &(u64, u32, u32))| {
-                let positive = if is_positive(rows.labels[row as usize]) { Place::POSITIVE } else { 0 };
-                Place(row | positive | if last(at) { Place::LAST } else { 0 })
-            };
-            order.iter().enumerate().map(place).collect()
-        };
-        let by_user = rows.users.map(|users| {
-            let order = sorted(&|row| users[row as usize]);
+        let by_user = rows.users.and_then(|users| {
+            let order = order(rows, &chosen, &|row| users[row])?;
             let mut ends: Vec<usize> = Vec::new();
             for own in order.chunk_by(|a, b| a.0 == b.0) {
                 ends.push(ends.last().copied().unwrap_or(0) + own.len());
             }
-            (places(&order), ends)
+            Some((places(rows, &order), ends))
         });
-        Group { ranked: Some(places(&sorted(&|_| 0))), sums, by_user }
+        let ranking = Ranking(order(rows, &chosen, &|_| 0).map(|order| places(rows, &order)));
+        Group { ranking, sums, by_user }
     }
 
     /// The metrics, where row `r` counts `weights[r]` times.
@@ -90,7 +119,7 @@ impl Group {
             predicted += weight * own_predicted;
         }
         let logloss = (all > 0.0).then(|| loss / all);
-        let curve = self.ranked.as_ref().map(|ranked| Curve::of(ranked, weights)).unwrap_or_default();
+        let curve = self.ranking.curve(weights);
         [
             curve.auc(),
             curve.pr_auc(),
@@ -99,11 +128,6 @@ impl Group {
             self.gauc(weights),
             (positives > 0.0).then(|| predicted / positives),
         ]
-    }
-
-    /// The AUC alone.
-    pub(super) fn auc(&self, weights: &[f64]) -> Option<f64> {
-        self.ranked.as_ref().and_then(|ranked| Curve::of(ranked, weights).auc())
     }
 
     fn gauc(&self, weights: &[f64]) -> Option<f64> {

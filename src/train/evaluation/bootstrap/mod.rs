@@ -8,7 +8,7 @@ mod difference;
 mod group;
 mod resample;
 
-pub use difference::{Difference, PairedRows, auc_difference};
+pub use difference::{Difference, ResampledAuc, auc_difference, resampled_auc};
 pub use resample::Unit;
 
 use rayon::prelude::*;
@@ -101,7 +101,8 @@ pub struct Bootstrapped {
 }
 
 /// Intervals of the metrics of all rows, and of each of `groups` (numbers of rows, ascending). All are of the same resamples.
-/// A row without a user (key 0) is drawn as one of its own.
+/// A row without a user (key 0) is drawn as one of its own. A group of one row, or of one user where users are drawn, has no
+/// intervals: no resample tells how far another would be.
 ///
 /// `None` when users are to be drawn and the rows have none.
 ///
@@ -125,6 +126,10 @@ pub fn bootstrap(rows: &Scored<'_>, groups: &[Vec<usize>], options: &Bootstrap) 
         })
         .collect();
     let intervals = |group: usize| {
+        let own = group.checked_sub(1).map_or(&every, |group| &groups[group]);
+        if resampler.is_one(own) {
+            return Intervals::default();
+        }
         let number = |which: usize| {
             let values = found.iter().filter_map(|numbers| numbers[group][which]).collect();
             Interval::of(values, options.resamples)

@@ -65,6 +65,12 @@ impl<'a> Resampler<'a> {
         self.units
     }
 
+    /// Whether rows are of one unit, or there are none.
+    pub(super) fn is_one(&self, rows: &[usize]) -> bool {
+        let unit = |row: usize| self.unit_of.as_ref().map_or(row, |unit_of| unit_of[row] as usize);
+        rows.iter().all(|&row| unit(row) == unit(rows[0]))
+    }
+
     /// Writes the rows' weights in one resample: how often each was drawn, times its own weight.
     pub(super) fn draw(&self, number: usize, weights: &mut Vec<f64>) {
         let seed = xxh3_64_with_seed(format!("bootstrap {number}").as_bytes(), self.seed);

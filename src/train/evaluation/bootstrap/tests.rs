@@ -206,10 +206,10 @@ fn threads_do_not_change_a_bit() {
 fn rows_of_one_class_or_with_nan_have_no_auc() {
     let rows =
         Scored { logits: &[1.0, f32::NAN, 0.5], labels: &[1.0, 1.0, 0.0], scenarios: &[0; 3], ..Scored::default() };
-    let found = bootstrap(&rows, &[vec![0], vec![0, 2], vec![]], &ONCE).unwrap();
+    let found = bootstrap(&rows, &[vec![0, 1], vec![0, 2], vec![]], &ONCE).unwrap();
     assert_eq!((found.all.auc, found.all.pr_auc, found.all.logloss), (None, None, None));
     assert_eq!(found.groups[0].auc, None);
-    assert!(found.groups[0].logloss.is_some());
+    assert!(found.groups[1].logloss.is_some());
     assert_eq!(found.groups[2], Intervals::default());
 }
 
@@ -223,9 +223,11 @@ fn paired_differences_have_the_same_rows_for_both() {
         made.logits.iter().map(|&logit| moved(logit)).collect()
     };
     let seeds = [[near(0.3), near(0.3)], [near(0.3), near(0.3)]];
-    let logits: Vec<[&[f32]; 2]> = seeds.iter().map(|[own, other]| [own.as_slice(), other.as_slice()]).collect();
-    let paired = PairedRows { rows: made.rows(), logits };
-    let found = auc_difference(&paired, &ONCE).unwrap();
+    let resampled =
+        |logits: &[f32], options: &Bootstrap| resampled_auc(&Scored { logits, ..made.rows() }, options).unwrap();
+    let found: Vec<[ResampledAuc; 2]> =
+        seeds.iter().map(|[own, other]| [resampled(own, &ONCE), resampled(other, &ONCE)]).collect();
+    let found = auc_difference(&found.iter().map(|[own, other]| (own, other)).collect::<Vec<_>>()).unwrap();
     let auc = |logits: &[f32], chosen: &[usize]| {
         let rows = Scored { logits, ..made.rows() };
         evaluate(&rows.select(chosen).view(), &[]).auc.unwrap()
@@ -233,7 +235,7 @@ fn paired_differences_have_the_same_rows_for_both() {
     let difference =
         |chosen: &[usize]| seeds.iter().map(|[own, other]| auc(own, chosen) - auc(other, chosen)).sum::<f64>() / 2.0;
     assert!((found.auc - difference(&(0..800).collect::<Vec<_>>())).abs() < 1e-12);
-    assert_eq!((found.seeds, found.unit, found.units, found.resamples), (2, Unit::Rows, 800, 1000));
+    assert_eq!((found.seeds, found.by, found.units, found.resamples), (2, Unit::Rows, 800, 1000));
     let resampler = Resampler::new(&made.rows(), &ONCE).unwrap();
     let mut weights = Vec::new();
     let values: Vec<f64> = (0..1000)
@@ -244,12 +246,30 @@ fn paired_differences_have_the_same_rows_for_both() {
         })
         .collect();
     let expected = Interval::of(values, 1000).unwrap();
-    assert!((found.low - expected.low).abs() < 1e-12 && (found.high - expected.high).abs() < 1e-12);
+    let Interval { low, high } = found.interval;
+    assert!((low - expected.low).abs() < 1e-12 && (high - expected.high).abs() < 1e-12);
     // What both have in common does not widen it: the interval of one AUC is much wider.
     let alone = bootstrap(&made.rows(), &[], &ONCE).unwrap().all.auc.unwrap();
-    assert!(found.high - found.low < (alone.high - alone.low) / 2.0);
-    let same: [&[f32]; 2] = [&made.logits, &made.logits];
-    let none = auc_difference(&PairedRows { rows: made.rows(), logits: vec![same] }, &ONCE).unwrap();
-    assert_eq!((none.auc, none.low, none.high), (0.0, 0.0, 0.0));
-    assert_eq!(auc_difference(&PairedRows { rows: made.rows(), logits: Vec::new() }, &ONCE), None);
+    assert!(high - low < (alone.high - alone.low) / 2.0);
+    let own = resampled(&made.logits, &ONCE);
+    let none = auc_difference(&[(&own, &own)]).unwrap();
+    assert_eq!((none.auc, none.interval), (0.0, Interval { low: 0.0, high: 0.0 }));
+    assert_eq!(auc_difference(&[]), None);
+    // Fewer resamples, other rows, a missing AUC: nothing to pair.
+    let fewer = resampled(&made.logits, &Bootstrap { resamples: 10, ..ONCE });
+    let others = ResampledAuc { rows: "others".to_owned(), ..own.clone() };
+    let lacking = ResampledAuc { auc: None, ..own.clone() };
+    assert!([fewer, others, lacking].iter().all(|other| auc_difference(&[(&own, other)]).is_none()));
+    let text = serde_json::to_string(&own).unwrap();
+    assert_eq!(serde_json::from_str::<ResampledAuc>(&text).unwrap(), own);
+}
+
+/// A single user's rows are the same in all resamples that have them; that is no sign of certainty.
+#[test]
+fn one_unit_has_no_interval() {
+    let made = Made::new(50, 4);
+    let rows = Scored { users: Some(&made.users), ..made.rows() };
+    let found = bootstrap(&rows, &[vec![0, 1, 2, 3], vec![0, 1, 2, 4]], &ONCE).unwrap();
+    assert_eq!(found.groups[0], Intervals::default());
+    assert!(found.groups[1].logloss.is_some());
 }
