@@ -17,6 +17,7 @@ mod evaluate;
 mod event;
 pub mod export;
 pub mod history;
+mod importance;
 mod open;
 mod predict;
 pub mod prepare;

@@ -57,14 +57,14 @@ pub(super) fn parse_split(text: &str) -> Result<SplitName, String> {
         .ok_or_else(|| "expected train, valid or test".to_owned())
 }
 
-fn parse_count(text: &str) -> Result<usize, String> {
+pub(super) fn parse_count(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|count| (1..=MOST).contains(count))
         .ok_or_else(|| format!("expected a number from 1 to {MOST}"))
 }
 
-/// The most resamples and slices: each is kept in memory.
+/// The most resamples and slices, each of which is kept in memory.
 const MOST: usize = 1_000_000;
 
 fn parse_unit(text: &str) -> Result<Unit, String> {

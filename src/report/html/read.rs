@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::data::shortened;
+use crate::train::evaluation::importance::Importance;
 use crate::train::evaluation::metrics::Metrics;
 use crate::train::run::epoch::EpochRecord;
 
@@ -99,6 +100,8 @@ pub(super) struct Run {
     /// And of each scenario that has some.
     pub(super) scenario_calibration: Vec<(String, Vec<Bin>)>,
     pub(super) probes: Vec<Probe>,
+    /// `importance.json`, where that was computed.
+    pub(super) importance: Option<Importance>,
 }
 
 impl Run {
@@ -112,6 +115,7 @@ impl Run {
             calibration: all,
             scenario_calibration: scenarios,
             probes: probes(&folder.join("analysis")),
+            importance: importance(&folder.join("importance.json")),
         }
     }
 
@@ -126,6 +130,14 @@ impl Run {
     pub(super) fn best_epoch(&self) -> Option<u64> {
         self.epochs.iter().rfind(|epoch| epoch.best).map(|epoch| u64::from(epoch.epoch))
     }
+}
+
+fn importance(path: &Path) -> Option<Importance> {
+    let mut found: Importance = serde_json::from_str(&text(path)).ok()?;
+    for own in &mut found.columns {
+        own.column = readable(&own.column);
+    }
+    Some(found)
 }
 
 fn text(path: &Path) -> String {

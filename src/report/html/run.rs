@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::super::chart::{Axis, Figure, Key, Line, LineChart, Mark, Point, Row, RowChart, Shown, number};
 use super::super::table::grouped;
+use super::importance::importance_section;
 use super::page::{decimal, document, figures, largest, name_of, numbers, table};
 use super::probes::probe_sections;
 use super::read::{Bin, Run};
@@ -33,6 +34,7 @@ pub(super) fn page(folder: &Path) -> Markup {
         }
         h2 { "Calibration" }
         (figures(&calibration(&run, test), "No calibration.csv: the run is not over, or had no test rows."))
+        (importance_section(run.importance.as_ref()))
         (probe_sections(&run))
         @if !run.config.is_empty() {
             h2 { "Configuration" }

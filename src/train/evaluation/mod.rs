@@ -3,6 +3,7 @@
 
 pub mod analysis;
 pub mod bootstrap;
+pub mod importance;
 pub mod metrics;
 pub mod predict;
 pub mod slices;
