@@ -17,6 +17,7 @@ mod evaluate;
 mod event;
 pub mod export;
 pub mod history;
+mod importance;
 mod open;
 mod predict;
 pub mod prepare;
@@ -30,7 +31,7 @@ pub mod tuned;
 mod unknown;
 mod user_cache;
 
-pub use evaluate::Evaluation;
+pub use evaluate::{BootstrapOptions, BootstrapReport, Detail, EvaluatedSlice, EvaluatedSlices, Evaluation};
 pub use event::{Event, Observer};
 pub use open::{Opened, open_config, open_options};
 pub use predict::{Predicted, Prediction};

@@ -14,7 +14,7 @@ use crate::ops::ModelState;
 use crate::plan::{Executor, initial_state};
 use crate::train::evaluation::analysis::{analyze, calibration, write};
 use crate::train::evaluation::metrics::best_reachable;
-use crate::train::evaluation::predict::scenario_names;
+use crate::train::evaluation::predict::{scenario_names, scored};
 use crate::train::memory::peak_memory_bytes;
 use crate::train::run::checkpoint::{Position, load_checkpoint, load_model};
 use crate::train::run::folder::{RunFolder, write_json, write_text};
@@ -218,9 +218,8 @@ fn finish(
     let seconds = started.elapsed().as_secs_f64();
     let valid = (!data.valid.is_empty()).then(|| score(executor, model, &data.valid, &data.encoder)).transpose()?;
     let reachable = data.test.probabilities().map(|probabilities| {
-        let scenarios = data.test.scenarios();
-        let names = scenario_names(&data.encoder, scenarios);
-        best_reachable(probabilities, data.test.labels(), scenarios, &names, data.test.users())
+        let names = scenario_names(&data.encoder, data.test.scenarios());
+        best_reachable(probabilities, &scored(&data.test, probabilities), &names)
     });
     let time = TrainingTime::of(folder)?;
     let result = RunResult {

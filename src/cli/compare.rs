@@ -148,6 +148,7 @@ impl Show {
                     bar.finish_and_clear();
                 }
             }
+            CompareEvent::Resampling(position) => note!("{position}"),
             CompareEvent::RunFailed(reason) => note!("  failed: {reason}"),
         }
     }

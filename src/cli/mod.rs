@@ -19,6 +19,7 @@ mod eval;
 mod exit;
 mod export;
 mod history;
+mod importance;
 mod models;
 mod observer;
 mod plan;
@@ -70,6 +71,8 @@ enum Command {
     Synth(synth::SynthArgs),
     /// Look into a trained model as its paper does, scenario by scenario
     Analyze(analyze::AnalyzeArgs),
+    /// Find out which columns a trained model relies on, by permuting each
+    Importance(importance::ImportanceArgs),
     /// Make a public data set ready to train on, from the files that its owner publishes
     Prepare(prepare::PrepareArgs),
     /// Write the page of pictures of a run, or of a comparison of runs
@@ -154,6 +157,7 @@ pub fn run() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Analyze(args) => analyze::run(&args),
+        Command::Importance(args) => importance::run(&args),
         Command::Prepare(args) => prepare::run(&args),
         Command::Report(args) => report::run(&args),
         Command::History(args) => history::run(&args),

@@ -23,6 +23,7 @@ pub use datasets::prepare::{Group, Groups, PrepareOptions, Prepared, PublicData,
 pub use datasets::synthetic;
 pub use encoded::cache::Cache;
 pub(crate) use encoded::cache::user_folder as user_cache_folder;
+pub use encoded::cells::{CellColumn, CellReader, split_cells};
 pub(crate) use encoded::encoder::Coding;
 pub use encoded::encoder::{Encoder, FieldInfo, FieldRole, SequenceInfo};
 pub use encoded::rows::{Column, RowColumns, Rows, Sequence};

@@ -6,5 +6,6 @@ pub mod bench;
 pub mod chart;
 pub mod comparison;
 pub mod html;
+pub mod importance;
 pub mod table;
 pub mod tsne;

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use crate::data::shortened;
+use crate::train::evaluation::bootstrap::{Interval, Intervals};
 use crate::train::evaluation::metrics::Metrics;
 
 /// How a table is drawn.
@@ -34,26 +35,70 @@ impl TableStyle {
 /// number that a group does not have. With `best`, the metrics of the true probabilities, each scenario's best
 /// reachable AUC and LogLoss stand beside its own. No newline at the end.
 pub fn scenario_table(metrics: &Metrics, best: Option<&Metrics>, style: TableStyle) -> String {
-    let mut heads = vec!["scenario", "AUC"];
-    heads.extend(best.map(|_| "best AUC"));
-    heads.push("LogLoss");
-    heads.extend(best.map(|_| "best LogLoss"));
-    heads.extend(["GAUC", "calibration", "rows", "positives"]);
+    let scenarios = metrics.scenarios.iter();
+    let groups: Vec<_> =
+        scenarios.map(|(name, own)| (name.as_str(), own, best.and_then(|best| best.scenario(name)))).collect();
+    group_table("scenario", &groups, (metrics, best), style)
+}
 
-    let mut lines: Vec<Vec<String>> =
-        metrics.scenarios.iter().map(|(name, own)| line(name, own, best.map(|best| best.scenario(name)))).collect();
-    lines.push(line("all", metrics, best.map(Some)));
+/// As [`scenario_table`], of any groups of rows under a head of one's own: each group's name, its metrics, and those of the true
+/// probabilities where there are some; then those of all rows. The sum of weights has a column where rows have weights.
+pub fn group_table(
+    head: &str,
+    groups: &[(&str, &Metrics, Option<&Metrics>)],
+    all: (&Metrics, Option<&Metrics>),
+    style: TableStyle,
+) -> String {
+    let (has_best, has_weights) = (all.1.is_some(), all.0.weight.is_some());
+    let mut heads = vec![head, "AUC"];
+    heads.extend(has_best.then_some("best AUC"));
+    heads.push("LogLoss");
+    heads.extend(has_best.then_some("best LogLoss"));
+    heads.extend(["GAUC", "calibration", "rows", "positives"]);
+    heads.extend(has_weights.then_some("weight"));
+
+    let lines: Vec<Vec<String>> = groups
+        .iter()
+        .copied()
+        .chain([("all", all.0, all.1)])
+        .map(|(name, own, best)| line(name, own, has_best.then_some(best), has_weights))
+        .collect();
     draw(&heads, &lines, style)
+}
+
+/// Intervals of each group's metrics, and last those of all rows.
+pub fn interval_table(head: &str, groups: &[(&str, &Intervals)], style: TableStyle) -> String {
+    let mut columns: Vec<(&str, fn(&Intervals) -> Option<Interval>)> = vec![
+        ("AUC", |own| own.auc),
+        ("PR-AUC", |own| own.pr_auc),
+        ("LogLoss", |own| own.logloss),
+        ("normalised entropy", |own| own.normalized_entropy),
+    ];
+    if groups.iter().any(|(_, own)| own.gauc.is_some()) {
+        columns.push(("GAUC", |own| own.gauc));
+    }
+    columns.push(("calibration", |own| own.calibration));
+    let heads: Vec<&str> = std::iter::once(head).chain(columns.iter().map(|(name, _)| *name)).collect();
+    let line = |(name, own): &(&str, &Intervals)| {
+        let numbers = columns.iter().map(|(_, pick)| pick(own).map_or_else(|| MISSING.to_owned(), interval_text));
+        std::iter::once(shortened(name)).chain(numbers).collect()
+    };
+    draw(&heads, &groups.iter().map(line).collect::<Vec<Vec<String>>>(), style)
+}
+
+fn interval_text(Interval { low, high }: Interval) -> String {
+    format!("{low:.4} to {high:.4}")
 }
 
 /// The cells of one group. The outer option says whether there are columns of best numbers, the inner one whether
 /// this group has them.
-fn line(name: &str, own: &Metrics, best: Option<Option<&Metrics>>) -> Vec<String> {
+fn line(name: &str, own: &Metrics, best: Option<Option<&Metrics>>, has_weights: bool) -> Vec<String> {
     let mut cells = vec![shortened(name), decimal(own.auc)];
     cells.extend(best.map(|best| decimal(best.and_then(|best| best.auc))));
     cells.push(decimal(own.logloss));
     cells.extend(best.map(|best| decimal(best.and_then(|best| best.logloss))));
     cells.extend([decimal(own.gauc), decimal(own.calibration), grouped(own.rows), grouped(own.positives)]);
+    cells.extend(has_weights.then(|| own.weight.map_or_else(|| MISSING.to_owned(), |weight| format!("{weight:.1}"))));
     cells
 }
 
@@ -157,7 +202,7 @@ pub(super) fn decimal(value: Option<f64>) -> String {
 }
 
 /// A count with a comma between thousands.
-pub(super) fn grouped(count: u64) -> String {
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -240,6 +285,25 @@ mod tests {
         let text = scenario_table(&Metrics::default(), None, TableStyle::Plain);
         assert_eq!(text.lines().count(), 2);
         assert!(text.contains("all"));
+    }
+
+    #[test]
+    fn groups_have_weights_where_rows_have_and_intervals_both_ends() {
+        let own = Metrics { weight: Some(30.25), ..metrics(Some(0.7), 7) };
+        let all = Metrics { weight: Some(1000.0), ..metrics(Some(0.8), 999) };
+        let text = group_table("hour", &[("7", &own, None)], (&all, None), TableStyle::Plain);
+        let lines = [
+            " hour     AUC  LogLoss  GAUC  calibration  rows  positives  weight",
+            " 7     0.7000   0.2500   n/a       1.0123     7         12    30.2",
+            " all   0.8000   0.2500   n/a       1.0123   999         12  1000.0",
+        ];
+        assert_eq!(text, lines.join("\n"));
+        let own = Intervals { auc: Some(Interval { low: 0.71, high: 0.734_56 }), ..Intervals::default() };
+        let text = interval_table("hour", &[("7", &own), ("all", &own)], TableStyle::Plain);
+        let lines: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split("  ").filter(|cell| !cell.trim().is_empty()).collect()).collect();
+        assert_eq!(lines[0], [" hour", " AUC", "PR-AUC", "LogLoss", "normalised entropy", "calibration"]);
+        assert_eq!(lines[1][..2], [" 7", " 0.7100 to 0.7346"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::ops::{ModelState, StepUniforms};
 use crate::plan::{BatchPacker, Executor, RowSource, Step, StepChunk};
 use crate::train::Error;
 use crate::train::evaluation::metrics::{Metrics, Reliability, evaluate, reliability};
-use crate::train::evaluation::predict::{predict, scenario_names};
+use crate::train::evaluation::predict::{predict, scenario_names, scored};
 use crate::train::model::{BuiltModel, source};
 use crate::train::order::{batch_shuffle, epoch_order, epoch_rows};
 use crate::train::run::checkpoint::{Position, save_checkpoint, save_model};
@@ -86,7 +86,7 @@ pub fn score(
 ) -> Result<Metrics, Error> {
     let logits = predict(executor, model, rows, encoder)?;
     let names = scenario_names(encoder, rows.scenarios());
-    Ok(evaluate(&logits, rows.labels(), rows.scenarios(), &names, rows.users()))
+    Ok(evaluate(&scored(rows, &logits), &names))
 }
 
 /// [`score`], and how often what the model predicted came true.
@@ -100,9 +100,8 @@ pub fn score_and_calibrate(
     encoder: &Encoder,
 ) -> Result<(Metrics, Reliability), Error> {
     let logits = predict(executor, model, rows, encoder)?;
-    let (labels, scenarios, names) = (rows.labels(), rows.scenarios(), scenario_names(encoder, rows.scenarios()));
-    let metrics = evaluate(&logits, labels, scenarios, &names, rows.users());
-    Ok((metrics, reliability(&logits, labels, scenarios, &names)))
+    let (scored, names) = (scored(rows, &logits), scenario_names(encoder, rows.scenarios()));
+    Ok((evaluate(&scored, &names), reliability(&scored, &names)))
 }
 
 /// That there is something to learn from the training rows, and that the metric to stop on can be had from the validation

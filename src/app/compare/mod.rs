@@ -3,12 +3,14 @@
 mod checks;
 mod estimate;
 mod folder;
+mod resample;
 
 use std::path::{Path, PathBuf};
 
 use self::checks::{check_only, check_variants};
 use self::estimate::Estimate;
 use self::folder::{begin, check_root, is_ours};
+use self::resample::resample;
 use super::Event as AppEvent;
 use super::open::{absolute, bases, located};
 use super::train::write_report;
@@ -104,6 +106,8 @@ pub enum CompareEvent<'a> {
         /// As in [`CompareEvent::RunStart`].
         seconds_left: Option<f64>,
     },
+    /// A run's AUC on resamples of the test rows is found: this run's, for people.
+    Resampling(&'a str),
     /// A run ended.
     RunEnd,
     /// Without a result, for this reason.
@@ -180,7 +184,10 @@ impl Experiment {
         let _lock = begin(&self.comparison, &self.root, lock)?;
         observer(CompareEvent::Starting { comparison: &self.comparison, root: &self.root });
         let mut failed = Vec::new();
-        let interrupted = self.train(runner, &mut failed, observer)?;
+        let mut interrupted = self.train(runner, &mut failed, observer)?;
+        if interrupted.is_none() {
+            interrupted = resample(&self.comparison, &self.root, runner, &mut failed, observer)?;
+        }
         let summaries = write_files(&self.comparison, &self.root)?;
         if summaries.standings.iter().any(|standing| standing.seeds[0] > 0) {
             write_report(&self.root, &mut |event| observer(CompareEvent::App(event)));

@@ -1,6 +1,7 @@
 //! Rows as numbers: the encoder that makes them, their columns in memory and on disk, and what an encoder does not know.
 
 pub(super) mod cache;
+pub(super) mod cells;
 pub(super) mod encoder;
 pub(super) mod encoder_files;
 pub(super) mod rows;

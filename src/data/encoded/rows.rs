@@ -203,6 +203,55 @@ impl Rows {
         Rows::from_columns(fields, values, columns)
     }
 
+    /// These rows, each with one field's value of another row: row i has that of row `from[i]`. `value` is the field's column of
+    /// [`values`](Rows::values), where it has one.
+    ///
+    /// # Panics
+    /// If there is no such field, column or row.
+    pub fn with_field_from(&self, field: usize, value: Option<usize>, from: &[u32]) -> Rows {
+        fn moved<T: Pod>(column: &Column<T>, width: usize, at: usize, from: &[u32]) -> Column<T> {
+            let mut moved = column.to_vec();
+            moved.iter_mut().skip(at).step_by(width).zip(from).for_each(|(own, &row)| {
+                *own = column[row as usize * width + at];
+            });
+            moved.into()
+        }
+        if self.is_empty() {
+            return self.clone();
+        }
+        let ids = moved(&self.ids, self.ids.len() / self.len, field, from);
+        let values = match value {
+            Some(value) => moved(&self.values, self.values.len() / self.len, value, from),
+            None => self.values.clone(),
+        };
+        Rows { ids, values, ..self.clone() }
+    }
+
+    /// These rows, each with the sequences of another row, as in [`Rows::with_field_from`].
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn with_sequences_from(&self, from: &[u32]) -> Rows {
+        let sequence = |sequence: &Sequence| {
+            let (mut offsets, mut ids) = (vec![0u64], Vec::with_capacity(sequence.ids.len()));
+            for &row in from {
+                ids.extend_from_slice(sequence.row(row as usize));
+                offsets.push(ids.len() as u64);
+            }
+            Sequence::new(offsets, ids)
+        };
+        Rows { sequences: self.sequences.iter().map(sequence).collect(), ..self.clone() }
+    }
+
+    /// These rows, each with the scenario's number of another row, as in [`Rows::with_field_from`].
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn with_scenarios_from(&self, from: &[u32]) -> Rows {
+        let scenarios = from.iter().map(|&row| self.scenarios[row as usize]).collect::<Vec<u32>>().into();
+        Rows { scenarios, ..self.clone() }
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.len
@@ -253,5 +302,32 @@ impl Rows {
     /// The sequence columns in the schema's order.
     pub fn sequences(&self) -> &[Sequence] {
         &self.sequences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_from_other_rows_and_all_else_stays() {
+        let columns = RowColumns {
+            ids: vec![1, 10, 2, 20, 3, 30].into(),
+            values: vec![0.1, 0.2, 0.3].into(),
+            labels: vec![0.0, 1.0, 0.0].into(),
+            scenarios: vec![0, 1, 2].into(),
+            sequences: vec![(vec![0, 2, 2, 3].into(), vec![7, 8, 9].into())],
+            ..RowColumns::default()
+        };
+        let rows = Rows::from_columns(2, 1, columns).unwrap();
+        let from = [2, 0, 1];
+        let moved = rows.with_field_from(1, Some(0), &from);
+        assert_eq!((moved.ids(), moved.values()), (&[1, 30, 2, 10, 3, 20][..], &[0.3, 0.1, 0.2][..]));
+        assert_eq!((moved.labels(), moved.scenarios()), (rows.labels(), rows.scenarios()));
+        assert_eq!(rows.with_field_from(0, None, &from).values(), rows.values());
+        let moved = rows.with_sequences_from(&from);
+        assert_eq!([0, 1, 2].map(|row| moved.sequences()[0].row(row).to_vec()), [vec![9], vec![7, 8], vec![]]);
+        assert_eq!(moved.ids(), rows.ids());
+        assert_eq!(rows.with_scenarios_from(&from).scenarios(), [2, 0, 1]);
     }
 }

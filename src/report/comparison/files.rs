@@ -105,6 +105,13 @@ pub fn models_csv(summaries: &Summaries) -> String {
         }
         lines.value("relaimpr", standing.improvement);
         lines.test("against_baseline", standing.against_baseline);
+        if summaries.standings.iter().any(|standing| standing.difference.is_some()) {
+            let difference = standing.difference;
+            lines.value("bootstrap_auc_less_baseline", difference.map(|own| own.auc));
+            lines.value("bootstrap_auc_low", difference.map(|own| own.interval.low));
+            lines.value("bootstrap_auc_high", difference.map(|own| own.interval.high));
+            lines.value("bootstrap_seeds", difference.map(|own| own.seeds));
+        }
         lines.value("ahead_of_best_baseline", standing.ahead_of_best);
         lines.test("against_best_baseline", standing.against_best);
         let costs = &standing.costs;

@@ -10,6 +10,7 @@ pub use html::html;
 use crate::data::shortened;
 use crate::report::table::{MISSING, Mark, Marked, TableStyle, draw_marked, escaped_markdown, grouped};
 use crate::train::comparison::{ExperimentKind, Score, Scores, Standing, Summaries};
+use crate::train::evaluation::bootstrap::{Difference, Unit};
 use crate::train::evaluation::statistics::PairedTest;
 
 /// Columns of scenarios that stand side by side on a terminal.
@@ -132,6 +133,15 @@ fn comparing(summaries: &Summaries) -> Vec<Column> {
     let against = standings.iter().map(|standing| beside(standing, p(&standing.against_baseline)));
     let mut columns =
         vec![Column::new("RelaImpr", improvement), Column::new(format!("p, against {baseline}"), against)];
+    if standings.iter().any(|standing| standing.difference.is_some()) {
+        let text = |standing: &Standing| {
+            standing.difference.map_or(MISSING.to_owned(), |Difference { auc, interval, .. }| {
+                format!("{auc:+.4} ({:+.4} to {:+.4})", interval.low, interval.high)
+            })
+        };
+        let differences = standings.iter().map(|standing| beside(standing, text(standing)));
+        columns.push(Column::new(format!("AUC, less {baseline}'s (95 %)"), differences));
+    }
     if let Some(best) = summaries.best_baseline.as_deref().filter(|_| standings.iter().any(|own| own.ours)) {
         let ours = |standing: &Standing, text: String| if standing.ours { text } else { String::new() };
         let ahead = standings.iter().map(|standing| {
@@ -189,6 +199,19 @@ pub fn notes(summaries: &Summaries, marked: bool) -> Vec<String> {
             "RelaImpr: (AUC − 0.5) / (AUC of {baseline} − 0.5) − 1, of the mean AUCs. p: two-sided paired t-test of test \
              AUCs over common seeds, not corrected for several tests; {MISSING} with fewer than two common seeds, or where \
              all differences are equal."
+        ));
+    }
+    let difference = summaries.standings.iter().find_map(|standing| standing.difference);
+    if let (Some(baseline), Some(Difference { resamples, by, units, .. })) = (&summaries.baseline, difference) {
+        let (resamples, units) = (grouped(resamples as u64), grouped(units as u64));
+        let of = match by {
+            Unit::Rows => format!("the {units} test rows"),
+            Unit::Users => format!("the test rows' {units} users"),
+        };
+        notes.push(format!(
+            "AUC, less {baseline}'s: the mean over common seeds, and its 95 % interval over {resamples} bootstrap resamples of \
+             {of}, the same for both models. It says how far the difference would move on other test rows; p says whether \
+             other seeds would turn it around on these."
         ));
     }
     if let Some(best) = summaries.best_baseline.as_deref().filter(|_| summaries.standings.iter().any(|own| own.ours)) {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::train::comparison::{Costs, ExperimentKind};
+use crate::train::evaluation::bootstrap::Interval;
 use crate::train::evaluation::statistics::Summary;
 
 fn score(mean: f64, deviation: f64) -> Score {
@@ -22,6 +23,7 @@ fn standing(label: &str, ours: bool, auc: f64, logloss: f64) -> Standing {
         scenarios: vec![scores(auc, logloss), Scores::default()],
         improvement: None,
         against_baseline: None,
+        difference: None,
         ahead_of_best: None,
         against_best: None,
         costs: Costs::default(),
@@ -87,6 +89,25 @@ fn the_best_is_bold_and_the_second_best_underlined() {
     assert!(terminal.contains("\u{1b}[4m") && terminal.contains("\u{1b}[1m"), "underlined and bold");
     let plain = text(&summaries(), TableStyle::Plain);
     assert!(!plain.contains('\u{1b}') && !plain.contains("in bold"), "{plain}");
+}
+
+#[test]
+fn differences_stand_with_both_ends_of_their_interval() {
+    let mut found = summaries();
+    let interval = Interval { low: -0.000_44, high: 0.005_46 };
+    let (resamples, by) = (1000, Unit::Users);
+    found.standings[2].difference = Some(Difference { auc: 0.0025, interval, seeds: 2, resamples, by, units: 6040 });
+    let markdown = text(&found, TableStyle::Markdown);
+    let lines: Vec<String> = markdown.lines().map(bare).collect();
+    assert!(lines[2].contains("| p, against plain | AUC, less plain's (95 %) |"), "{}", lines[2]);
+    assert!(
+        lines[5].contains("| n/a | n/a | n/a |") && lines[6].contains("| +0.0025 (-0.0004 to +0.0055) |"),
+        "{}",
+        lines[6]
+    );
+    assert!(markdown.contains("1,000 bootstrap resamples of the test rows' 6,040 users"), "{markdown}");
+    let csv = models_csv(&found);
+    assert!(csv.contains("bootstrap_auc_low") && csv.contains("-0.00044,0.00546"), "{csv}");
 }
 
 #[test]

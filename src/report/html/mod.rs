@@ -3,6 +3,7 @@
 //! A page needs nothing but itself: no network, no other file, no script. The same files give the same bytes.
 
 mod comparison;
+mod importance;
 mod page;
 mod probes;
 mod read;

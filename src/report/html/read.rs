@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::data::shortened;
+use crate::train::evaluation::importance::Importance;
 use crate::train::evaluation::metrics::Metrics;
 use crate::train::run::epoch::EpochRecord;
 
@@ -53,6 +54,10 @@ fn readable(name: impl AsRef<str>) -> String {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bin {
     pub(super) rows: f64,
+    /// Where rows have weights their sum, else their number.
+    pub(super) weight: f64,
+    /// Where rows have weights, how many rows of equal weights would tell as much, else their number.
+    pub(super) effective_rows: f64,
     pub(super) predicted: f64,
     pub(super) observed: f64,
 }
@@ -95,6 +100,8 @@ pub(super) struct Run {
     /// And of each scenario that has some.
     pub(super) scenario_calibration: Vec<(String, Vec<Bin>)>,
     pub(super) probes: Vec<Probe>,
+    /// `importance.json`, where that was computed.
+    pub(super) importance: Option<Importance>,
 }
 
 impl Run {
@@ -108,6 +115,7 @@ impl Run {
             calibration: all,
             scenario_calibration: scenarios,
             probes: probes(&folder.join("analysis")),
+            importance: importance(&folder.join("importance.json")),
         }
     }
 
@@ -122,6 +130,14 @@ impl Run {
     pub(super) fn best_epoch(&self) -> Option<u64> {
         self.epochs.iter().rfind(|epoch| epoch.best).map(|epoch| u64::from(epoch.epoch))
     }
+}
+
+fn importance(path: &Path) -> Option<Importance> {
+    let mut found: Importance = serde_json::from_str(&text(path)).ok()?;
+    for own in &mut found.columns {
+        own.column = readable(&own.column);
+    }
+    Some(found)
 }
 
 fn text(path: &Path) -> String {
@@ -164,7 +180,9 @@ fn curves(table: Table) -> Curves {
     for line in &table.lines {
         let numbers = ["rows", "predicted", "observed"].map(|head| table.number(line, head));
         let [Some(rows), Some(predicted), Some(observed)] = numbers else { continue };
-        let bin = Bin { rows, predicted, observed };
+        let [weight, effective_rows] =
+            ["weight", "effective_rows"].map(|head| table.number(line, head).unwrap_or(rows));
+        let bin = Bin { rows, weight, effective_rows, predicted, observed };
         let name = table.cell(line, "scenario").unwrap_or_default();
         match (table.cell(line, "group"), scenarios.last_mut()) {
             (Some("all"), _) => all.push(bin),

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::super::chart::{Axis, Figure, Key, Line, LineChart, Mark, Point, Row, RowChart, Shown, number};
 use super::super::table::grouped;
+use super::importance::importance_section;
 use super::page::{decimal, document, figures, largest, name_of, numbers, table};
 use super::probes::probe_sections;
 use super::read::{Bin, Run};
@@ -33,6 +34,7 @@ pub(super) fn page(folder: &Path) -> Markup {
         }
         h2 { "Calibration" }
         (figures(&calibration(&run, test), "No calibration.csv: the run is not over, or had no test rows."))
+        (importance_section(run.importance.as_ref()))
         (probe_sections(&run))
         @if !run.config.is_empty() {
             h2 { "Configuration" }
@@ -210,11 +212,13 @@ fn scenario_table(test: &Metrics, best: Option<&Metrics>) -> Markup {
     let mut heads = vec!["scenario", "AUC"];
     heads.extend(best.map(|_| "best AUC"));
     heads.extend(["PR-AUC", "LogLoss", "normalised entropy", "GAUC", "calibration", "rows", "positives"]);
+    heads.extend(test.weight.map(|_| "weight"));
     let line = |name: &str, own: &Metrics, reachable: Option<&Metrics>| {
         let mut cells = vec![name.to_owned(), decimal(own.auc)];
         cells.extend(best.map(|_| decimal(reachable.and_then(|best| best.auc))));
         cells.extend([own.pr_auc, own.logloss, own.normalized_entropy, own.gauc, own.calibration].map(decimal));
         cells.extend([grouped(own.rows), grouped(own.positives)]);
+        cells.extend(test.weight.map(|_| own.weight.map_or_else(String::new, |weight| format!("{weight:.1}"))));
         cells
     };
     let scenarios = test.scenarios.iter();
@@ -261,13 +265,14 @@ fn calibration(run: &Run, test: Option<&Metrics>) -> Vec<Figure> {
 
 /// The mean distance between what is predicted and what comes true.
 fn expected_error(bins: &[Bin]) -> f64 {
-    let rows: f64 = bins.iter().map(|bin| bin.rows).sum();
-    bins.iter().map(|bin| bin.rows * (bin.observed - bin.predicted).abs()).sum::<f64>() / rows.max(1.0)
+    let all: f64 = bins.iter().map(|bin| bin.weight).sum();
+    let apart: f64 = bins.iter().map(|bin| bin.weight * (bin.observed - bin.predicted).abs()).sum();
+    if all > 0.0 { apart / all } else { 0.0 }
 }
 
 fn reliability_line(name: &str, mark: Mark, bins: &[Bin], spread: bool) -> Line {
     let point = |bin: &Bin| {
-        let error = (bin.observed * (1.0 - bin.observed) / bin.rows).sqrt();
+        let error = (bin.observed * (1.0 - bin.observed) / bin.effective_rows).sqrt();
         let about =
             format!("predicted {}, came true {} of {} rows", number(bin.predicted), number(bin.observed), bin.rows);
         Point { x: bin.predicted, y: bin.observed, spread: spread.then_some(2.0 * error), about }

@@ -297,3 +297,29 @@ fn a_table_that_is_made_for_it_stands_in_the_page_as_it_is() {
     let page = folder.page();
     assert!(page.contains("<td>theirs</td>") && page.contains("<p>notes</p>") && !page.contains("<th>label</th>"));
 }
+
+#[test]
+fn importance_is_shown_where_it_was_computed() {
+    let change = |mean: f64, deviation: Value| json!({"mean": mean, "deviation": deviation});
+    let column = |column: &str, permuted: &str, aware: Value, lost: f64| {
+        json!({"column": column, "permuted": permuted, "aware": aware, "auc_drop": change(lost, json!(0.001)),
+            "logloss_rise": change(lost / 2.0, Value::Null), "scenarios": []})
+    };
+    let columns = [
+        column("item", "field", json!(false), 0.05),
+        column(NAME, "field", json!(true), 0.01),
+        column("page", "scenario_parts", Value::Null, -0.002),
+    ];
+    let found = json!({"split": "valid", "rows": 60, "repeats": 5, "seed": 0, "auc": 0.7, "logloss": 0.4, "scenarios": [],
+        "columns": columns});
+    let folder = Folder::new();
+    folder.write("metrics.jsonl", "");
+    assert!(!folder.page().contains("What the model relies on"));
+    folder.write("importance.json", &found.to_string());
+    let page = folder.page();
+    assert_eq!(figures(&page).iter().filter(|title| title.contains("without a column")).count(), 2);
+    assert!(page.contains("page (parts for scenarios)") && page.contains("the valid rows 5 times"), "{page}");
+    assert!(page.contains("0.0500 ± 0.0010") && page.contains("0.0250"));
+    folder.write("importance.json", "{");
+    assert!(!folder.page().contains("What the model relies on"));
+}

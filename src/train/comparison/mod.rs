@@ -6,6 +6,7 @@
 mod cell;
 mod child;
 mod outcome;
+mod resampled;
 mod sections;
 mod summary;
 mod variant;
@@ -16,10 +17,12 @@ use toml::{Table, Value};
 
 use super::Error;
 use crate::config::{ConfigError, load_document};
+use crate::train::evaluation::bootstrap::Bootstrap;
 
 pub use cell::{Cell, State};
 pub use child::{CellEnding, Interrupt, train_cell};
 pub use outcome::CellOutcome;
+pub use resampled::CellResamples;
 pub use sections::ExperimentKind;
 pub use summary::{Costs, Score, Scores, Standing, Summaries, summarise};
 pub use variant::Variant;
@@ -33,6 +36,8 @@ pub struct Comparison {
     pub variants: Vec<Variant>,
     /// The label that RelaImpr refers to; a sweep has none.
     pub baseline: Option<String>,
+    /// How test rows are resampled, for intervals of the variants' AUC less the baseline's; not at all without.
+    pub bootstrap: Option<Bootstrap>,
     /// Variants that cannot be trained, with the reason: for a sweep to skip or to refuse.
     pub invalid: Vec<Invalid>,
     /// Whether a sweep goes on without them.
@@ -76,6 +81,7 @@ impl Comparison {
             kind,
             variants: Vec::new(),
             baseline: None,
+            bootstrap: read.bootstrap,
             invalid: Vec::new(),
             skip_invalid: read.skip_invalid,
             skipped: Vec::new(),
@@ -102,6 +108,7 @@ impl Comparison {
                 variant.ours = ours.contains(&variant.label);
             }
             comparison.baseline = Some(baseline);
+            resampled::check_users(&comparison).map_err(|error| error.blame(sets))?;
         }
         comparison.resolved = comparison.resolve(read, locate)?;
         Ok(comparison)

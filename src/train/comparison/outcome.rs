@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Cell, Comparison, State};
 use crate::train::Error;
+use crate::train::evaluation::bootstrap::ResampledAuc;
 use crate::train::run::result::RunResult;
 
 /// A finished cell. As JSON it is a line of `cells.jsonl`.
@@ -22,6 +23,9 @@ pub struct CellOutcome {
     pub folder: String,
     /// What the variant sets for itself: dotted keys and values.
     pub settings: Map<String, Value>,
+    /// Its AUC on resamples of the test rows, where they are wanted and there.
+    #[serde(skip)]
+    pub resampled: Option<ResampledAuc>,
     /// The run's `result.json`, as tables read it.
     #[serde(skip)]
     pub result: RunResult,
@@ -49,7 +53,8 @@ impl CellOutcome {
             settings.insert(key.clone(), value);
         }
         let (label, model) = (cell.variant.label.clone(), cell.variant.config.model_name().to_owned());
-        Ok(Some(CellOutcome { label, model, seed: cell.seed, folder: cell.folder(), settings, result, raw }))
+        let (seed, folder, resampled) = (cell.seed, cell.folder(), None);
+        Ok(Some(CellOutcome { label, model, seed, folder, settings, resampled, result, raw }))
     }
 }
 
@@ -59,6 +64,11 @@ impl Comparison {
     /// # Errors
     /// As [`Cell::state`].
     pub fn outcomes(&self, root: &Path) -> Result<Vec<CellOutcome>, Error> {
-        self.cells().iter().filter_map(|cell| CellOutcome::of(cell, root).transpose()).collect()
+        let of = |cell: &Cell<'_>| {
+            let Some(outcome) = CellOutcome::of(cell, root)? else { return Ok(None) };
+            let resampled = self.bootstrap.as_ref().map(|options| cell.resamples(root, options)).transpose()?.flatten();
+            Ok(Some(CellOutcome { resampled, ..outcome }))
+        };
+        self.cells().iter().filter_map(|cell| of(cell).transpose()).collect()
     }
 }

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::resampled;
 use crate::config::{ConfigError, describe, parse_section, set_argument, split_path, target};
 use crate::data::{nearest, suggestion};
+use crate::train::evaluation::bootstrap::{Bootstrap, Unit};
 use crate::train::run::folder::folder_name;
 
 /// The most cells of one comparison: a slip in a grid should not begin a year's work.
@@ -49,6 +51,10 @@ struct CompareSection {
     baseline: Option<String>,
     #[serde(default)]
     ours: Option<Vec<String>>,
+    #[serde(default)]
+    bootstrap: Option<u64>,
+    #[serde(default)]
+    bootstrap_by: Option<Unit>,
     #[serde(default)]
     models: Vec<ModelEntry>,
 }
@@ -100,6 +106,7 @@ pub(super) struct Read {
     pub(super) section: Table,
     pub(super) entries: Vec<Entry>,
     pub(super) skip_invalid: bool,
+    pub(super) bootstrap: Option<Bootstrap>,
     baseline: Option<String>,
     ours: Option<Vec<String>>,
 }
@@ -157,9 +164,10 @@ fn read_compare(document: &Table, model: Option<&str>, file: &str) -> Result<Rea
         let settings = settings(&entry.set, &format!("{place}.set"), file)?;
         entries.push(Entry { name, label, seeds, settings });
     }
+    let bootstrap = resampled::options(section.bootstrap, section.bootstrap_by, file)?;
     let (baseline, ours) = (section.baseline, section.ours);
     let (base, section) = (Table::new(), Table::new());
-    Ok(Read { kind: ExperimentKind::Compare, base, section, entries, skip_invalid: false, baseline, ours })
+    Ok(Read { kind: ExperimentKind::Compare, base, section, entries, skip_invalid: false, bootstrap, baseline, ours })
 }
 
 fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read, ConfigError> {
@@ -209,7 +217,8 @@ fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read,
     }
     let skip_invalid = section.skip_invalid;
     let (base, section) = (Table::new(), Table::new());
-    Ok(Read { kind: ExperimentKind::Sweep, base, section, entries, skip_invalid, baseline: None, ours: None })
+    let (bootstrap, baseline, ours) = (None, None, None);
+    Ok(Read { kind: ExperimentKind::Sweep, base, section, entries, skip_invalid, bootstrap, baseline, ours })
 }
 
 /// One direction of a grid: the settings at each of its points.

@@ -1,6 +1,7 @@
 //! The finished cells of a comparison as numbers: means and deviations over seeds, improvements, tests, costs.
 
 use super::{CellOutcome, Comparison, ExperimentKind};
+use crate::train::evaluation::bootstrap::{Difference, auc_difference};
 use crate::train::evaluation::metrics::{Metrics, relative_improvement};
 use crate::train::evaluation::statistics::{PairedTest, Summary, mean, paired_test};
 use crate::train::run::result::RunResult;
@@ -89,6 +90,8 @@ pub struct Standing {
     pub improvement: Option<f64>,
     /// The test of its AUCs against the baseline's, over common seeds.
     pub against_baseline: Option<PairedTest>,
+    /// Its mean AUC less the baseline's over common seeds, and how far that would move on other test rows.
+    pub difference: Option<Difference>,
     /// Its mean AUC less the best baseline's over their common seeds; for ours.
     pub ahead_of_best: Option<f64>,
     /// The test of that.
@@ -152,6 +155,7 @@ pub fn summarise(comparison: &Comparison, outcomes: &[CellOutcome]) -> Summaries
                 scenarios: scenarios.iter().map(in_scenario).collect(),
                 improvement: None,
                 against_baseline: None,
+                difference: None,
                 ahead_of_best: None,
                 against_best: None,
                 costs: Costs::of(&results),
@@ -177,6 +181,7 @@ pub fn summarise(comparison: &Comparison, outcomes: &[CellOutcome]) -> Summaries
             if standing.label != *baseline {
                 standing.improvement = relative_improvement(auc(standing), base);
                 standing.against_baseline = paired_test(&common(&cells, &base_cells));
+                standing.difference = difference(&cells, &base_cells);
             }
             if standing.ours {
                 let pairs = common(&cells, &best_cells);
@@ -206,6 +211,14 @@ impl Summaries {
     pub fn missing(&self) -> usize {
         self.standings.iter().map(|standing| standing.seeds[1] - standing.seeds[0]).sum()
     }
+}
+
+/// How far two variants are apart on resamples of the test rows, at the seeds that both have.
+fn difference(one: &[&CellOutcome], other: &[&CellOutcome]) -> Option<Difference> {
+    let partner = |seed: u64| other.iter().find(|outcome| outcome.seed == seed).copied();
+    let pairs = one.iter().filter_map(|own| Some((*own, partner(own.seed)?)));
+    let resampled = pairs.map(|(own, other)| Some((own.resampled.as_ref()?, other.resampled.as_ref()?)));
+    auc_difference(&resampled.collect::<Option<Vec<_>>>()?)
 }
 
 /// Test AUCs of two variants at the seeds that both have.

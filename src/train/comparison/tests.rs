@@ -3,6 +3,7 @@ use std::fs;
 use serde_json::json;
 
 use super::*;
+use crate::train::evaluation::bootstrap::Unit;
 use crate::train::run::folder::folder_name;
 use crate::train::run::result::RunResult;
 
@@ -113,6 +114,30 @@ fn the_command_line_has_the_last_word() {
     ] {
         let message = load(ExperimentKind::Compare, THREE, &[set]).unwrap_err().to_string();
         assert!(message.starts_with(&format!("--set {set}: ")) && message.contains(says), "{message}");
+    }
+}
+
+#[test]
+fn resamples_are_asked_for_and_checked() {
+    let with = |keys: &str, sets: &[&str]| {
+        load(ExperimentKind::Compare, &THREE.replace("seeds = 2\n", &format!("seeds = 2\n{keys}\n")), sets)
+    };
+    assert_eq!(with("", &[]).unwrap().bootstrap, None);
+    assert_eq!(with("bootstrap = 0", &[]).unwrap().bootstrap, None);
+    let found = with("bootstrap = 1000", &[]).unwrap();
+    assert_eq!(found.bootstrap, Some(Bootstrap { resamples: 1000, unit: None, seed: 0 }));
+    assert!(found.to_toml().unwrap().contains("bootstrap = 1000"));
+    let found = with("bootstrap = 50\nbootstrap_by = \"users\"", &["data.user=member"]).unwrap();
+    assert_eq!(found.bootstrap.unwrap().unit, Some(Unit::Users));
+    for (keys, says) in [
+        ("bootstrap_by = \"rows\"", "compare.bootstrap_by: has no effect without compare.bootstrap"),
+        ("bootstrap = 50\nbootstrap_by = \"users\"", "data.user"),
+        ("bootstrap = 50\nbootstrap_by = \"user\"", "compare.bootstrap_by"),
+        ("bootstrap = -1", "compare.bootstrap"),
+        ("bootstrap = 2000000", "at most 1000000"),
+    ] {
+        let message = fault(with(keys, &[]));
+        assert!(message.contains(says), "{message}");
     }
 }
 
@@ -310,7 +335,8 @@ pub(crate) fn outcomes(cells: &[(&str, u64, f64, f64)]) -> Vec<CellOutcome> {
         let result = result(test, valid);
         let raw = serde_json::to_value(&result).unwrap();
         let (folder, settings) = (format!("{label}/seed-{seed}"), serde_json::Map::new());
-        CellOutcome { label: label.to_owned(), model: "m".to_owned(), seed, folder, settings, result, raw }
+        let resampled = None;
+        CellOutcome { label: label.to_owned(), model: "m".to_owned(), seed, folder, settings, resampled, result, raw }
     };
     cells.iter().map(outcome).collect()
 }

@@ -3,6 +3,7 @@
 use crate::data::{Encoder, Rows};
 use crate::plan::{Executor, RowSource};
 use crate::train::Error;
+use crate::train::evaluation::metrics::Scored;
 use crate::train::model::{BuiltModel, source};
 
 /// The name under which metrics have the rows of scenarios that the train split does not have.
@@ -65,6 +66,11 @@ impl MeanProbability {
     fn logit(&self) -> f32 {
         (self.yes.ln() - self.no.ln()) as f32
     }
+}
+
+/// Rows with a model's logits for them, ready to be scored.
+pub fn scored<'a>(rows: &'a Rows, logits: &'a [f32]) -> Scored<'a> {
+    Scored { logits, labels: rows.labels(), scenarios: rows.scenarios(), users: rows.users(), weights: None }
 }
 
 /// The scenarios by which metrics of these rows are told apart: the trained ones, and all others together where the rows

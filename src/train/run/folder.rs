@@ -159,6 +159,11 @@ impl RunFolder {
         self.root.join("calibration.csv")
     }
 
+    /// `importance.json`.
+    pub fn importance(&self) -> PathBuf {
+        self.root.join("importance.json")
+    }
+
     /// The run in pictures.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.html")

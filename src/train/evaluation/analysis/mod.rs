@@ -150,18 +150,22 @@ const ALL: &str = "all";
 /// predictions up.
 pub fn calibration(found: &Reliability) -> AnalysisTable {
     let line = |group: &str, name: &str, number: usize, bin: &Bin| {
-        let observed = bin.positives as f64 / bin.rows as f64;
         let texts = [group, name, &(number + 1).to_string(), &bin.rows.to_string(), &bin.positives.to_string()];
-        (texts.map(str::to_owned).to_vec(), vec![bin.predicted, observed])
+        let weight = bin.weight.iter().flat_map(|weight| [weight.sum, weight.effective_rows]);
+        (texts.map(str::to_owned).to_vec(), [bin.predicted, bin.observed].into_iter().chain(weight).collect())
     };
     let all = found.all.iter().enumerate().map(|(number, bin)| line(ALL, "", number, bin));
     let scenarios = found
         .scenarios
         .iter()
         .flat_map(|(name, bins)| bins.iter().enumerate().map(move |(number, bin)| line(SCENARIO, name, number, bin)));
+    let mut heads = vec!["group", "scenario", "bin", "rows", "positives", "predicted", "observed"];
+    if found.all.iter().any(|bin| bin.weight.is_some()) {
+        heads.extend(["weight", "effective_rows"]);
+    }
     AnalysisTable {
         name: "calibration".to_owned(),
-        heads: ["group", "scenario", "bin", "rows", "positives", "predicted", "observed"].map(str::to_owned).to_vec(),
+        heads: heads.into_iter().map(str::to_owned).collect(),
         lines: all.chain(scenarios).collect(),
         summary: false,
     }

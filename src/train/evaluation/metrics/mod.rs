@@ -3,13 +3,22 @@
 //!
 //! Everything is computed from logits, in f64, and does not depend on the number of threads. A number that a group
 //! does not have (the AUC of rows that are all negative, say) is `None`: `null` in JSON, "n/a" in tables.
+//!
+//! Where rows have weights, a row of weight w counts as w rows in everything but the counts: AUC and PR-AUC are those of
+//! scikit-learn with `sample_weight`.
 
+mod group;
 mod rank;
 mod reliability;
+mod scored;
+mod weighted_rank;
 
-use rank::both_auc;
+use group::group;
+pub(super) use group::{entropy, row_loss};
+pub(super) use rank::descending;
 pub use rank::{auc, gauc, pr_auc};
-pub use reliability::{Bin, Reliability, reliability};
+pub use reliability::{Bin, BinWeight, Reliability, reliability};
+pub use scored::{Scored, ScoredRows};
 
 use rayon::prelude::*;
 use serde::de::{MapAccess, Visitor};
@@ -19,7 +28,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The numbers of one group of rows, and of each scenario within it.
 ///
 /// As JSON: `{"auc", "pr_auc", "logloss", "normalized_entropy", "gauc", "calibration", "rows", "positives", "scenarios": {NAME:
-/// {...}}}`.
+/// {...}}}`, and where rows have weights, `"weight"` and `"positive_weight"` after `"positives"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Probability that a random positive row scores above a random negative one, ties counting one half.
@@ -34,15 +43,21 @@ pub struct Metrics {
     /// Predicting Clicks on Ads at Facebook", equation 1): below 1 where the model knows more than the rate. `None` when the
     /// rows have one class only.
     pub normalized_entropy: Option<f64>,
-    /// AUC within each user, averaged over the users that have both classes and weighted by their rows.
+    /// AUC within each user, averaged over the users that have both classes and weighted by their rows, or these rows' weights.
     /// `None` without user keys, or when no user has both classes.
     pub gauc: Option<f64>,
     /// Mean predicted probability over mean label: above 1 the model promises too much. `None` without positives.
     pub calibration: Option<f64>,
-    /// Rows in the group.
+    /// Rows in the group, those of weight 0 among them.
     pub rows: u64,
-    /// Rows whose label is 1.
+    /// Rows whose label is 1, those of weight 0 among them.
     pub positives: u64,
+    /// The sum of the rows' weights; `None` where rows have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// The sum of the weights of the rows whose label is 1; `None` where rows have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive_weight: Option<f64>,
     /// The same numbers per scenario, in the order of the scenarios' names. A scenario's own list is empty.
     #[serde(
         default,
@@ -59,56 +74,57 @@ impl Metrics {
         self.scenarios.iter().find(|(known, _)| known == name).map(|(_, metrics)| metrics)
     }
 
-    /// Fraction of rows whose label is 1; `None` without rows.
+    /// Fraction of rows whose label is 1, by weight where rows have weights; `None` without rows.
     pub fn rate(&self) -> Option<f64> {
-        (self.rows > 0).then(|| self.positives as f64 / self.rows as f64)
+        let (positives, all) =
+            self.positive_weight.zip(self.weight).unwrap_or((self.positives as f64, self.rows as f64));
+        (all > 0.0).then(|| positives / all)
     }
 }
 
-/// Scores a model's output: one logit, one label (0 or 1) and one scenario per row, and optionally one user key.
+/// Scores a model's output, overall and by scenario.
 ///
-/// `scenarios[i]` is an index into `scenario_names`; a row whose index is beyond the names (an unseen scenario)
-/// counts overall but in no scenario. Every name appears in the result, also one without rows.
+/// A row whose scenario is beyond `scenario_names` (an unseen scenario) counts overall but in no scenario. Every name appears in
+/// the result, also one without rows.
 ///
 /// # Panics
-/// When the slices have different lengths.
-pub fn evaluate(
-    logits: &[f32],
-    labels: &[f32],
-    scenarios: &[u32],
-    scenario_names: &[String],
-    users: Option<&[u64]>,
-) -> Metrics {
-    assert_eq!(logits.len(), labels.len(), "one label per logit");
-    assert_eq!(logits.len(), scenarios.len(), "one scenario per logit");
-    if let Some(users) = users {
-        assert_eq!(logits.len(), users.len(), "one user per logit");
-    }
-    let per_scenario = rows_of_each(scenarios, scenario_names.len())
-        .into_par_iter()
-        .map(|rows| {
-            let pick = |values: &[f32]| rows.iter().map(|&row| values[row]).collect::<Vec<_>>();
-            let users: Option<Vec<u64>> = users.map(|users| rows.iter().map(|&row| users[row]).collect());
-            group(&pick(logits), &pick(labels), users.as_deref())
-        })
-        .collect::<Vec<_>>();
-    let mut all = group(logits, labels, users);
+/// When the rows' slices have different lengths.
+pub fn evaluate(rows: &Scored<'_>, scenario_names: &[String]) -> Metrics {
+    rows.check();
+    let per_scenario = evaluate_groups(rows, &rows_of_each(rows.scenarios, scenario_names.len()));
+    let mut all = group(rows);
     all.scenarios = scenario_names.iter().cloned().zip(per_scenario).collect();
     all
 }
 
-/// The metrics of the true probabilities (in \[0, 1\]) that made the labels: no model can do better in expectation.
+/// The metrics of some groups of rows, each given by the numbers of its rows, in ascending order.
 ///
-/// The other arguments, and panics, are those of [`evaluate`].
-pub fn best_reachable(
-    probabilities: &[f32],
-    labels: &[f32],
-    scenarios: &[u32],
-    scenario_names: &[String],
-    users: Option<&[u64]>,
-) -> Metrics {
-    let logits: Vec<f32> = probabilities.iter().map(|&p| logit(p)).collect();
-    evaluate(&logits, labels, scenarios, scenario_names, users)
+/// # Panics
+/// When the rows' slices have different lengths, or there is no such row.
+pub fn evaluate_groups(rows: &Scored<'_>, groups: &[Vec<usize>]) -> Vec<Metrics> {
+    rows.check();
+    groups.par_iter().map(|chosen| group(&rows.select(chosen).view())).collect()
+}
+
+/// The metrics of the true probabilities (in \[0, 1\]) that made the rows' labels: no model can do better in expectation.
+/// The rows' own logits are not read.
+///
+/// # Panics
+/// As [`evaluate`].
+pub fn best_reachable(probabilities: &[f32], rows: &Scored<'_>, scenario_names: &[String]) -> Metrics {
+    evaluate(&Scored { logits: &logits(probabilities), ..*rows }, scenario_names)
+}
+
+/// [`best_reachable`] of groups, as in [`evaluate_groups`].
+///
+/// # Panics
+/// As [`evaluate_groups`].
+pub fn best_reachable_groups(probabilities: &[f32], rows: &Scored<'_>, groups: &[Vec<usize>]) -> Vec<Metrics> {
+    evaluate_groups(&Scored { logits: &logits(probabilities), ..*rows }, groups)
+}
+
+fn logits(probabilities: &[f32]) -> Vec<f32> {
+    probabilities.iter().map(|&p| logit(p)).collect()
 }
 
 /// RelaImpr, the papers' relative improvement: (AUC − 0.5) / (AUC_base − 0.5) − 1.
@@ -125,8 +141,8 @@ fn logit(probability: f32) -> f32 {
     (p.ln() - (-p).ln_1p()).clamp(-100.0, 100.0) as f32
 }
 
-/// Row numbers of each of `count` scenarios, in row order.
-fn rows_of_each(scenarios: &[u32], count: usize) -> Vec<Vec<usize>> {
+/// The row numbers of each of `count` scenarios, in row order.
+pub fn rows_of_each(scenarios: &[u32], count: usize) -> Vec<Vec<usize>> {
     let mut rows = vec![Vec::new(); count];
     for (row, &scenario) in scenarios.iter().enumerate() {
         if let Some(rows) = rows.get_mut(scenario as usize) {
@@ -136,64 +152,8 @@ fn rows_of_each(scenarios: &[u32], count: usize) -> Vec<Vec<usize>> {
     rows
 }
 
-/// Sums over one group of rows.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    positives: u64,
-    loss: f64,
-    predicted: f64,
-}
-
-/// Rows per partial sum: fixed, so that the rounding does not depend on the number of threads.
-const CHUNK: usize = 1 << 14;
-
-/// The metrics of one group, without scenarios.
-fn group(logits: &[f32], labels: &[f32], users: Option<&[u64]>) -> Metrics {
-    let partial: Vec<Sums> = logits
-        .par_chunks(CHUNK)
-        .zip(labels.par_chunks(CHUNK))
-        .map(|(logits, labels)| logits.iter().zip(labels).fold(Sums::default(), add_row))
-        .collect();
-    let sums = partial.iter().fold(Sums::default(), |a, b| Sums {
-        positives: a.positives + b.positives,
-        loss: a.loss + b.loss,
-        predicted: a.predicted + b.predicted,
-    });
-    let (auc, pr_auc) = both_auc(logits, labels);
-    let logloss = (!logits.is_empty()).then(|| sums.loss / logits.len() as f64);
-    Metrics {
-        auc,
-        pr_auc,
-        logloss,
-        normalized_entropy: logloss.zip(entropy(sums.positives, logits.len() as u64)).map(|(loss, of)| loss / of),
-        gauc: users.and_then(|users| gauc(logits, labels, users)),
-        calibration: (sums.positives > 0).then(|| sums.predicted / sums.positives as f64),
-        rows: logits.len() as u64,
-        positives: sums.positives,
-        scenarios: Vec::new(),
-    }
-}
-
-/// The LogLoss of predicting the rate of positives everywhere; `None` where that is 0.
-fn entropy(positives: u64, rows: u64) -> Option<f64> {
-    let rate = positives as f64 / rows as f64;
-    (0 < positives && positives < rows).then(|| -(rate * rate.ln() + (1.0 - rate) * (-rate).ln_1p()))
-}
-
-/// Adds one row. With t = exp(−|z|) ≤ 1 neither the loss max(z, 0) − y z + ln(1 + t) nor σ(z) can overflow.
-fn add_row(sums: Sums, (&logit, &label): (&f32, &f32)) -> Sums {
-    let z = f64::from(logit);
-    let y = if is_positive(label) { 1.0 } else { 0.0 };
-    let t = (-z.abs()).exp();
-    Sums {
-        positives: sums.positives + u64::from(is_positive(label)),
-        loss: sums.loss + (z.max(0.0) - y * z + t.ln_1p()),
-        predicted: sums.predicted + if z >= 0.0 { 1.0 } else { t } / (1.0 + t),
-    }
-}
-
 /// Labels are 0 or 1; anything above one half counts as 1.
-fn is_positive(label: f32) -> bool {
+pub(super) fn is_positive(label: f32) -> bool {
     label > 0.5
 }
 

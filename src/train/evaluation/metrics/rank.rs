@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::train::evaluation::metrics::is_positive;
 
 /// Above this many rows the sort is worth spreading over threads.
-const PARALLEL_ROWS: usize = 1 << 16;
+pub(super) const PARALLEL_ROWS: usize = 1 << 16;
 
 /// Probability that a random positive row scores above a random negative row, ties counting one half: exact, in
 /// O(n log n). Scores may be logits or probabilities; labels are 0 or 1.
@@ -90,16 +90,25 @@ pub fn gauc(scores: &[f32], labels: &[f32], users: &[u64]) -> Option<f64> {
 }
 
 /// A whole number that sorts as the score does, with the label in its lowest bit; `None` for NaN.
+pub(super) fn sort_key((&score, &label): (&f32, &f32)) -> Option<u64> {
+    Some(u64::from(ascending(score)?) << 1 | u64::from(is_positive(label)))
+}
+
+/// A whole number that sorts as the score does; `None` for NaN.
 ///
 /// The bits of a positive float sort as the float does; those of a negative one sort the other way round.
-fn sort_key((&score, &label): (&f32, &f32)) -> Option<u64> {
+fn ascending(score: f32) -> Option<u32> {
     if score.is_nan() {
         return None;
     }
     // −0 and 0 are one score, and −0 + 0 = 0.
     let bits = (score + 0.0).to_bits();
-    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-    Some(u64::from(ordered) << 1 | u64::from(is_positive(label)))
+    Some(if bits >> 31 == 1 { !bits } else { bits | 1 << 31 })
+}
+
+/// A whole number that sorts the highest score first; `None` for NaN.
+pub(in crate::train::evaluation) fn descending(score: f32) -> Option<u32> {
+    ascending(score).map(|key| !key)
 }
 
 /// AUC of rows given as ascending [`sort_key`]s.

@@ -6,6 +6,12 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
+/// Rows of one scenario.
+fn one_scenario<'a>(logits: &'a [f32], labels: &'a [f32]) -> Scored<'a> {
+    static FIRST: [u32; 64] = [0; 64];
+    Scored { logits, labels, scenarios: &FIRST[..logits.len()], ..Scored::default() }
+}
+
 /// AUC by its definition: every pair of a positive and a negative.
 fn auc_by_pairs(scores: &[f32], labels: &[f32]) -> Option<f64> {
     let (mut won, mut pairs) = (0.0, 0.0);
@@ -83,6 +89,98 @@ fn a_group_of_one_class_or_with_nan_has_no_auc() {
     assert_eq!(auc(&[0.0, -0.0], &[1.0, 0.0]), Some(0.5));
 }
 
+/// Values of tests/metrics.py: scikit-learn with `sample_weight`. Many scores tie, some weights are 0.
+#[test]
+fn weighted_metrics_are_scikit_learns() {
+    let scores: Vec<f32> = (0..60u32).map(|i| ((i * 37 % 11) as f32 - 5.0) / 2.0).collect();
+    let labels: Vec<f32> =
+        (0..60u32).map(|i| f32::from(u8::from((i * i * 7 + i * 3) % 10 < 3 || i % 9 == 8))).collect();
+    let weights: Vec<f32> = (0..60u32).map(|i| (i * 29 % 13) as f32 / 4.0).collect();
+    let users: Vec<u64> = (0..60u64).map(|i| i * i % 7).collect();
+    let scenarios: Vec<u32> = (0..60).map(|i| u32::from(i % 3 == 0)).collect();
+    let rows = Scored {
+        logits: &scores,
+        labels: &labels,
+        scenarios: &scenarios,
+        users: Some(&users),
+        weights: Some(&weights),
+    };
+    let found = evaluate(&rows, &names(&["most", "third"]));
+    let near = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-12, "{found:?}");
+    near(found.auc, 0.448_348_799_126_637_55);
+    near(found.pr_auc, 0.668_907_518_464_734_6);
+    near(found.logloss, 1.017_516_656_681_905_4);
+    near(found.normalized_entropy, 1.559_232_030_228_602);
+    near(found.gauc, 0.452_944_960_457_748_24);
+    near(found.calibration, 0.769_023_118_623_690_1);
+    assert_eq!((found.rows, found.positives), (60, 38));
+    assert_eq!((found.weight, found.positive_weight), (Some(89.25), Some(57.25)));
+    let most = found.scenario("most").unwrap();
+    near(most.auc, 0.453_383_190_883_190_8);
+    near(most.pr_auc, 0.670_040_819_575_343_8);
+    near(most.logloss, 1.013_068_468_623_449_5);
+    near(most.normalized_entropy, 1.542_637_379_536_802_7);
+    near(most.gauc, 0.448_930_280_565_445);
+    near(most.calibration, 0.770_495_946_814_806_4);
+    assert_eq!((most.rows, most.positives), (40, 26));
+    assert_eq!((most.weight, most.positive_weight), (Some(61.5), Some(39.0)));
+    let third = found.scenario("third").unwrap();
+    near(third.auc, 0.419_610_670_511_896_16);
+    near(third.pr_auc, 0.691_542_835_449_766_8);
+    near(third.logloss, 1.027_374_803_189_834_2);
+    near(third.normalized_entropy, 1.598_835_497_350_154_2);
+    near(third.gauc, 0.440_876_170_287_935);
+    near(third.calibration, 0.765_875_704_955_003_3);
+    assert_eq!((third.rows, third.positives), (20, 12));
+    assert_eq!((third.weight, third.positive_weight), (Some(27.75), Some(18.25)));
+}
+
+/// Weights that are whole numbers count as copies of rows; those that are all alike change nothing.
+#[test]
+fn a_weight_is_a_number_of_copies() {
+    let scores: Vec<f32> = (0..50u32).map(|i| (i * 17 % 23) as f32 / 5.0 - 2.0).collect();
+    let labels: Vec<f32> = (0..50u32).map(|i| f32::from(u8::from(i * i % 7 < 3))).collect();
+    let users: Vec<u64> = (0..50).map(|i| i % 4).collect();
+    let weights: Vec<f32> = (0..50u32).map(|i| (i % 5) as f32).collect();
+    let scenarios = [0; 50];
+    let once = Scored { users: Some(&users), ..one_scenario(&scores, &labels) };
+    let weighted = evaluate(&Scored { weights: Some(&weights), ..once }, &[]);
+    let copies: Vec<usize> = (0..50).flat_map(|row| std::iter::repeat_n(row, weights[row] as usize)).collect();
+    let copied = evaluate(&once.select(&copies).view(), &[]);
+    let numbers = |of: &Metrics| [of.auc, of.pr_auc, of.logloss, of.normalized_entropy, of.gauc, of.calibration];
+    for (a, b) in numbers(&weighted).into_iter().zip(numbers(&copied)) {
+        assert!((a.unwrap() - b.unwrap()).abs() < 1e-12, "{a:?} and {b:?}");
+    }
+    assert_eq!((weighted.rows, weighted.weight), (50, Some(copied.rows as f64)));
+    assert_eq!(weighted.positive_weight, Some(copied.positives as f64));
+    assert_eq!(weighted.rate(), copied.rate());
+    let alike = evaluate(&Scored { weights: Some(&[0.25; 50]), scenarios: &scenarios, ..once }, &[]);
+    for (a, b) in numbers(&alike).into_iter().zip(numbers(&evaluate(&once, &[]))) {
+        assert!((a.unwrap() - b.unwrap()).abs() < 1e-12, "{a:?} and {b:?}");
+    }
+}
+
+#[test]
+fn rows_of_no_weight_count_for_nothing() {
+    let of = |logits: &[f32], weights: &[f32]| {
+        evaluate(
+            &Scored { weights: Some(weights), users: Some(&[1; 3]), ..one_scenario(logits, &[0.0, 1.0, 1.0]) },
+            &[],
+        )
+    };
+    let found = of(&[0.0, 1.0, f32::NAN], &[1.0, 1.0, 0.0]);
+    assert_eq!((found.auc, found.pr_auc, found.gauc), (Some(1.0), Some(1.0), Some(1.0)));
+    assert_eq!((found.rows, found.positives, found.weight, found.rate()), (3, 2, Some(2.0), Some(0.5)));
+    assert!(found.logloss.unwrap().is_finite());
+    // The only negative row is out.
+    let found = of(&[0.0, 1.0, 2.0], &[0.0, 1.0, 1.0]);
+    assert_eq!((found.auc, found.gauc, found.normalized_entropy, found.pr_auc), (None, None, None, Some(1.0)));
+    let found = of(&[0.0, 1.0, 2.0], &[0.0; 3]);
+    assert_eq!((found.logloss, found.pr_auc, found.calibration, found.rate()), (None, None, None, None));
+    let json = serde_json::to_string(&found).unwrap();
+    assert!(json.ends_with(r#""rows":3,"positives":2,"weight":0.0,"positive_weight":0.0}"#), "{json}");
+}
+
 /// Values of scikit-learn 1.9.1: roc_auc_score, average_precision_score, log_loss, and that over log_loss of the rate. Many
 /// scores tie.
 #[test]
@@ -91,7 +189,7 @@ fn metrics_are_scikit_learns() {
     let scores: Vec<f32> = rows.clone().map(|i| ((i * 37 % 11) as f32 - 5.0) / 2.0).collect();
     let positive = |i: u32| (i * i * 7 + i * 3) % 10 < 3 || i == 3 || i == 8;
     let labels: Vec<f32> = rows.map(|i| f32::from(u8::from(positive(i)))).collect();
-    let found = evaluate(&scores, &labels, &[0; 40], &[], None);
+    let found = evaluate(&one_scenario(&scores, &labels), &[]);
     assert_eq!(found.positives, 24);
     let near = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-12, "{found:?}");
     near(found.auc, 0.475_260_416_666_666_74);
@@ -103,7 +201,7 @@ fn metrics_are_scikit_learns() {
 
 #[test]
 fn a_group_of_one_class_has_a_pr_auc_where_that_is_positive_and_no_entropy() {
-    let of = |label: f32| evaluate(&[1.0, 2.0], &[label; 2], &[0; 2], &[], None);
+    let of = |label: f32| evaluate(&one_scenario(&[1.0, 2.0], &[label; 2]), &[]);
     assert_eq!((of(1.0).pr_auc, of(1.0).normalized_entropy), (Some(1.0), None));
     assert_eq!((of(0.0).pr_auc, of(0.0).normalized_entropy), (None, None));
     assert_eq!(pr_auc(&[f32::NAN, 1.0], &[1.0, 0.0]), None);
@@ -112,7 +210,7 @@ fn a_group_of_one_class_has_a_pr_auc_where_that_is_positive_and_no_entropy() {
 #[test]
 fn logloss_and_calibration_match_hand_computed_values() {
     // Predictions 1/2 and 3/4, labels 0 and 1.
-    let metrics = evaluate(&[0.0, 3f32.ln()], &[0.0, 1.0], &[0, 0], &names(&["a"]), None);
+    let metrics = evaluate(&one_scenario(&[0.0, 3f32.ln()], &[0.0, 1.0]), &names(&["a"]));
     let expected = (2f64.ln() + (4.0 / 3.0f64).ln()) / 2.0;
     assert!((metrics.logloss.unwrap() - expected).abs() < 1e-7);
     assert!((metrics.calibration.unwrap() - 1.25).abs() < 1e-7);
@@ -121,7 +219,7 @@ fn logloss_and_calibration_match_hand_computed_values() {
 
 #[test]
 fn extreme_logits_do_not_overflow() {
-    let metrics = evaluate(&[1000.0, -1000.0, f32::MAX], &[0.0, 1.0, 1.0], &[0; 3], &names(&["a"]), None);
+    let metrics = evaluate(&one_scenario(&[1000.0, -1000.0, f32::MAX], &[0.0, 1.0, 1.0]), &names(&["a"]));
     assert!((metrics.logloss.unwrap() - 2000.0 / 3.0).abs() < 1e-9);
     assert_eq!(metrics.calibration, Some(1.0));
 }
@@ -130,7 +228,9 @@ fn extreme_logits_do_not_overflow() {
 fn scenarios_are_scored_apart_and_unseen_ones_only_overall() {
     let logits = [2.0, 1.0, 3.0, -1.0, 5.0, 0.0];
     let labels = [1.0, 0.0, 0.0, 0.0, 1.0, 1.0];
-    let metrics = evaluate(&logits, &labels, &[0, 0, 1, 1, 9, 9], &names(&["x", "y", "z"]), Some(&[1, 1, 2, 2, 3, 3]));
+    let rows =
+        Scored { scenarios: &[0, 0, 1, 1, 9, 9], users: Some(&[1, 1, 2, 2, 3, 3]), ..one_scenario(&logits, &labels) };
+    let metrics = evaluate(&rows, &names(&["x", "y", "z"]));
     assert_eq!(metrics.rows, 6);
     assert_eq!(metrics.gauc, Some(1.0));
     assert_eq!(metrics.scenario("x").map(|x| (x.auc, x.rows, x.positives)), Some((Some(1.0), 2, 1)));
@@ -142,10 +242,10 @@ fn scenarios_are_scored_apart_and_unseen_ones_only_overall() {
 #[test]
 fn true_probabilities_score_at_their_entropy() {
     let p = [0.25f32, 0.0, 1.0];
-    let metrics = best_reachable(&p, &[0.0, 0.0, 1.0], &[0; 3], &names(&["a"]), None);
+    let metrics = best_reachable(&p, &one_scenario(&p, &[0.0, 0.0, 1.0]), &names(&["a"]));
     assert!((metrics.logloss.unwrap() - (4.0 / 3.0f64).ln() / 3.0).abs() < 1e-7);
     assert_eq!(metrics.auc, Some(1.0));
-    let wrong = best_reachable(&[0.0], &[1.0], &[0], &names(&["a"]), None);
+    let wrong = best_reachable(&[0.0], &one_scenario(&[0.0], &[1.0]), &names(&["a"]));
     assert!(wrong.logloss.unwrap().is_finite());
 }
 
@@ -159,7 +259,8 @@ fn relative_improvement_is_measured_from_chance() {
 
 #[test]
 fn json_keeps_order_and_writes_null_for_missing_numbers() {
-    let metrics = evaluate(&[0.5, 0.25], &[0.0, 1.0], &[1, 0], &names(&["zebra", "ant"]), None);
+    let rows = Scored { scenarios: &[1, 0], ..one_scenario(&[0.5, 0.25], &[0.0, 1.0]) };
+    let metrics = evaluate(&rows, &names(&["zebra", "ant"]));
     let json = serde_json::to_string(&metrics).unwrap();
     assert!(json.starts_with(r#"{"auc":0.0,"pr_auc":0.5,"logloss":"#), "{json}");
     assert!(json.contains(r#""scenarios":{"zebra":{"auc":null,"#), "{json}");
