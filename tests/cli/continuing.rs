@@ -199,3 +199,43 @@ fn embeddings_begin_with_vectors_from_elsewhere() {
         .train("wrong", &format!("model.name=dnn {hashed}"))
         .fails(3, &["data.fields.user", "pretrained has no meaning"]);
 }
+
+#[test]
+fn another_optimiser_begins_with_fresh_moments() {
+    let place = Place::with_data();
+    place.trained_dnn("adam", "train.epochs=1");
+    let sparse = "train.optimizer=adagrad train.embedding_optimizer=rowwise-adagrad train.epochs=1";
+    let refused = place.train("sparse", &format!("model.name=dnn {sparse} --from adam"));
+    refused.fails(2, &["train.optimizer: expected \"adam\", whose state", "--fresh-moments", "found \"adagrad\""]);
+    place.trained_dnn("sparse", &format!("{sparse} --from adam --fresh-moments"));
+    let sums = |run: &str| -> BTreeMap<String, usize> {
+        let tensors = place.tensors(format!("{run}/checkpoint.safetensors")).into_iter();
+        let kept = tensors.filter(|(name, _)| name.starts_with("adagrad.") || name.starts_with("adam."));
+        kept.map(|(name, values)| (name, values.len())).collect()
+    };
+    let weights = place.tensors("sparse/model.safetensors");
+    let expected: BTreeMap<String, usize> = weights
+        .iter()
+        // Rows are 4 wide.
+        .map(|(name, values)| (name, if name.starts_with("embedding.") { values.len() / 4 } else { values.len() }))
+        .map(|(name, count)| (format!("adagrad.sum.{name}"), count))
+        .collect();
+    assert_eq!(sums("sparse"), expected);
+    // From there it goes on by itself.
+    place.trained_dnn("further", &format!("{sparse} --from sparse"));
+    let [before, after] = ["sparse", "further"].map(|run| place.tensors(format!("{run}/checkpoint.safetensors")));
+    for name in expected.keys() {
+        assert!(before[name].iter().zip(&after[name]).all(|(before, after)| after >= before), "{name} fell");
+    }
+    place.trained_dnn("plain", "train.optimizer=sgd train.learning_rate=0.1 train.epochs=1");
+    assert!(sums("plain").is_empty());
+    for (options, key) in [
+        ("train.optimizer=rowwise-adagrad", "train.optimizer"),
+        ("train.optimizer=sgd train.beta1=0.5", "train.beta1"),
+        ("train.optimizer=sgd train.epsilon=1e-4", "train.epsilon"),
+        ("train.optimizer=adagrad train.embedding_adam=dense", "train.embedding_adam"),
+        ("train.max_gradient_norm=0", "train.max_gradient_norm"),
+    ] {
+        place.train("bad", &format!("model.name=dnn {options}")).fails(2, &[&format!("{key}: expected")]);
+    }
+}

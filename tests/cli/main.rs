@@ -13,6 +13,7 @@ mod compare;
 mod continuing;
 mod examples;
 mod fuzz;
+mod judged_rows;
 #[cfg(feature = "object-store")]
 mod object_stores;
 mod onnx;

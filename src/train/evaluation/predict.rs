@@ -70,7 +70,7 @@ impl MeanProbability {
 
 /// Rows with a model's logits for them, ready to be scored.
 pub fn scored<'a>(rows: &'a Rows, logits: &'a [f32]) -> Scored<'a> {
-    Scored { logits, labels: rows.labels(), scenarios: rows.scenarios(), users: rows.users(), weights: None }
+    Scored { logits, labels: rows.labels(), scenarios: rows.scenarios(), users: rows.users(), weights: rows.weights() }
 }
 
 /// The scenarios by which metrics of these rows are told apart: the trained ones, and all others together where the rows
