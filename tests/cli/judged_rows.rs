@@ -21,7 +21,8 @@ fn weighted_and_repeated() -> Place {
     place.write(
         "data/config.toml",
         "[data]\npath = \"weighted.csv\"\nlabel = \"label\"\nscenario = \"page\"\naware = [\"page\"]\nagnostic = [\"user\"]\n\
-         user = \"user\"\nweight = \"weight\"\nsplit = { by = \"column\", column = \"split\" }\n",
+         user = \"user\"\nweight = \"weight\"\nsplit = { by = \"column\", column = \"split\" }\n\
+         fields.page.hash = 8\nfields.user.hash = 64\n",
     );
     place
 }

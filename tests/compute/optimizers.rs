@@ -11,6 +11,8 @@ use polyscene::plan::{CpuExecutor, Executor, Plan, StepChunk, TrainingOptions};
 const WIDTH: usize = 3;
 const SAMPLES: usize = 19;
 const CONSTANTS: OptimizerOptions = OptimizerOptions { beta1: 0.8, beta2: 0.9, epsilon: 1e-3, l2: 0.02 };
+/// The learning rate, which steps get in single precision; that of rows is half of it.
+const RATE: f32 = 0.05;
 /// A norm that some of the steps exceed.
 const NORM: f64 = 0.16;
 
@@ -101,7 +103,7 @@ fn ten_steps(dense: Optimizer, rows: Optimizer, max_gradient_norm: Option<f64>) 
         .collect();
     let mut clipped = Vec::new();
     for step in 0..10 {
-        let chunk = data.chunk(&plan, step, &[SAMPLES - step as usize], 0.05, false);
+        let chunk = data.chunk(&plan, step, &[SAMPLES - step as usize], RATE, false);
         let mut gradients = gradients(executor.model(), &chunk);
         let norm = gradients.iter().flatten().map(|g| g.powi(2)).sum::<f64>().sqrt();
         if let Some(most) = max_gradient_norm.filter(|most| norm > *most) {
@@ -112,9 +114,9 @@ fn ten_steps(dense: Optimizer, rows: Optimizer, max_gradient_norm: Option<f64>) 
         let read = &chunk.words[keys.unique..][..chunk.words[keys.count] as usize];
         for (i, (values, gradient)) in expected.iter_mut().zip(&gradients).enumerate() {
             if i == last {
-                read.iter().for_each(|&row| values.step(row as usize, gradient, 0.025));
+                read.iter().for_each(|&row| values.step(row as usize, gradient, f64::from(0.5 * RATE)));
             } else {
-                (0..gradient.len()).for_each(|at| values.step(at, gradient, 0.05));
+                (0..gradient.len()).for_each(|at| values.step(at, gradient, f64::from(RATE)));
             }
         }
         executor.train(&chunk).unwrap();

@@ -108,7 +108,7 @@ enum Rule {
 impl Rule {
     fn expected(self) -> &'static str {
         match self {
-            Rule::Label => "0 or 1 (of other numbers: data.label = { column = \"...\", above = ... })",
+            Rule::Label => "0 or 1",
             Rule::Rating => "a finite number",
             Rule::Weight => "a weight of at least 0, finite in single precision",
             Rule::Probability => "a probability from 0 to 1",

@@ -23,6 +23,8 @@ struct Prepared {
     dispatch: Dispatch,
     shader: Shader,
     machine: Machine,
+    /// The numbers of its bindings of group 0, in order.
+    bindings: Vec<u32>,
 }
 
 impl Prepared {
@@ -31,7 +33,10 @@ impl Prepared {
             let shader = dispatch.expand().unwrap();
             let module = naga::front::wgsl::parse_str(shader.text()).unwrap();
             let machine = Machine::new(&module).unwrap_or_else(|fault| panic!("{}: {fault}", dispatch.name()));
-            Self { dispatch, shader, machine }
+            let declared = module.global_variables.iter().filter_map(|(_, variable)| variable.binding.as_ref());
+            let mut bindings: Vec<u32> = declared.filter(|at| at.group == 0).map(|at| at.binding).collect();
+            bindings.sort_unstable();
+            Self { dispatch, shader, machine, bindings }
         };
         plan.dispatches(limits).into_iter().map(prepare).collect()
     }
@@ -47,7 +52,8 @@ impl Prepared {
     ) -> (Trace, Vec<String>) {
         let mut bound = Buffers::new();
         let mut first_of: HashMap<Resource, u32> = HashMap::new();
-        for (binding, &resource) in (0..).zip(&self.dispatch.resources) {
+        assert_eq!(self.bindings.len(), self.dispatch.resources.len());
+        for (&binding, &resource) in self.bindings.iter().zip(&self.dispatch.resources) {
             match first_of.get(&resource) {
                 Some(&first) => assert!(bound.alias(0, binding, (0, first))),
                 None => {
