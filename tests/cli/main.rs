@@ -13,6 +13,7 @@ mod compare;
 mod continuing;
 mod examples;
 mod fuzz;
+mod judging;
 #[cfg(feature = "object-store")]
 mod object_stores;
 mod onnx;
