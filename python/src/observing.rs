@@ -154,7 +154,7 @@ impl<'a> Teller<'a> {
                 dict.set_item("logloss", loss)?;
             }
             Event::CountingEnded | Event::TrainingEnded => dict.set_item("kind", "progress_end")?,
-            Event::Training(LoopEvent::EpochEnd(record)) => {
+            Event::Training(LoopEvent::EpochEnd(record) | LoopEvent::Evaluated(record)) => {
                 dict.set_item("kind", "epoch")?;
                 dict.set_item("text", event.to_string())?;
                 dict.set_item("record", from_json(py, &to_json(record))?)?;

@@ -155,7 +155,7 @@ impl Display for Event<'_> {
                 writeln!(f, "data     {train} train, {valid} valid, {test} test rows, {scenarios} scenarios")?;
                 write!(f, "folder   {}", folder.root().display())
             }
-            Self::Training(LoopEvent::EpochEnd(record)) => write_epoch(f, record),
+            Self::Training(LoopEvent::EpochEnd(record) | LoopEvent::Evaluated(record)) => write_epoch(f, record),
             Self::Finished(folder) => write!(f, "the run is in {}", folder.root().display()),
             Self::Wrote { what, path } => write!(f, "{what} in {}", path.display()),
             Self::Opening(_)
@@ -200,7 +200,8 @@ fn write_epoch(f: &mut Formatter<'_>, record: &EpochRecord) -> fmt::Result {
         let name = if name == CROSS_ENTROPY { "LogLoss" } else { name };
         format!("{name} {}", number(mean.as_f64()))
     });
-    write!(f, "epoch {:<3} train {}", record.epoch, terms.collect::<Vec<_>>().join("  "))?;
+    let step = if record.unfinished { format!("step {}  ", record.steps) } else { String::new() };
+    write!(f, "epoch {:<3} {step}train {}", record.epoch, terms.collect::<Vec<_>>().join("  "))?;
     if let Some(valid) = &record.valid {
         write!(f, "  valid AUC {}  LogLoss {}", number(valid.auc), number(valid.logloss))?;
     }

@@ -243,9 +243,7 @@ fn finish(
         best_reachable: reachable,
     };
     write(folder.root(), &[calibration(&reliability)])?;
-    // All epochs have as many steps.
-    let best_steps = position.total_steps / u64::from(position.epoch.max(1)) * u64::from(position.best_epoch);
-    tensorboard::append_outcome(&folder.events(), best_steps, &result.test, result.test_rows_per_second)?;
+    tensorboard::append_outcome(&folder.events(), position.best_steps, &result.test, result.test_rows_per_second)?;
     observer(Event::Tested(&result));
     let tables = analyze(model, best, &config.train, &data.test, &data.encoder)?;
     if !tables.is_empty() {

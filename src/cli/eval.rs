@@ -65,7 +65,7 @@ pub(super) fn parse_count(text: &str) -> Result<usize, String> {
 }
 
 /// The most resamples and slices, each of which is kept in memory.
-const MOST: usize = 1_000_000;
+const MOST: usize = 100_000;
 
 fn parse_unit(text: &str) -> Result<Unit, String> {
     [Unit::Rows, Unit::Users]

@@ -44,6 +44,10 @@ impl Observer {
                     bar.set_message(loss.map_or_else(String::new, |loss| format!("LogLoss {loss:.4}")));
                 }
             }
+            Event::Training(LoopEvent::Evaluated(_)) => match &self.bar {
+                Some(bar) => bar.suspend(|| note!("{event}")),
+                None => note!("{event}"),
+            },
             Event::Training(LoopEvent::EpochEnd(_)) => {
                 self.end();
                 note!("{event}");

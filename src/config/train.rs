@@ -63,7 +63,9 @@ pub struct TrainOptions {
     pub embedding_precision: Precision,
     /// The part of the negative rows that an epoch draws, others each time; logits are corrected for it while training.
     pub negative_rate: f64,
-    /// Epochs without a better validation metric before training stops; 0 never stops early.
+    /// Steps between evaluations on the validation rows, beside those at the end of each epoch; 0 for these alone.
+    pub eval_steps: u64,
+    /// Evaluations without a better validation metric before training stops; 0 never stops early.
     pub patience: u32,
     /// The validation metric that decides which epoch is best.
     pub early_stop_metric: EarlyStopMetric,
@@ -165,6 +167,7 @@ impl Default for TrainOptions {
             precision: TrainPrecision::F32,
             embedding_precision: Precision::F32,
             negative_rate: 1.0,
+            eval_steps: 0,
             patience: 2,
             early_stop_metric: EarlyStopMetric::Auc,
             checkpoint_steps: 0,

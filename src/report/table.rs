@@ -68,7 +68,8 @@ pub fn group_table(
 
 /// Intervals of each group's metrics, and last those of all rows.
 pub fn interval_table(head: &str, groups: &[(&str, &Intervals)], style: TableStyle) -> String {
-    let mut columns: Vec<(&str, fn(&Intervals) -> Option<Interval>)> = vec![
+    type Pick = fn(&Intervals) -> Option<Interval>;
+    let mut columns: Vec<(&str, Pick)> = vec![
         ("AUC", |own| own.auc),
         ("PR-AUC", |own| own.pr_auc),
         ("LogLoss", |own| own.logloss),

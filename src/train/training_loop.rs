@@ -44,6 +44,8 @@ pub enum LoopEvent<'a> {
         /// The mean cross entropy of the epoch so far, where it is known.
         loss: Option<f64>,
     },
+    /// An epoch was validated before its end (`train.eval_steps`).
+    Evaluated(&'a EpochRecord),
     /// An epoch ended and was validated.
     EpochEnd(&'a EpochRecord),
 }
@@ -72,6 +74,18 @@ pub struct TrainingLoop<'a> {
     weights: Arc<[f32]>,
     /// Training rows of an epoch.
     epoch_rows: usize,
+    /// When training began or was last evaluated, and how many steps had been taken then.
+    since: (Instant, u64),
+}
+
+/// How a part of an epoch ended.
+enum EpochEnding {
+    /// With its last step.
+    Whole,
+    /// It was asked to stop.
+    Interrupted,
+    /// The validation metric had stopped improving.
+    StoppedEarly,
 }
 
 /// Metrics of a model on rows, from one pass on the device.
@@ -151,7 +165,8 @@ impl<'a> TrainingLoop<'a> {
     ) -> Self {
         let weights = relative_weights(data.train.weights().unwrap_or_default());
         let epoch_rows = epoch_rows(data.train.labels(), options.negative_rate);
-        Self { options, name, model, executor, data, folder, position: Position::default(), weights, epoch_rows }
+        let (position, since) = (Position::default(), (Instant::now(), 0));
+        Self { options, name, model, executor, data, folder, position, weights, epoch_rows, since }
     }
 
     /// From where a checkpoint stands, whose state the executor has.
@@ -170,7 +185,7 @@ impl<'a> TrainingLoop<'a> {
     /// When the device fails, a loss is not a number, or a file cannot be written.
     pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn FnMut(LoopEvent<'_>)) -> Result<Ending, Error> {
         check_rows(self.options, &self.data.train, &self.data.valid)?;
-        self.keep_metrics_until(self.position.epoch)?;
+        self.keep_metrics_until(self.position.total_steps)?;
         if self.position.total_steps == 0 {
             // So that there is a model whatever happens, and one to compare with when there are no epochs.
             let state = self.sound_state()?;
@@ -181,16 +196,17 @@ impl<'a> TrainingLoop<'a> {
         let resident = self
             .executor
             .load(&RowSource { weights: &self.weights, ..source(&self.data.train, &self.data.encoder) })?;
+        self.since = (Instant::now(), self.position.total_steps);
         while self.position.epoch < self.options.epochs && !self.position.finished {
-            let started = Instant::now();
-            let before = self.position.step;
-            if self.train_epoch(resident, stop, observer)? {
-                let state = self.sound_state()?;
-                self.write_checkpoint(&state)?;
-                return Ok(Ending::Interrupted);
+            match self.train_epoch(resident, stop, observer)? {
+                EpochEnding::Whole => self.evaluate(true, observer)?,
+                EpochEnding::Interrupted => {
+                    let state = self.sound_state()?;
+                    self.write_checkpoint(&state)?;
+                    return Ok(Ending::Interrupted);
+                }
+                EpochEnding::StoppedEarly => {}
             }
-            let rows = (self.position.step - before) * u64::from(self.options.batch_size);
-            self.end_epoch(rows.min(self.epoch_rows as u64), started, observer)?;
         }
         let early = self.position.epoch < self.options.epochs;
         Ok(if early { Ending::StoppedEarly } else { Ending::Finished })
@@ -205,13 +221,24 @@ impl<'a> TrainingLoop<'a> {
         self.steps_per_epoch() * u64::from(self.options.epochs)
     }
 
-    /// Trains the rest of an epoch; says whether it was asked to stop before the end.
+    /// The last step, exclusive, of the chunk that begins with step `first` of an epoch, which has `steps`: evaluations come
+    /// between chunks.
+    fn chunk_end(options: &TrainOptions, epoch_first: u64, first: u64, steps: u64, per_chunk: u64) -> u64 {
+        let taken = epoch_first + first;
+        let to_evaluation = match options.eval_steps {
+            0 => u64::MAX,
+            every => every - taken % every,
+        };
+        steps.min(first + per_chunk.min(to_evaluation))
+    }
+
+    /// Trains the rest of an epoch, or until the run ends within it.
     fn train_epoch(
         &mut self,
         resident: bool,
         stop: &AtomicBool,
         observer: &mut dyn FnMut(LoopEvent<'_>),
-    ) -> Result<bool, Error> {
+    ) -> Result<EpochEnding, Error> {
         let steps = self.steps_per_epoch();
         let epoch = self.position.epoch + 1;
         let epochs = self.options.epochs;
@@ -225,12 +252,15 @@ impl<'a> TrainingLoop<'a> {
             let (give_back, take_back) = mpsc::channel::<StepChunk>();
             scope.spawn(move || {
                 let mut batches = batches;
-                for first in (first..steps).step_by(per_chunk as usize) {
+                let mut next = first;
+                while next < steps {
+                    let end = Self::chunk_end(batches.options, batches.epoch_first, next, steps, per_chunk);
                     let mut chunk = take_back.try_recv().unwrap_or_default();
-                    batches.fill(first..steps.min(first + per_chunk), &mut chunk);
+                    batches.fill(next..end, &mut chunk);
                     if give.send(chunk).is_err() {
                         return;
                     }
+                    next = end;
                 }
             });
             for chunk in take {
@@ -243,9 +273,18 @@ impl<'a> TrainingLoop<'a> {
                 self.position.total_steps += count;
                 self.note_losses(false)?;
                 observer(LoopEvent::Steps { done: self.position.step, loss: self.mean_cross_entropy() });
-                if stop.load(Ordering::Relaxed) && self.position.step < steps {
+                let within = self.position.step < steps;
+                let evaluations = self.options.eval_steps;
+                if within && evaluations > 0 && self.position.total_steps.is_multiple_of(evaluations) {
                     self.note_losses(true)?;
-                    return Ok(true);
+                    self.evaluate(false, observer)?;
+                    if self.position.finished {
+                        return Ok(EpochEnding::StoppedEarly);
+                    }
+                }
+                if stop.load(Ordering::Relaxed) && within {
+                    self.note_losses(true)?;
+                    return Ok(EpochEnding::Interrupted);
                 }
                 let every = self.options.checkpoint_steps;
                 if every > 0 && before / every != self.position.total_steps / every {
@@ -255,12 +294,16 @@ impl<'a> TrainingLoop<'a> {
                 }
             }
             self.note_losses(true)?;
-            Ok(false)
+            Ok(EpochEnding::Whole)
         })
     }
 
-    fn end_epoch(&mut self, rows: u64, started: Instant, observer: &mut dyn FnMut(LoopEvent<'_>)) -> Result<(), Error> {
+    /// Scores the validation rows and writes what came of it, at the end of an epoch or within it.
+    fn evaluate(&mut self, at_end: bool, observer: &mut dyn FnMut(LoopEvent<'_>)) -> Result<(), Error> {
+        let (started, steps_before) = self.since;
         let train_seconds = started.elapsed().as_secs_f64();
+        let rows = (self.position.total_steps - steps_before) * u64::from(self.options.batch_size);
+        let rows = rows.min(self.epoch_rows as u64);
         let train = self.train_means();
         let validated = Instant::now();
         let valid = if self.data.valid.is_empty() {
@@ -274,8 +317,11 @@ impl<'a> TrainingLoop<'a> {
         }
         let state = self.sound_state()?;
         let position = &mut self.position;
-        position.epoch += 1;
-        position.step = 0;
+        let epoch = position.epoch + 1;
+        if at_end {
+            position.epoch = epoch;
+            position.step = 0;
+        }
         position.loss_sums.clear();
         let value = valid.as_ref().and_then(|metrics| match self.options.early_stop_metric {
             EarlyStopMetric::Auc => metrics.auc,
@@ -289,7 +335,8 @@ impl<'a> TrainingLoop<'a> {
         };
         if best {
             position.best = value;
-            position.best_epoch = position.epoch;
+            position.best_epoch = epoch;
+            position.best_steps = position.total_steps;
             position.epochs_without_gain = 0;
         } else {
             position.epochs_without_gain += 1;
@@ -298,8 +345,9 @@ impl<'a> TrainingLoop<'a> {
         let run_steps = self.run_steps();
         let position = &self.position;
         let record = EpochRecord {
-            epoch: position.epoch,
+            epoch,
             steps: position.total_steps,
+            unfinished: !at_end,
             train,
             learning_rate: self.options.learning_rate
                 * rate_factor(self.options, position.total_steps.saturating_sub(1), run_steps),
@@ -315,7 +363,8 @@ impl<'a> TrainingLoop<'a> {
         self.append_metrics(&record)?;
         tensorboard::append_epoch(&self.folder.events(), &record, self.position.best_epoch)?;
         self.write_checkpoint(&state)?;
-        observer(LoopEvent::EpochEnd(&record));
+        observer(if at_end { LoopEvent::EpochEnd(&record) } else { LoopEvent::Evaluated(&record) });
+        self.since = (Instant::now(), self.position.total_steps);
         Ok(())
     }
 
@@ -400,13 +449,13 @@ impl<'a> TrainingLoop<'a> {
         save_checkpoint(&self.folder.checkpoint(), &self.model.graph, state, self.name, &self.position)
     }
 
-    /// Drops lines of `metrics.jsonl` beyond `epochs`, and TensorBoard's events: a resumed run writes them again.
-    fn keep_metrics_until(&self, epochs: u32) -> Result<(), Error> {
+    /// Drops lines of `metrics.jsonl` beyond so many steps, and TensorBoard's events: a resumed run writes them again.
+    fn keep_metrics_until(&self, steps: u64) -> Result<(), Error> {
         let path = self.folder.metrics();
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let parsed = text.lines().filter_map(|line| Some((line, serde_json::from_str::<EpochRecord>(line).ok()?)));
         let (lines, records): (Vec<&str>, Vec<EpochRecord>) =
-            parsed.filter(|(_, record)| record.epoch <= epochs).unzip();
+            parsed.filter(|(_, record)| record.steps <= steps).unzip();
         let kept: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
         write_text(&path, &kept)?;
         tensorboard::keep(&self.folder.events(), &records)

@@ -366,3 +366,47 @@ fn a_sweep_finds_the_best_by_validation() {
     let none = "--set sweep.skip_invalid=true --set data.split.valid=0 --out none";
     place.run(&format!("sweep c.toml --device cpu {none}")).fails(2, &["validation rows, by which a sweep chooses"]);
 }
+
+/// A difference stands with how far it would move on other test rows; what was drawn once is not drawn again.
+#[test]
+fn differences_have_intervals_over_the_test_rows() {
+    let two = "\n[compare]\nseeds = 2\nbootstrap = 200\n[[compare.models]]\nname = \"dnn\"\n[[compare.models]]\nname = \
+               \"mi-dpg\"\n";
+    let place = place(two);
+    let done = compare(&place, "").succeeds();
+    assert_eq!(done.err.matches("resampling the test rows of ").count(), 4, "{}", done.err);
+    assert!(
+        done.out.contains("AUC, less dnn's (95 %)") && done.out.contains("200 bootstrap resamples of the test rows' ")
+    );
+    let cells = lines(&place, "many/cells.jsonl");
+    let auc = |i: usize| cells[i]["result"]["test"]["auc"].as_f64().unwrap();
+    let models = table(&place, "many/table.csv");
+    let number = |line: usize, head: &str| models[line][head].parse::<f64>().unwrap();
+    let difference = (auc(1) - auc(0) + auc(3) - auc(2)) / 2.0;
+    assert!((number(1, "bootstrap_auc_less_baseline") - difference).abs() < 1e-9);
+    let (low, high) = (number(1, "bootstrap_auc_low"), number(1, "bootstrap_auc_high"));
+    assert!(low < difference && difference < high && high - low < 0.5, "{low} {difference} {high}");
+    assert_eq!((models[0]["bootstrap_auc_low"].as_str(), number(1, "bootstrap_seeds")), ("", 2.0));
+    let kept = place.json("many/mi-dpg/seed-1/bootstrap.json");
+    assert_eq!((&kept["by"], kept["resampled"].as_array().unwrap().len()), (&"users".into(), 200));
+    // The same draws as eval's, by the same seed.
+    let eval =
+        place.run("eval many/mi-dpg/seed-1 --device cpu --bootstrap 200 --bootstrap-seed 0 --json").succeeds().json();
+    let mut values: Vec<f64> = kept["resampled"].as_array().unwrap().iter().map(|auc| auc.as_f64().unwrap()).collect();
+    values.sort_by(f64::total_cmp);
+    let ends: Vec<f64> = serde_json::from_value(eval["bootstrap"]["auc"].clone()).unwrap();
+    // numpy's percentiles of 200 values: between the 5th and 6th, and the 195th and 196th.
+    assert!((values[4] + 0.975 * (values[5] - values[4]) - ends[0]).abs() < 1e-12);
+    assert!((values[194] + 0.025 * (values[195] - values[194]) - ends[1]).abs() < 1e-12);
+
+    let again = compare(&place, "").succeeds();
+    assert!(!again.err.contains("resampling"), "{}", again.err);
+    assert_eq!(again.out, done.out);
+    let fewer = compare(&place, "--set compare.bootstrap=50 --set compare.bootstrap_by=rows").succeeds();
+    assert_eq!(fewer.err.matches("resampling the test rows of ").count(), 4, "{}", fewer.err);
+    assert!(fewer.out.contains("50 bootstrap resamples of the ") && fewer.out.contains(" test rows, the same"));
+    let none = compare(&place, "--set compare.bootstrap=0").succeeds();
+    assert!(!none.out.contains("bootstrap") && !none.err.contains("resampling"), "{}", none.out);
+    compare(&place, "--set compare.bootstrap=0 --set compare.bootstrap_by=rows")
+        .fails(2, &["bootstrap_by", "has no effect"]);
+}

@@ -14,6 +14,7 @@ mod continuing;
 mod examples;
 mod fuzz;
 mod judged_rows;
+mod judging;
 #[cfg(feature = "object-store")]
 mod object_stores;
 mod onnx;

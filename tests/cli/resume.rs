@@ -11,7 +11,8 @@ use crate::place::{Outcome, Place, has_software};
 /// Everything random in training at once: dropout, the order of rows, π.
 const MODELS: [&str; 3] = [
     "model.name=dnn model.dropout=0.3 train.embedding_adam=dense train.weight_decay=0.01",
-    "model.name=mi-dpg model.dropout=0.3 train.embedding_l2=0.01 train.warmup_steps=9 train.embedding_learning_rate=0.003",
+    "model.name=mi-dpg model.dropout=0.3 train.embedding_l2=0.01 train.warmup_steps=9 train.embedding_learning_rate=0.003 \
+     train.eval_steps=5",
     "model.name=mi-dpg model.mir_negatives=other-scenario train.batch_size=100 train.optimizer=adagrad \
      train.embedding_optimizer=rowwise-adagrad train.max_gradient_norm=0.1 train.negative_rate=0.6",
 ];

@@ -30,6 +30,7 @@ fn help_pages() {
         "eval",
         "predict",
         "embeddings",
+        "importance",
         "synth",
         "analyze",
         "prepare",

@@ -134,6 +134,37 @@ fn no_epochs_leave_the_initial_weights_and_a_result() {
 }
 
 #[test]
+fn evaluations_within_an_epoch_change_nothing_but_what_is_kept() {
+    let place = Place::with_data();
+    // Four steps an epoch.
+    let line = "model.name=dnn train.batch_size=405 train.epochs=2";
+    place.train("epochs", line).succeeds();
+    place.train("steps", &format!("{line} train.eval_steps=3")).succeeds().says(&["epoch 1   step 3  train LogLoss"]);
+    let evaluations = |run: &str| -> Vec<(u64, u64, bool)> {
+        let number = |record: &serde_json::Value, key: &str| record[key].as_u64().unwrap();
+        let of = |record| (number(&record, "epoch"), number(&record, "steps"), record["unfinished"] == true);
+        place.epochs(run).into_iter().map(of).collect()
+    };
+    assert_eq!(evaluations("steps"), [(1, 3, true), (1, 4, false), (2, 6, true), (2, 8, false)]);
+    assert_eq!(place.scalars("steps")["valid/auc"].len(), 4 + 1);
+    let [epochs, steps] = ["epochs", "steps"].map(|run| place.tensors(format!("{run}/checkpoint.safetensors")));
+    assert_eq!(epochs, steps);
+    // The mean loss of an epoch is that of its parts, of three steps and of one.
+    let loss = |run: &str, at: usize| place.epochs(run)[at]["train"]["bce"].as_f64().unwrap();
+    assert!((loss("epochs", 0) - (3.0 * loss("steps", 0) + loss("steps", 1)) / 4.0).abs() < 1e-12);
+    // Where nothing is learned, the second evaluation is no better than the first.
+    let still = format!("{line} train.eval_steps=1 train.learning_rate=1e-30 train.patience=1");
+    place.train("still", &still).succeeds();
+    assert_eq!(evaluations("still"), [(1, 1, true), (1, 2, true)]);
+    let position = place.position("still");
+    assert_eq!((&position["epoch"], &position["step"], &position["best_steps"]), (&0.into(), &2.into(), &1.into()));
+    place.train("still", &format!("{still} --resume")).succeeds();
+    assert_eq!(evaluations("still").len(), 2);
+    let page = place.text("steps/report.html");
+    assert!(page.contains("Validation AUC by step") && !page.contains("Validation AUC by epoch"));
+}
+
+#[test]
 fn training_stops_early_and_reports_the_best_epoch() {
     let place = Place::with_data();
     // Far too long for so few rows: the validation AUC falls sooner or later.

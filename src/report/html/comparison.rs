@@ -337,7 +337,8 @@ fn learning_curves(labels: &[Label<'_>]) -> Vec<Figure> {
         let line = |(place, (label, runs)): (usize, (&Label<'_>, &Vec<Vec<EpochRecord>>))| {
             let longest = runs.iter().filter_map(|run| run.last()).map(|epoch| epoch.epoch).max().unwrap_or(0);
             let point = |number: u32| {
-                let of = |run: &Vec<EpochRecord>| pick(run.iter().find(|epoch| epoch.epoch == number)?.valid.as_ref()?);
+                let of =
+                    |run: &Vec<EpochRecord>| pick(run.iter().rfind(|epoch| epoch.epoch == number)?.valid.as_ref()?);
                 let found = summary(runs.iter().map(of));
                 let seeds = found.map_or(0, |found| found.count);
                 let mean = found.map_or(f64::NAN, |found| found.mean);

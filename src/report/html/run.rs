@@ -96,14 +96,14 @@ fn learning_curves(run: &Run) -> Vec<Figure> {
         let value = |epoch: &EpochRecord| epoch.train.get(&name)?.as_f64();
         line(run, name.clone(), Mark::Of(place), value)
     });
-    let caption = "The mean of each term of the loss over an epoch's training rows, dropout included; “loss” is their sum \
+    let caption = "The mean of each term of the loss over the training rows since the evaluation before, dropout included; “loss” is their sum \
                    with its coefficients.";
     list.extend(curves(run, "Training loss", "loss, nats", losses.collect(), caption));
     let overall = |pick: fn(&Metrics) -> Option<f64>| vec![line(run, "all rows".to_owned(), Mark::Of(0), valid(pick))];
-    let caption = "All validation rows after each epoch: how often a positive row is ranked above a negative one. Where \
+    let caption = "All validation rows at each evaluation: how often a positive row is ranked above a negative one. Where \
                    it falls while the training loss still does, the model overfits.";
     list.extend(curves(run, "Validation AUC", "AUC", overall(|scores| scores.auc), caption));
-    let caption = "The mean cross entropy of all validation rows after each epoch: smaller is better.";
+    let caption = "The mean cross entropy of all validation rows at each evaluation: smaller is better.";
     list.extend(curves(run, "Validation LogLoss", "LogLoss, nats", overall(|scores| scores.logloss), caption));
     list.extend(scenario_curves(run, last));
     list
@@ -122,7 +122,7 @@ fn scenario_curves(run: &Run, last: &EpochRecord) -> Option<Figure> {
         let auc = |epoch: &EpochRecord| epoch.valid.as_ref()?.scenario(name)?.auc;
         line(run, name.clone(), Mark::Of(place), auc)
     });
-    let caption = format!("The AUC within each scenario's validation rows after each epoch.{some}");
+    let caption = format!("The AUC within each scenario's validation rows at each evaluation.{some}");
     curves(run, "Validation AUC by scenario", "AUC", lines.collect(), &caption)
 }
 
@@ -130,8 +130,18 @@ fn valid(pick: fn(&Metrics) -> Option<f64>) -> impl Fn(&EpochRecord) -> Option<f
     move |epoch| epoch.valid.as_ref().and_then(pick)
 }
 
+/// Where evaluations stand along the horizontal axis, and what that counts: epochs, or steps where some were made within an
+/// epoch.
+fn place(run: &Run) -> (fn(&EpochRecord) -> u64, &'static str) {
+    match run.epochs.iter().any(|epoch| epoch.unfinished) {
+        true => (|epoch| epoch.steps, "step"),
+        false => (|epoch| epoch.epoch.into(), "epoch"),
+    }
+}
+
 fn line(run: &Run, name: String, mark: Mark, value: impl Fn(&EpochRecord) -> Option<f64>) -> Line {
-    let point = |epoch: &EpochRecord| Point::plain(epoch.epoch.into(), value(epoch).unwrap_or(f64::NAN), "epoch");
+    let (place, what) = place(run);
+    let point = |epoch: &EpochRecord| Point::plain(place(epoch) as f64, value(epoch).unwrap_or(f64::NAN), what);
     Line { name, mark, points: run.epochs.iter().map(point).collect() }
 }
 
@@ -139,21 +149,22 @@ fn line(run: &Run, name: String, mark: Mark, value: impl Fn(&EpochRecord) -> Opt
 fn curves(run: &Run, title: &str, label: &str, lines: Vec<Line>, caption: &str) -> Option<Figure> {
     let values = || lines.iter().flat_map(|line| &line.points).map(|point| point.y).filter(|y| y.is_finite());
     values().next()?;
-    let epochs = || run.epochs.iter().map(|epoch| epoch.epoch.into());
-    let (first, last) = (epochs().min()?, epochs().max()?);
-    let best = run.best_epoch();
+    let (place, what) = place(run);
+    let places = || run.epochs.iter().map(place);
+    let (first, last) = (places().min()?, places().max()?);
+    let best = run.epochs.iter().rfind(|epoch| epoch.best).map(place);
     let legend = if lines.len() > 1 {
         lines.iter().map(|line| (Key::Line(line.mark), line.name.clone())).collect()
     } else {
         vec![]
     };
-    let kept = best.map_or_else(String::new, |best| format!(" The weights of epoch {best} were kept."));
+    let kept = best.map_or_else(String::new, |best| format!(" The weights of {what} {best} were kept."));
     let chart = LineChart {
-        about: format!("{title} by epoch"),
-        x: Axis::counted("epoch", first, last),
+        about: format!("{title} by {what}"),
+        x: Axis::counted(what, first, last),
         y: Axis::around(label, values()),
         lines,
-        marked: best.map(|best| (best as f64, format!("best: epoch {best}"))),
+        marked: best.map(|best| (best as f64, format!("best: {what} {best}"))),
         diagonal: false,
     };
     let (title, caption) = (title.to_owned(), format!("{caption}{kept}"));

@@ -108,7 +108,7 @@ impl Comparison {
                 variant.ours = ours.contains(&variant.label);
             }
             comparison.baseline = Some(baseline);
-            resampled::check_users(&comparison).map_err(|error| error.blame(sets))?;
+            resampled::check(&comparison).map_err(|error| error.blame(sets))?;
         }
         comparison.resolved = comparison.resolve(read, locate)?;
         Ok(comparison)

@@ -12,7 +12,7 @@ use crate::train::evaluation::bootstrap::{Bootstrap, ResampledAuc, Unit};
 use crate::train::run::folder::write_json;
 
 /// The most resamples.
-const MOST: u64 = 1_000_000;
+const MOST: u64 = 100_000;
 
 /// What `compare.bootstrap` and `compare.bootstrap_by` ask for.
 pub(super) fn options(
@@ -34,8 +34,13 @@ pub(super) fn options(
     Ok((resamples > 0).then_some(options))
 }
 
-/// That users can be drawn, where that is asked for.
-pub(super) fn check_users(comparison: &Comparison) -> Result<(), ConfigError> {
+/// That there is something to set against the baseline, and that users can be drawn, where that is asked for.
+pub(super) fn check(comparison: &Comparison) -> Result<(), ConfigError> {
+    if comparison.bootstrap.is_some() && comparison.variants.len() < 2 {
+        let message = "has no effect with one model, which is the baseline; add another, or remove this key";
+        let (origin, key) = (comparison.file.clone(), "compare.bootstrap".to_owned());
+        return Err(ConfigError::Other { origin, key, message: message.to_owned() });
+    }
     if comparison.bootstrap.is_none_or(|options| options.unit != Some(Unit::Users)) {
         return Ok(());
     }

@@ -134,11 +134,13 @@ fn resamples_are_asked_for_and_checked() {
         ("bootstrap = 50\nbootstrap_by = \"users\"", "data.user"),
         ("bootstrap = 50\nbootstrap_by = \"user\"", "compare.bootstrap_by"),
         ("bootstrap = -1", "compare.bootstrap"),
-        ("bootstrap = 2000000", "at most 1000000"),
+        ("bootstrap = 2000000", "at most 100000"),
     ] {
         let message = fault(with(keys, &[]));
         assert!(message.contains(says), "{message}");
     }
+    let message = fault(compare("[compare]\nbootstrap = 9\n[[compare.models]]\nname = \"dnn\"\n"));
+    assert!(message.contains("compare.bootstrap: has no effect with one model"), "{message}");
 }
 
 #[test]

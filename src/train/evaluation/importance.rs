@@ -230,11 +230,11 @@ mod tests {
     fn a_loss_is_the_mean_over_permutations() {
         let of = |auc, logloss| Metrics { auc: Some(auc), logloss: Some(logloss), ..Metrics::default() };
         let found = Loss::of(&of(0.75, 0.5), &[&of(0.5, 0.75), &of(0.25, 1.0)]);
-        let deviation = Some(0.125_f64.sqrt() / 2.0);
+        let deviation = 0.125_f64.sqrt() / 2.0;
         let near = |found: Option<Change>, mean: f64| {
             let found = found.unwrap();
             assert!((found.mean - mean).abs() < 1e-12);
-            assert!((found.deviation.unwrap() - deviation.unwrap()).abs() < 1e-12);
+            assert!((found.deviation.unwrap() - deviation).abs() < 1e-12);
         };
         near(found.auc_drop, 0.375);
         near(found.logloss_rise, 0.375);

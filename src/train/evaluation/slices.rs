@@ -45,9 +45,9 @@ pub struct Slices {
     pub slices: Vec<Slice>,
 }
 
-/// Tells rows apart by a column: each value is a slice, where there are at most `most` of them. Of more values, the commonest
-/// `most` have slices, and the others one together; numbers that are no categories come in ten buckets of as equal sizes
-/// as can be.
+/// Tells rows apart by a column: each value is a slice, where there are at most `most` of them (or one more). Of more values, the
+/// commonest `most` have slices, and the others one together; numbers that are no categories come in ten buckets of as equal
+/// sizes as can be.
 pub fn slices(column: &CellColumn, schema: &Schema, most: usize) -> Slices {
     let mut of_value: Vec<Vec<usize>> = vec![Vec::new(); column.len()];
     let mut missing = Vec::new();
@@ -73,14 +73,15 @@ pub fn slices(column: &CellColumn, schema: &Schema, most: usize) -> Slices {
         numbers => {
             // The commonest first; which of equals is in must not depend on the rows' order.
             values.sort_by(|(a, of_a), (b, of_b)| of_b.len().cmp(&of_a.len()).then_with(|| in_order(a, b)));
-            let rest = values.split_off(most.min(count));
+            // A single value left over takes no more room as itself.
+            let rest = values.split_off(if count == most + 1 { count } else { most.min(count) });
             if numbers.is_some() {
                 values.sort_by(|(a, _), (b, _)| in_order(a, b));
             }
             let slice = |(name, rows)| Slice { name, kind: SliceKind::Value, rows };
             let mut slices: Vec<Slice> = values.into_iter().map(slice).collect();
             if !rest.is_empty() {
-                let name = format!("({} other {})", rest.len(), if rest.len() == 1 { "value" } else { "values" });
+                let name = format!("({} other values)", rest.len());
                 let mut rows: Vec<usize> = rest.into_iter().flat_map(|(_, rows)| rows).collect();
                 rows.sort_unstable();
                 slices.push(Slice { name, kind: SliceKind::Others, rows });
@@ -164,6 +165,8 @@ mod tests {
             ("(missing)".to_owned(), SliceKind::Missing, vec![2]),
         ];
         assert_eq!(found, expected);
+        let names: Vec<String> = of(&cells, &Schema::default(), 3).into_iter().map(|(name, ..)| name).collect();
+        assert_eq!(names, ["b", "a", "c", "d", "(missing)"]);
     }
 
     #[test]

@@ -32,13 +32,16 @@ pub struct Position {
     /// Optimiser steps that the moments had seen before the run began, where it goes on from another.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub steps_before: u64,
-    /// Sums of the loss terms over the steps of the unfinished epoch.
+    /// Sums of the loss terms over the steps since the last evaluation.
     pub loss_sums: Vec<f64>,
     /// The best validation metric so far.
     pub best: Option<f64>,
-    /// The epoch it was reached after, from 1.
+    /// The epoch it was reached in, from 1.
     pub best_epoch: u32,
-    /// Epochs since.
+    /// After how many steps it was reached.
+    #[serde(default)]
+    pub best_steps: u64,
+    /// Evaluations since.
     pub epochs_without_gain: u32,
     /// Whether training has ended: all epochs done, or stopped early.
     pub finished: bool,

@@ -4,15 +4,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::train::evaluation::metrics::Metrics;
 
-/// A line of `metrics.jsonl`. Of a line of another version, which may lack some numbers, they are read as 0.
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A line of `metrics.jsonl`: what an evaluation found. Of a line of another version, which may lack some numbers, they are read as 0.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// From 1.
+    /// The epoch at whose end it was made, or in which; from 1.
     pub epoch: u32,
     /// Optimiser steps taken in all.
     #[serde(default)]
     pub steps: u64,
-    /// Mean of each loss term over the epoch, and `loss`, their sum with coefficients.
+    /// Whether the epoch went on after it (`train.eval_steps`).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unfinished: bool,
+    /// Mean of each loss term over the epoch, or since the evaluation before, and `loss`, their sum with coefficients.
     #[serde(default)]
     pub train: serde_json::Map<String, serde_json::Value>,
     /// The learning rate of its last step, without Adam's bias correction.
@@ -24,7 +31,7 @@ pub struct EpochRecord {
     /// Whether these weights are the best so far.
     #[serde(default)]
     pub best: bool,
-    /// Seconds of training in this epoch (since the run was last started).
+    /// Seconds of training since the evaluation before (or since the run was last started).
     #[serde(default)]
     pub train_seconds: f64,
     /// Training rows per second.

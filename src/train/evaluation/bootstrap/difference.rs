@@ -32,7 +32,7 @@ pub struct ResampledAuc {
 /// `None` when users are to be drawn and the rows have none.
 ///
 /// # Panics
-/// When the rows' slices have different lengths.
+/// When the rows' slices have different lengths, or there are more than 2³⁰ rows.
 pub fn resampled_auc(rows: &Scored<'_>, options: &Bootstrap) -> Option<ResampledAuc> {
     rows.check();
     let resampler = Resampler::new(rows, options)?;

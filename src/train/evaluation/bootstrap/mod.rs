@@ -107,7 +107,7 @@ pub struct Bootstrapped {
 /// `None` when users are to be drawn and the rows have none.
 ///
 /// # Panics
-/// When the rows' slices have different lengths, or there is no such row.
+/// When the rows' slices have different lengths, there are more than 2³⁰ rows, or there is no such row.
 pub fn bootstrap(rows: &Scored<'_>, groups: &[Vec<usize>], options: &Bootstrap) -> Option<Bootstrapped> {
     rows.check();
     let resampler = Resampler::new(rows, options)?;
