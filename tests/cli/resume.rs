@@ -50,7 +50,12 @@ fn goes_on_to_the_same_bits(place: &Place, line: &str) {
     let said = place.train("stopped", &format!("{line} --resume")).succeeds();
     assert!(said.err.contains("resuming after epoch"), "{}", said.err);
     place.assert_same_runs("stopped", "whole");
-    assert_eq!(place.epochs("stopped").len() as u64, epochs);
+    assert_eq!(whole_epochs(place, "stopped"), epochs);
+}
+
+/// Evaluations at the end of an epoch.
+fn whole_epochs(place: &Place, run: &str) -> u64 {
+    place.epochs(run).iter().filter(|record| record["unfinished"] != true).count() as u64
 }
 
 #[test]
@@ -62,7 +67,7 @@ fn more_epochs() {
         place.train(&parts, &format!("{line} train.epochs=3 --resume")).succeeds();
         place.train(&whole, &format!("{line} train.epochs=3")).succeeds();
         place.assert_same_runs(&parts, &whole);
-        assert_eq!(place.epochs(&parts).len(), 3);
+        assert_eq!(whole_epochs(&place, &parts), 3);
     }
 }
 
