@@ -96,6 +96,7 @@ impl Run {
             gathered.add(&chunk.rows, logits);
             Ok(())
         })?;
+        open::tell_filtered(scan.filtered(), observer);
         open::tell_skipped(scan.skipped(), observer);
         let values = scan.unknown_values();
         check_unknown(encoder, &values, max_unknown)?;

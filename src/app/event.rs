@@ -41,6 +41,8 @@ pub enum Event<'a> {
     Opening(Progress),
     /// Bad rows were left out.
     Skipped(&'a Skipped),
+    /// So many rows were left out by `data.where`.
+    Filtered(u64),
     /// Something that may be a mistake.
     Warning(String),
     /// Rows are scored in smaller batches than `train.eval_batch_size`, which the device has no room for.
@@ -134,6 +136,9 @@ impl Display for Event<'_> {
                 let rows = if *count == 1 { "row" } else { "rows" };
                 write!(f, "{count} bad {rows} skipped, the first:")?;
                 messages.iter().try_for_each(|message| write!(f, "\n  {message}"))
+            }
+            Self::Filtered(count) => {
+                write!(f, "{count} {} left out by data.where", if *count == 1 { "row" } else { "rows" })
             }
             Self::Warning(text) => write!(f, "warning: {text}"),
             Self::SmallerBatches { rows, asked, device } => {

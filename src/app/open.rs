@@ -112,6 +112,7 @@ fn tell_opening(
     let opened = open(&mut |progress| observer(Event::Opening(progress)));
     observer(Event::CountingEnded);
     let data = opened?;
+    tell_filtered(data.filtered, observer);
     tell_skipped(&data.skipped, observer);
     Ok(data)
 }
@@ -120,6 +121,13 @@ fn tell_opening(
 pub(super) fn tell_warnings(data: &Dataset, observer: &mut Observer<'_>) {
     for warning in &data.warnings {
         observer(Event::Warning(warning.to_string()));
+    }
+}
+
+/// Tells how many rows `data.where` left out.
+pub(super) fn tell_filtered(count: u64, observer: &mut Observer<'_>) {
+    if count > 0 {
+        observer(Event::Filtered(count));
     }
 }
 

@@ -40,7 +40,7 @@ pub use read::remote::is_url;
 pub use read::table::{TABLE, Table};
 pub use schema::value_type::ValueType;
 pub use schema::{
-    FieldKind, FieldOptions, Format, Label, OnBadRow, Schema, SequenceColumn, Split, SplitName, UnknownScenario,
+    FieldKind, FieldOptions, Filter, Format, Label, OnBadRow, Schema, SequenceColumn, Split, SplitName, UnknownScenario,
 };
 
 #[cfg(test)]

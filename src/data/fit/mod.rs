@@ -23,6 +23,7 @@ use crate::data::fit::values::{FieldBlock, Values};
 use crate::data::fit::vocabulary::Interner;
 use crate::data::progress::{OpeningPhase, Progress};
 use crate::data::read::checks::{Checked, Skipped, check};
+use crate::data::read::filtering::filtered;
 use crate::data::read::reader::{Chunk, Reader};
 use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
@@ -33,6 +34,8 @@ use crate::data::split::choice::{Assignment, by_seed};
 pub(super) struct Gathered {
     pub(super) spool: Spool,
     pub(super) skipped: Skipped,
+    /// How many rows `data.where` left out.
+    pub(super) filtered: u64,
     values: Vec<Values>,
     scenarios: Interner,
     scenario_evidence: Evidence,
@@ -60,6 +63,7 @@ pub(super) fn gather(
     let mut gathered = Gathered {
         spool,
         skipped: Skipped::default(),
+        filtered: 0,
         values: values.collect(),
         scenarios: Interner::default(),
         scenario_evidence: Evidence::default(),
@@ -69,7 +73,7 @@ pub(super) fn gather(
     let mut chunk = reader.next()?;
     while let Some(current) = chunk {
         // The next chunk is decoded while this one is encoded.
-        let (next, block) = rayon::join(|| reader.next(), || gathered.encode(schema, plan, &current));
+        let (next, block) = rayon::join(|| reader.next(), || gathered.encode(schema, plan, current));
         gathered.spool.push(block?);
         if gathered.must_begin_anew(known) {
             return Ok(None);
@@ -95,7 +99,10 @@ impl Gathered {
         was_wrong
     }
 
-    fn encode(&mut self, schema: &Schema, plan: &WantedColumns, chunk: &Chunk) -> Result<Block> {
+    fn encode(&mut self, schema: &Schema, plan: &WantedColumns, chunk: Chunk) -> Result<Block> {
+        let (chunk, left_out) = filtered(schema, plan, &self.nulls, chunk)?;
+        self.filtered += left_out;
+        let chunk = &chunk;
         let checked = check(schema, plan, None, &self.nulls, chunk)?;
         self.skipped.settle(schema.on_bad_row, chunk, &checked.faults)?;
         let names: Vec<&str> = schema.field_names().collect();
@@ -125,7 +132,7 @@ impl Gathered {
         let Checked { keep, labels, probabilities, splits, times, numbers, .. } = checked;
         block.splits = match &schema.split {
             Split::Seed { seed, valid, test } => {
-                keep.iter().map(|k| by_seed(*seed, *valid, *test, chunk.first + u64::from(*k))).collect()
+                keep.iter().map(|k| by_seed(*seed, *valid, *test, chunk.number(*k))).collect()
             }
             _ => splits,
         };
@@ -180,6 +187,7 @@ impl Gathered {
             encoder,
             spool: self.spool,
             skipped: self.skipped,
+            filtered: self.filtered,
             assignment,
             maps,
             missing,
@@ -195,6 +203,8 @@ pub(super) struct Fitted {
     pub(super) encoder: Encoder,
     pub(super) spool: Spool,
     pub(super) skipped: Skipped,
+    /// How many rows `data.where` left out.
+    pub(super) filtered: u64,
     pub(super) assignment: Assignment,
     /// Per field the final ids of provisional ones; empty where they are final.
     pub(super) maps: Vec<Vec<u32>>,

@@ -11,6 +11,8 @@ use crate::data::read::checks::Skipped;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Notes {
     pub(crate) skipped: Skipped,
+    #[serde(default)]
+    pub(crate) filtered: u64,
     pub(crate) valid_values: Vec<UnknownValues>,
     pub(crate) warnings: Vec<String>,
 }
@@ -18,6 +20,6 @@ pub(crate) struct Notes {
 impl Notes {
     pub(crate) fn of(fitted: &Fitted) -> Result<Notes> {
         let (skipped, warnings) = (fitted.skipped.clone(), fitted.warnings.clone());
-        Ok(Notes { skipped, valid_values: fitted.valid_values()?, warnings })
+        Ok(Notes { skipped, filtered: fitted.filtered, valid_values: fitted.valid_values()?, warnings })
     }
 }

@@ -291,7 +291,7 @@ impl Checked {
 }
 
 /// Reads a column that must be there, and gives Arrow's errors the column's name.
-fn with_column<T>(
+pub(super) fn with_column<T>(
     plan: &WantedColumns,
     chunk: &Chunk,
     column: usize,
@@ -439,7 +439,7 @@ fn text_codes(
     Ok((Cells::Codes(codes), faults))
 }
 
-fn fault(name: &str, array: &ArrayRef, row: usize, expected: String) -> Fault {
+pub(super) fn fault(name: &str, array: &ArrayRef, row: usize, expected: String) -> Fault {
     Fault { row, column: Some(name.to_owned()), expected, found: found(array, row) }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use arrow_schema::DataType;
 
 use crate::data::error::{Error, MissingColumn, Result, nearest};
-use crate::data::schema::{FieldKind, Schema, Split};
+use crate::data::schema::{FieldKind, Filter, Schema, Split};
 
 /// What a column is used for, which decides the types it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(crate) struct WantedColumns {
     /// Aware, then agnostic fields.
     pub(crate) fields: Vec<usize>,
     pub(crate) sequences: Vec<usize>,
+    /// Those of the filter's conditions; none where rows are not filtered.
+    pub(crate) filter: Vec<usize>,
 }
 
 impl WantedColumns {
@@ -57,8 +59,8 @@ impl WantedColumns {
         plan
     }
 
-    /// What a scan with saved vocabularies needs: the features, and the label where asked for. The columns that only
-    /// metrics read are taken where a file has them.
+    /// What a scan with saved vocabularies needs: the features, and where asked for the label and what rows are filtered
+    /// by. The columns that only metrics read are taken where a file has them.
     pub(crate) fn to_scan(schema: &Schema, need_label: bool) -> WantedColumns {
         WantedColumns::of(schema, need_label, false)
     }
@@ -73,6 +75,7 @@ impl WantedColumns {
             probability: None,
             fields: Vec::new(),
             sequences: Vec::new(),
+            filter: Vec::new(),
         };
         // Faults of one row are reported in this order.
         plan.label = label.then(|| plan.want(&schema.label.column, "data.label", Use::Number, true));
@@ -92,6 +95,11 @@ impl WantedColumns {
         for sequence in &schema.sequence {
             let column = plan.want(&sequence.column, "data.sequence", Use::List, true);
             plan.sequences.push(column);
+        }
+        // Rows to predict are all wanted.
+        for condition in schema.filter.iter().filter(|_| label).flat_map(Filter::conditions) {
+            let column = plan.want(&condition.column, "data.where", Use::Text, true);
+            plan.filter.push(column);
         }
         plan
     }

@@ -1,6 +1,7 @@
 //! The `[data]` table: where the rows are, what each column means, how the rows are split.
 
 pub(super) mod columns;
+pub(super) mod filter;
 mod label;
 pub(super) mod nulls;
 pub(super) mod rules;
@@ -11,6 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use filter::Filter;
 pub use label::Label;
 
 use crate::data::schema::value_type::ValueType;
@@ -42,6 +44,9 @@ pub struct Schema {
     /// What separates a CSV file's cells; by default a tab for `.tsv`, `.inter`, `.user` and `.item`, else a comma.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
+    /// Which rows are used; all of them where there is none.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// The column of labels.
     pub label: Label,
     /// The column of scenario names; without it all rows are of one scenario. To be a feature too, it must be named in
@@ -94,6 +99,7 @@ impl Default for Schema {
             path: String::new(),
             format: Format::Auto,
             delimiter: None,
+            filter: None,
             label: "label".into(),
             scenario: Some("scenario".to_owned()),
             aware: Vec::new(),

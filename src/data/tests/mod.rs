@@ -14,6 +14,7 @@ use super::*;
 mod bad;
 mod caching;
 mod encoding;
+mod filtering;
 mod guises;
 mod scanning;
 mod tables;
