@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::run::{scan, score};
 use super::unknown::check_unknown;
 use super::{NewData, Observer, Run, open};
-use crate::data::{Rows, SplitName, UnknownValues};
+use crate::data::{Rows, SplitName, UnknownScenario, UnknownValues};
 use crate::train::Error;
 use crate::train::evaluation::metrics::{Metrics, best_reachable, evaluate};
 use crate::train::evaluation::predict::scenario_names;
@@ -26,16 +26,16 @@ pub struct Evaluation {
 
 /// Everything that metrics need of rows, gathered chunk by chunk.
 #[derive(Default)]
-struct Gathered {
+pub(super) struct Gathered {
     logits: Vec<f32>,
-    labels: Vec<f32>,
-    scenarios: Vec<u32>,
+    pub(super) labels: Vec<f32>,
+    pub(super) scenarios: Vec<u32>,
     users: Vec<u64>,
     probabilities: Vec<f32>,
 }
 
 impl Gathered {
-    fn add(&mut self, rows: &Rows, logits: &[f32]) {
+    pub(super) fn add(&mut self, rows: &Rows, logits: &[f32]) {
         self.logits.extend_from_slice(logits);
         self.labels.extend_from_slice(rows.labels());
         self.scenarios.extend_from_slice(rows.scenarios());
@@ -43,7 +43,7 @@ impl Gathered {
         self.probabilities.extend_from_slice(rows.probabilities().unwrap_or_default());
     }
 
-    fn evaluate(&self, names: &[String], values: Vec<UnknownValues>) -> Evaluation {
+    pub(super) fn evaluate(&self, names: &[String], values: Vec<UnknownValues>) -> Evaluation {
         let every = self.labels.len();
         let users = (self.users.len() == every).then_some(self.users.as_slice());
         let reachable = (every > 0 && self.probabilities.len() == every)
@@ -92,11 +92,15 @@ impl Run {
         let Self { schema, encoder, model, executor, .. } = self;
         let mut gathered = Gathered::default();
         let mut scan = scan(encoder, schema, &data.inputs(schema)?, true, observer)?;
+        // As of the run's own data: rows of other scenarios are not what the model is for.
+        if !schema.only_scenarios.is_empty() && schema.unknown_scenario == UnknownScenario::Fail {
+            scan = scan.unknown_scenario(UnknownScenario::Skip);
+        }
         score(executor.as_mut(), model, &mut scan, "evaluating", observer, |chunk, logits| {
             gathered.add(&chunk.rows, logits);
             Ok(())
         })?;
-        open::tell_filtered(scan.filtered(), observer);
+        open::tell_filtered(scan.filtered(), "data.where", observer);
         open::tell_skipped(scan.skipped(), observer);
         let values = scan.unknown_values();
         check_unknown(encoder, &values, max_unknown)?;

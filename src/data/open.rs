@@ -35,6 +35,8 @@ pub struct Dataset {
     pub skipped: Skipped,
     /// How many rows `data.where` left out.
     pub filtered: u64,
+    /// How many rows `data.only_scenarios` left out.
+    pub other_scenarios: u64,
     /// What is missing or unknown in the validation rows, by column: fields, then sequences.
     pub valid_values: Vec<UnknownValues>,
     /// What a user should know of the train rows' columns: those that can teach nothing.
@@ -144,8 +146,8 @@ pub(super) fn open_inputs(
 
 fn dataset(encoder: Encoder, rows: [Rows; 3], notes: Notes, cache: Cache) -> Dataset {
     let [train, valid, test] = rows;
-    let Notes { skipped, filtered, valid_values, warnings } = notes;
-    Dataset { encoder, train, valid, test, skipped, filtered, valid_values, warnings, cache }
+    let Notes { skipped, filtered, other_scenarios, valid_values, warnings } = notes;
+    Dataset { encoder, train, valid, test, skipped, filtered, other_scenarios, valid_values, warnings, cache }
 }
 
 fn fit(

@@ -21,6 +21,7 @@ mod prepare;
 mod reports;
 #[cfg(unix)]
 mod resume;
+mod rows;
 mod snapshots;
 mod training;
 mod tuning;

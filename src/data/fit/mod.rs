@@ -156,20 +156,43 @@ impl Gathered {
             .collect();
         let mut sizes = Sizes::new(self.scenarios.len(), schema.sequence.len(), assignment.times());
         let (mut done, total) = (0, self.spool.rows());
+        let known = basis.map(|basis| (basis.encoder.scenarios(), basis.encoder.scenario_type()));
+        let names =
+            |train_rows: &[u64]| ScenarioNames::new(&self.scenarios, train_rows, self.scenario_evidence.clone(), known);
+        // The type of the scenarios' names is that of all train rows, whichever of these are used.
+        let mut chosen = None;
+        if !schema.only_scenarios.is_empty() {
+            let mut train_rows = vec![0; self.scenarios.len()];
+            self.spool.for_each(|block| {
+                let splits = assignment.splits(block);
+                let train = block.scenarios.iter().zip(splits.iter()).filter(|(_, split)| **split == 0);
+                train.for_each(|(scenario, _)| train_rows[*scenario as usize] += 1);
+                Ok(())
+            })?;
+            let names = names(&train_rows);
+            chosen = Some((names.chosen(&schema.only_scenarios)?, names));
+        }
+        let is_chosen = |scenario: u32| chosen.as_ref().is_none_or(|(chosen, _)| chosen[scenario as usize]);
+        let mut other_scenarios = 0;
         self.spool.for_each(|block| {
             let splits = assignment.splits(block);
-            let train: Vec<u32> = (0..block.len() as u32).filter(|row| splits[*row as usize] == 0).collect();
+            let is_used = |row: &u32| is_chosen(block.scenarios[*row as usize]);
+            let used: Vec<u32> = (0..block.len() as u32).filter(is_used).collect();
+            let train: Vec<u32> = used.iter().copied().filter(|row| splits[*row as usize] == 0).collect();
             tallies.par_iter_mut().enumerate().for_each(|(f, tally)| tally.add(block, f, &train));
-            sizes.add(block, &splits);
+            sizes.add(block, &splits, &used);
+            other_scenarios += (block.len() - used.len()) as u64;
             done += block.len() as u64;
             progress(Progress { phase: OpeningPhase::Counting, done, total, rows: done });
             Ok(())
         })?;
         sizes.check(schema)?;
 
-        let known = basis.map(|basis| (basis.encoder.scenarios(), basis.encoder.scenario_type()));
-        let names = ScenarioNames::new(&self.scenarios, &sizes.rows[0], self.scenario_evidence, known);
-        let (scenarios, scenario_map) = sizes.scenarios(schema, &names, &mut self.skipped)?;
+        let (chosen, names) = match chosen {
+            Some((chosen, names)) => (Some(chosen), names),
+            None => (None, names(&sizes.rows[0])),
+        };
+        let (scenarios, scenario_map) = sizes.scenarios(schema, &names, chosen.as_deref(), &mut self.skipped)?;
         let mut fit = Fit { scenarios, scenario_type: names.value_type, ..Fit::default() };
         let (mut maps, mut missing, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         let train_rows = sizes.rows[0].iter().sum();
@@ -188,6 +211,7 @@ impl Gathered {
             spool: self.spool,
             skipped: self.skipped,
             filtered: self.filtered,
+            other_scenarios,
             assignment,
             maps,
             missing,
@@ -205,6 +229,8 @@ pub(super) struct Fitted {
     pub(super) skipped: Skipped,
     /// How many rows `data.where` left out.
     pub(super) filtered: u64,
+    /// How many rows `data.only_scenarios` left out.
+    pub(super) other_scenarios: u64,
     pub(super) assignment: Assignment,
     /// Per field the final ids of provisional ones; empty where they are final.
     pub(super) maps: Vec<Vec<u32>>,

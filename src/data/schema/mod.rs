@@ -53,6 +53,9 @@ pub struct Schema {
     /// `aware` or `agnostic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
+    /// The scenarios whose rows are used, by name; all of them where it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only_scenarios: Vec<String>,
     /// Scenario-aware feature columns, each one embedding field.
     #[serde(default)]
     pub aware: Vec<String>,
@@ -102,6 +105,7 @@ impl Default for Schema {
             filter: None,
             label: "label".into(),
             scenario: Some("scenario".to_owned()),
+            only_scenarios: Vec::new(),
             aware: Vec::new(),
             agnostic: Vec::new(),
             sequence: Vec::new(),

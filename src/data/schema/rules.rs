@@ -33,6 +33,9 @@ impl Schema {
         if self.scenario.as_ref() == Some(&self.label.column) {
             return wrong(format!("data.label and data.scenario both name \"{}\"", self.label.column));
         }
+        if self.scenario.is_none() && !self.only_scenarios.is_empty() {
+            return wrong("data.only_scenarios needs data.scenario, the column of scenario names");
+        }
         if let Some(d) = self.delimiter
             && (!d.is_ascii() || matches!(d, '"' | '\n' | '\r' | '\0'))
         {

@@ -137,3 +137,48 @@ fn other_files_are_filtered_where_their_labels_are_read() {
     let all = scan(&encoder, &fixture.inputs().unwrap(), false, 64).unwrap().unknown_scenario(UnknownScenario::Shared);
     assert_eq!(all.map(|chunk| chunk.unwrap().rows.len()).sum::<usize>(), 300);
 }
+
+#[test]
+fn rows_of_some_scenarios_are_used_in_the_splits_of_all() {
+    let all = Fixture::new("rows.csv", rows().replace('?', "0"), SCHEMA).open().unwrap();
+    let mut one = Fixture::new("rows.csv", rows().replace('?', "0"), SCHEMA);
+    one.schema.only_scenarios = vec!["b".to_owned()];
+    for limits in [Limits::default(), Limits { chunk_rows: 7, spool_bytes: 0 }] {
+        let data = one.open_with(&limits).unwrap();
+        assert_eq!((data.other_scenarios, data.filtered, data.skipped.count), (200, 0, 0));
+        assert_eq!(data.encoder.scenarios(), ["b"]);
+        for (rows, of_all) in [(&data.train, &all.train), (&data.test, &all.test)] {
+            let own = |item: &String| item[1..].parse::<usize>().unwrap() % 3 == 1;
+            let expected: Vec<String> = items(&all, of_all).into_iter().filter(own).collect();
+            // Test rows' items are none of the train split's.
+            assert_eq!(rows.len(), if expected.is_empty() { count(of_all, 1) } else { expected.len() });
+            assert_eq!(items(&data, rows), expected);
+        }
+    }
+    // By time too: the latest rows of all scenarios are test, not the latest of each.
+    let by_time = |only: &[&str]| {
+        let mut fixture = Fixture::new("rows.csv", rows().replace('?', "0"), SCHEMA);
+        fixture.schema.split = Split::Time { column: "day".to_owned(), valid: 0.0, test: 0.3 };
+        fixture.schema.only_scenarios = only.iter().map(|name| (*name).to_owned()).collect();
+        fixture.open().unwrap()
+    };
+    let (all, one) = (by_time(&[]), by_time(&["c", "a"]));
+    assert_eq!(one.test.len(), count(&all.test, 0) + count(&all.test, 2));
+    one_scenario_that_is_not_there();
+}
+
+/// How many rows are of a scenario.
+fn count(rows: &Rows, scenario: u32) -> usize {
+    rows.scenarios().iter().filter(|known| **known == scenario).count()
+}
+
+fn one_scenario_that_is_not_there() {
+    let mut fixture = Fixture::new("rows.csv", rows().replace(",b,", ",shop,").replace('?', "0"), SCHEMA);
+    fixture.schema.only_scenarios = vec!["shpo".to_owned()];
+    assert_eq!(
+        fixture.error(),
+        "data.only_scenarios (--scenario) names \"shpo\", which no row has; did you mean \"shop\"?; the scenarios are: a, c, shop"
+    );
+    fixture.schema.scenario = None;
+    assert!(fixture.error().contains("needs data.scenario"));
+}

@@ -64,6 +64,8 @@ struct ModelEntry {
     #[serde(default)]
     seeds: Option<Value>,
     #[serde(default)]
+    individual: bool,
+    #[serde(default)]
     set: Table,
 }
 
@@ -87,6 +89,8 @@ pub(super) struct Entry {
     pub(super) name: String,
     pub(super) label: String,
     pub(super) seeds: Vec<u64>,
+    /// Whether each scenario has a model of its own.
+    pub(super) individual: bool,
     /// Dotted keys and values.
     pub(super) settings: Vec<(String, Value)>,
 }
@@ -155,7 +159,7 @@ fn read_compare(document: &Table, model: Option<&str>, file: &str) -> Result<Rea
             None => shared.clone(),
         };
         let settings = settings(&entry.set, &format!("{place}.set"), file)?;
-        entries.push(Entry { name, label, seeds, settings });
+        entries.push(Entry { name, label, seeds, individual: entry.individual, settings });
     }
     let (baseline, ours) = (section.baseline, section.ours);
     let (base, section) = (Table::new(), Table::new());
@@ -205,7 +209,7 @@ fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read,
         let Some(name) = own.or(model) else {
             return Err(ConfigError::missing(file, "model", "name"));
         };
-        entries.push(Entry { name: name.to_owned(), label, seeds: seeds.clone(), settings });
+        entries.push(Entry { name: name.to_owned(), label, seeds: seeds.clone(), individual: false, settings });
     }
     let skip_invalid = section.skip_invalid;
     let (base, section) = (Table::new(), Table::new());
