@@ -12,6 +12,7 @@ mod commands;
 mod compare;
 mod continuing;
 mod examples;
+mod fields;
 mod fuzz;
 #[cfg(feature = "object-store")]
 mod object_stores;

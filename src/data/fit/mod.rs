@@ -2,6 +2,7 @@
 
 pub(super) mod basis;
 mod coding;
+pub(super) mod cross;
 pub(super) mod evidence;
 pub(super) mod notes;
 mod scenarios;
@@ -152,7 +153,7 @@ impl Gathered {
         let mut tallies: Vec<Tally> = schema
             .field_names()
             .zip(&self.values)
-            .map(|(name, values)| Tally::new(values, schema.field_options(name).kind))
+            .map(|(name, values)| Tally::new(values, &schema.field_options(name)))
             .collect();
         let mut sizes = Sizes::new(self.scenarios.len(), schema.sequence.len(), assignment.times());
         let (mut done, total) = (0, self.spool.rows());
@@ -198,10 +199,11 @@ impl Gathered {
         let train_rows = sizes.rows[0].iter().sum();
         for ((name, values), tally) in schema.field_names().zip(self.values).zip(tallies) {
             warnings.extend(warning(name, &tally, train_rows));
-            let Finished { coding, value_type, map, missing: nulls } =
+            let Finished { coding, value_type, part_types, map, missing: nulls } =
                 finish(schema, name, values, tally, &self.nulls, basis, &mut warnings);
             fit.codings.push(coding);
             fit.types.push(value_type);
+            fit.part_types.push(part_types);
             maps.push(map);
             missing.push(nulls);
         }

@@ -42,6 +42,8 @@ pub(crate) struct WantedColumns {
     pub(crate) probability: Option<usize>,
     /// Aware, then agnostic fields.
     pub(crate) fields: Vec<usize>,
+    /// Per field the columns that it crosses, the first of which stands in `fields`; none where it is a column itself.
+    pub(crate) parts: Vec<Vec<usize>>,
     pub(crate) sequences: Vec<usize>,
     /// Those of the filter's conditions; none where rows are not filtered.
     pub(crate) filter: Vec<usize>,
@@ -74,6 +76,7 @@ impl WantedColumns {
             user: None,
             probability: None,
             fields: Vec::new(),
+            parts: Vec::new(),
             sequences: Vec::new(),
             filter: Vec::new(),
         };
@@ -87,7 +90,16 @@ impl WantedColumns {
         plan.probability = probability.map(|p| plan.want(p, "data.probability", Use::Number, metrics));
         for (key, names) in [("data.aware", &schema.aware), ("data.agnostic", &schema.agnostic)] {
             for name in names {
-                let category = schema.field_options(name).kind == FieldKind::Category;
+                let options = schema.field_options(name);
+                let key_of_cross = format!("data.fields.{name}.cross");
+                let parts: Vec<usize> =
+                    options.cross.iter().map(|part| plan.want(part, &key_of_cross, Use::Text, true)).collect();
+                plan.parts.push(parts.clone());
+                if let Some(first) = parts.first() {
+                    plan.fields.push(*first);
+                    continue;
+                }
+                let category = options.kind == FieldKind::Category;
                 let column = plan.want(name, key, if category { Use::Text } else { Use::Number }, true);
                 plan.fields.push(column);
             }
