@@ -41,6 +41,13 @@ pub enum Event<'a> {
     Opening(Progress),
     /// Bad rows were left out.
     Skipped(&'a Skipped),
+    /// Rows were left out as the configuration says.
+    Filtered {
+        /// How many.
+        rows: u64,
+        /// The key that says so.
+        by: &'static str,
+    },
     /// Something that may be a mistake.
     Warning(String),
     /// Rows are scored in smaller batches than `train.eval_batch_size`, which the device has no room for.
@@ -134,6 +141,9 @@ impl Display for Event<'_> {
                 let rows = if *count == 1 { "row" } else { "rows" };
                 write!(f, "{count} bad {rows} skipped, the first:")?;
                 messages.iter().try_for_each(|message| write!(f, "\n  {message}"))
+            }
+            Self::Filtered { rows, by } => {
+                write!(f, "{rows} {} left out by {by}", if *rows == 1 { "row" } else { "rows" })
             }
             Self::Warning(text) => write!(f, "warning: {text}"),
             Self::SmallerBatches { rows, asked, device } => {

@@ -112,6 +112,8 @@ fn tell_opening(
     let opened = open(&mut |progress| observer(Event::Opening(progress)));
     observer(Event::CountingEnded);
     let data = opened?;
+    tell_filtered(data.filtered, "data.where", observer);
+    tell_filtered(data.other_scenarios, "data.only_scenarios", observer);
     tell_skipped(&data.skipped, observer);
     Ok(data)
 }
@@ -120,6 +122,13 @@ fn tell_opening(
 pub(super) fn tell_warnings(data: &Dataset, observer: &mut Observer<'_>) {
     for warning in &data.warnings {
         observer(Event::Warning(warning.to_string()));
+    }
+}
+
+/// Tells how many rows a key left out.
+pub(super) fn tell_filtered(rows: u64, by: &'static str, observer: &mut Observer<'_>) {
+    if rows > 0 {
+        observer(Event::Filtered { rows, by });
     }
 }
 

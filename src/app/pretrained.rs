@@ -13,6 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::open::located;
 use super::{Event, Observer};
 use crate::config::ConfigError;
+use crate::data::Vocabulary;
 use crate::data::{Encoder, Schema};
 use crate::graph::{Cross, EmbeddingTable, Graph};
 use crate::ops::ModelState;
@@ -72,7 +73,8 @@ pub(super) fn apply(
                 ConfigError::value(&path.display().to_string(), &key, &expected, &format!("{width} values")).into()
             );
         }
-        let (known, all) = (rows.iter().filter(|(id, _)| *id > 0).count(), field.rows - 1);
+        let (known, all) =
+            (rows.iter().filter(|(id, _)| *id > 0).count(), encoder.vocabulary(source).map_or(0, Vocabulary::len));
         observer(Event::Pretrained { field: &field.name, known, all, path });
     }
     Ok(())
@@ -95,8 +97,9 @@ fn read(path: &Path, encoder: &Encoder, field: usize) -> Result<Vec<(u32, Vec<f3
         }
         let value = value.filter(|value| !value.is_empty());
         let id = lookup.row(value.map(str::as_bytes));
-        // The row of missing values is one only where the file says so.
-        if id > 0 || value.is_none() {
+        // The row of missing values is one only where the file says so, and rows that values share are no value's.
+        let is_own = encoder.vocabulary(field).is_some_and(|known| known.value(id).is_some());
+        if is_own || value.is_none() {
             rows.push((id, vector));
         }
         Ok(())

@@ -134,7 +134,9 @@ impl Show {
             }
             CompareEvent::RunSaid { position, line, seconds_left } => {
                 let is_epoch = line.starts_with("epoch ");
-                if is_epoch || ["resuming ", "stopped ", "finishing "].iter().any(|word| line.starts_with(word)) {
+                if is_epoch
+                    || ["resuming ", "stopped ", "finishing ", "scenario "].iter().any(|word| line.starts_with(word))
+                {
                     self.say(&format!("  {line}"));
                 }
                 let newest = if is_epoch { line.split("  ").collect::<Vec<_>>().join(" ") } else { String::new() };

@@ -30,6 +30,9 @@ pub(super) struct TrainArgs {
     /// The run's folder [default: runs/CONFIG-MODEL, with a number where that is taken]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Train on the rows of this scenario alone (data.only_scenarios); may be given several times
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
     /// Go on from the folder's checkpoint
     #[arg(long)]
     resume: bool,
@@ -47,6 +50,9 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
     if let Some(from) = &args.from {
         let path = std::path::absolute(from).unwrap_or_else(|_| from.clone());
         sets.push(set_argument("train.from", &path.to_string_lossy().into_owned().into()));
+    }
+    if !args.scenario.is_empty() {
+        sets.push(set_argument("data.only_scenarios", &args.scenario.clone().into()));
     }
     if args.fresh_moments {
         sets.push("train.fresh_moments=true".to_owned());
@@ -108,6 +114,7 @@ fn resume_command(args: &TrainArgs, folder: &RunFolder) -> String {
     words.extend(args.sets.sets.iter().map(|set| format!("--set {}", quote(set))));
     words.extend(args.device.words());
     words.extend(args.tuning.words());
+    words.extend(args.scenario.iter().map(|name| format!("--scenario {}", quote(name))));
     words.extend(args.from.iter().map(|from| format!("--from {}", quote(&from.to_string_lossy()))));
     words.extend(args.fresh_moments.then(|| "--fresh-moments".to_owned()));
     words.push(format!("--out {} --resume", quote(&folder.root().to_string_lossy())));

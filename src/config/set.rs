@@ -63,7 +63,11 @@ const CHOICES: [Choice; 3] = [
         table: &["data", "fields", "*"],
         key: "kind",
         default: Some("category"),
-        values: &[("category", &["type", "min_count", "hash"]), ("bucket", &["buckets"]), ("numeric", &[])],
+        values: &[
+            ("category", &["type", "min_count", "top", "hash", "cross"]),
+            ("bucket", &["buckets", "boundaries"]),
+            ("numeric", &["transform"]),
+        ],
     },
     Choice {
         table: &["train"],

@@ -83,13 +83,16 @@ pub enum Error {
     },
 
     /// No input file has a single (good) row.
-    #[error("{}: there are no rows to learn from{}", list(.paths.iter().map(|p| p.display())),
-        if *.skipped > 0 { format!(" ({skipped} bad rows were skipped)") } else { String::new() })]
+    #[error("{}: there are no rows to learn from{}{}", list(.paths.iter().map(|p| p.display())),
+        if *.skipped > 0 { format!(" ({skipped} bad rows were skipped)") } else { String::new() },
+        if *.filtered > 0 { format!(" ({filtered} rows were left out by data.where)") } else { String::new() })]
     NoRows {
         /// The files.
         paths: Vec<PathBuf>,
         /// How many bad rows were skipped.
         skipped: u64,
+        /// How many rows `data.where` left out.
+        filtered: u64,
     },
 
     /// A file that cannot be decoded as Parquet.

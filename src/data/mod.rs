@@ -31,6 +31,7 @@ pub use encoded::scan::{EncodedChunk, Scan, scan};
 pub use encoded::unknown::UnknownValues;
 pub use error::{BadRow, Error, MissingColumn, Place, Result, nearest, shortened, suggestion};
 pub use fit::basis::Basis;
+pub(crate) use fit::cross::parts_of;
 pub use fit::vocabulary::Vocabulary;
 pub use open::{Dataset, open, open_found, open_on};
 pub use progress::{OpeningPhase, Progress};
@@ -41,7 +42,8 @@ pub use read::remote::is_url;
 pub use read::table::{TABLE, Table};
 pub use schema::value_type::ValueType;
 pub use schema::{
-    FieldKind, FieldOptions, Format, Label, OnBadRow, Schema, SequenceColumn, Split, SplitName, UnknownScenario,
+    FieldKind, FieldOptions, Filter, Format, Label, OnBadRow, Schema, SequenceColumn, Split, SplitName, Transform,
+    UnknownScenario,
 };
 
 #[cfg(test)]

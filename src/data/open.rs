@@ -33,6 +33,10 @@ pub struct Dataset {
     pub test: Rows,
     /// The bad rows that were left out.
     pub skipped: Skipped,
+    /// How many rows `data.where` left out.
+    pub filtered: u64,
+    /// How many rows `data.only_scenarios` left out.
+    pub other_scenarios: u64,
     /// What is missing or unknown in the validation rows, by column: fields, then sequences.
     pub valid_values: Vec<UnknownValues>,
     /// What a user should know of the train rows' columns: those that can teach nothing.
@@ -142,8 +146,8 @@ pub(super) fn open_inputs(
 
 fn dataset(encoder: Encoder, rows: [Rows; 3], notes: Notes, cache: Cache) -> Dataset {
     let [train, valid, test] = rows;
-    let Notes { skipped, valid_values, warnings } = notes;
-    Dataset { encoder, train, valid, test, skipped, valid_values, warnings, cache }
+    let Notes { skipped, filtered, other_scenarios, valid_values, warnings } = notes;
+    Dataset { encoder, train, valid, test, skipped, filtered, other_scenarios, valid_values, warnings, cache }
 }
 
 fn fit(
@@ -168,7 +172,7 @@ fn fit(
     };
     if gathered.spool.rows() == 0 {
         let paths = inputs.paths().map(PathBuf::from).collect();
-        return Err(Error::NoRows { paths, skipped: gathered.skipped.count });
+        return Err(Error::NoRows { paths, skipped: gathered.skipped.count, filtered: gathered.filtered });
     }
     let mut fitted = gathered.fit(schema, basis, progress)?;
     fitted.encoder = fitted.encoder.with_schema(own);

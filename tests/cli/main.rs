@@ -12,6 +12,7 @@ mod commands;
 mod compare;
 mod continuing;
 mod examples;
+mod fields;
 mod fuzz;
 mod judged_rows;
 mod judging;
@@ -23,6 +24,7 @@ mod prepare;
 mod reports;
 #[cfg(unix)]
 mod resume;
+mod rows;
 mod snapshots;
 mod training;
 mod tuning;

@@ -81,7 +81,7 @@ fn place() -> Place {
 }
 
 /// The probabilities of `polyscene predict`; `None` for a row that has none.
-fn predicted(place: &Place, run: &str, data: &str) -> Vec<Option<f64>> {
+pub(crate) fn predicted(place: &Place, run: &str, data: &str) -> Vec<Option<f64>> {
     place.run(&format!("predict {run} --device cpu --data {data} --out {run}.csv")).succeeds();
     let text = place.text(format!("{run}.csv"));
     text.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse().ok()).collect()
@@ -90,7 +90,7 @@ fn predicted(place: &Place, run: &str, data: &str) -> Vec<Option<f64>> {
 /// Runs models on a file's rows as servers do, and sees to it that they give what `predict` gives: probabilities to 2.5e-6,
 /// which is 1e-5 of a logit where they move most with it, and logits to 1e-5 where probabilities in single precision tell
 /// them as well.
-fn assert_served(place: &Place, data: &str, expected: &BTreeMap<String, Vec<Option<f64>>>) {
+pub(crate) fn assert_served(place: &Place, data: &str, expected: &BTreeMap<String, Vec<Option<f64>>>) {
     let Some(python) = std::env::var_os("POLYSCENE_TEST_PYTHON") else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/run_onnx.py");
     let mut command = Command::new(python);

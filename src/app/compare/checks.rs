@@ -2,20 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
+use super::individual::{self, Scenarios, scenarios_of};
 use crate::app::open::{build_on, generate_missing, load_vocabularies, open_data, tell_warnings};
 use crate::app::{Observer, StartingRun};
 use crate::config::ConfigError;
 use crate::data::{Dataset, nearest, suggestion};
-use crate::train::comparison::{Comparison, ExperimentKind, Invalid, State, Variant};
+use crate::train::comparison::{Cell, Comparison, ExperimentKind, Invalid, State, Variant};
+use crate::train::run::result::RunResult;
 use crate::train::{Error, check_rows};
 
 /// Opens the data of variants that are still to be trained, each once, and builds their models: what cannot be trained
-/// is known before anything runs.
+/// is known before anything runs. `scenarios` gets those of each individual variant, by its label.
 pub(super) fn check_variants(
     comparison: &Comparison,
     bases: &[PathBuf],
     root: &Path,
     unfinished: &dyn Fn(&Variant) -> bool,
+    scenarios: &mut Scenarios,
     observer: &mut Observer<'_>,
 ) -> Result<Vec<Invalid>, Error> {
     let mut invalid = Vec::new();
@@ -40,10 +43,19 @@ pub(super) fn check_variants(
         match opened {
             Ok(data) => {
                 tell_warnings(&data, observer);
-                invalid.extend(own.filter_map(|variant| {
+                invalid.extend(own.filter(|variant| !variant.individual).filter_map(|variant| {
                     check_variant(comparison.kind, variant, &data).err().map(|error| refused(variant, &error))
                 }));
                 // Those that are finished as well: a new model must not stand beside old ones of other data.
+                let own = waiting.iter().copied().filter(of_table).filter(|variant| variant.individual);
+                for variant in own {
+                    match check_individual(comparison, variant, &data, bases, observer) {
+                        Ok(names) => {
+                            scenarios.insert(variant.label.clone(), names);
+                        }
+                        Err(reason) => invalid.push(Invalid { label: variant.label.clone(), reason }),
+                    }
+                }
                 for variant in comparison.variants.iter().filter(of_table) {
                     check_same_data(comparison, variant, root, &data)?;
                 }
@@ -69,6 +81,31 @@ fn check_variant(kind: ExperimentKind, variant: &Variant, data: &Dataset) -> Res
     Ok(())
 }
 
+/// The scenarios of an individual variant, all of which can be trained; or why not. The model is built for the first: what is
+/// wrong with it is so for all.
+fn check_individual(
+    comparison: &Comparison,
+    variant: &Variant,
+    data: &Dataset,
+    bases: &[PathBuf],
+    observer: &mut Observer<'_>,
+) -> Result<Vec<String>, String> {
+    let cell = Cell { variant, seed: variant.seeds[0] };
+    let names = scenarios_of(&cell, data)?;
+    let mut first = || {
+        let mut config = variant.config.clone();
+        let mut schema = config.schema()?;
+        schema.only_scenarios = names[..1].to_vec();
+        config.set_data(&schema)?;
+        let from = StartingRun::of(&mut config, bases)?;
+        let basis = from.as_ref().map(StartingRun::basis);
+        let data = open_data(&schema, bases, basis.as_ref(), observer)?;
+        check_variant(comparison.kind, &Variant { config, ..variant.clone() }, &data)
+    };
+    first().map_err(|error: Error| error.to_string())?;
+    Ok(names)
+}
+
 /// That a finished cell was trained on the data as it is now: one table must not be of two.
 fn check_same_data(comparison: &Comparison, variant: &Variant, root: &Path, data: &Dataset) -> Result<(), Error> {
     for cell in comparison.cells().iter().filter(|cell| cell.variant.label == variant.label) {
@@ -76,7 +113,11 @@ fn check_same_data(comparison: &Comparison, variant: &Variant, root: &Path, data
             continue;
         }
         let run = cell.run(root);
-        if !load_vocabularies(&run)?.same_codes(&data.encoder) {
+        let same = match variant.individual {
+            true => individual::is_of(&RunResult::load(&run.result())?, data),
+            false => load_vocabularies(&run)?.same_codes(&data.encoder),
+        };
+        if !same {
             let reason = "was trained on other data (its vocabularies or statistics have changed since); give another \
                           --out, or remove the folder to train this cell anew";
             return Err(Error::Folder { folder: run.root().to_owned(), reason: reason.to_owned() });

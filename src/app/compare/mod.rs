@@ -3,6 +3,7 @@
 mod checks;
 mod estimate;
 mod folder;
+mod individual;
 mod resample;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use self::checks::{check_only, check_variants};
 use self::estimate::Estimate;
 use self::folder::{begin, check_root, is_ours};
+use self::individual::{Scenarios, train_parts};
 use self::resample::resample;
 use super::Event as AppEvent;
 use super::open::{absolute, bases, located};
@@ -29,6 +31,7 @@ pub struct Experiment {
     bases: Vec<PathBuf>,
     root: PathBuf,
     only: Vec<String>,
+    scenarios: Scenarios,
 }
 
 /// Which runs, and where they are kept.
@@ -142,7 +145,7 @@ impl Experiment {
         check_only(&comparison, &only)?;
         let root = out.unwrap_or_else(|| default_root(kind, config));
         check_root(kind, &root)?;
-        Ok(Self { comparison, bases, root, only })
+        Ok(Self { comparison, bases, root, only, scenarios: Scenarios::new() })
     }
 
     /// What is compared.
@@ -179,7 +182,8 @@ impl Experiment {
         self.comparison.settle(Vec::new())?;
         // A folder that is there may have another process in it; one that is not is made once it is known to be needed.
         let lock = self.root.is_dir().then(|| FolderLock::take(&self.root)).transpose()?;
-        let invalid = self.check(observer)?;
+        let (invalid, scenarios) = self.check(observer)?;
+        self.scenarios = scenarios;
         self.comparison.settle(invalid)?;
         let _lock = begin(&self.comparison, &self.root, lock)?;
         observer(CompareEvent::Starting { comparison: &self.comparison, root: &self.root });
@@ -195,17 +199,18 @@ impl Experiment {
         Ok(Compared { summaries, interrupted, failed })
     }
 
-    /// What is known to be wrong with variants that have unfinished runs.
-    fn check(&self, observer: &mut CompareObserver<'_>) -> Result<Vec<Invalid>, Error> {
+    /// What is known to be wrong with variants that have unfinished runs, and the scenarios of those that are individual.
+    fn check(&self, observer: &mut CompareObserver<'_>) -> Result<(Vec<Invalid>, Scenarios), Error> {
         let cells = self.comparison.cells();
         let state = |cell: &Cell<'_>| Ok((cell.variant.label.clone(), cell.state(&self.root)?));
         let states = cells.iter().map(state).collect::<Result<Vec<_>, Error>>()?;
         let unfinished = |variant: &Variant| {
             states.iter().any(|(label, state)| *label == variant.label && *state != State::Finished)
         };
-        check_variants(&self.comparison, &self.bases, &self.root, &unfinished, &mut |event| {
-            observer(CompareEvent::App(event));
-        })
+        let mut scenarios = Scenarios::new();
+        let observer = &mut |event: AppEvent<'_>| observer(CompareEvent::App(event));
+        let invalid = check_variants(&self.comparison, &self.bases, &self.root, &unfinished, &mut scenarios, observer)?;
+        Ok((invalid, scenarios))
     }
 
     /// Trains all wanted runs that are not finished; says in which one it was interrupted, if it was.
@@ -235,7 +240,10 @@ impl Experiment {
             let mut said = |line: &str| {
                 observer(CompareEvent::RunSaid { position: &position, line, seconds_left: estimate.seconds_left() });
             };
-            let ending = train_cell(cell, state, program, &self.root, &device, interrupt, &mut said);
+            let ending = match self.scenarios.get(label) {
+                Some(scenarios) => train_parts(cell, scenarios, &self.root, runner, &mut said),
+                None => train_cell(&cell.job(&self.root, state), program, &device, interrupt, &mut said),
+            };
             observer(CompareEvent::RunEnd);
             match ending? {
                 CellEnding::Finished => {

@@ -8,9 +8,7 @@ use crate::config::ConfigError;
 use crate::data::{CellColumn, UnknownValues};
 use crate::train::Error;
 use crate::train::evaluation::bootstrap::{Bootstrap, Intervals, LEVEL, Unit, bootstrap};
-use crate::train::evaluation::metrics::{
-    Metrics, best_reachable, best_reachable_groups, evaluate, evaluate_groups, rows_of_each,
-};
+use crate::train::evaluation::metrics::{Metrics, best_reachable_groups, evaluate_groups, rows_of_each};
 use crate::train::evaluation::predict::scenario_names;
 use crate::train::evaluation::slices::{SliceKind, Slices, slices};
 
@@ -133,8 +131,7 @@ impl Run {
     ) -> Result<Evaluation, Error> {
         let rows = gathered.scored.view();
         let names = scenario_names(&self.encoder, rows.scenarios);
-        let every = rows.labels.len();
-        let probabilities = (every > 0 && gathered.probabilities.len() == every).then_some(&gathered.probabilities);
+        let probabilities = gathered.probabilities();
         let sliced: Vec<Slices> = columns.iter().map(|column| slices(column, &self.schema, detail.slices)).collect();
         let mut groups = rows_of_each(rows.scenarios, names.len());
         groups.extend(sliced.iter().flat_map(|slices| &slices.slices).map(|slice| slice.rows.clone()));
@@ -174,13 +171,8 @@ impl Run {
             EvaluatedSlices { column, values, groups: groups.collect() }
         });
         let slices = slices.collect();
-        Ok(Evaluation {
-            metrics: evaluate(&rows, &names),
-            values,
-            best_reachable: probabilities.map(|probabilities| best_reachable(probabilities, &rows, &names)),
-            bootstrap: report,
-            slices,
-        })
+        let (metrics, best_reachable) = gathered.metrics(&names);
+        Ok(Evaluation { metrics, values, best_reachable, bootstrap: report, slices })
     }
 }
 

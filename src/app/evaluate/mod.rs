@@ -11,9 +11,9 @@ use super::run::{scan, score};
 use super::unknown::check_unknown;
 use super::{NewData, Observer, Run, open};
 use crate::config::ConfigError;
-use crate::data::{CellColumn, CellReader, Inputs, Rows, SplitName, UnknownValues, split_cells};
+use crate::data::{CellColumn, CellReader, Inputs, Rows, SplitName, UnknownScenario, UnknownValues, split_cells};
 use crate::train::Error;
-use crate::train::evaluation::metrics::{Metrics, ScoredRows};
+use crate::train::evaluation::metrics::{Metrics, ScoredRows, best_reachable, evaluate};
 use crate::train::evaluation::predict::scored;
 
 /// What came of an evaluation.
@@ -38,15 +38,28 @@ pub struct Evaluation {
 
 /// Everything that metrics need of rows, gathered chunk by chunk.
 #[derive(Default)]
-struct Gathered {
-    scored: ScoredRows,
+pub(super) struct Gathered {
+    pub(super) scored: ScoredRows,
     probabilities: Vec<f32>,
 }
 
 impl Gathered {
-    fn add(&mut self, rows: &Rows, logits: &[f32]) {
+    pub(super) fn add(&mut self, rows: &Rows, logits: &[f32]) {
         self.scored.extend(&scored(rows, logits));
         self.probabilities.extend_from_slice(rows.probabilities().unwrap_or_default());
+    }
+
+    /// The true probabilities, if all rows have one.
+    fn probabilities(&self) -> Option<&[f32]> {
+        let every = self.scored.labels.len();
+        (every > 0 && self.probabilities.len() == every).then_some(self.probabilities.as_slice())
+    }
+
+    /// The metrics of all rows, and those of the true probabilities where they are known.
+    pub(super) fn metrics(&self, scenario_names: &[String]) -> (Metrics, Option<Metrics>) {
+        let rows = self.scored.view();
+        let best = self.probabilities().map(|probabilities| best_reachable(probabilities, &rows, scenario_names));
+        (evaluate(&rows, scenario_names), best)
     }
 }
 
@@ -120,11 +133,16 @@ impl Run {
         let mut gathered = Gathered::default();
         let mut cells = CellReader::new(encoder, &detail.by, BY);
         let mut scan = scan(encoder, schema, &data.inputs(schema)?, true, observer)?;
+        // As of the run's own data: rows of other scenarios are not what the model is for.
+        if !schema.only_scenarios.is_empty() && schema.unknown_scenario == UnknownScenario::Fail {
+            scan = scan.unknown_scenario(UnknownScenario::Skip);
+        }
         score(executor.as_mut(), model, &mut scan, "evaluating", observer, |chunk, logits| {
             cells.add(&chunk)?;
             gathered.add(&chunk.rows, logits);
             Ok(())
         })?;
+        open::tell_filtered(scan.filtered(), "data.where", observer);
         open::tell_skipped(scan.skipped(), observer);
         let values = scan.unknown_values();
         check_unknown(encoder, &values, max_unknown)?;

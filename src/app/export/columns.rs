@@ -3,10 +3,11 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::crosses::values_of_part;
 use super::encoded::{Encoded, Looked};
 use super::{OUTPUTS, OnnxEmbeddings, OnnxInput, OnnxInputs, OnnxOptions, PLACES, ROWS};
 use crate::config::ConfigError;
-use crate::data::{Coding, Encoder, UnknownScenario, ValueType};
+use crate::data::{Coding, Encoder, Transform, UnknownScenario, ValueType};
 use crate::graph::{Cross, Graph};
 use crate::onnx::{Attribute, Builder, Dim, Element, Value};
 use crate::ops::Op;
@@ -17,32 +18,35 @@ const LENGTH: &str = ".length";
 const SCENARIO: &str = ".scenario";
 
 /// Values that a text, integer or float stands for.
-enum Keys<'a> {
+pub(super) enum Keys<'a> {
     /// Rows 1, 2 and so on of a vocabulary.
     Vocabulary(&'a crate::data::Vocabulary),
     /// Numbers 0, 1 and so on.
     Scenarios(&'a [String]),
+    /// Numbers 1, 2 and so on of the values that one column has in a cross.
+    Part(Vec<String>),
 }
 
 impl Keys<'_> {
     /// Each with its number.
     fn iter(&self) -> Box<dyn Iterator<Item = (&str, i64)> + '_> {
         match self {
-            Self::Vocabulary(known) => Box::new(
-                (1..=known.len() as u32).filter_map(|row| known.value(row).map(|value| (value, i64::from(row)))),
-            ),
+            Self::Vocabulary(known) => {
+                Box::new(known.rows().filter_map(|row| known.value(row).map(|value| (value, i64::from(row)))))
+            }
             Self::Scenarios(names) => Box::new(names.iter().map(String::as_str).zip(0..)),
+            Self::Part(values) => Box::new(values.iter().map(String::as_str).zip(1..)),
         }
     }
 }
 
 /// The inputs, while they are made.
 pub(super) struct Columns<'a> {
-    onnx: &'a mut Builder,
+    pub(super) onnx: &'a mut Builder,
     graph: &'a Graph,
-    encoder: &'a Encoder,
+    pub(super) encoder: &'a Encoder,
     options: &'a OnnxOptions,
-    run: &'a str,
+    pub(super) run: &'a str,
     made: BTreeMap<String, Value>,
     inputs: Vec<OnnxInput>,
 }
@@ -56,7 +60,9 @@ impl<'a> Columns<'a> {
         run: &'a str,
     ) -> Self {
         let fields = encoder.fields().iter().map(|field| &field.name);
-        let columns: Vec<&String> = fields.chain(encoder.sequences().iter().map(|sequence| &sequence.name)).collect();
+        let crossed = encoder.schema().fields.values().flat_map(|options| &options.cross);
+        let columns = fields.chain(encoder.sequences().iter().map(|sequence| &sequence.name)).chain(crossed);
+        let columns: Vec<&String> = columns.collect();
         OUTPUTS.iter().for_each(|name| onnx.reserve(name));
         if let Some(scenario) = &encoder.schema().scenario {
             [scenario.clone(), format!("{scenario}{SCENARIO}")].iter().for_each(|name| onnx.reserve(name));
@@ -136,7 +142,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The input of this name, made if it is not there yet.
-    fn input(&mut self, name: &str, element: Element, dims: &[&str], what: &str) -> Result<Value, Error> {
+    pub(super) fn input(&mut self, name: &str, element: Element, dims: &[&str], what: &str) -> Result<Value, Error> {
         let dims: Vec<Dim> = dims.iter().map(|dim| Dim::named(dim)).collect();
         self.input_of(name, element, dims, what)
     }
@@ -181,15 +187,25 @@ impl<'a> Columns<'a> {
     /// The types and keys by which a column's values are looked up: as a field's, and as scenarios.
     fn keys_of(&self, column: &str) -> Vec<(ValueType, Keys<'a>)> {
         let encoder = self.encoder;
-        let field = encoder.fields().iter().position(|field| field.name == column);
+        let is_column = |name: &str| name == column && encoder.schema().is_column(name);
+        let field = encoder.fields().iter().position(|field| is_column(&field.name));
         let field = field.and_then(|f| Some((encoder.value_type(f), Keys::Vocabulary(encoder.vocabulary(f)?))));
         let is_scenario = encoder.schema().scenario.as_deref() == Some(column);
         let scenario = is_scenario.then(|| (encoder.scenario_type(), Keys::Scenarios(encoder.scenarios())));
-        field.into_iter().chain(scenario).collect()
+        let mut keys: Vec<(ValueType, Keys<'a>)> = field.into_iter().chain(scenario).collect();
+        for (number, field) in encoder.fields().iter().enumerate() {
+            let cross = encoder.schema().field_options(&field.name).cross;
+            if let (Some(part), Some(known)) =
+                (cross.iter().position(|part| part == column), encoder.vocabulary(number))
+            {
+                keys.push((encoder.part_types(number)[part], Keys::Part(values_of_part(known, part))));
+            }
+        }
+        keys
     }
 
     /// What a column of categories is taken as.
-    fn element_of(&self, column: &str) -> Element {
+    pub(super) fn element_of(&self, column: &str) -> Element {
         let keys = self.keys_of(column);
         let all = |value_type: ValueType, fits: &dyn Fn(&str) -> bool| {
             keys.iter().all(|(of_keys, keys)| *of_keys == value_type && keys.iter().all(|(key, _)| fits(key)))
@@ -208,8 +224,9 @@ impl<'a> Columns<'a> {
         let coding = &encoder.codings()[field];
         if self.options.inputs == OnnxInputs::Encoded {
             return match coding {
-                Coding::Numeric { mean, std } => {
-                    let what = format!("(x - {mean}) / {std}; not a number where x is missing");
+                Coding::Numeric { mean, std, transform } => {
+                    let number = transform.map_or("x", |Transform::Log| "sign(x) ln(1 + |x|)");
+                    let what = format!("({number} - {mean}) / {std}; not a number where x is missing");
                     let x = self.input(name, Element::F32, &[ROWS], &what)?;
                     let missing = self.onnx.node("IsNaN", &[&x], &[]);
                     Ok(self.numeric(&missing, &x))
@@ -221,6 +238,11 @@ impl<'a> Columns<'a> {
             };
         }
         match coding {
+            Coding::Category(known) if known.hashed() > 0 => Err(self.cannot_hash(name)),
+            Coding::Category(known) if !encoder.schema().is_column(name) => {
+                let cross = encoder.schema().field_options(name).cross;
+                Ok((self.cross(field, &cross, known)?, None))
+            }
             Coding::Category(known) => {
                 let element = self.element_of(name);
                 let input = self.input(name, element, &[ROWS], &in_words(encoder.value_type(field), element))?;
@@ -228,8 +250,15 @@ impl<'a> Columns<'a> {
                 Ok((self.look_up(&input, element, encoder.value_type(field), &keys, 0), None))
             }
             Coding::Hash(_) => Err(self.cannot_hash(name)),
-            Coding::Numeric { mean, std } => {
-                let (x, missing) = self.number(name)?;
+            Coding::Numeric { mean, std, transform } => {
+                let (mut x, missing) = self.number(name)?;
+                if let Some(Transform::Log) = transform {
+                    let (sign, size) = (self.onnx.node("Sign", &[&x], &[]), self.onnx.node("Abs", &[&x], &[]));
+                    let one = self.onnx.doubles("one", &[], &[1.0]);
+                    let size = self.onnx.node("Add", &[&size, &one], &[]);
+                    let size = self.onnx.node("Log", &[&size], &[]);
+                    x = self.onnx.node("Mul", &[&sign, &size], &[]);
+                }
                 let [mean, std] = [*mean, *std].map(|x| self.onnx.doubles("statistic", &[], &[x]));
                 let x = self.onnx.node("Sub", &[&x, &mean], &[]);
                 let x = self.onnx.node("Div", &[&x, &std], &[]);
@@ -286,7 +315,8 @@ impl<'a> Columns<'a> {
             let what = format!("the numbers of the items' embedding rows, as those of \"{field}\"; 0 as padding");
             return self.input(&info.name, Element::I64, &dims, &what);
         }
-        let Some(known) = encoder.vocabulary(info.field) else { return Err(self.cannot_hash(field)) };
+        let known = encoder.vocabulary(info.field).filter(|known| known.hashed() == 0);
+        let Some(known) = known else { return Err(self.cannot_hash(field)) };
         let (element, value_type) = (self.element_of(field), encoder.value_type(info.field));
         let what = format!("items, as the values of \"{field}\": {}", in_words(value_type, element));
         let input = self.input(&info.name, element, &dims, &what)?;
@@ -324,7 +354,14 @@ impl<'a> Columns<'a> {
     }
 
     /// The numbers of values.
-    fn look_up(&mut self, x: &Value, element: Element, kind: ValueType, keys: &Keys<'_>, unknown: i64) -> Value {
+    pub(super) fn look_up(
+        &mut self,
+        x: &Value,
+        element: Element,
+        kind: ValueType,
+        keys: &Keys<'_>,
+        unknown: i64,
+    ) -> Value {
         let mut seen = BTreeSet::new();
         let (mut texts, mut integers, mut floats, mut numbers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (key, number) in keys.iter() {
@@ -343,15 +380,26 @@ impl<'a> Columns<'a> {
             }
             numbers.push(number);
         }
-        if numbers.is_empty() {
-            let (none, shape) = (self.onnx.ints(&[unknown]), self.onnx.node("Shape", &[x], &[]));
-            return self.onnx.node("Expand", &[&none, &shape], &[]);
-        }
         let keys = match element {
             Element::I64 => ("keys_int64s", Attribute::Ints(integers)),
             Element::F32 => ("keys_floats", Attribute::Floats(floats)),
             _ => ("keys_strings", Attribute::Texts(texts)),
         };
+        self.encode(x, keys, numbers, unknown)
+    }
+
+    /// The number of each value that is one of the keys.
+    pub(super) fn encode(
+        &mut self,
+        x: &Value,
+        keys: (&'static str, Attribute),
+        numbers: Vec<i64>,
+        unknown: i64,
+    ) -> Value {
+        if numbers.is_empty() {
+            let (none, shape) = (self.onnx.ints(&[unknown]), self.onnx.node("Shape", &[x], &[]));
+            return self.onnx.node("Expand", &[&none, &shape], &[]);
+        }
         let attributes =
             [keys, ("values_int64s", Attribute::Ints(numbers)), ("default_int64", Attribute::Int(unknown))];
         self.onnx.ml_node("LabelEncoder", &[x], &attributes)
@@ -359,7 +407,7 @@ impl<'a> Columns<'a> {
 }
 
 /// What a column of categories holds.
-fn in_words(value_type: ValueType, element: Element) -> String {
+pub(super) fn in_words(value_type: ValueType, element: Element) -> String {
     let values = value_type.in_words();
     match element {
         Element::I64 => format!("{values}; for a missing one any number that the run does not know"),

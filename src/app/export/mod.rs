@@ -1,6 +1,7 @@
 //! A trained model as an ONNX file, which takes the data's own columns.
 
 mod columns;
+mod crosses;
 mod embeddings;
 mod encoded;
 mod spread;

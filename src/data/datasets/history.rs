@@ -180,7 +180,7 @@ impl Histories {
     /// When a file cannot be read, or has a column of the new one's name.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let Some(chunk) = self.reader.next()? else { return Ok(None) };
-        let spans = &self.spans[chunk.first as usize..][..chunk.len()];
+        let spans = &self.spans[chunk.number(0) as usize..][..chunk.len()];
         let batch = self.reader.like_first(&chunk.path().clone(), chunk.batch)?;
         self.with_histories(&batch, spans).map(Some)
     }

@@ -8,6 +8,7 @@ use crate::data::fit::vocabulary::Interner;
 use crate::data::progress::{OpeningPhase, Progress};
 use crate::data::read::cells::Text;
 use crate::data::read::checks::check;
+use crate::data::read::filtering::filtered;
 use crate::data::read::inputs::Inputs;
 use crate::data::read::reader::Reader;
 use crate::data::schema::columns::{Use, Wanted, WantedColumns, check_type, locate};
@@ -150,6 +151,7 @@ pub fn split_cells(
     let mut found: Vec<CellColumn> = columns.iter().map(|name| CellColumn::new(name)).collect();
     let (mut whole, mut is_scored, mut labels) = (Block::default(), Vec::new(), Vec::new());
     while let Some(chunk) = reader.next()? {
+        let (chunk, _) = filtered(schema, &plan, encoder.nulls(), chunk)?;
         let checked = check(schema, &plan, None, encoder.nulls(), &chunk)?;
         let rows = || checked.keep.iter().map(|row| *row as usize);
         for (number, column) in found.iter_mut().enumerate() {
@@ -171,7 +173,7 @@ pub fn split_cells(
         });
         whole.splits.extend(match &schema.split {
             Split::Seed { seed, valid, test } => {
-                rows().map(|row| by_seed(*seed, *valid, *test, chunk.first + row as u64)).collect()
+                checked.keep.iter().map(|row| by_seed(*seed, *valid, *test, chunk.number(*row))).collect()
             }
             _ => checked.splits,
         });

@@ -3,15 +3,15 @@
 use crate::data::encoded::rows::{RowColumns, Rows};
 use crate::data::encoded::unknown::{Tally, UnknownValues, near_miss};
 use crate::data::error::Result;
-use crate::data::fit::vocabulary::{Interner, Vocabulary};
+use crate::data::fit::cross::crossed;
+use crate::data::fit::vocabulary::{Interner, Vocabulary, hashed};
 use crate::data::read::checks::{Checked, Known};
 use crate::data::read::reader::Chunk;
-use crate::data::schema::Schema;
 use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;
+use crate::data::schema::{Schema, Transform};
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// Whether a field tells scenarios apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,8 +53,10 @@ pub(crate) enum Coding {
     /// This many rows after row 0.
     Hash(u32),
     Numeric {
+        /// Of the transformed numbers.
         mean: f64,
         std: f64,
+        transform: Option<Transform>,
     },
     /// A value's bucket is the number of edges that are not above it.
     Bucket {
@@ -70,7 +72,7 @@ impl Coding {
 
     pub(crate) fn rows(&self) -> usize {
         match self {
-            Coding::Category(vocabulary) => 1 + vocabulary.len(),
+            Coding::Category(vocabulary) => 1 + vocabulary.hashed() as usize + vocabulary.len(),
             Coding::Hash(rows) => 1 + *rows as usize,
             Coding::Numeric { .. } => 2,
             Coding::Bucket { buckets, .. } => 1 + *buckets as usize,
@@ -81,7 +83,7 @@ impl Coding {
     #[inline]
     pub(crate) fn category(&self, cell: Option<&[u8]>) -> u32 {
         match (self, cell) {
-            (Coding::Category(vocabulary), Some(text)) => vocabulary.row(text),
+            (Coding::Category(vocabulary), Some(text)) => vocabulary.row_or_hash(text),
             (Coding::Hash(rows), Some(text)) => hashed(text, *rows),
             _ => 0,
         }
@@ -92,7 +94,7 @@ impl Coding {
     pub(crate) fn number(&self, x: f64) -> (u32, f32) {
         match self {
             _ if x.is_nan() => (0, 1.0),
-            Coding::Numeric { mean, std } => (1, ((x - mean) / std) as f32),
+            Coding::Numeric { mean, std, transform } => (1, ((Transform::of(*transform, x) - mean) / std) as f32),
             Coding::Bucket { edges, .. } => (1 + edges.partition_point(|edge| *edge <= x) as u32, 1.0),
             _ => (0, 1.0),
         }
@@ -117,23 +119,30 @@ impl Lookup<'_> {
             return 0;
         };
         let row = self.coding.category(Some(text));
-        let is_known = match self.coding {
-            Coding::Hash(_) => self.value_type == ValueType::Text || self.value_type.holds(text),
-            _ => row > 0,
+        let is_hashed = match self.coding {
+            Coding::Hash(_) => true,
+            Coding::Category(known) => row <= known.hashed(),
+            _ => false,
         };
-        if is_known {
+        if row > 0 && (!is_hashed || self.value_type == ValueType::Text || self.value_type.holds(text)) {
             self.tally.known();
         } else {
             self.tally.unknown(text);
         }
         row
     }
-}
 
-/// The row that hashing gives to a text: one of `rows` after row 0.
-#[inline]
-pub(crate) fn hashed(text: &[u8], rows: u32) -> u32 {
-    1 + (xxh3_64(text) % u64::from(rows)) as u32
+    /// The embedding row of a value in its one form.
+    #[inline]
+    pub(crate) fn row_of_form(&mut self, form: Option<&[u8]>) -> u32 {
+        let row = self.coding.category(form);
+        match form {
+            None => self.tally.missing(),
+            Some(_) if row > 0 => self.tally.known(),
+            Some(form) => self.tally.unknown(form),
+        }
+        row
+    }
 }
 
 /// The fitted schema: vocabularies, statistics and scenario names.
@@ -147,6 +156,8 @@ pub struct Encoder {
     codings: Vec<Coding>,
     /// Per field what its values are; text for fields of numbers.
     types: Vec<ValueType>,
+    /// Per field what the values of the columns are that it crosses; none where it is a column itself.
+    part_types: Vec<Vec<ValueType>>,
     scenarios: Vec<String>,
     scenario_numbers: Interner,
     scenario_type: ValueType,
@@ -161,6 +172,8 @@ pub(crate) struct Fit {
     pub(crate) codings: Vec<Coding>,
     /// Likewise.
     pub(crate) types: Vec<ValueType>,
+    /// Likewise.
+    pub(crate) part_types: Vec<Vec<ValueType>>,
     pub(crate) scenarios: Vec<String>,
     pub(crate) scenario_type: ValueType,
 }
@@ -170,7 +183,7 @@ pub(crate) const ONLY_SCENARIO: &str = "all rows";
 
 impl Encoder {
     pub(crate) fn new(schema: Schema, fit: Fit) -> Encoder {
-        let Fit { codings, types, scenarios, scenario_type } = fit;
+        let Fit { codings, types, part_types, scenarios, scenario_type } = fit;
         let mut value_count = 0;
         let fields: Vec<FieldInfo> = schema
             .field_names()
@@ -202,6 +215,7 @@ impl Encoder {
             sequences,
             codings,
             types,
+            part_types,
             scenarios,
             scenario_numbers,
             scenario_type,
@@ -248,6 +262,11 @@ impl Encoder {
         self.types.get(field).copied().unwrap_or_default()
     }
 
+    /// What the values of the columns are that a field crosses; none where it is a column itself.
+    pub(crate) fn part_types(&self, field: usize) -> &[ValueType] {
+        &self.part_types[field]
+    }
+
     /// What the scenarios' names are.
     pub(crate) fn scenario_type(&self) -> ValueType {
         self.scenario_type
@@ -255,19 +274,21 @@ impl Encoder {
 
     /// Whether the other gives every row the same scenario, ids and values, so that one's model is the other's.
     pub fn same_codes(&self, other: &Encoder) -> bool {
-        let values = |vocabulary: &Vocabulary| vocabulary.len() as u32;
         let same = |pair: (&Coding, &Coding)| match pair {
             (Coding::Category(a), Coding::Category(b)) => {
-                values(a) == values(b) && (1..=values(a)).all(|row| a.value(row) == b.value(row))
+                a.rows() == b.rows() && a.rows().all(|row| a.value(row) == b.value(row))
             }
             (Coding::Hash(a), Coding::Hash(b)) => a == b,
-            (Coding::Numeric { mean, std }, Coding::Numeric { mean: m, std: s }) => mean == m && std == s,
+            (Coding::Numeric { mean, std, transform }, Coding::Numeric { mean: m, std: s, transform: t }) => {
+                mean == m && std == s && transform == t
+            }
             (Coding::Bucket { edges, buckets }, Coding::Bucket { edges: e, buckets: b }) => edges == e && buckets == b,
             _ => false,
         };
         self.scenarios == other.scenarios
             && self.fields == other.fields
             && self.types == other.types
+            && self.part_types == other.part_types
             && self.codings.iter().zip(&other.codings).all(same)
     }
 
@@ -285,6 +306,7 @@ impl Encoder {
             scenarios: &self.scenario_numbers,
             scenario_type: self.scenario_type,
             types: &self.types,
+            part_types: &self.part_types,
             unknown_scenario: self.schema.unknown_scenario,
         }
     }
@@ -327,7 +349,7 @@ impl Encoder {
         match misses {
             Some(what) => format!("known values are there with {what}: write them as the training data has them"),
             None if unknown.unknown == unknown.values - unknown.missing => {
-                let known = self.vocabulary(field).and_then(|known| known.value(1));
+                let known = self.vocabulary(field).and_then(|known| known.value(*known.rows().start()));
                 let known = known.map_or_else(String::new, |value| format!(" (such as {value:?})"));
                 format!("none of the values is one that the run knows{known}: is this the same column?")
             }
@@ -359,7 +381,12 @@ impl Encoder {
             .map(|(f, tally)| match &self.codings[f] {
                 Coding::Category(_) | Coding::Hash(_) => {
                     let mut lookup = self.lookup(f);
-                    let codes = checked.codes(plan, chunk, plan.fields[f], |cell| lookup.row(cell))?;
+                    let codes = match &plan.parts[f][..] {
+                        [] => checked.codes(plan, chunk, plan.fields[f], |cell| lookup.row(cell))?,
+                        parts => crossed(plan, chunk, &checked, parts, &self.part_types[f], &self.nulls, |form| {
+                            lookup.row_of_form(form)
+                        })?,
+                    };
                     tally.merge(lookup.tally);
                     Ok(codes)
                 }

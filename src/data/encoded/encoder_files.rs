@@ -13,7 +13,7 @@ use crate::data::fit::evidence::Evidence;
 use crate::data::fit::vocabulary::Vocabulary;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;
-use crate::data::schema::{FieldKind, Schema};
+use crate::data::schema::{FieldKind, Schema, Transform};
 
 /// The name of the file of everything but vocabularies.
 pub(crate) const ENCODER: &str = "encoder.toml";
@@ -38,6 +38,9 @@ struct SavedField {
     name: String,
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     value_type: Option<ValueType>,
+    /// What the values of the columns are that it crosses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    part_types: Vec<ValueType>,
     #[serde(flatten)]
     coding: SavedCoding,
 }
@@ -45,10 +48,29 @@ struct SavedField {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "coding", rename_all = "lowercase")]
 enum SavedCoding {
-    Category { values: usize },
-    Hash { rows: u32 },
-    Numeric { mean: f64, std: f64 },
-    Bucket { buckets: u32, edges: Vec<f64> },
+    Category {
+        values: usize,
+        /// Rows that other values are hashed to.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        hash: u32,
+    },
+    Hash {
+        rows: u32,
+    },
+    Numeric {
+        mean: f64,
+        std: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transform: Option<Transform>,
+    },
+    Bucket {
+        buckets: u32,
+        edges: Vec<f64>,
+    },
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Encoder {
@@ -59,14 +81,19 @@ impl Encoder {
     pub fn save(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         let coding = |coding: &Coding| match coding {
-            Coding::Category(vocabulary) => SavedCoding::Category { values: vocabulary.len() },
+            Coding::Category(vocabulary) => {
+                SavedCoding::Category { values: vocabulary.len(), hash: vocabulary.hashed() }
+            }
             Coding::Hash(rows) => SavedCoding::Hash { rows: *rows },
-            Coding::Numeric { mean, std } => SavedCoding::Numeric { mean: *mean, std: *std },
+            Coding::Numeric { mean, std, transform } => {
+                SavedCoding::Numeric { mean: *mean, std: *std, transform: *transform }
+            }
             Coding::Bucket { edges, buckets } => SavedCoding::Bucket { buckets: *buckets, edges: edges.clone() },
         };
         let field = |(k, c): (usize, &Coding)| SavedField {
             name: self.fields()[k].name.clone(),
             value_type: c.is_category().then(|| self.value_type(k)),
+            part_types: self.part_types(k).to_vec(),
             coding: coding(c),
         };
         let saved = Saved {
@@ -88,7 +115,7 @@ impl Encoder {
         out.write_record(["field", "row", "value", "count"])?;
         for (field, coding) in self.fields().iter().zip(self.codings()) {
             let Coding::Category(vocabulary) = coding else { continue };
-            for row in 1..=vocabulary.len() as u32 {
+            for row in vocabulary.rows() {
                 let (row_text, count) = (row.to_string(), vocabulary.count(row).to_string());
                 out.write_record([&field.name, &row_text, vocabulary.value(row).unwrap_or_default(), &count])?;
             }
@@ -120,7 +147,11 @@ impl Encoder {
         if saved.scenarios.is_empty() || different.len() != saved.scenarios.len() {
             return Err(damaged("the scenarios are none, or one is there twice".to_owned()));
         }
-        let mut vocabularies = load_vocabularies(&dir.join(VOCABULARIES), &names)?;
+        let hashed = saved.fields.iter().map(|field| match field.coding {
+            SavedCoding::Category { hash, .. } => Vocabulary::hashing_to(hash),
+            _ => Vocabulary::default(),
+        });
+        let mut vocabularies = load_vocabularies(&dir.join(VOCABULARIES), &names, hashed.collect())?;
         let mut fit = Fit { scenario_type: saved.scenario_type, ..Fit::default() };
         if saved.version == 1 {
             let names: Vec<&str> = saved.scenarios.iter().map(String::as_str).collect();
@@ -130,7 +161,7 @@ impl Encoder {
         for (k, field) in saved.fields.iter().enumerate() {
             let options = saved.schema.field_options(&field.name);
             let (coding, value_type, kind) = match &field.coding {
-                SavedCoding::Category { values } => {
+                SavedCoding::Category { values, .. } => {
                     let vocabulary = std::mem::take(&mut vocabularies[k]);
                     if vocabulary.len() != *values {
                         let found = vocabulary.len();
@@ -146,8 +177,9 @@ impl Encoder {
                 SavedCoding::Hash { rows } => {
                     (Coding::Hash(*rows), field.value_type.unwrap_or_default(), FieldKind::Category)
                 }
-                SavedCoding::Numeric { mean, std } => {
-                    (Coding::Numeric { mean: *mean, std: *std }, ValueType::default(), FieldKind::Numeric)
+                SavedCoding::Numeric { mean, std, transform } => {
+                    let coding = Coding::Numeric { mean: *mean, std: *std, transform: *transform };
+                    (coding, ValueType::default(), FieldKind::Numeric)
                 }
                 SavedCoding::Bucket { buckets, edges } => (
                     Coding::Bucket { edges: edges.clone(), buckets: *buckets },
@@ -156,11 +188,13 @@ impl Encoder {
                 ),
             };
             let edges_fit = !matches!(&coding, Coding::Bucket { edges, buckets } if edges.len() >= *buckets as usize);
-            if kind != options.kind || !edges_fit || matches!(coding, Coding::Hash(0)) {
+            let parts_fit = field.part_types.len() == options.cross.len();
+            if kind != options.kind || !edges_fit || !parts_fit || matches!(coding, Coding::Hash(0)) {
                 return Err(damaged(format!("field \"{}\" is not coded as the schema says", field.name)));
             }
             fit.codings.push(coding);
             fit.types.push(value_type);
+            fit.part_types.push(field.part_types.clone());
         }
         fit.scenarios = saved.scenarios;
         Ok(Encoder::new(saved.schema, fit))
@@ -200,12 +234,11 @@ fn typed(vocabulary: Vocabulary) -> (Vocabulary, ValueType) {
     (typed, value_type)
 }
 
-/// Per field its vocabulary, empty where the file has none.
-fn load_vocabularies(path: &Path, names: &[&str]) -> Result<Vec<Vocabulary>> {
+/// Adds its values to each field's vocabulary.
+fn load_vocabularies(path: &Path, names: &[&str], mut vocabularies: Vec<Vocabulary>) -> Result<Vec<Vocabulary>> {
     let damaged = |what: String| Error::Encoder { path: path.to_owned(), what };
     let file = fs::File::open(path).map_err(|e| Error::io(path, e))?;
     let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 18).from_reader(file);
-    let mut vocabularies = vec![Vocabulary::default(); names.len()];
     let mut record = csv::StringRecord::new();
     let mut field = 0;
     while reader.read_record(&mut record).map_err(|e| damaged(e.to_string()))? {
@@ -220,7 +253,7 @@ fn load_vocabularies(path: &Path, names: &[&str]) -> Result<Vec<Vocabulary>> {
             field = names.iter().position(|n| *n == name).ok_or_else(wrong)?;
         }
         let vocabulary = &mut vocabularies[field];
-        let in_order = row.parse() == Ok(vocabulary.len() + 1);
+        let in_order = row.parse() == Ok(vocabulary.hashed() as usize + vocabulary.len() + 1);
         if !in_order || !vocabulary.push(value.as_bytes(), count.parse().map_err(|_| wrong())?) {
             return Err(wrong());
         }

@@ -10,6 +10,7 @@ use crate::data::encoded::rows::Rows;
 use crate::data::encoded::unknown::{Tally, UnknownValues};
 use crate::data::error::Result;
 use crate::data::read::checks::{Known, Skipped, check};
+use crate::data::read::filtering::filtered;
 use crate::data::read::inputs::Inputs;
 use crate::data::read::reader::{Chunk, Reader};
 use crate::data::schema::columns::WantedColumns;
@@ -38,6 +39,7 @@ pub struct Scan<'e> {
     unknown_scenario: UnknownScenario,
     next: Option<Result<Chunk>>,
     skipped: Skipped,
+    filtered: u64,
     tallies: Vec<Tally>,
     total: u64,
     like_first: bool,
@@ -45,7 +47,8 @@ pub struct Scan<'e> {
 
 /// Encodes files with an encoder's vocabularies, in chunks of at most `batch_rows` rows that never span two files.
 ///
-/// Every file must have the feature columns and the scenario, and with `need_label` the label; without it, the
+/// Every file must have the feature columns and the scenario, and with `need_label` the label and what `data.where` reads:
+/// rows that are to be compared with their labels are filtered as those of training. Without it, all rows are there, and the
 /// chunks' labels are empty. Columns for the user and the true probability are taken where a file has them. Unknown
 /// categories get row 0, and are counted ([`Scan::unknown_values`]); what happens to a row of an unknown scenario is the
 /// schema's `unknown_scenario`, what to bad rows its `on_bad_row`; [`Scan::unknown_scenario`] and [`Scan::on_bad_row`]
@@ -59,8 +62,19 @@ pub fn scan<'e>(encoder: &'e Encoder, inputs: &Inputs, need_label: bool, batch_r
     let next = reader.next()?.map(Ok);
     let (on_bad_row, total) = (encoder.schema().on_bad_row, inputs.bytes());
     let unknown_scenario = encoder.schema().unknown_scenario;
-    let (skipped, tallies) = (Skipped::default(), Vec::new());
-    Ok(Scan { encoder, plan, reader, on_bad_row, unknown_scenario, next, skipped, tallies, total, like_first: false })
+    Ok(Scan {
+        encoder,
+        plan,
+        reader,
+        on_bad_row,
+        unknown_scenario,
+        next,
+        skipped: Skipped::default(),
+        filtered: 0,
+        tallies: Vec::new(),
+        total,
+        like_first: false,
+    })
 }
 
 impl<'e> Scan<'e> {
@@ -98,6 +112,11 @@ impl<'e> Scan<'e> {
         &self.skipped
     }
 
+    /// How many rows `data.where` has left out so far.
+    pub fn filtered(&self) -> u64 {
+        self.filtered
+    }
+
     /// What was missing or unknown so far, by column: fields, then sequences.
     pub fn unknown_values(&self) -> Vec<UnknownValues> {
         self.encoder.unknown_values(&self.tallies)
@@ -109,19 +128,32 @@ impl<'e> Scan<'e> {
     }
 
     fn encode(&mut self, chunk: Chunk) -> Result<EncodedChunk> {
-        let Scan { encoder, plan, reader, on_bad_row, unknown_scenario, skipped, tallies, next, .. } = self;
+        let Scan {
+            encoder,
+            plan,
+            reader,
+            on_bad_row,
+            unknown_scenario,
+            skipped,
+            filtered: left_out,
+            tallies,
+            next,
+            ..
+        } = self;
         // The next chunk is decoded while this one is encoded.
         let (following, encoded) = rayon::join(
             || reader.next(),
             || {
+                let (chunk, more) = filtered(encoder.schema(), plan, encoder.nulls(), chunk)?;
+                *left_out += more;
                 let known = Known { unknown_scenario: *unknown_scenario, ..encoder.known() };
                 let checked = check(encoder.schema(), plan, Some(known), encoder.nulls(), &chunk)?;
                 skipped.settle_checked(*on_bad_row, *unknown_scenario, &chunk, &checked)?;
                 let kept = checked.keep.clone();
-                Ok((encoder.encode(plan, &chunk, checked, tallies)?, kept))
+                Ok((encoder.encode(plan, &chunk, checked, tallies)?, kept, chunk))
             },
         );
-        let (rows, kept) = encoded?;
+        let (rows, kept, chunk) = encoded?;
         *next = following.transpose();
         let path = chunk.path().clone();
         let batch = if self.like_first { self.reader.like_first(&path, chunk.batch)? } else { chunk.batch };

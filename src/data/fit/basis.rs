@@ -4,7 +4,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::data::encoded::encoder::{Coding, Encoder};
 use crate::data::error::{Error, Result};
-use crate::data::schema::{FieldKind, Schema};
+use crate::data::schema::value_type::ValueType;
+use crate::data::schema::{FieldKind, FieldOptions, Schema, Transform};
 
 /// The encoder of an earlier run, and what of it is to be fitted anew.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,12 @@ impl Basis<'_> {
         Some(&self.encoder.codings()[field])
     }
 
+    /// What the values were of the columns that a field crosses.
+    pub(super) fn part_types(&self, name: &str) -> Option<&[ValueType]> {
+        let field = self.encoder.fields().iter().position(|field| field.name == name)?;
+        Some(self.encoder.part_types(field)).filter(|types| !types.is_empty())
+    }
+
     /// The schema with the types that categories have had.
     ///
     /// # Errors
@@ -32,8 +39,28 @@ impl Basis<'_> {
             let (name, coding) = (&field.name, &self.encoder.codings()[number]);
             let mut options = schema.field_options(name);
             let is_field = schema.field_names().any(|known| known == name);
+            if is_field {
+                self.check_numbers(name, &options, coding)?;
+            }
             if !is_field || options.kind != FieldKind::Category || !coding.is_category() {
                 continue;
+            }
+            let cross = self.encoder.schema().field_options(name).cross;
+            if cross != options.cross {
+                return Err(Error::Schema(format!(
+                    "data.fields.{name}.cross: expected {cross:?}, which the run that training goes on from has, found {:?}",
+                    options.cross
+                )));
+            }
+            // Known values stay where they are, which is after the rows that others are hashed to.
+            if let Coding::Category(known) = coding
+                && (known.hashed() > 0 || options.has_vocabulary())
+                && known.hashed() != options.hash.unwrap_or(0)
+            {
+                return Err(Error::Schema(format!(
+                    "data.fields.{name}.hash: expected {}, which the run that training goes on from has",
+                    if known.hashed() == 0 { "none".to_owned() } else { known.hashed().to_string() }
+                )));
             }
             if let (Coding::Hash(rows), Some(asked)) = (coding, options.hash)
                 && *rows != asked
@@ -41,6 +68,9 @@ impl Basis<'_> {
                 return Err(Error::Schema(format!(
                     "data.fields.{name}.hash: expected {rows}, which the run that training goes on from has, found {asked}"
                 )));
+            }
+            if !options.cross.is_empty() {
+                continue;
             }
             let value_type = self.encoder.value_type(number);
             match options.value_type {
@@ -55,6 +85,30 @@ impl Basis<'_> {
             typed.fields.insert(name.clone(), options);
         }
         Ok(typed)
+    }
+
+    /// That a number's embedding goes on to be of the same numbers.
+    fn check_numbers(&self, name: &str, options: &FieldOptions, coding: &Coding) -> Result<()> {
+        let key = format!("data.fields.{name}");
+        let other = |what: String| {
+            let run = "which the run that training goes on from has";
+            Err(Error::Schema(format!("{key}{what}, {run}; set it so, or train.refit_numbers = true")))
+        };
+        match (coding, options.kind) {
+            _ if self.refit_numbers => Ok(()),
+            (Coding::Numeric { transform, .. }, FieldKind::Numeric) if *transform != options.transform => {
+                other(match transform {
+                    Some(Transform::Log) => ".transform: expected \"log\"".to_owned(),
+                    None => ".transform: expected none".to_owned(),
+                })
+            }
+            (Coding::Bucket { edges, .. }, FieldKind::Bucket)
+                if options.boundaries.as_ref().is_some_and(|asked| asked != edges) =>
+            {
+                other(format!(".boundaries: expected {edges:?}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Changes with everything that changes what rows are encoded to.
@@ -72,7 +126,8 @@ impl Basis<'_> {
             text(&self.encoder.value_type(number).to_string());
             match coding {
                 Coding::Category(known) => {
-                    (1..=known.len() as u32).filter_map(|row| known.value(row)).for_each(&mut text);
+                    text(&format!("{} {:?}", known.hashed(), self.encoder.part_types(number)));
+                    known.rows().filter_map(|row| known.value(row)).for_each(&mut text);
                 }
                 other => text(&format!("{other:?}")),
             }

@@ -1,14 +1,17 @@
 //! What a field becomes: a vocabulary, moments or buckets, of what was counted over the train rows.
 
+use std::cmp::Reverse;
+
 use crate::data::encoded::encoder::Coding;
 use crate::data::fit::basis::Basis;
+use crate::data::fit::cross;
 use crate::data::fit::spool::Block;
 use crate::data::fit::tally::{Counts, Moments, Sample};
 use crate::data::fit::values::{Hashing, Values};
 use crate::data::fit::vocabulary::{Interner, Vocabulary};
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;
-use crate::data::schema::{FieldKind, Schema};
+use crate::data::schema::{FieldKind, FieldOptions, Schema, Transform};
 
 /// How many buckets a field has whose options don't say.
 const DEFAULT_BUCKETS: u32 = 20;
@@ -21,17 +24,18 @@ pub(super) enum Tally {
     /// How many are not missing.
     Hashed(u64),
     Counts(Counts),
-    Moments(Moments),
+    Moments(Moments, Option<Transform>),
     Sample(Sample),
 }
 
 impl Tally {
-    pub(super) fn new(values: &Values, kind: FieldKind) -> Self {
+    pub(super) fn new(values: &Values, options: &FieldOptions) -> Self {
         match values {
             Values::Category { values, .. } => Tally::Counts(Counts::new(values.len() + 1)),
+            Values::Cross(crossing) => Tally::Counts(Counts::new(crossing.len() + 1)),
             Values::Hash(_) => Tally::Hashed(0),
-            Values::Number if kind == FieldKind::Bucket => Tally::Sample(Sample::default()),
-            Values::Number => Tally::Moments(Moments::default()),
+            Values::Number if options.kind == FieldKind::Bucket => Tally::Sample(Sample::default()),
+            Values::Number => Tally::Moments(Moments::default(), options.transform),
         }
     }
 
@@ -42,7 +46,9 @@ impl Tally {
                 *count += train.iter().filter(|row| block.ids[field][**row as usize] > 0).count() as u64;
             }
             Tally::Counts(counts) => train.iter().for_each(|row| counts.add(block.ids[field][*row as usize])),
-            Tally::Moments(moments) => numbers().for_each(|x| moments.add(x)),
+            Tally::Moments(moments, transform) => {
+                numbers().for_each(|x| moments.add(Transform::of(*transform, x)));
+            }
             Tally::Sample(sample) => numbers().for_each(|x| sample.add(x)),
         }
     }
@@ -71,8 +77,8 @@ pub(super) fn warning(name: &str, tally: &Tally, rows: u64) -> Option<String> {
                 _ => None,
             }
         }
-        Tally::Moments(moments) if moments.count() == 0 => nothing(),
-        Tally::Moments(moments) if moments.count() == rows && rows > 1 && moments.is_constant() => one(),
+        Tally::Moments(moments, _) if moments.count() == 0 => nothing(),
+        Tally::Moments(moments, _) if moments.count() == rows && rows > 1 && moments.is_constant() => one(),
         Tally::Sample(sample) if sample.is_empty() => nothing(),
         _ => None,
     }
@@ -82,6 +88,8 @@ pub(super) fn warning(name: &str, tally: &Tally, rows: u64) -> Option<String> {
 pub(super) struct Finished {
     pub(super) coding: Coding,
     pub(super) value_type: ValueType,
+    /// What the values of the columns are that it crosses.
+    pub(super) part_types: Vec<ValueType>,
     /// The final ids of provisional ones; empty where they are final.
     pub(super) map: Vec<u32>,
     /// The provisional ids, ascending, of texts that stand for a missing value.
@@ -100,11 +108,24 @@ pub(super) fn finish(
     let options = schema.field_options(name);
     let before = basis.and_then(|basis| basis.coding(name));
     let kept = before.filter(|_| basis.is_some_and(|basis| !basis.refit_numbers));
-    let number =
-        |coding: Coding| Finished { coding, value_type: ValueType::Text, map: Vec::new(), missing: Vec::new() };
+    let number = |coding: Coding| Finished {
+        coding,
+        value_type: ValueType::Text,
+        part_types: Vec::new(),
+        map: Vec::new(),
+        missing: Vec::new(),
+    };
+    // A cross is hashed as it is counted, by its columns' types.
+    let kept_values = match options.has_vocabulary() {
+        true => Kept { min_count: options.min_count.unwrap_or(schema.min_count), top: options.top },
+        false => Kept { min_count: u64::MAX, top: None },
+    };
+    let known = || match before {
+        Some(Coding::Category(known)) => known.clone(),
+        _ => Vocabulary::hashing_to(options.hash.unwrap_or(0)),
+    };
     match (values, tally) {
         (Values::Category { values, evidence }, Tally::Counts(counts)) => {
-            let min_count = options.min_count.unwrap_or(schema.min_count);
             let value_type = options.value_type.unwrap_or_else(|| {
                 let mut evidence = evidence;
                 counts.in_order().filter(|(id, _)| *id > 0).for_each(|(id, _)| evidence.add(values.get(id - 1), nulls));
@@ -116,74 +137,140 @@ pub(super) fn finish(
                 }
                 evidence.decide()
             });
-            let known = match before {
-                Some(Coding::Category(known)) => known.clone(),
-                _ => Vocabulary::default(),
-            };
-            categories(&values, &counts, value_type, min_count, nulls, known)
+            categories(&Forms::Column { values: &values, value_type, nulls }, &counts, value_type, kept_values, known())
         }
-        (_, Tally::Moments(moments)) => number(match kept {
+        (Values::Cross(crossing), Tally::Counts(counts)) => {
+            let part_types = match basis.and_then(|basis| basis.part_types(name)) {
+                Some(types) => types.to_vec(),
+                None => {
+                    let asked: Vec<_> = options.cross.iter().map(|part| schema.asked_type(part)).collect();
+                    let train = counts.in_order().map(|(id, _)| id).filter(|id| *id > 0);
+                    crossing.types(&asked, train, nulls)
+                }
+            };
+            let forms = crossing.forms(&part_types, nulls);
+            let finished = categories(&Forms::Cross(&forms), &counts, ValueType::Text, kept_values, known());
+            Finished { part_types, ..finished }
+        }
+        (_, Tally::Moments(moments, transform)) => number(match kept {
             Some(numeric @ Coding::Numeric { .. }) => numeric.clone(),
-            _ => Coding::Numeric { mean: moments.mean(), std: moments.std() },
+            _ => Coding::Numeric { mean: moments.mean(), std: moments.std(), transform },
         }),
         (_, Tally::Sample(sample)) => {
             let asked = options.buckets.unwrap_or(DEFAULT_BUCKETS);
+            if let Some(edges) = options.boundaries {
+                let buckets = edges.len() as u32 + 1;
+                return number(Coding::Bucket { edges, buckets });
+            }
             number(match kept {
                 Some(bucket @ Coding::Bucket { buckets, .. }) if *buckets == asked => bucket.clone(),
                 _ => Coding::Bucket { edges: sample.edges(asked), buckets: asked },
             })
         }
         (Values::Hash(Hashing { rows, value_type, .. }), _) => Finished { value_type, ..number(Coding::Hash(rows)) },
-        (Values::Category { .. } | Values::Number, Tally::Counts(_) | Tally::Hashed(_)) => {
+        (Values::Category { .. } | Values::Cross(_) | Values::Number, Tally::Counts(_) | Tally::Hashed(_)) => {
             unreachable!("categories are counted, and numbers have moments or a sample")
         }
     }
 }
 
-/// The vocabulary of a column: what is known already, then its train values in their one form, the first seen first.
-fn categories(
-    values: &Interner,
-    counts: &Counts,
-    value_type: ValueType,
+/// Provisional ids, from 1, and the one form of what each stands for.
+enum Forms<'a> {
+    Column { values: &'a Interner, value_type: ValueType, nulls: &'a Nulls },
+    Cross(&'a cross::Forms),
+}
+
+impl Forms<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Forms::Column { values, .. } => values.len(),
+            Forms::Cross(forms) => forms.len(),
+        }
+    }
+
+    /// The form of an id; `None` where it stands for a missing value.
+    #[inline]
+    fn of<'a>(&'a self, id: u32, room: &'a mut String) -> Option<&'a [u8]> {
+        match self {
+            Forms::Column { values, value_type, nulls } => value_type.canonical(values.get(id - 1), nulls, room),
+            Forms::Cross(forms) => forms.form(id, room),
+        }
+    }
+
+    /// Whether each text is its form, as mostly it is.
+    fn are_texts(&self) -> bool {
+        let Forms::Column { values, .. } = self else { return false };
+        let mut room = String::new();
+        (1..=values.len() as u32).all(|id| self.of(id, &mut room) == Some(values.get(id - 1)))
+    }
+}
+
+/// Which values get a row of their own.
+#[derive(Clone, Copy)]
+struct Kept {
     min_count: u64,
-    nulls: &Nulls,
-    known: Vocabulary,
-) -> Finished {
+    top: Option<u32>,
+}
+
+impl Kept {
+    /// Of values in the order in which they were first seen those that are kept, in the same order; `known` have rows already.
+    /// Of equally common ones the first seen goes first.
+    fn of(self, counts: impl Iterator<Item = (u32, u64)>, known: usize) -> Vec<(u32, u64)> {
+        let mut kept: Vec<(u32, u64)> = counts.filter(|(_, count)| *count >= self.min_count).collect();
+        if let Some(top) = self.top {
+            let room = (top as usize).saturating_sub(known);
+            if kept.len() > room {
+                let mut order: Vec<usize> = (0..kept.len()).collect();
+                order.sort_by_key(|at| (Reverse(kept[*at].1), *at));
+                order.truncate(room);
+                order.sort_unstable();
+                kept = order.into_iter().map(|at| kept[at]).collect();
+            }
+        }
+        kept
+    }
+}
+
+/// The vocabulary of a column: what is known already, then its train values in their one form, the first seen first.
+fn categories(forms: &Forms<'_>, counts: &Counts, value_type: ValueType, kept: Kept, known: Vocabulary) -> Finished {
     let mut room = String::new();
     let mut vocabulary = known;
-    let (mut map, mut missing) = (vec![0; values.len() + 1], Vec::new());
-    let ids = 1..=values.len() as u32;
-    // Mostly each text is its form, and a large vocabulary need not be there twice.
+    let (mut map, mut missing) = (vec![0; forms.len() + 1], Vec::new());
+    let seen = || counts.in_order().filter(|(id, _)| *id > 0);
+    // A large vocabulary need not be there twice.
     if vocabulary.is_empty()
-        && ids.clone().all(|id| value_type.canonical(values.get(id - 1), nulls, &mut room) == Some(values.get(id - 1)))
+        && let Forms::Column { values, .. } = forms
+        && forms.are_texts()
     {
-        for (id, count) in counts.in_order().filter(|(id, count)| *id > 0 && *count >= min_count) {
+        for (id, count) in kept.of(seen(), 0) {
             vocabulary.push(values.get(id - 1), count);
-            map[id as usize] = vocabulary.len() as u32;
         }
-        return Finished { coding: Coding::Category(vocabulary), value_type, map, missing };
-    }
-    // Each form once, with the counts of all texts that are written so.
-    let mut forms = Interner::default();
-    let mut form_counts: Vec<u64> = Vec::new();
-    for (id, count) in counts.in_order().filter(|(id, _)| *id > 0) {
-        let Some(form) = value_type.canonical(values.get(id - 1), nulls, &mut room) else { continue };
-        let form = forms.intern(form) as usize;
-        form_counts.resize(forms.len(), 0);
-        form_counts[form] += count;
-    }
-    for (form, count) in form_counts.iter().enumerate() {
-        let value = forms.get(form as u32);
-        if !vocabulary.count_more(value, *count) && *count >= min_count {
-            vocabulary.push(value, *count);
+    } else {
+        // Each form once, with the counts of all texts that are written so.
+        let mut distinct = Interner::default();
+        let mut form_counts: Vec<u64> = Vec::new();
+        for (id, count) in seen() {
+            let Some(form) = forms.of(id, &mut room) else { continue };
+            let form = distinct.intern(form) as usize;
+            form_counts.resize(distinct.len(), 0);
+            form_counts[form] += count;
+        }
+        let before = vocabulary.len();
+        let mut new = Vec::new();
+        for (form, count) in form_counts.iter().enumerate() {
+            if !vocabulary.count_more(distinct.get(form as u32), *count) {
+                new.push((form as u32, *count));
+            }
+        }
+        for (form, count) in kept.of(new.into_iter(), before) {
+            vocabulary.push(distinct.get(form), count);
         }
     }
-    drop(forms);
-    for id in ids {
-        match value_type.canonical(values.get(id - 1), nulls, &mut room) {
-            Some(form) => map[id as usize] = vocabulary.row(form),
+    for id in 1..=forms.len() as u32 {
+        match forms.of(id, &mut room) {
+            Some(form) => map[id as usize] = vocabulary.row_or_hash(form),
             None => missing.push(id),
         }
     }
-    Finished { coding: Coding::Category(vocabulary), value_type, map, missing }
+    Finished { coding: Coding::Category(vocabulary), value_type, part_types: Vec::new(), map, missing }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod basis;
 mod coding;
+pub(super) mod cross;
 pub(super) mod evidence;
 pub(super) mod notes;
 mod scenarios;
@@ -23,6 +24,7 @@ use crate::data::fit::values::{FieldBlock, Values};
 use crate::data::fit::vocabulary::Interner;
 use crate::data::progress::{OpeningPhase, Progress};
 use crate::data::read::checks::{Checked, Skipped, check};
+use crate::data::read::filtering::filtered;
 use crate::data::read::reader::{Chunk, Reader};
 use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
@@ -33,6 +35,8 @@ use crate::data::split::choice::{Assignment, by_seed};
 pub(super) struct Gathered {
     pub(super) spool: Spool,
     pub(super) skipped: Skipped,
+    /// How many rows `data.where` left out.
+    pub(super) filtered: u64,
     values: Vec<Values>,
     scenarios: Interner,
     scenario_evidence: Evidence,
@@ -60,6 +64,7 @@ pub(super) fn gather(
     let mut gathered = Gathered {
         spool,
         skipped: Skipped::default(),
+        filtered: 0,
         values: values.collect(),
         scenarios: Interner::default(),
         scenario_evidence: Evidence::default(),
@@ -69,7 +74,7 @@ pub(super) fn gather(
     let mut chunk = reader.next()?;
     while let Some(current) = chunk {
         // The next chunk is decoded while this one is encoded.
-        let (next, block) = rayon::join(|| reader.next(), || gathered.encode(schema, plan, &current));
+        let (next, block) = rayon::join(|| reader.next(), || gathered.encode(schema, plan, current));
         gathered.spool.push(block?);
         if gathered.must_begin_anew(known) {
             return Ok(None);
@@ -95,7 +100,10 @@ impl Gathered {
         was_wrong
     }
 
-    fn encode(&mut self, schema: &Schema, plan: &WantedColumns, chunk: &Chunk) -> Result<Block> {
+    fn encode(&mut self, schema: &Schema, plan: &WantedColumns, chunk: Chunk) -> Result<Block> {
+        let (chunk, left_out) = filtered(schema, plan, &self.nulls, chunk)?;
+        self.filtered += left_out;
+        let chunk = &chunk;
         let checked = check(schema, plan, None, &self.nulls, chunk)?;
         self.skipped.settle(schema.on_bad_row, chunk, &checked.faults)?;
         let names: Vec<&str> = schema.field_names().collect();
@@ -125,7 +133,7 @@ impl Gathered {
         let Checked { keep, labels, weights, probabilities, splits, times, numbers, .. } = checked;
         block.splits = match &schema.split {
             Split::Seed { seed, valid, test } => {
-                keep.iter().map(|k| by_seed(*seed, *valid, *test, chunk.first + u64::from(*k))).collect()
+                keep.iter().map(|k| by_seed(*seed, *valid, *test, chunk.number(*k))).collect()
             }
             _ => splits,
         };
@@ -145,33 +153,57 @@ impl Gathered {
         let mut tallies: Vec<Tally> = schema
             .field_names()
             .zip(&self.values)
-            .map(|(name, values)| Tally::new(values, schema.field_options(name).kind))
+            .map(|(name, values)| Tally::new(values, &schema.field_options(name)))
             .collect();
         let mut sizes = Sizes::new(self.scenarios.len(), schema.sequence.len(), assignment.times());
         let (mut done, total) = (0, self.spool.rows());
+        let known = basis.map(|basis| (basis.encoder.scenarios(), basis.encoder.scenario_type()));
+        let names =
+            |train_rows: &[u64]| ScenarioNames::new(&self.scenarios, train_rows, self.scenario_evidence.clone(), known);
+        // The type of the scenarios' names is that of all train rows, whichever of these are used.
+        let mut chosen = None;
+        if !schema.only_scenarios.is_empty() {
+            let mut train_rows = vec![0; self.scenarios.len()];
+            self.spool.for_each(|block| {
+                let splits = assignment.splits(block);
+                let train = block.scenarios.iter().zip(splits.iter()).filter(|(_, split)| **split == 0);
+                train.for_each(|(scenario, _)| train_rows[*scenario as usize] += 1);
+                Ok(())
+            })?;
+            let names = names(&train_rows);
+            chosen = Some((names.chosen(&schema.only_scenarios)?, names));
+        }
+        let is_chosen = |scenario: u32| chosen.as_ref().is_none_or(|(chosen, _)| chosen[scenario as usize]);
+        let mut other_scenarios = 0;
         self.spool.for_each(|block| {
             let splits = assignment.splits(block);
-            let train: Vec<u32> = (0..block.len() as u32).filter(|row| splits[*row as usize] == 0).collect();
+            let is_used = |row: &u32| is_chosen(block.scenarios[*row as usize]);
+            let used: Vec<u32> = (0..block.len() as u32).filter(is_used).collect();
+            let train: Vec<u32> = used.iter().copied().filter(|row| splits[*row as usize] == 0).collect();
             tallies.par_iter_mut().enumerate().for_each(|(f, tally)| tally.add(block, f, &train));
-            sizes.add(block, &splits);
+            sizes.add(block, &splits, &used);
+            other_scenarios += (block.len() - used.len()) as u64;
             done += block.len() as u64;
             progress(Progress { phase: OpeningPhase::Counting, done, total, rows: done });
             Ok(())
         })?;
         sizes.check(schema)?;
 
-        let known = basis.map(|basis| (basis.encoder.scenarios(), basis.encoder.scenario_type()));
-        let names = ScenarioNames::new(&self.scenarios, &sizes.rows[0], self.scenario_evidence, known);
-        let (scenarios, scenario_map) = sizes.scenarios(schema, &names, &mut self.skipped)?;
+        let (chosen, names) = match chosen {
+            Some((chosen, names)) => (Some(chosen), names),
+            None => (None, names(&sizes.rows[0])),
+        };
+        let (scenarios, scenario_map) = sizes.scenarios(schema, &names, chosen.as_deref(), &mut self.skipped)?;
         let mut fit = Fit { scenarios, scenario_type: names.value_type, ..Fit::default() };
         let (mut maps, mut missing, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         let train_rows = sizes.rows[0].iter().sum();
         for ((name, values), tally) in schema.field_names().zip(self.values).zip(tallies) {
             warnings.extend(warning(name, &tally, train_rows));
-            let Finished { coding, value_type, map, missing: nulls } =
+            let Finished { coding, value_type, part_types, map, missing: nulls } =
                 finish(schema, name, values, tally, &self.nulls, basis, &mut warnings);
             fit.codings.push(coding);
             fit.types.push(value_type);
+            fit.part_types.push(part_types);
             maps.push(map);
             missing.push(nulls);
         }
@@ -180,6 +212,8 @@ impl Gathered {
             encoder,
             spool: self.spool,
             skipped: self.skipped,
+            filtered: self.filtered,
+            other_scenarios,
             assignment,
             maps,
             missing,
@@ -195,6 +229,10 @@ pub(super) struct Fitted {
     pub(super) encoder: Encoder,
     pub(super) spool: Spool,
     pub(super) skipped: Skipped,
+    /// How many rows `data.where` left out.
+    pub(super) filtered: u64,
+    /// How many rows `data.only_scenarios` left out.
+    pub(super) other_scenarios: u64,
     pub(super) assignment: Assignment,
     /// Per field the final ids of provisional ones; empty where they are final.
     pub(super) maps: Vec<Vec<u32>>,

@@ -11,6 +11,10 @@ use crate::data::read::checks::Skipped;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Notes {
     pub(crate) skipped: Skipped,
+    #[serde(default)]
+    pub(crate) filtered: u64,
+    #[serde(default)]
+    pub(crate) other_scenarios: u64,
     pub(crate) valid_values: Vec<UnknownValues>,
     pub(crate) warnings: Vec<String>,
 }
@@ -18,6 +22,7 @@ pub(crate) struct Notes {
 impl Notes {
     pub(crate) fn of(fitted: &Fitted) -> Result<Notes> {
         let (skipped, warnings) = (fitted.skipped.clone(), fitted.warnings.clone());
-        Ok(Notes { skipped, valid_values: fitted.valid_values()?, warnings })
+        let Fitted { filtered, other_scenarios, .. } = *fitted;
+        Ok(Notes { skipped, filtered, other_scenarios, valid_values: fitted.valid_values()?, warnings })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::data::error::{Error, Result};
+use crate::data::error::{Error, Result, list, nearest, suggestion};
 use crate::data::fit::evidence::Evidence;
 use crate::data::fit::spool::Block;
 use crate::data::fit::vocabulary::Interner;
@@ -44,6 +44,31 @@ impl ScenarioNames {
         };
         ScenarioNames { value_type, names: ids.map(name).collect(), known: known.to_vec() }
     }
+
+    /// Which provisional numbers are those of the scenarios that are asked for.
+    ///
+    /// # Errors
+    /// When a name is no row's.
+    pub(super) fn chosen(&self, asked: &[String]) -> Result<Vec<bool>> {
+        let (nulls, mut room) = (Nulls::new(Some(&[])), String::new());
+        let mut forms = Vec::new();
+        for name in asked {
+            let form = self.value_type.canonical(name.as_bytes(), &nulls, &mut room).unwrap_or(name.as_bytes());
+            let form = String::from_utf8_lossy(form).into_owned();
+            if !self.names.contains(&form) {
+                let near = suggestion(nearest(&form, self.names.iter().map(String::as_str)));
+                let mut names: Vec<&String> = self.names.iter().collect();
+                names.sort();
+                names.dedup();
+                return Err(Error::Schema(format!(
+                    "data.only_scenarios (--scenario) names \"{name}\", which no row has{near}; the scenarios are: {}",
+                    list(names.into_iter())
+                )));
+            }
+            forms.push(form);
+        }
+        Ok(self.names.iter().map(|name| forms.contains(name)).collect())
+    }
 }
 
 /// How many rows and sequence items each split has of each scenario.
@@ -69,9 +94,10 @@ impl Sizes {
         }
     }
 
-    pub(super) fn add(&mut self, block: &Block, splits: &[u8]) {
-        for (row, split) in splits.iter().enumerate() {
-            let (split, scenario) = (*split as usize, block.scenarios[row] as usize);
+    /// Counts the rows of a block that are used.
+    pub(super) fn add(&mut self, block: &Block, splits: &[u8], used: &[u32]) {
+        for row in used.iter().map(|row| *row as usize) {
+            let (split, scenario) = (splits[row] as usize, block.scenarios[row] as usize);
             self.rows[split][scenario] += 1;
             if split == 0 {
                 self.classes[usize::from(block.labels[row] != 0.0)] += 1;
@@ -83,7 +109,15 @@ impl Sizes {
     }
 
     pub(super) fn check(&self, schema: &Schema) -> Result<()> {
-        check_rows(schema, &self.times, std::array::from_fn(|s| self.rows[s].iter().sum()))?;
+        check_rows(schema, &self.times, std::array::from_fn(|s| self.rows[s].iter().sum())).map_err(
+            |error| match error {
+                Error::EmptySplit { split, why } if !schema.only_scenarios.is_empty() => {
+                    let why = format!("{why}; these are the rows of data.only_scenarios (--scenario) alone");
+                    Error::EmptySplit { split, why }
+                }
+                other => other,
+            },
+        )?;
         match self.classes {
             [0, rows] => Err(Error::OneClass { label: 1, rows }),
             [rows, 0] => Err(Error::OneClass { label: 0, rows }),
@@ -97,6 +131,7 @@ impl Sizes {
         &mut self,
         schema: &Schema,
         names: &ScenarioNames,
+        chosen: Option<&[bool]>,
         skipped: &mut Skipped,
     ) -> Result<(Vec<String>, Vec<Option<u32>>)> {
         let ScenarioNames { names, known, .. } = names;
@@ -113,6 +148,10 @@ impl Sizes {
         let numbers: HashMap<&str, u32> = sorted.iter().zip(0..).map(|(name, number)| (*name, number)).collect();
         let mut map = Vec::new();
         for (id, name) in names.iter().enumerate() {
+            if chosen.is_some_and(|chosen| !chosen[id]) {
+                map.push(None);
+                continue;
+            }
             let number = numbers.get(name.as_str()).copied();
             let is_shared = schema.unknown_scenario == UnknownScenario::Shared;
             map.push(number.or(is_shared.then_some(sorted.len() as u32)));

@@ -1,9 +1,9 @@
 //! A field's values while the files are read: provisional ids, and what shows their type.
 
-use crate::data::encoded::encoder::hashed;
 use crate::data::error::{Error, Result};
+use crate::data::fit::cross::Crossing;
 use crate::data::fit::evidence::Evidence;
-use crate::data::fit::vocabulary::Interner;
+use crate::data::fit::vocabulary::{Interner, hashed};
 use crate::data::read::checks::Checked;
 use crate::data::read::reader::Chunk;
 use crate::data::schema::columns::WantedColumns;
@@ -18,6 +18,7 @@ const MAX_VALUES: usize = 4_000_000_000;
 pub(super) enum Values {
     Category { values: Interner, evidence: Evidence },
     Hash(Hashing),
+    Cross(Crossing),
     Number,
 }
 
@@ -44,7 +45,10 @@ pub(super) struct FieldBlock {
 impl Values {
     /// `known` is what an earlier reading of the same files learned of the values' type.
     pub(super) fn new(options: FieldOptions, known: &Evidence) -> Self {
-        match (options.kind, options.hash) {
+        if !options.cross.is_empty() {
+            return Values::Cross(Crossing::new(options.cross.len()));
+        }
+        match (options.kind, options.hash.filter(|_| !options.has_vocabulary())) {
             (FieldKind::Category, Some(rows)) => Values::Hash(Hashing {
                 rows,
                 value_type: options.value_type.unwrap_or_else(|| known.decide()),
@@ -78,12 +82,19 @@ impl Values {
         if schema.field_options(name).kind != FieldKind::Category {
             return Ok(FieldBlock { ids: Vec::new(), sequences: Vec::new() });
         }
+        if let Values::Cross(crossing) = self {
+            let ids = crossing.encode(plan, chunk, checked, &plan.parts[field])?;
+            if crossing.len() > MAX_VALUES {
+                return Err(Error::TooManyValues { column: name.to_owned() });
+            }
+            return Ok(FieldBlock { ids, sequences: Vec::new() });
+        }
         let column = plan.fields[field];
         let container = checked.value_type(plan, chunk, column)?;
         match self {
             Values::Category { evidence, .. } => evidence.hold_as(container),
             Values::Hash(hashing) => hashing.learn(container, plan, chunk, checked, column, nulls)?,
-            Values::Number => {}
+            Values::Cross(_) | Values::Number => {}
         }
         let mut room = String::new();
         let mut id = |text: &[u8]| match self {
@@ -92,7 +103,7 @@ impl Values {
                 hashing.began = true;
                 hashing.value_type.canonical(text, nulls, &mut room).map_or(0, |text| hashed(text, hashing.rows))
             }
-            Values::Number => 0,
+            Values::Cross(_) | Values::Number => 0,
         };
         let ids = checked.codes(plan, chunk, column, |cell| cell.map_or(0, &mut id))?;
         let mut sequences = Vec::new();

@@ -1,8 +1,16 @@
 //! Interned byte strings, and the vocabulary that a field's categories become.
 
+use std::ops::RangeInclusive;
+
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64;
+
+/// The row that hashing gives to a text: one of `rows` after row 0.
+#[inline]
+pub(crate) fn hashed(text: &[u8], rows: u32) -> u32 {
+    1 + (xxh3_64(text) % u64::from(rows)) as u32
+}
 
 /// Distinct byte strings, numbered from 0 in the order in which they were first added.
 ///
@@ -67,14 +75,40 @@ impl Interner {
 
 /// The values of a field that have an embedding row of their own, and how often the train split has each.
 ///
-/// The k-th value, from 0, has row k + 1; row 0 is for missing and unknown values.
+/// Row 0 is for missing and unknown values. After it come the rows that other values are hashed to, if there are any, then
+/// those of the values that are known, so that these can become more.
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
     values: Interner,
     counts: Vec<u64>,
+    hashed: u32,
 }
 
 impl Vocabulary {
+    /// One without values, that hashes to so many rows; 0 where other values are unknown.
+    pub(crate) fn hashing_to(hashed: u32) -> Vocabulary {
+        Vocabulary { hashed, ..Vocabulary::default() }
+    }
+
+    /// How many rows values are hashed to that are not known.
+    pub fn hashed(&self) -> u32 {
+        self.hashed
+    }
+
+    /// The rows of the known values.
+    pub fn rows(&self) -> RangeInclusive<u32> {
+        self.hashed + 1..=self.hashed + self.len() as u32
+    }
+
+    /// The embedding row of a value; where it is not known the one that it is hashed to, or 0.
+    #[inline]
+    pub(crate) fn row_or_hash(&self, value: &[u8]) -> u32 {
+        match self.row(value) {
+            0 if self.hashed > 0 => hashed(value, self.hashed),
+            row => row,
+        }
+    }
+
     /// Adds a value that is not there yet; false when it is.
     pub(crate) fn push(&mut self, value: &[u8], count: u64) -> bool {
         let id = self.values.intern(value) as usize;
@@ -104,21 +138,25 @@ impl Vocabulary {
         self.counts.is_empty()
     }
 
-    /// The embedding row of a value; 0 when it has none.
+    /// The embedding row of a known value; 0 when it has none of its own.
     #[inline]
     pub fn row(&self, value: &[u8]) -> u32 {
-        self.values.find(value).map_or(0, |id| id + 1)
+        self.values.find(value).map_or(0, |id| id + 1 + self.hashed)
     }
 
-    /// The value of an embedding row; `None` for row 0 and rows past the end.
+    fn id(&self, row: u32) -> Option<u32> {
+        row.checked_sub(1 + self.hashed).filter(|id| (*id as usize) < self.len())
+    }
+
+    /// The value of an embedding row; `None` for row 0, rows that values are hashed to and rows past the end.
     pub fn value(&self, row: u32) -> Option<&str> {
-        let id = row.checked_sub(1).filter(|id| (*id as usize) < self.len())?;
+        let id = self.id(row)?;
         std::str::from_utf8(self.values.get(id)).ok()
     }
 
-    /// How often the train split has the value of an embedding row; 0 for row 0.
+    /// How often the train split has the value of an embedding row; 0 where it is no value's own.
     pub fn count(&self, row: u32) -> u64 {
-        row.checked_sub(1).and_then(|id| self.counts.get(id as usize)).copied().unwrap_or(0)
+        self.id(row).map_or(0, |id| self.counts[id as usize])
     }
 }
 

@@ -90,6 +90,8 @@ pub(crate) struct Known<'a> {
     pub(crate) scenario_type: ValueType,
     /// One per field.
     pub(crate) types: &'a [ValueType],
+    /// Per field those of the columns that it crosses.
+    pub(crate) part_types: &'a [Vec<ValueType>],
     pub(crate) unknown_scenario: UnknownScenario,
 }
 
@@ -179,6 +181,17 @@ pub(crate) fn check(
             continue;
         }
         let is_whole = |value_type: ValueType| matches!(value_type, ValueType::Integer | ValueType::Digits(_));
+        for (k, (part, column)) in options.cross.iter().zip(&plan.parts[f]).enumerate() {
+            let asked = schema.asked_type(part);
+            let whole = known.map_or(asked, |known| Some(known.part_types[f][k])).is_none_or(is_whole);
+            let must_be = asked.filter(|value_type| known.is_none() && *value_type != ValueType::Text);
+            if whole || must_be.is_some() {
+                jobs.push((*column, Check::Category { must_be, whole }));
+            }
+        }
+        if !options.cross.is_empty() {
+            continue;
+        }
         let whole = known.map_or(options.value_type, |known| Some(known.types[f])).is_none_or(is_whole);
         // While fitting, a value of another type than the one asked for is a fault; later it is an unknown value.
         let must_be = options.value_type.filter(|value_type| known.is_none() && *value_type != ValueType::Text);
@@ -299,7 +312,7 @@ impl Checked {
 }
 
 /// Reads a column that must be there, and gives Arrow's errors the column's name.
-fn with_column<T>(
+pub(super) fn with_column<T>(
     plan: &WantedColumns,
     chunk: &Chunk,
     column: usize,
@@ -447,7 +460,7 @@ fn text_codes(
     Ok((Cells::Codes(codes), faults))
 }
 
-fn fault(name: &str, array: &ArrayRef, row: usize, expected: String) -> Fault {
+pub(super) fn fault(name: &str, array: &ArrayRef, row: usize, expected: String) -> Fault {
     Fault { row, column: Some(name.to_owned()), expected, found: found(array, row) }
 }
 

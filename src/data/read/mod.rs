@@ -5,6 +5,7 @@ pub(super) mod checks;
 pub(super) mod compressed;
 pub(super) mod csv_file;
 pub(super) mod faults;
+pub(super) mod filtering;
 pub(super) mod inputs;
 pub(super) mod local_file;
 pub(super) mod parquet_file;

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow_select::filter::filter_record_batch;
 
 use crate::data::error::{BadRow, Error, Place, Result};
 use crate::data::read::csv_file::{CsvFile, line_at};
@@ -25,8 +26,10 @@ pub(crate) struct Chunk {
     /// Rows that are no rows of the file's table.
     pub(crate) faults: Faults,
     /// How many rows of all files came before.
-    pub(crate) first: u64,
+    first: u64,
     places: Places,
+    /// Of the rows that were read the ones that are still here; all of them where there is none.
+    kept: Option<Vec<u32>>,
 }
 
 enum Places {
@@ -51,11 +54,43 @@ impl Chunk {
         self.columns[wanted].map(|k| self.batch.column(k))
     }
 
+    /// How many rows of all files come before one of this chunk, those that were left out included.
+    pub(crate) fn number(&self, row: u32) -> u64 {
+        self.first + self.read_as(row as usize) as u64
+    }
+
+    /// The place of a row among those that were read.
+    fn read_as(&self, row: usize) -> usize {
+        self.kept.as_ref().map_or(row, |kept| kept[row] as usize)
+    }
+
+    /// The rows that `takes` says, or that have one of the given faults; and how many others there were.
+    pub(crate) fn only(mut self, takes: &[bool], mut faults: Faults) -> Result<(Chunk, u64)> {
+        let kept: Vec<u32> = (0..takes.len() as u32).filter(|row| takes[*row as usize]).collect();
+        let left_out = takes.len() - kept.len();
+        // A fault of a row that is not taken does not matter.
+        let place = |row: u32| kept.binary_search(&row).ok();
+        faults.rows = faults.rows.into_iter().filter_map(|row| place(row).map(|row| row as u32)).collect();
+        faults.told.retain_mut(|fault| {
+            let place = place(fault.row as u32);
+            fault.row = place.unwrap_or_default();
+            place.is_some()
+        });
+        self.faults = faults;
+        if left_out > 0 {
+            self.batch = filter_record_batch(&self.batch, &BooleanArray::from(takes.to_vec()))
+                .map_err(|error| Error::Shape(error.to_string()))?;
+            self.kept = Some(kept);
+        }
+        Ok((self, left_out as u64))
+    }
+
     /// A fault with its file and place.
     pub(crate) fn bad_row(&self, fault: &Fault) -> Result<BadRow> {
+        let row = self.read_as(fault.row);
         let place = match &self.places {
-            Places::Offsets(offsets) => line_at(&self.local, offsets[fault.row])?,
-            Places::After(n) => Place::Row(n + fault.row as u64 + 1),
+            Places::Offsets(offsets) => line_at(&self.local, offsets[row])?,
+            Places::After(n) => Place::Row(n + row as u64 + 1),
         };
         Ok(BadRow {
             path: self.path().to_path_buf(),
@@ -189,7 +224,7 @@ impl Reader {
             let first = self.rows;
             self.rows += batch.num_rows() as u64;
             let (local, columns) = (open.local.clone(), open.columns.clone());
-            return Ok(Some(Chunk { local, batch, columns, faults, first, places }));
+            return Ok(Some(Chunk { local, batch, columns, faults, first, places, kept: None }));
         }
     }
 }

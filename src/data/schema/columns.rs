@@ -6,7 +6,7 @@ use std::path::Path;
 use arrow_schema::DataType;
 
 use crate::data::error::{Error, MissingColumn, Result, nearest};
-use crate::data::schema::{FieldKind, Schema, Split};
+use crate::data::schema::{FieldKind, Filter, Schema, Split};
 
 /// What a column is used for, which decides the types it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,11 @@ pub(crate) struct WantedColumns {
     pub(crate) probability: Option<usize>,
     /// Aware, then agnostic fields.
     pub(crate) fields: Vec<usize>,
+    /// Per field the columns that it crosses, the first of which stands in `fields`; none where it is a column itself.
+    pub(crate) parts: Vec<Vec<usize>>,
     pub(crate) sequences: Vec<usize>,
+    /// Those of the filter's conditions; none where rows are not filtered.
+    pub(crate) filter: Vec<usize>,
 }
 
 impl WantedColumns {
@@ -58,8 +62,8 @@ impl WantedColumns {
         plan
     }
 
-    /// What a scan with saved vocabularies needs: the features, and the label where asked for. The columns that only
-    /// metrics read are taken where a file has them.
+    /// What a scan with saved vocabularies needs: the features, and where asked for the label and what rows are filtered
+    /// by. The columns that only metrics read are taken where a file has them.
     pub(crate) fn to_scan(schema: &Schema, need_label: bool) -> WantedColumns {
         WantedColumns::of(schema, need_label, false)
     }
@@ -74,7 +78,9 @@ impl WantedColumns {
             weight: None,
             probability: None,
             fields: Vec::new(),
+            parts: Vec::new(),
             sequences: Vec::new(),
+            filter: Vec::new(),
         };
         // Faults of one row are reported in this order.
         plan.label = label.then(|| plan.want(&schema.label.column, "data.label", Use::Number, true));
@@ -89,7 +95,16 @@ impl WantedColumns {
         plan.probability = probability.map(|p| plan.want(p, "data.probability", Use::Number, metrics));
         for (key, names) in [("data.aware", &schema.aware), ("data.agnostic", &schema.agnostic)] {
             for name in names {
-                let category = schema.field_options(name).kind == FieldKind::Category;
+                let options = schema.field_options(name);
+                let key_of_cross = format!("data.fields.{name}.cross");
+                let parts: Vec<usize> =
+                    options.cross.iter().map(|part| plan.want(part, &key_of_cross, Use::Text, true)).collect();
+                plan.parts.push(parts.clone());
+                if let Some(first) = parts.first() {
+                    plan.fields.push(*first);
+                    continue;
+                }
+                let category = options.kind == FieldKind::Category;
                 let column = plan.want(name, key, if category { Use::Text } else { Use::Number }, true);
                 plan.fields.push(column);
             }
@@ -97,6 +112,11 @@ impl WantedColumns {
         for sequence in &schema.sequence {
             let column = plan.want(&sequence.column, "data.sequence", Use::List, true);
             plan.sequences.push(column);
+        }
+        // Rows to predict are all wanted.
+        for condition in schema.filter.iter().filter(|_| label).flat_map(Filter::conditions) {
+            let column = plan.want(&condition.column, "data.where", Use::Text, true);
+            plan.filter.push(column);
         }
         plan
     }

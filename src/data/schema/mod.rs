@@ -1,6 +1,7 @@
 //! The `[data]` table: where the rows are, what each column means, how the rows are split.
 
 pub(super) mod columns;
+pub(super) mod filter;
 mod label;
 pub(super) mod nulls;
 pub(super) mod rules;
@@ -11,6 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use filter::Filter;
 pub use label::Label;
 
 use crate::data::schema::value_type::ValueType;
@@ -42,12 +44,18 @@ pub struct Schema {
     /// What separates a CSV file's cells; by default a tab for `.tsv`, `.inter`, `.user` and `.item`, else a comma.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
+    /// Which rows are used; all of them where there is none.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// The column of labels.
     pub label: Label,
     /// The column of scenario names; without it all rows are of one scenario. To be a feature too, it must be named in
     /// `aware` or `agnostic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
+    /// The scenarios whose rows are used, by name; all of them where it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only_scenarios: Vec<String>,
     /// Scenario-aware feature columns, each one embedding field.
     #[serde(default)]
     pub aware: Vec<String>,
@@ -97,8 +105,10 @@ impl Default for Schema {
             path: String::new(),
             format: Format::Auto,
             delimiter: None,
+            filter: None,
             label: "label".into(),
             scenario: Some("scenario".to_owned()),
+            only_scenarios: Vec::new(),
             aware: Vec::new(),
             agnostic: Vec::new(),
             sequence: Vec::new(),
@@ -160,7 +170,7 @@ impl UnknownScenario {
 }
 
 /// Options of one field; what is absent takes its default.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FieldOptions {
     /// How a value becomes an embedding row.
@@ -172,15 +182,54 @@ pub struct FieldOptions {
     /// For `kind = "bucket"`: how many quantile buckets (20).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buckets: Option<u32>,
+    /// For `kind = "bucket"`: the values at which a new bucket begins, instead of quantiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundaries: Option<Vec<f64>>,
+    /// For `kind = "numeric"`: what is standardised instead of the value itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<Transform>,
     /// For categories: overrides the schema's `min_count`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_count: Option<u64>,
-    /// For categories: no vocabulary, but this many rows that values are hashed to.
+    /// For categories: how many of the commonest values of the train split get a row of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<u32>,
+    /// For categories: the columns whose values together are the field's, which is no column itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cross: Vec<String>,
+    /// For categories: this many rows that values are hashed to; beside `top` or `min_count` those values that have no row of
+    /// their own, else all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<u32>,
     /// For categories: a Parquet or CSV file of values and the vectors that their embeddings begin with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<String>,
+}
+
+impl FieldOptions {
+    /// Whether some values of a category have rows of their own.
+    pub(crate) fn has_vocabulary(&self) -> bool {
+        self.hash.is_none() || self.top.is_some() || self.min_count.is_some()
+    }
+}
+
+/// What becomes of a number before it is standardised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transform {
+    /// sign(x) · ln(1 + |x|): the logarithm of large numbers, the number itself near 0, odd.
+    Log,
+}
+
+impl Transform {
+    /// Of a number, or the number itself where there is no transform.
+    #[inline]
+    pub(crate) fn of(transform: Option<Transform>, x: f64) -> f64 {
+        match transform {
+            Some(Transform::Log) => x.abs().ln_1p().copysign(x),
+            None => x,
+        }
+    }
 }
 
 /// How a field's value becomes an embedding row.
@@ -294,6 +343,17 @@ impl fmt::Display for SplitName {
 }
 
 impl Schema {
+    /// Whether a field is a column, and no cross of columns.
+    pub(crate) fn is_column(&self, field: &str) -> bool {
+        self.fields.get(field).is_none_or(|options| options.cross.is_empty())
+    }
+
+    /// The type that a column of categories must have, where the schema says.
+    pub(crate) fn asked_type(&self, column: &str) -> Option<ValueType> {
+        let is_field = self.is_column(column) && self.field_names().any(|field| field == column);
+        self.fields.get(column).filter(|_| is_field).and_then(|options| options.value_type)
+    }
+
     /// The options of a field, defaults where the schema names none.
     pub fn field_options(&self, name: &str) -> FieldOptions {
         self.fields.get(name).cloned().unwrap_or_default()

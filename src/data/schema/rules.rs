@@ -33,6 +33,9 @@ impl Schema {
         if self.scenario.as_ref() == Some(&self.label.column) {
             return wrong(format!("data.label and data.scenario both name \"{}\"", self.label.column));
         }
+        if self.scenario.is_none() && !self.only_scenarios.is_empty() {
+            return wrong("data.only_scenarios needs data.scenario, the column of scenario names");
+        }
         if let Some(d) = self.delimiter
             && (!d.is_ascii() || matches!(d, '"' | '\n' | '\r' | '\0'))
         {
@@ -106,6 +109,28 @@ impl Schema {
             FieldOptions { buckets: Some(n), .. } if !(2..MAX_ROWS).contains(n) => {
                 wrong(format!("{key}.buckets is {n}; at least 2 are needed"))
             }
+            FieldOptions { transform: Some(_), kind: FieldKind::Bucket, .. } => {
+                wrong(format!("{key}.transform: buckets are cut at the same values with and without it; remove it"))
+            }
+            FieldOptions { transform: Some(_), kind, .. } if *kind != FieldKind::Numeric => {
+                wrong(format!("{key}.transform needs {key}.kind = \"numeric\""))
+            }
+            FieldOptions { boundaries: Some(_), kind, .. } if *kind != FieldKind::Bucket => {
+                wrong(format!("{key}.boundaries needs {key}.kind = \"bucket\""))
+            }
+            FieldOptions { boundaries: Some(_), buckets: Some(_), .. } => {
+                wrong(format!("{key}: boundaries say how many buckets there are; remove buckets"))
+            }
+            FieldOptions { boundaries: Some(edges), .. }
+                if edges.is_empty()
+                    || edges.len() >= MAX_ROWS as usize
+                    || edges.iter().any(|edge| !edge.is_finite())
+                    || edges.windows(2).any(|pair| pair[0] >= pair[1]) =>
+            {
+                wrong(format!(
+                    "{key}.boundaries: expected numbers, each larger than the one before, such as [0, 1, 10]"
+                ))
+            }
             FieldOptions { hash: Some(_), .. } if !category => wrong(format!("{key}.hash is for categories only")),
             FieldOptions { hash: Some(n), .. } if !(1..MAX_ROWS).contains(n) => {
                 wrong(format!("{key}.hash is {n}; it is a number of rows from 1 to {}", MAX_ROWS - 1))
@@ -116,18 +141,50 @@ impl Schema {
             FieldOptions { min_count: Some(_), .. } if !category => {
                 wrong(format!("{key}.min_count is for categories only"))
             }
-            FieldOptions { min_count: Some(_), hash: Some(_), .. } => {
-                wrong(format!("{key}: a hashed field has no vocabulary, so min_count has no meaning; remove one"))
+            FieldOptions { top: Some(_), .. } if !category => wrong(format!("{key}.top is for categories only")),
+            FieldOptions { top: Some(n), .. } if !(1..MAX_ROWS).contains(n) => {
+                wrong(format!("{key}.top is {n}; it is a number of values from 1 to {}", MAX_ROWS - 1))
             }
             FieldOptions { pretrained: Some(_), .. } if !category => {
                 wrong(format!("{key}.pretrained is for categories only"))
             }
-            FieldOptions { pretrained: Some(_), hash: Some(_), .. } => {
+            FieldOptions { pretrained: Some(_), .. } if !options.has_vocabulary() => {
                 wrong(format!("{key}: hashed values share rows, so pretrained has no meaning; remove one"))
             }
             FieldOptions { min_count: Some(0), .. } => wrong(format!("{key}.min_count is 0; it must be at least 1")),
+            FieldOptions { cross, .. } if !cross.is_empty() => self.check_cross(name, options),
             _ => Ok(()),
         }
+    }
+
+    fn check_cross(&self, name: &str, options: &FieldOptions) -> Result<()> {
+        let key = format!("data.fields.{name}");
+        let FieldOptions { cross, kind, value_type, .. } = options;
+        if *kind != FieldKind::Category {
+            return wrong(format!("{key}.cross is for categories only"));
+        }
+        if value_type.is_some() {
+            return wrong(format!("{key}.type: a cross has the types of its columns; remove one"));
+        }
+        if !(2..=3).contains(&cross.len()) {
+            return wrong(format!("{key}.cross: expected two or three columns, found {}", cross.len()));
+        }
+        for (number, part) in cross.iter().enumerate() {
+            if part.is_empty() {
+                return wrong(format!("{key}.cross has an empty column name"));
+            }
+            if cross[..number].contains(part) {
+                return wrong(format!("{key}.cross names \"{part}\" twice; remove one"));
+            }
+            if part == name || !self.is_column(part) {
+                return wrong(format!("{key}.cross names \"{part}\", which is a cross and no column"));
+            }
+            if self.sequence.iter().any(|sequence| sequence.column == *part) {
+                return wrong(format!("{key}.cross names \"{part}\", which is a sequence"));
+            }
+            self.check_leak(&format!("{key}.cross"), part)?;
+        }
+        Ok(())
     }
 
     fn check_sequence(&self, sequence: &SequenceColumn) -> Result<()> {
@@ -155,6 +212,9 @@ impl Schema {
         }
         if self.field_options(vocabulary).kind != FieldKind::Category {
             return wrong(format!("{key}: vocabulary \"{vocabulary}\" must be a field of categories"));
+        }
+        if !self.is_column(vocabulary) {
+            return wrong(format!("{key}: vocabulary \"{vocabulary}\" is a cross, whose values no list has"));
         }
         Ok(())
     }

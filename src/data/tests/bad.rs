@@ -302,7 +302,7 @@ fn a_schema_that_contradicts_itself_is_refused_with_the_key_and_the_fix() {
         ("fields = { item = { kind = \"bucket\", buckets = 1 } }", "at least 2"),
         ("fields = { item = { kind = \"numeric\", hash = 5 } }", "hash is for categories only"),
         ("fields = { item = { kind = \"numeric\", min_count = 5 } }", "min_count is for categories only"),
-        ("fields = { item = { min_count = 2, hash = 5 } }", "remove one"),
+        ("fields = { item = { hash = 5, pretrained = \"x.csv\" } }", "remove one"),
         ("fields = { item = { hash = 0 } }", "data.fields.item.hash is 0"),
         ("fields = { item = { colour = 1 } }", "unknown field `colour`"),
         ("colour = 1", "unknown field `colour`"),

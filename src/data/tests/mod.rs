@@ -14,6 +14,8 @@ use super::*;
 mod bad;
 mod caching;
 mod encoding;
+mod fields;
+mod filtering;
 mod guises;
 mod scanning;
 mod tables;

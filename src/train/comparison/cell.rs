@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::Variant;
+use super::{Job, Variant};
 use crate::config::Config;
 use crate::train::Error;
 use crate::train::run::folder::RunFolder;
@@ -72,12 +72,24 @@ impl Cell<'_> {
     /// # Errors
     /// When its folder holds a run of another configuration, or files that cannot be read.
     pub fn state(&self, root: &Path) -> Result<State, Error> {
-        let run = self.run(root);
+        State::of(&self.run(root), &self.config())
+    }
+
+    /// Its run, to be trained from `state` on.
+    pub fn job(&self, root: &Path, state: State) -> Job {
+        let (config_file, log) = (self.config_file(root), self.log_file(root));
+        Job { run: self.run(root), config: self.config(), state, config_file, log }
+    }
+}
+
+impl State {
+    /// How far the run of a configuration has come.
+    pub(super) fn of(run: &RunFolder, config: &Config) -> Result<State, Error> {
         if !run.config().is_file() {
             return Ok(State::New);
         }
         let before = Config::load(run.config(), &[])?;
-        let changed = differences(&before, &self.config())?;
+        let changed = differences(&before, config)?;
         if !changed.is_empty() {
             let reason = format!(
                 "was trained with another configuration ({}); put it back, or remove the folder to train this cell anew, \

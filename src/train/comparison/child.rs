@@ -2,14 +2,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Cell, State};
+use super::State;
+use crate::config::Config;
 use crate::train::Error;
-use crate::train::run::folder::write_text;
+use crate::train::run::folder::{RunFolder, write_text};
 
 /// How the training of a cell ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,37 +68,50 @@ fn forward(_child: u32) {
     }
 }
 
-/// Trains a cell to its end by `program train`, going on from its checkpoint if there is one. `arguments` are more
+/// A run to be trained.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Where it is kept.
+    pub run: RunFolder,
+    /// Its configuration.
+    pub config: Config,
+    /// How far it has come.
+    pub state: State,
+    /// The file beside its folder that gets its configuration.
+    pub config_file: PathBuf,
+    /// The file that gets all that it prints.
+    pub log: PathBuf,
+}
+
+/// Trains a run to its end by `program train`, going on from its checkpoint if there is one. `arguments` are more
 /// arguments, such as `--device`; `observer` gets each line that the run says while it goes on.
 ///
-/// What it prints is kept in the cell's log.
+/// What it prints is kept in its log.
 ///
 /// # Errors
 /// When the process cannot be started, or a file cannot be written. A run that fails is no error here.
 pub fn train_cell(
-    cell: &Cell<'_>,
-    state: State,
+    job: &Job,
     program: &Path,
-    root: &Path,
     arguments: &[String],
     interrupt: &Interrupt,
     observer: &mut dyn FnMut(&str),
 ) -> Result<CellEnding, Error> {
-    let (run, config, log) = (cell.run(root), cell.config_file(root), cell.log_file(root));
-    let folder = root.join(&cell.variant.folder);
-    std::fs::create_dir_all(&folder).map_err(Error::file(&folder, "making the folder"))?;
-    write_text(&config, &cell.config().to_toml()?)?;
-    if state == State::Begun && !run.holds_run() {
+    let Job { run, config, state, config_file, log } = job;
+    let folder = run.root().parent().unwrap_or(run.root());
+    std::fs::create_dir_all(folder).map_err(Error::file(folder, "making the folder"))?;
+    write_text(config_file, &config.to_toml()?)?;
+    if *state == State::Begun && !run.holds_run() {
         // It was stopped before it had a model: the configuration alone would be in the way.
         std::fs::remove_file(run.config()).map_err(Error::file(&run.config(), "removing"))?;
     }
     let mut command = Command::new(program);
-    command.arg("train").arg(&config).arg("--out").arg(run.root()).args(arguments);
+    command.arg("train").arg(config_file).arg("--out").arg(run.root()).args(arguments);
     if run.holds_run() {
         command.arg("--resume");
     }
-    let mut printed = OpenOptions::new().append(true).create(true).open(&log).map_err(Error::file(&log, "writing"))?;
-    let table = printed.try_clone().map_err(Error::file(&log, "writing"))?;
+    let mut printed = OpenOptions::new().append(true).create(true).open(log).map_err(Error::file(log, "writing"))?;
+    let table = printed.try_clone().map_err(Error::file(log, "writing"))?;
     command.stdin(Stdio::null()).stdout(table).stderr(Stdio::piped());
     // Ctrl-C comes to this process alone, which passes it on: twice would end the run without its checkpoint.
     #[cfg(unix)]

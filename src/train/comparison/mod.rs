@@ -1,10 +1,12 @@
 //! Many runs of one question: models × seeds (`[compare]`), or a grid of options × seeds (`[sweep]`).
 //!
 //! A *variant* is a model with options of its own, a *cell* is a variant with a seed, and each cell is an ordinary run:
-//! a folder `OUT/VARIANT/seed-N`, trained by a process of its own. What is finished is never trained again.
+//! a folder `OUT/VARIANT/seed-N`, trained by a process of its own; of an individual variant one such run for each scenario,
+//! within that folder. What is finished is never trained again.
 
 mod cell;
 mod child;
+mod individual;
 mod outcome;
 mod resampled;
 mod sections;
@@ -20,7 +22,8 @@ use crate::config::{ConfigError, load_document};
 use crate::train::evaluation::bootstrap::Bootstrap;
 
 pub use cell::{Cell, State};
-pub use child::{CellEnding, Interrupt, train_cell};
+pub use child::{CellEnding, Interrupt, Job, train_cell};
+pub use individual::together;
 pub use outcome::CellOutcome;
 pub use resampled::CellResamples;
 pub use sections::ExperimentKind;
@@ -187,6 +190,9 @@ impl Comparison {
                 model.insert("seeds".to_owned(), seeds(&variant.seeds)?);
                 let settings = variant.settings.iter().map(|(key, value)| (key.clone(), value.clone()));
                 model.insert("set".to_owned(), Value::Table(settings.collect()));
+                if variant.individual {
+                    model.insert("individual".to_owned(), true.into());
+                }
                 models.push(Value::Table(model));
             }
             section.insert("models".to_owned(), models.into());

@@ -112,7 +112,8 @@ impl Comparison {
         let (Some(options), Some(baseline)) = (&self.bootstrap, &self.baseline) else { return Ok(Vec::new()) };
         let mut finished = Vec::new();
         for cell in self.cells() {
-            if cell.state(root)? == State::Finished {
+            // The models of an individual label have the rows of one scenario each.
+            if !cell.variant.individual && cell.state(root)? == State::Finished {
                 finished.push(cell);
             }
         }

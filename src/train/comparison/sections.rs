@@ -70,6 +70,8 @@ struct ModelEntry {
     #[serde(default)]
     seeds: Option<Value>,
     #[serde(default)]
+    individual: bool,
+    #[serde(default)]
     set: Table,
 }
 
@@ -93,6 +95,8 @@ pub(super) struct Entry {
     pub(super) name: String,
     pub(super) label: String,
     pub(super) seeds: Vec<u64>,
+    /// Whether each scenario has a model of its own.
+    pub(super) individual: bool,
     /// Dotted keys and values.
     pub(super) settings: Vec<(String, Value)>,
 }
@@ -162,7 +166,7 @@ fn read_compare(document: &Table, model: Option<&str>, file: &str) -> Result<Rea
             None => shared.clone(),
         };
         let settings = settings(&entry.set, &format!("{place}.set"), file)?;
-        entries.push(Entry { name, label, seeds, settings });
+        entries.push(Entry { name, label, seeds, individual: entry.individual, settings });
     }
     let bootstrap = resampled::options(section.bootstrap, section.bootstrap_by, file)?;
     let (baseline, ours) = (section.baseline, section.ours);
@@ -213,7 +217,7 @@ fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read,
         let Some(name) = own.or(model) else {
             return Err(ConfigError::missing(file, "model", "name"));
         };
-        entries.push(Entry { name: name.to_owned(), label, seeds: seeds.clone(), settings });
+        entries.push(Entry { name: name.to_owned(), label, seeds: seeds.clone(), individual: false, settings });
     }
     let skip_invalid = section.skip_invalid;
     let (base, section) = (Table::new(), Table::new());

@@ -20,6 +20,8 @@ pub struct Variant {
     pub settings: Vec<(String, Value)>,
     /// The seeds it is trained with.
     pub seeds: Vec<u64>,
+    /// Whether each scenario has a model of its own, trained on its rows alone.
+    pub individual: bool,
     /// Its configuration, defaults written out, `data.path` absolute; the seed is the first.
     pub config: Config,
     /// Shared options that the model, or what it chooses of the data's, does not have: dotted keys.
@@ -111,7 +113,8 @@ impl Shared<'_> {
             }
         }
         let (label, seeds) = (entry.label.clone(), entry.seeds.clone());
-        Ok(Variant { folder: folder_name(&label), label, settings, seeds, config, left_out, ours: false })
+        let individual = entry.individual;
+        Ok(Variant { folder: folder_name(&label), label, settings, seeds, individual, config, left_out, ours: false })
     }
 }
 
