@@ -147,7 +147,10 @@ fn comparing(summaries: &Summaries) -> Vec<Column> {
         let ahead = standings.iter().map(|standing| {
             ours(standing, standing.ahead_of_best.map_or(MISSING.to_owned(), |ahead| format!("{ahead:+.4}")))
         });
-        columns.push(Column::new(format!("AUC, less {best}'s"), ahead));
+        // The interval's column has the difference to the baseline already.
+        if best != baseline || standings.iter().all(|standing| standing.difference.is_none()) {
+            columns.push(Column::new(format!("AUC, less {best}'s"), ahead));
+        }
         if best != baseline {
             let tests = standings.iter().map(|standing| ours(standing, p(&standing.against_best)));
             columns.push(Column::new(format!("p, against {best}"), tests));
