@@ -3,7 +3,8 @@
 //! that are not there.
 //!
 //! `cargo bench --bench isa -- [--model mi-dpg,dnn] [--batch 512,8192] [--family navi21] [--class hardware]
-//! [--block 16] [--grad-tile 32] [--mixed] [--json]`
+//! [--block 16] [--grad-tile 32] [--mixed] [--optimizer adagrad] [--embedding-optimizer rowwise-adagrad]
+//! [--max-gradient-norm 1] [--json]`
 
 #[cfg(target_os = "linux")]
 mod compiler;
@@ -32,6 +33,7 @@ fn main() -> anyhow::Result<()> {
 mod linux {
     use clap::Parser;
     use polyscene::gpu::DeviceClass;
+    use polyscene::graph::Optimizer;
     use polyscene::plan::Tuning;
     use polyscene::report::table::{TableStyle, draw};
 
@@ -64,12 +66,25 @@ mod linux {
         /// Activations as halves: mixed precision
         #[arg(long)]
         mixed: bool,
+        /// What moves the dense parameters: adam, adagrad or sgd
+        #[arg(long, default_value = "adam", value_parser = optimizer)]
+        optimizer: Optimizer,
+        /// What moves embedding rows: one of these, or rowwise-adagrad
+        #[arg(long, default_value = "adam", value_parser = optimizer)]
+        embedding_optimizer: Optimizer,
+        /// The largest norm of the gradients, where they are to be clipped
+        #[arg(long)]
+        max_gradient_norm: Option<f64>,
         /// Print JSON: a list of objects, one for each dispatch
         #[arg(long)]
         json: bool,
         /// What cargo gives every benchmark
         #[arg(long, hide = true)]
         bench: bool,
+    }
+
+    fn optimizer(text: &str) -> Result<Optimizer, String> {
+        Optimizer::named(text).ok_or_else(|| "expected adam, adagrad, rowwise-adagrad or sgd".to_owned())
     }
 
     pub(super) fn run() -> anyhow::Result<()> {
@@ -82,7 +97,13 @@ mod linux {
         let mut rows = Vec::new();
         for model in &options.model {
             for &batch in &options.batch {
-                rows.extend(table::rows(&compiler, model, batch, tuning, options.mixed)?);
+                let asked = table::Asked {
+                    mixed: options.mixed,
+                    optimizers: [options.optimizer, options.embedding_optimizer],
+                    max_gradient_norm: options.max_gradient_norm,
+                    ..table::Asked::new(batch, tuning)
+                };
+                rows.extend(table::rows(&compiler, model, &asked)?);
             }
         }
         if options.json {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use polyscene::bench::workload::Workload;
 use polyscene::check::data::Data;
 use polyscene::gpu::DeviceClass;
+use polyscene::graph::Optimizer;
 use polyscene::ops::OptimizerOptions;
 use polyscene::plan::{DispatchLimits, Plan, TrainingOptions, Tuning};
 use serde::Serialize;
@@ -38,22 +39,41 @@ pub(crate) struct Row {
     pub(crate) statistics: Statistics,
 }
 
+/// How a model is to be trained.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    /// Samples of the step.
+    pub(crate) batch: usize,
+    /// The kernels.
+    pub(crate) tuning: Tuning,
+    /// Whether activations are halves.
+    pub(crate) mixed: bool,
+    /// Of dense parameters, and of tables.
+    pub(crate) optimizers: [Optimizer; 2],
+    /// The largest norm of all gradients.
+    pub(crate) max_gradient_norm: Option<f64>,
+}
+
+impl Asked {
+    /// By Adam, in single precision.
+    pub(crate) fn new(batch: usize, tuning: Tuning) -> Self {
+        Self { batch, tuning, mixed: false, optimizers: [Optimizer::Adam; 2], max_gradient_norm: None }
+    }
+}
+
 /// The dispatches of a model's training step at the papers' sizes.
-pub(crate) fn rows(
-    compiler: &Compiler,
-    model: &str,
-    batch: usize,
-    tuning: Tuning,
-    mixed: bool,
-) -> anyhow::Result<Vec<Row>> {
+pub(crate) fn rows(compiler: &Compiler, model: &str, asked: &Asked) -> anyhow::Result<Vec<Row>> {
+    let &Asked { batch, tuning, mixed, optimizers: [dense, embeddings], max_gradient_norm } = asked;
     let name = polyscene::models::find(model).with_context(|| format!("there is no model {model}"))?.name;
-    let graph = Workload::new(name, batch, 100_000).graph()?;
-    let adam = OptimizerOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
+    let mut graph = Workload::new(name, batch, 100_000).graph()?;
+    anyhow::ensure!(dense != Optimizer::RowwiseAdagrad, "row-wise Adagrad is for embedding rows");
+    graph.set_optimizers(dense, embeddings);
+    let constants = OptimizerOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
     let options = TrainingOptions {
         capacity: batch,
-        dense: adam,
-        embeddings: adam,
-        max_gradient_norm: None,
+        dense: constants,
+        embeddings: constants,
+        max_gradient_norm,
         dense_embedding_adam: false,
         mixed_precision: mixed,
     };

@@ -29,6 +29,11 @@ impl Optimizer {
         }
     }
 
+    /// The optimiser of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Adam, Self::Adagrad, Self::RowwiseAdagrad, Self::Sgd].into_iter().find(|known| known.name() == name)
+    }
+
     /// How many numbers are kept of each row of `width` values: of first moments, and of second moments or sums of squares.
     pub const fn kept(self, width: usize) -> [usize; 2] {
         match self {
