@@ -73,7 +73,7 @@ impl Data {
             value_count,
             ids,
             values: (0..rows * value_count).map(|_| random.random_range(-1.5..1.5)).collect(),
-            weights: (0..rows).map(|row| [1.0, 0.25, 3.0, 0.0][row % 4]).collect(),
+            weights: (0..rows).map(|row| [1.0, 0.25, 0.5, 0.0][row % 4]).collect(),
             labels: (0..rows).map(|_| f32::from(u8::from(random.random_bool(0.4)))).collect(),
             scenarios: (0..rows).map(|_| random.random_range(0..graph.scenarios.max(1) as u32)).collect(),
         }

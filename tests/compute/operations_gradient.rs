@@ -9,7 +9,7 @@ use polyscene::plan::{CpuExecutor, Executor, Plan, StepChunk};
 
 /// Half the distance between the two losses of a difference.
 const STEP: f64 = 1e-5;
-/// A central difference errs by STEP² and by 1e-16 / STEP; gradients are of the order of 0.01 to 1.
+/// A central difference errs by STEP² times the third derivative and by 1e-16 / STEP; gradients are of the order of 0.01 to 1.
 const TOLERANCE: f64 = 1e-9;
 
 /// Samples of the step; the plan has room for more.
@@ -20,10 +20,26 @@ fn loss(executor: &mut CpuExecutor<f64>, chunk: &StepChunk) -> f64 {
     executor.losses(true).unwrap()[0].total
 }
 
+/// The first value that is off from the differences, in words. Where the loss bends much, as behind a norm of columns that hardly
+/// vary, that is seen in differences over half the step, from which Richardson's extrapolation takes the error by STEP².
+fn off_differences(
+    found: &[f64],
+    executor: &mut CpuExecutor<f64>,
+    chunk: &StepChunk,
+    pick: impl Fn(&mut ModelState<f64>) -> &mut Vec<f64>,
+) -> Option<String> {
+    let whole = differences(executor, chunk, STEP, &pick);
+    fault(found, &whole, TOLERANCE)?;
+    let half = differences(executor, chunk, STEP / 2.0, &pick);
+    let better: Vec<f64> = whole.iter().zip(&half).map(|(whole, half)| (4.0 * half - whole) / 3.0).collect();
+    fault(found, &better, TOLERANCE)
+}
+
 /// Central differences of the loss by every value of the list that `pick` names.
 fn differences(
     executor: &mut CpuExecutor<f64>,
     chunk: &StepChunk,
+    step: f64,
     pick: impl Fn(&mut ModelState<f64>) -> &mut Vec<f64>,
 ) -> Vec<f64> {
     (0..pick(executor.model_mut()).len())
@@ -33,7 +49,7 @@ fn differences(
                 pick(executor.model_mut())[i] = x;
                 loss(executor, chunk)
             };
-            let difference = (at(value + STEP) - at(value - STEP)) / (2.0 * STEP);
+            let difference = (at(value + step) - at(value - step)) / (2.0 * step);
             pick(executor.model_mut())[i] = value;
             difference
         })
@@ -80,15 +96,14 @@ fn faults(small: &SmallGraph) -> Vec<String> {
     }
     let mut faults = Vec::new();
     for (i, parameter) in trained {
-        let expected = differences(&mut executor, &chunk, |state| &mut state.dense.weights[i]);
-        faults.extend(
-            fault(&after.dense.first[i], &expected, TOLERANCE).map(|fault| format!("{}{fault}", parameter.name)),
-        );
+        let off = off_differences(&after.dense.first[i], &mut executor, &chunk, |state| &mut state.dense.weights[i]);
+        faults.extend(off.map(|fault| format!("{}{fault}", parameter.name)));
     }
     for (i, table) in graph.tables.iter().enumerate().filter(|(_, t)| small.constant.as_ref() != Some(&t.name)) {
-        let expected = differences(&mut executor, &chunk, |state| state.tables[i].weights.full_mut().unwrap());
-        faults
-            .extend(fault(&after.tables[i].first, &expected, TOLERANCE).map(|fault| format!("{}{fault}", table.name)));
+        let off = off_differences(&after.tables[i].first, &mut executor, &chunk, |state| {
+            state.tables[i].weights.full_mut().unwrap()
+        });
+        faults.extend(off.map(|fault| format!("{}{fault}", table.name)));
     }
     faults
 }

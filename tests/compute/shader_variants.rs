@@ -211,6 +211,7 @@ fn the_step_uniforms_are_laid_out_as_shaders_see_them() {
         ("inverse_rows", offset_of!(StepUniforms, inverse_rows)),
         ("tokens", offset_of!(StepUniforms, tokens)),
         ("embedding_rate", offset_of!(StepUniforms, embedding_rate)),
+        ("logit_offset", offset_of!(StepUniforms, logit_offset)),
     ];
     assert_eq!(layout.members, members.map(|(name, offset)| (name.to_owned(), offset as u32)));
     assert_eq!(layout.size as usize, size_of::<StepUniforms>());
