@@ -67,7 +67,7 @@ pub struct TrainOptions {
     pub eval_steps: u64,
     /// Evaluations without a better validation metric before training stops; 0 never stops early.
     pub patience: u32,
-    /// The validation metric that decides which epoch is best.
+    /// The validation metric that decides which evaluation is best.
     pub early_stop_metric: EarlyStopMetric,
     /// Steps between checkpoints; 0 writes one per epoch only.
     pub checkpoint_steps: u64,
@@ -76,7 +76,7 @@ pub struct TrainOptions {
     /// The folder of a run that training goes on from: its weights, moments, vocabularies and scenarios.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
-    /// With `from`: whether Adam begins anew, with moments of 0.
+    /// With `from`: whether the optimiser begins anew, with moments of 0.
     #[serde(skip_serializing_if = "is_false")]
     pub fresh_moments: bool,
     /// With `from`: whether means, deviations and bucket edges of numbers are those of the new data.
