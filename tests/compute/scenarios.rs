@@ -3,7 +3,7 @@
 
 use crate::common::Golden;
 use polyscene::cpu::LANES;
-use polyscene::gpu::{OpenOptions, testing};
+use polyscene::gpu::{Gpu, OpenOptions, testing};
 use polyscene::graph::{BatchLayout, Cross, Graph, ParameterRole};
 use polyscene::layers::Field;
 use polyscene::models::{Inputs, Model, OptMsm, Saml, SequenceInput, Transfer};
@@ -162,17 +162,21 @@ fn untouched(what: &str, graph: &Graph, own: usize, before: &ModelState<f32>, af
 fn a_sample_leaves_other_scenarios_parts_untouched() {
     let gpu = testing::software_with(OpenOptions { checked: true, ..OpenOptions::default() });
     for (name, graph, prediction) in models() {
+        let state = initial_state(&graph, 3);
+        let (train, predict) = plans(&graph, &prediction);
+        let batch_layout = train.batch_layout.clone();
+        let mut cpu = CpuExecutor::<f32>::new(train.clone(), predict.clone(), state.clone());
+        let on_gpu = |gpu: &Gpu| GpuExecutor::new(gpu.clone(), train, predict, &state, GpuOptions::default()).unwrap();
+        let mut gpu = gpu.as_ref().map(on_gpu);
         for own in 0..SCENARIOS {
             let data = Data::new(BATCH, |_| own as u32);
             let rows: Vec<u32> = (0..BATCH as u32).collect();
-            let state = initial_state(&graph, 3);
-            let (train, predict) = plans(&graph, &prediction);
-            let chunk = data.chunk(&graph, &train.batch_layout, &rows);
-            let mut cpu = CpuExecutor::<f32>::new(train.clone(), predict.clone(), state.clone());
+            let chunk = data.chunk(&graph, &batch_layout, &rows);
+            cpu.set_state(&state).unwrap();
             cpu.train(&chunk).unwrap();
             untouched(&format!("{name} on the CPU"), &graph, own, &state, &cpu.state().unwrap());
-            let Some(gpu) = &gpu else { continue };
-            let mut gpu = GpuExecutor::new(gpu.clone(), train, predict, &state, GpuOptions::default()).unwrap();
+            let Some(gpu) = &mut gpu else { continue };
+            gpu.set_state(&state).unwrap();
             gpu.train(&chunk).unwrap();
             untouched(&format!("{name} on a GPU"), &graph, own, &state, &gpu.state().unwrap());
         }
