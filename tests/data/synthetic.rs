@@ -9,6 +9,7 @@ use arrow_array::types::{Float32Type, Int32Type, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use polyscene::data::synthetic::{SyntheticFiles, SyntheticOptions, generate};
+use polyscene::train::evaluation::metrics;
 
 /// What the tests look at of a generated file.
 #[derive(Default)]
@@ -45,18 +46,8 @@ fn read(path: &Path) -> Rows {
 }
 
 fn auc(rows: impl Iterator<Item = (f32, bool)>) -> f64 {
-    let mut rows: Vec<(f32, bool)> = rows.collect();
-    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (mut negatives, mut won, mut positives) = (0u64, 0u64, 0u64);
-    for (_, label) in rows {
-        if label {
-            positives += 1;
-            won += negatives;
-        } else {
-            negatives += 1;
-        }
-    }
-    won as f64 / (positives * negatives) as f64
+    let (scores, labels): (Vec<f32>, Vec<f32>) = rows.map(|(score, label)| (score, f32::from(u8::from(label)))).unzip();
+    metrics::auc(&scores, &labels).unwrap()
 }
 
 #[test]
