@@ -1,6 +1,8 @@
 //! The shader compiler of Mesa's RADV, for an AMD GPU that need not be there: its null device makes machine code and tells
 //! what it is like, but runs nothing.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::path::PathBuf;
 
@@ -69,6 +71,8 @@ pub(crate) struct Compiler {
     pub(crate) name: String,
     instance: ash::Instance,
     _entry: ash::Entry,
+    /// What was told of shaders so far, by their texts.
+    known: RefCell<HashMap<String, Statistics>>,
 }
 
 impl Compiler {
@@ -94,12 +98,23 @@ impl Compiler {
                 .push_next(&mut memory);
             let device = instance.create_device(physical, &info, None)?;
             let executables = ash::khr::pipeline_executable_properties::Device::new(&instance, &device);
-            Ok(Self { device, executables, name: name.to_string_lossy().into_owned(), instance, _entry: entry })
+            let name = name.to_string_lossy().into_owned();
+            Ok(Self { device, executables, name, instance, _entry: entry, known: RefCell::default() })
         }
     }
 
     /// Compiles a shader as wgpu would have it done without checks.
     pub(crate) fn compile(&self, shader: &Shader) -> anyhow::Result<Statistics> {
+        let text = shader.text().to_string();
+        if let Some(known) = self.known.borrow().get(&text) {
+            return Ok(known.clone());
+        }
+        let told = self.compile_anew(shader)?;
+        self.known.borrow_mut().insert(text, told.clone());
+        Ok(told)
+    }
+
+    fn compile_anew(&self, shader: &Shader) -> anyhow::Result<Statistics> {
         let words = spirv(shader)?;
         // SAFETY: as above; everything made is destroyed before this returns, or with the process where it fails.
         unsafe {

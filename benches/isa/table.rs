@@ -1,7 +1,5 @@
 //! Every dispatch of a training step as the compiler sees it.
 
-use std::collections::HashMap;
-
 use anyhow::Context;
 use polyscene::bench::workload::Workload;
 use polyscene::check::data::Data;
@@ -77,7 +75,6 @@ pub(crate) fn rows(compiler: &Compiler, model: &str, asked: &Asked) -> anyhow::R
         dense_embedding_adam: false,
         mixed_precision: mixed,
     };
-    let mut known: HashMap<String, Statistics> = HashMap::new();
     let plan = Plan::training(&graph, &options);
     let dispatches = plan.dispatches(&DispatchLimits { tuning, ..DispatchLimits::portable() });
     // Some workgroups of a step with made-up rows show how they all read.
@@ -101,11 +98,7 @@ pub(crate) fn rows(compiler: &Compiler, model: &str, asked: &Asked) -> anyhow::R
             sum
         });
         let shader = dispatch.expand()?;
-        let text = shader.text().to_string();
-        let statistics = match known.get(&text) {
-            Some(statistics) => statistics.clone(),
-            None => known.entry(text).or_insert(compiler.compile(&shader)?).clone(),
-        };
+        let statistics = compiler.compile(&shader)?;
         Ok(Row {
             model: model.to_owned(),
             batch,

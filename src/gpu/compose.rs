@@ -44,22 +44,21 @@ pub(crate) fn compose(name: &str, parts: &[Part<'_>], main: impl FnOnce(&[String
         }
     }
     for (line, text) in main(&functions).lines().enumerate() {
-        composer.lines.push(text.to_owned());
-        composer.origins.push(Origin { file, line: line + 1 });
+        composer.line(text, Origin { file, line: line + 1 });
     }
-    let Composer { lines, origins, files, .. } = composer;
-    Ok(Shader::from_parts(name.to_owned(), lines.join("\n") + "\n", files, origins))
+    let Composer { text, origins, files, .. } = composer;
+    Ok(Shader::from_parts(name.to_owned(), text, files, origins))
 }
 
 /// A declaration at the top of a shader.
-struct Declaration {
+struct Declaration<'a> {
     /// Where it stands in the text, attributes included.
     place: Range<usize>,
     is_function: bool,
     /// Its words, each with its place: not those of its own variables, nor the names of a struct's members.
     words: Vec<Range<usize>>,
     /// A function's parameters and variables.
-    variables: HashSet<String>,
+    variables: HashSet<&'a str>,
     /// `@binding` of group 0.
     binding: Option<u32>,
     /// Where a buffer's `read` or `read_write` stands.
@@ -69,7 +68,7 @@ struct Declaration {
 /// A shader's declarations by name.
 struct Text<'a> {
     shader: &'a Shader,
-    declarations: HashMap<&'a str, Declaration>,
+    declarations: HashMap<&'a str, Declaration<'a>>,
     /// For each buffer of group 0, in the order of the bindings, the variable.
     buffers: Vec<&'a str>,
 }
@@ -115,9 +114,9 @@ impl<'a> Text<'a> {
             };
             let binding = (number("group") == Some(0)).then(|| number("binding")).flatten();
             let is_function = word(start) == "fn";
-            let variables: HashSet<String> = (start + 2..own.len())
+            let variables: HashSet<&str> = (start + 2..own.len())
                 .filter(|&at| is_function && (word(at + 1) == ":" || matches!(word(at - 1), "let" | "const" | "var")))
-                .map(|at| word(at).to_owned())
+                .map(word)
                 .collect();
             // Only functions are called: `let scenario = scenario(row);` names one and makes a variable.
             let is_variable = |at: usize| variables.contains(word(at)) && word(at + 1) != "(";
@@ -163,7 +162,8 @@ impl<'a> Text<'a> {
 
 #[derive(Default)]
 struct Composer {
-    lines: Vec<String>,
+    text: String,
+    /// Where each line of the text was written.
     origins: Vec<Origin>,
     files: Vec<String>,
     /// Buffers that some part writes.
@@ -190,6 +190,12 @@ impl Composer {
         Ok(())
     }
 
+    fn line(&mut self, text: &str, origin: Origin) {
+        self.text.push_str(text);
+        self.text.push('\n');
+        self.origins.push(origin);
+    }
+
     fn file(&mut self, path: &str) -> usize {
         self.files.iter().position(|known| known == path).unwrap_or_else(|| {
             self.files.push(path.to_owned());
@@ -213,8 +219,8 @@ impl Composer {
         let Some(declaration) = text.declarations.get(name) else {
             return Err(text.fault(format!("there is no `{name}`")));
         };
-        let shadowed = |variable: &&String| {
-            let other = text.declarations.get(variable.as_str());
+        let shadowed = |variable: &&&str| {
+            let other = text.declarations.get(**variable);
             other.is_some_and(|declaration| !declaration.is_function)
         };
         if let Some(variable) = declaration.variables.iter().find(shadowed) {
@@ -243,18 +249,16 @@ impl Composer {
         Ok(new)
     }
 
-    fn emit_plain(&mut self, text: &Text<'_>, declaration: &Declaration, name: &str, renamed: String) -> String {
+    fn emit_plain(&mut self, text: &Text<'_>, declaration: &Declaration<'_>, name: &str, renamed: String) -> String {
         if let Some(known) = self.emitted.get(&renamed) {
             return known.clone();
         }
         let new = self.free(name);
         let first = text.slice(&(0..declaration.place.start)).matches('\n').count() + 1;
         for (line, written) in renamed.replace('\0', &new).lines().enumerate() {
-            let origin = text.shader.origin(first + line).map(|(path, line)| (path.to_owned(), line));
-            let (path, line) = origin.unwrap_or_else(|| (text.shader.files()[0].clone(), 1));
-            let file = self.file(&path);
-            self.lines.push(written.to_owned());
-            self.origins.push(Origin { file, line });
+            let (path, number) = text.shader.origin(first + line).unwrap_or((&text.shader.files()[0], 1));
+            let file = self.file(path);
+            self.line(written, Origin { file, line: number });
         }
         self.emitted.insert(renamed, new.clone());
         new
@@ -272,8 +276,8 @@ impl Composer {
         let new = self.free(name);
         let access = if self.written.contains(&buffer) { "read_write" } else { "read" };
         let file = self.file(&text.shader.files()[0]);
-        self.lines.push(format!("@group(0) @binding({buffer}) var<storage, {access}> {new}{kind}"));
-        self.origins.push(Origin { file, line: 1 });
+        let written = format!("@group(0) @binding({buffer}) var<storage, {access}> {new}{kind}");
+        self.line(&written, Origin { file, line: 1 });
         self.variables.insert(buffer, (new.clone(), kind.to_owned()));
         Ok(new)
     }

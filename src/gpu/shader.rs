@@ -126,7 +126,8 @@ impl ShaderSource {
             shader: self.name(),
             files: Vec::new(),
             directives: Vec::new(),
-            lines: Vec::new(),
+            text: String::new(),
+            origins: Vec::new(),
         };
         expansion.file(format!("shaders/{}.wgsl", self.path), self.text)?;
         for ((constant, _), replaced) in self.constants.iter().zip(&expansion.replaced) {
@@ -138,14 +139,10 @@ impl ShaderSource {
                 });
             }
         }
-        let Expansion { files, directives, lines, .. } = expansion;
-        let mut text = String::new();
-        let mut origins = Vec::with_capacity(directives.len() + lines.len());
-        for (line, origin) in directives.into_iter().chain(lines) {
-            text.push_str(&line);
-            text.push('\n');
-            origins.push(origin);
-        }
+        let Expansion { files, directives, text, origins, .. } = expansion;
+        let (directives, places): (Vec<&str>, Vec<Origin>) = directives.into_iter().unzip();
+        let text = directives.iter().flat_map(|line| [*line, "\n"]).collect::<String>() + &text;
+        let origins = [places, origins].concat();
         Ok(Shader { name: self.name().to_owned(), text: text.into(), files, origins })
     }
 }
@@ -166,12 +163,14 @@ struct Expansion<'a> {
     replaced_imports: &'a [(&'static str, &'static str)],
     shader: &'a str,
     files: Vec<String>,
-    directives: Vec<(String, Origin)>,
-    lines: Vec<(String, Origin)>,
+    directives: Vec<(&'static str, Origin)>,
+    /// All but the directives, and where each line of it was written.
+    text: String,
+    origins: Vec<Origin>,
 }
 
 impl Expansion<'_> {
-    fn file(&mut self, path: String, text: &str) -> Result<()> {
+    fn file(&mut self, path: String, text: &'static str) -> Result<()> {
         let file = self.files.len();
         self.files.push(path);
         for (number, line) in text.lines().enumerate() {
@@ -180,12 +179,16 @@ impl Expansion<'_> {
                 self.directive(directive, origin)?;
             } else if is_wgsl_directive(line) {
                 // Twice the same is allowed but would only be noise.
-                if !self.directives.iter().any(|(earlier, _)| earlier == line) {
-                    self.directives.push((line.to_owned(), origin));
+                if !self.directives.iter().any(|(earlier, _)| *earlier == line) {
+                    self.directives.push((line, origin));
                 }
             } else {
-                let line = self.constant(line)?;
-                self.lines.push((line, origin));
+                match self.constant(line)? {
+                    Some(line) => self.text.push_str(&line),
+                    None => self.text.push_str(line),
+                }
+                self.text.push('\n');
+                self.origins.push(origin);
             }
         }
         Ok(())
@@ -213,12 +216,13 @@ impl Expansion<'_> {
         self.file(path, text)
     }
 
-    fn constant(&mut self, line: &str) -> Result<String> {
+    /// The line with the host's value, where it declares a constant that has one.
+    fn constant(&mut self, line: &str) -> Result<Option<String>> {
         let Some(declared) = Declaration::parse(line) else {
-            return Ok(line.to_owned());
+            return Ok(None);
         };
         let Some(place) = self.constants.iter().position(|(name, _)| name == declared.name) else {
-            return Ok(line.to_owned());
+            return Ok(None);
         };
         let (name, value) = &self.constants[place];
         let fault = |reason: String| Error::Constant { shader: self.shader.to_owned(), constant: name.clone(), reason };
@@ -228,7 +232,7 @@ impl Expansion<'_> {
         }
         let literal = value.literal().ok_or_else(|| fault(format!("WGSL cannot write {value:?}")))?;
         self.replaced[place] = true;
-        Ok(format!("const {name}: {} = {literal};{}", declared.kind, declared.rest))
+        Ok(Some(format!("const {name}: {} = {literal};{}", declared.kind, declared.rest)))
     }
 }
 

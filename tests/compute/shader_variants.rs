@@ -14,8 +14,8 @@ use polyscene::ops::{SHADERS, StepUniforms, import_text};
 use polyscene::plan::{DispatchLimits, Plan, Resource, TrainingOptions, Tuning};
 use rayon::prelude::*;
 
-use crate::common::every_case;
 use crate::common::variants::{all_plans, without_numbers};
+use crate::common::{covering, every_case};
 
 const STAGE: naga::ShaderStage = naga::ShaderStage::Compute;
 
@@ -62,6 +62,21 @@ fn variants() -> BTreeMap<String, Variant> {
         variant.bound.insert(resources);
     }
     variants
+}
+
+/// What a shader declares, without numbers, and those that tell names of parts apart.
+fn declarations(text: &str) -> HashSet<String> {
+    let is_first = |line: &str| ["fn ", "const ", "struct ", "@", "var<"].iter().any(|word| line.starts_with(word));
+    let mut declarations: Vec<String> = vec![String::new()];
+    for line in text.lines() {
+        if is_first(line) {
+            declarations.push(String::new());
+        }
+        let last = declarations.last_mut().expect("there is one");
+        last.extend(line.chars().filter(|letter| !letter.is_ascii_digit() && *letter != '_'));
+        last.push('\n');
+    }
+    declarations.into_iter().collect()
 }
 
 /// Whether each buffer of a dispatch is bound in one way: wgpu lets none be read through one binding and written through
@@ -169,8 +184,12 @@ fn every_variant_is_valid_everywhere() {
         faults
     };
     // On all processors: this is the last of the long tests.
-    let kinds: Vec<_> = alike.into_values().collect();
-    println!("of {} kinds", kinds.len());
+    let (segments, mut kinds): (Vec<_>, Vec<_>) =
+        alike.into_values().partition(|kind| kind[0].1.shader.name() == "segment");
+    println!("of {} kinds, and {} of segments", kinds.len(), segments.len());
+    // A segment's declarations are those of kernels; what of it is its own is how it calls them.
+    kinds.extend(covering(segments, |kind| declarations(kind[0].0)));
+    println!("{} are judged", kinds.len());
     let faults: Vec<String> = kinds.par_iter().flat_map_iter(judge).collect();
     assert!(faults.is_empty(), "{} faults, the first:\n{}", faults.len(), faults[0]);
 }
