@@ -173,6 +173,7 @@ fn source<'a>(task: &Task, ids: &'a [u32], labels: &'a [f32], scenarios: &'a [u3
         values: &[],
         value_count: 0,
         labels,
+        clicks: &[],
         weights: &[],
         scenarios,
         sequences: &[],

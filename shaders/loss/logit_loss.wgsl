@@ -1,4 +1,4 @@
-// Binary cross entropy of the logit with the label, times the sample's weight: its gradient, and its sums for the log.
+// Binary cross entropy of the logit with a label, times the sample's weight: its gradient, and its sums for the log.
 #import loss_scale
 #import uniforms
 #import loss_log
@@ -8,6 +8,9 @@ const T: u32 = 0u;
 const T_STRIDE: u32 = 4u;
 const GRADIENT: u32 = 0u;
 const ORDER: u32 = 0u;
+// Labels of a sample, and which of them.
+const LABELS: u32 = 1u;
+const LABEL: u32 = 0u;
 
 // The sample's weight, negative where its label is 0.
 @group(0) @binding(3) var<storage, read> labels: array<f32>;
@@ -15,7 +18,7 @@ const ORDER: u32 = 0u;
 @group(0) @binding(5) var<storage, read_write> losses: array<f32>;
 
 fn loss(row: u32) -> f32 {
-    let signed_weight = labels[batches[uniforms.batch_offset + ORDER + row]];
+    let signed_weight = labels[batches[uniforms.batch_offset + ORDER + row] * LABELS + LABEL];
     let label = select(0.0, 1.0, signed_weight > 0.0);
     let weight = abs(signed_weight);
     let t = load(T + row * T_STRIDE) + uniforms.logit_offset;

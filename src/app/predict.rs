@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float32Array, RecordBatch};
+use arrow_array::{Float32Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use serde::Serialize;
 
@@ -11,14 +11,16 @@ use super::table_file::write_rows;
 use super::unknown::check_unknown;
 use super::{NewData, Observer, OutFile, Run, open};
 use crate::data::{self, Skipped, UnknownValues};
+use crate::graph::Graph;
 use crate::train::Error;
+use crate::train::evaluation::predict::Predictions;
 
 /// What is to be predicted, and where to.
 #[derive(Clone, Debug)]
 pub struct Prediction {
     /// The file, glob or folder.
     pub data: String,
-    /// Where its rows go, with a `prediction` column.
+    /// Where its rows go, with a `prediction` column; entire-space models add `prediction_ctr` and `prediction_cvr`.
     pub out: OutFile,
     /// The largest share of a column's values that may be unknown to the model; nothing is written where it is exceeded.
     pub max_unknown: Option<f64>,
@@ -51,14 +53,19 @@ impl Run {
         let mut rows = 0;
         write_rows(out.path(), out.kind(), |writer| {
             let mut is_empty = true;
-            score(executor.as_mut(), model, &mut scan, "predicting", observer, |chunk, logits| {
+            score(executor.as_mut(), model, &mut scan, "predicting", observer, |chunk, predictions| {
                 is_empty = false;
-                rows += logits.len() as u64;
-                writer.write(&with_predictions(chunk.batch, &chunk.kept, logits)?)
+                rows += predictions.logits.len() as u64;
+                writer.write(&with_predictions(chunk.batch, &chunk.kept, predictions, &model.prediction)?)
             })?;
             check_unknown(encoder, &scan.unknown_values(), *max_unknown)?;
             // Files without rows give a file without rows, which has its columns all the same.
-            if is_empty { writer.write(&with_predictions(scan.no_rows(), &[], &[])?) } else { Ok(()) }
+            if is_empty {
+                let heads = vec![Vec::new(); model.prediction.heads.len()];
+                let none = Predictions { logits: Vec::new(), heads };
+                writer.write(&with_predictions(scan.no_rows(), &[], &none, &model.prediction)?)?;
+            }
+            Ok(())
         })?;
         open::tell_skipped(scan.skipped(), observer);
         let predicted = Predicted { rows, skipped: scan.skipped().clone(), values: scan.unknown_values() };
@@ -81,9 +88,9 @@ impl Run {
         let mut predictions = Vec::new();
         let mut scan = scan(encoder, schema, &data.inputs(schema)?, false, observer)?;
         let mut rows = 0;
-        score(executor.as_mut(), model, &mut scan, "predicting", observer, |chunk, logits| {
-            rows += logits.len() as u64;
-            predictions.extend(probabilities(chunk.batch.num_rows(), &chunk.kept, logits));
+        score(executor.as_mut(), model, &mut scan, "predicting", observer, |chunk, found| {
+            rows += found.logits.len() as u64;
+            predictions.extend(probabilities(chunk.batch.num_rows(), &chunk.kept, &found.logits));
             Ok(())
         })?;
         let values = scan.unknown_values();
@@ -104,18 +111,26 @@ fn probabilities(rows: usize, kept: &[u32], logits: &[f32]) -> Vec<Option<f32>> 
     predictions
 }
 
-/// Rows as they were read, with the predictions of those that were kept.
-fn with_predictions(batch: RecordBatch, kept: &[u32], logits: &[f32]) -> Result<RecordBatch, Error> {
-    let predictions = probabilities(batch.num_rows(), kept, logits);
+/// Rows as they were read, with the predictions of those that were kept, and what each head of the model says of them.
+fn with_predictions(
+    batch: RecordBatch,
+    kept: &[u32],
+    predictions: &Predictions,
+    model: &Graph,
+) -> Result<RecordBatch, Error> {
+    let names = model.heads.iter().map(|(name, _)| format!("{COLUMN}_{name}"));
+    let logits = std::iter::once(&predictions.logits).chain(&predictions.heads);
     let schema = batch.schema();
-    if schema.column_with_name(COLUMN).is_some() {
-        let reason = format!("the data has a column called \"{COLUMN}\" already; rename it");
-        return Err(data::Error::Schema(reason).into());
+    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+    let mut columns = batch.columns().to_vec();
+    for (name, logits) in std::iter::once(COLUMN.to_owned()).chain(names).zip(logits) {
+        if schema.column_with_name(&name).is_some() {
+            let reason = format!("the data has a column called \"{name}\" already; rename it");
+            return Err(data::Error::Schema(reason).into());
+        }
+        fields.push(Arc::new(Field::new(name, DataType::Float32, true)));
+        columns.push(Arc::new(Float32Array::from(probabilities(batch.num_rows(), kept, logits))));
     }
-    let added = Arc::new(Field::new(COLUMN, DataType::Float32, true));
-    let fields: Vec<_> = schema.fields().iter().cloned().chain([added]).collect();
-    let column: ArrayRef = Arc::new(Float32Array::from(predictions));
-    let columns = batch.columns().iter().cloned().chain([column]).collect();
     let batch = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns);
     Ok(batch.map_err(|error| data::Error::Shape(error.to_string()))?)
 }

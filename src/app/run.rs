@@ -9,7 +9,7 @@ use crate::data::{self, Basis, EncodedChunk, Encoder, Inputs, Rows, Scan, Schema
 use crate::gpu::DeviceChoice;
 use crate::plan::Executor;
 use crate::train::Error;
-use crate::train::evaluation::predict::predict;
+use crate::train::evaluation::predict::{Predictions, predict};
 use crate::train::model::{BuiltModel, check_sequences};
 use crate::train::run::folder::RunFolder;
 
@@ -130,7 +130,15 @@ impl Run {
     /// # Errors
     /// When the model cannot read the rows' sequences, or the device fails.
     pub fn logits(&mut self, rows: &Rows) -> Result<Vec<f32>, Error> {
-        logits(self.executor.as_mut(), &self.model, rows, &self.encoder)
+        Ok(self.predictions(rows)?.logits)
+    }
+
+    /// As [`Run::logits`], with those of the model's [`heads`](crate::graph::Graph::heads).
+    ///
+    /// # Errors
+    /// As [`Run::logits`].
+    pub fn predictions(&mut self, rows: &Rows) -> Result<Predictions, Error> {
+        predictions(self.executor.as_mut(), &self.model, rows, &self.encoder)
     }
 
     /// Tells of a file's values that the model does not know, or knows less of than of its own validation rows.
@@ -142,13 +150,13 @@ impl Run {
     }
 }
 
-/// As [`Run::logits`].
-pub(super) fn logits(
+/// As [`Run::predictions`].
+fn predictions(
     executor: &mut dyn Executor,
     model: &BuiltModel,
     rows: &Rows,
     encoder: &Encoder,
-) -> Result<Vec<f32>, Error> {
+) -> Result<Predictions, Error> {
     check_sequences(model, rows, encoder)?;
     predict(executor, model, rows, encoder)
 }
@@ -186,14 +194,14 @@ pub(super) fn scan<'e>(
     Ok(scan.on_bad_row(schema.on_bad_row).unknown_scenario(schema.unknown_scenario))
 }
 
-/// Gives `each` all chunks of a scan with their logits, telling how far that is.
+/// Gives `each` all chunks of a scan with their predictions, telling how far that is.
 pub(super) fn score(
     executor: &mut dyn Executor,
     model: &BuiltModel,
     scan: &mut Scan<'_>,
     what: &'static str,
     observer: &mut Observer<'_>,
-    mut each: impl FnMut(EncodedChunk, &[f32]) -> Result<(), Error>,
+    mut each: impl FnMut(EncodedChunk, &Predictions) -> Result<(), Error>,
 ) -> Result<(), Error> {
     observer(Event::Counting { what, total: scan.bytes().1 });
     let encoder = scan.encoder();
@@ -205,8 +213,8 @@ pub(super) fn score(
             let mut following = None;
             rayon::in_place_scope(|scope| {
                 scope.spawn(|_| following = scan.next());
-                let logits = logits(executor, model, &chunk.rows, encoder)?;
-                each(chunk, &logits)
+                let predictions = predictions(executor, model, &chunk.rows, encoder)?;
+                each(chunk, &predictions)
             })?;
             observer(Event::Counted { done, total });
             next = following.transpose()?;

@@ -14,7 +14,7 @@ use crate::ops::ModelState;
 use crate::plan::{Executor, initial_state};
 use crate::train::evaluation::analysis::{analyze, calibration, write};
 use crate::train::evaluation::metrics::best_reachable;
-use crate::train::evaluation::predict::{scenario_names, scored};
+use crate::train::evaluation::predict::{scenario_names, with_logits};
 use crate::train::memory::peak_memory_bytes;
 use crate::train::run::checkpoint::{Position, load_checkpoint, load_model};
 use crate::train::run::folder::{RunFolder, write_json, write_text};
@@ -219,7 +219,7 @@ fn finish(
     let valid = (!data.valid.is_empty()).then(|| score(executor, model, &data.valid, &data.encoder)).transpose()?;
     let reachable = data.test.probabilities().map(|probabilities| {
         let names = scenario_names(&data.encoder, data.test.scenarios());
-        best_reachable(probabilities, &scored(&data.test, probabilities), &names)
+        best_reachable(probabilities, &with_logits(&data.test, probabilities), &names)
     });
     let time = TrainingTime::of(folder)?;
     let result = RunResult {

@@ -124,6 +124,7 @@ impl Subject {
                     values: &[],
                     value_count: 0,
                     labels: &labels,
+                    clicks: &[],
                     weights: &[],
                     scenarios: &scenarios,
                     sequences: &sequences,

@@ -50,6 +50,7 @@ pub struct Data {
     ids: Vec<u32>,
     values: Vec<f32>,
     labels: Vec<f32>,
+    clicks: Vec<f32>,
     weights: Vec<f32>,
     scenarios: Vec<u32>,
     sequences: Vec<Sequence>,
@@ -75,6 +76,7 @@ impl Data {
             values: (0..rows * value_count).map(|_| random.random_range(-1.5..1.5)).collect(),
             weights: (0..rows).map(|row| [1.0, 0.25, 0.5, 0.0][row % 4]).collect(),
             labels: (0..rows).map(|_| f32::from(u8::from(random.random_bool(0.4)))).collect(),
+            clicks: (0..rows).map(|row| f32::from(u8::from(row * 7 % 5 < 3))).collect(),
             scenarios: (0..rows).map(|_| random.random_range(0..graph.scenarios.max(1) as u32)).collect(),
         }
     }
@@ -87,6 +89,7 @@ impl Data {
             values: &self.values,
             value_count: self.value_count,
             labels: &self.labels,
+            clicks: &self.clicks,
             weights: &self.weights,
             scenarios: &self.scenarios,
             sequences: &self.sequences,

@@ -33,7 +33,7 @@ use crate::data::synthetic::SyntheticOptions;
 pub use error::ConfigError;
 pub use section::{describe, parse_section, parse_table};
 pub use set::{apply_set, apply_sets, leave_out_replaced, set_argument, set_value, split_path, target};
-pub use train::{EarlyStopMetric, EmbeddingAdam, Schedule, TrainOptions, TrainPrecision};
+pub use train::{EarlyStopMetric, EmbeddingAdam, EntireSpace, Schedule, TrainOptions, TrainPrecision};
 
 /// Sections of a file that describes many runs, and the commands that read it.
 pub const MANY_RUNS: [&str; 2] = ["compare", "sweep"];

@@ -61,6 +61,9 @@ pub struct TrainOptions {
     pub precision: TrainPrecision,
     /// How the values of embedding rows are stored.
     pub embedding_precision: Precision,
+    /// How the entire space of impressions is learnt from, where the label is a conversion and `data.click` the click before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entire_space: Option<EntireSpace>,
     /// The part of the negative rows that an epoch draws, others each time; logits are corrected for it while training.
     pub negative_rate: f64,
     /// Steps between evaluations on the validation rows, beside those at the end of each epoch; 0 for these alone.
@@ -102,6 +105,14 @@ pub enum TrainPrecision {
     /// As half floats where they have a row for each sample and enough columns. Sums, losses, moments and parameters stay
     /// f32, as does all arithmetic.
     Mixed,
+}
+
+/// How conversions are learnt from all impressions, clicked or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntireSpace {
+    /// By the product of a model of clicks and one of conversions after them (Ma et al. 2018).
+    Esmm,
 }
 
 /// How the learning rates fall after the warm-up.
@@ -166,6 +177,7 @@ impl Default for TrainOptions {
             embedding_adam: EmbeddingAdam::Lazy,
             precision: TrainPrecision::F32,
             embedding_precision: Precision::F32,
+            entire_space: None,
             negative_rate: 1.0,
             eval_steps: 0,
             patience: 2,
@@ -211,6 +223,10 @@ impl TrainOptions {
         number("weight_decay", self.weight_decay, not_negative, "a number of at least 0")?;
         number("embedding_l2", self.embedding_l2, not_negative, "a number of at least 0")?;
         number("negative_rate", self.negative_rate, |x| x > 0.0 && x <= 1.0, "a number above 0, at most 1")?;
+        if self.entire_space.is_some() && self.negative_rate < 1.0 {
+            let expected = "1 beside train.entire_space: rows without a conversion tell how likely a click is";
+            return Err(ConfigError::value(file, "train.negative_rate", expected, &self.negative_rate.to_string()));
+        }
         if let Some(norm) = self.max_gradient_norm {
             number("max_gradient_norm", norm, positive, "a number above 0")?;
         }

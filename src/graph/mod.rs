@@ -184,6 +184,10 @@ pub struct Graph {
     pub loss_columns: usize,
     /// The model's logit, one column.
     pub logits: Option<TensorId>,
+    /// Further logits that are predicted beside it, one column each, and what they are called.
+    pub heads: Vec<(String, TensorId)>,
+    /// Whether samples have a second label: whether they were clicked.
+    pub clicks: bool,
     /// What is worth looking into.
     pub probes: Vec<Probe>,
     /// How many scenarios there are, for models with parts of their own for each; 0 where all scenarios share every part.
@@ -201,9 +205,30 @@ impl Graph {
         Self::default()
     }
 
+    /// An empty graph over the same data, with the same optimiser.
+    pub fn empty_like(&self) -> Self {
+        let &Self { optimizer, scenarios, longest, with_target, clicks, .. } = self;
+        Self { optimizer, scenarios, longest, with_target, clicks, ..Self::default() }
+    }
+
     /// Says how the values of all embedding tables are stored.
     pub fn set_embedding_precision(&mut self, precision: Precision) {
         self.tables.iter_mut().for_each(|table| table.precision = precision);
+    }
+
+    /// Labels of a sample.
+    pub fn labels(&self) -> usize {
+        if self.clicks { 2 } else { 1 }
+    }
+
+    /// Logits of a sample that predictions store: the model's, and then those of [`heads`](Self::heads).
+    pub fn predicted(&self) -> usize {
+        1 + self.heads.len()
+    }
+
+    /// Whether a tensor is one of these logits.
+    pub fn is_predicted(&self, tensor: TensorId) -> bool {
+        self.logits == Some(tensor) || self.heads.iter().any(|(_, head)| *head == tensor)
     }
 
     /// Says which optimiser moves the dense parameters, and which the rows of all embedding tables.

@@ -1,12 +1,17 @@
 //! Terms of the training loss.
 
 use crate::graph::{Graph, LossTerm, TensorId, WarmUp};
-use crate::ops::{LogitLoss, Orthogonal, Orthogonality};
+use crate::ops::{Label, LogitLoss, Orthogonal, Orthogonality};
 
 /// Binary cross entropy of the logit [B, 1] with the label, as term `name` (equation 8 of MI-DPG, both halves).
 pub fn cross_entropy(graph: &mut Graph, name: &str, logits: TensorId) {
+    cross_entropy_with(graph, name, logits, Label::Main);
+}
+
+/// The same with another label.
+pub fn cross_entropy_with(graph: &mut Graph, name: &str, logits: TensorId, label: Label) {
     let column = graph.reserve_loss_columns(1);
-    graph.add(name, LogitLoss { column }, &[logits]);
+    graph.add(name, LogitLoss { label, column }, &[logits]);
     graph.losses.push(LossTerm {
         name: name.to_owned(),
         coefficient: 1.0,

@@ -18,7 +18,7 @@ pub use discriminator::Discriminator;
 pub use embedding::{EmbeddingSet, Field};
 pub use gate::gated;
 pub use linear::{Linear, hidden_epilogue, hidden_layers, layers_to_logit, mlp, stop_gradient};
-pub use loss::{cross_entropy, orthogonality};
+pub use loss::{cross_entropy, cross_entropy_with, orthogonality};
 pub use norm::{layer_norm, partitioned_norm};
 pub use scope::{Experts, ScenarioScope};
 pub use stack::{Stack, Use, Which, stacked};

@@ -7,6 +7,7 @@
 
 mod baselines;
 mod dnn;
+mod entire_space;
 mod inputs;
 mod mi_dpg;
 mod options;
@@ -16,6 +17,7 @@ mod saml;
 
 pub use baselines::*;
 pub use dnn::Dnn;
+pub use entire_space::{CLICK_HEAD, CONVERSION_HEAD, entire_space};
 pub use inputs::{Inputs, SequenceInput, Sharing};
 pub use mi_dpg::{MiDpg, MirInput, MirNegatives, MirReduce};
 pub use options::{Options, check_sizes};

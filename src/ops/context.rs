@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Routes, RowMap, StepUniforms, TableValues};
+use super::{Label, Routes, RowMap, StepUniforms, TableValues};
 use crate::cpu::{Arena, Columns, LANES, Lanes, Real, zeros};
 use crate::graph::{BatchLayout, EmbeddingTable, Graph, Parameter, Shape};
 
@@ -84,8 +84,10 @@ pub struct SourceView<'a> {
     pub values: &'a [f32],
     /// Numeric fields of a sample in `values`.
     pub value_count: usize,
-    /// Labels, one per sample.
+    /// Signed weights of the samples' labels ([`StepChunk::labels`](crate::plan::StepChunk::labels)), row-major.
     pub labels: &'a [f32],
+    /// Labels of a sample.
+    pub labels_per_row: usize,
 }
 
 /// What all operations of a step see.
@@ -341,11 +343,12 @@ impl<'a, T: Real> Block<'a, T> {
         Routes::of(self.scenarios())
     }
 
-    /// The label of the sample in lane `lane`, 0 or 1, and what its loss is multiplied by.
+    /// A label of the sample in lane `lane`, 0 or 1, and what its loss is multiplied by.
     #[inline(always)]
-    pub fn label_and_weight(&self, lane: usize) -> (T, T) {
+    pub fn label_and_weight(&self, label: Label, lane: usize) -> (T, T) {
         let row = self.step.order()[self.first() + lane] as usize;
-        let signed = self.step.source.labels[row];
+        let source = &self.step.source;
+        let signed = source.labels[row * source.labels_per_row + label.number()];
         let label = if signed > 0.0 { T::one() } else { T::zero() };
         (label, T::of(f64::from(signed.abs())))
     }

@@ -59,6 +59,17 @@ pub enum Phase {
     Update,
 }
 
+/// The numbers that a graph's own get where it becomes a part of a larger one.
+#[derive(Clone, Debug, Default)]
+pub struct Renumbered {
+    /// For each embedding table its number there.
+    pub tables: Vec<usize>,
+    /// For each dense parameter its number there.
+    pub parameters: Vec<usize>,
+    /// How many columns of the loss log come before its own.
+    pub loss_columns: usize,
+}
+
 /// What every operation says of itself. How it computes on the CPU is one of [`PerSample`], [`Reduce`] and [`Update`].
 pub trait Operation {
     /// The operation's name in listings.
@@ -86,6 +97,12 @@ pub trait Operation {
     /// Whether it is a term of the loss: it computes the gradients of its inputs itself, and backward passes begin here.
     fn is_loss(&self) -> bool {
         false
+    }
+
+    /// Makes it the same operation of a larger graph, that its own becomes a part of: operations that name tables, parameters
+    /// or columns of the loss log by their numbers take the new ones.
+    fn renumber(&mut self, numbers: &Renumbered) {
+        let _ = numbers;
     }
 
     /// Whether it runs sample by sample although what it writes has a row for each token.
@@ -281,6 +298,9 @@ macro_rules! operations {
             fn is_loss(&self) -> bool {
                 match self { $(Self::$name(op) => op.is_loss(),)* }
             }
+            fn renumber(&mut self, numbers: &Renumbered) {
+                match self { $(Self::$name(op) => op.renumber(numbers),)* }
+            }
             fn runs_by_samples(&self) -> bool {
                 match self { $(Self::$name(op) => op.runs_by_samples(),)* }
             }
@@ -308,7 +328,7 @@ macro_rules! operations {
 
 operations! {
     per_sample {
-        Affine, Embed, LogitLoss, StoreLogits, Orthogonality, Sparsity,
+        Affine, Embed, LogitLoss, JointLogit, JointLogitGrad, StoreLogits, Orthogonality, Sparsity,
         WeightedLinear, WeightedLinearGrad, LowRank, LowRankGrad, Discriminate,
         Attention, AttentionGrad, Compare, CompareGrad, AddPositions, TokenPool, TokenPoolGrad,
         Mixture, MixtureGrad, LabelMixture, LabelMixtureGrad, Select, SelectGrad, Mutual, MutualGrad,

@@ -19,6 +19,8 @@ pub struct RowSource<'a> {
     pub value_count: usize,
     /// Labels, 0 or 1, one per row; empty where only predictions are wanted.
     pub labels: &'a [f32],
+    /// Whether each row was clicked, 0 or 1; read by graphs with [`clicks`](Graph::clicks).
+    pub clicks: &'a [f32],
     /// What each row's loss is multiplied by, at least 0; empty where it is 1.
     pub weights: &'a [f32],
     /// Scenarios, one per row; read by models with parts for each scenario.
@@ -39,11 +41,12 @@ impl<'a> RowSource<'a> {
         self.scenarios.get(row as usize).copied().unwrap_or(0)
     }
 
-    /// The label and the weight of a row as steps read them: the weight, negative where the label is 0. No row has any where
-    /// only predictions are wanted.
-    pub(super) fn signed_weight(&self, row: usize) -> Option<f32> {
+    /// The labels and the weight of a row as steps read them: for each of the first `labels` the weight, negative where the
+    /// label is 0. No row has any where only predictions are wanted.
+    pub(super) fn signed_weights(&self, row: usize, labels: usize) -> impl Iterator<Item = f32> {
         let weight = self.weights.get(row).copied().unwrap_or(1.0);
-        self.labels.get(row).map(|&label| if label > 0.5 { weight } else { -weight })
+        let values = [self.labels, self.clicks].into_iter().take(labels).filter_map(move |values| values.get(row));
+        values.map(move |&label| if label > 0.5 { weight } else { -weight })
     }
 
     /// Sorts `rows` so that those of a scenario stand together: neighbours then read the same weights. In what order
@@ -60,6 +63,7 @@ impl<'a> RowSource<'a> {
             ids: &self.ids[first * self.fields..end * self.fields],
             values: &self.values[first * self.value_count..end * self.value_count],
             labels: if self.labels.is_empty() { &[] } else { &self.labels[first..end] },
+            clicks: if self.clicks.is_empty() { &[] } else { &self.clicks[first..end] },
             weights: if self.weights.is_empty() { &[] } else { &self.weights[first..end] },
             scenarios: if self.scenarios.is_empty() { &[] } else { &self.scenarios[first..end] },
             first_in_sequences: self.first_in_sequences + first,
@@ -90,7 +94,7 @@ pub struct StepChunk {
     pub ids: Vec<u32>,
     /// Values, likewise.
     pub values: Vec<f32>,
-    /// Weights, likewise, negative where the label is 0.
+    /// Labels, likewise, as many of a sample as the graph has: the sample's weight, negative where the label is 0.
     pub labels: Vec<f32>,
 }
 
@@ -101,6 +105,8 @@ pub struct BatchPacker {
     tables: Vec<EmbeddingTable>,
     resident: bool,
     with_target: bool,
+    /// Labels of a sample.
+    labels: usize,
     scratch: Vec<u64>,
     lookups: Vec<(u32, usize)>,
 }
@@ -114,6 +120,7 @@ impl BatchPacker {
             tables: graph.tables.clone(),
             resident,
             with_target: graph.with_target,
+            labels: graph.labels(),
             scratch: Vec::new(),
             lookups: Vec::new(),
         }
@@ -136,7 +143,7 @@ impl BatchPacker {
         let packed = if self.resident { 0 } else { steps.len() * capacity };
         chunk.ids.resize(packed * lookups, 0);
         chunk.values.resize(packed * source.value_count, 0.0);
-        chunk.labels.resize(packed, 0.0);
+        chunk.labels.resize(packed * self.labels, 0.0);
         for (index, step) in steps.iter().enumerate() {
             assert!(step.rows.len() <= capacity, "a step of {} rows in a plan for {capacity}", step.rows.len());
             chunk.uniforms.push(StepUniforms {
@@ -166,9 +173,8 @@ impl BatchPacker {
                     let count = source.value_count;
                     chunk.values[(first + i) * count..][..count]
                         .copy_from_slice(&source.values[row * count..][..count]);
-                    if let Some(weight) = source.signed_weight(row) {
-                        chunk.labels[first + i] = weight;
-                    }
+                    let labels = &mut chunk.labels[(first + i) * self.labels..][..self.labels];
+                    labels.iter_mut().zip(source.signed_weights(row, self.labels)).for_each(|(to, from)| *to = from);
                 }
             }
             if self.batch_layout.tokens.is_some() {
@@ -284,11 +290,12 @@ pub(super) fn predict_in_chunks<E>(
     Ok(rows)
 }
 
-/// `values`, one for each of the rows `order`, in the order of the rows.
+/// `values`, as many for each of the rows `order`, in the order of the rows.
 pub(super) fn in_row_order(order: &[u32], values: &[f32]) -> Vec<f32> {
+    let width = values.len() / order.len().max(1);
     let mut sorted = vec![0.0; values.len()];
-    for (&row, &value) in order.iter().zip(values) {
-        sorted[row as usize] = value;
+    for (&row, values) in order.iter().zip(values.chunks_exact(width.max(1))) {
+        sorted[row as usize * width..][..width].copy_from_slice(values);
     }
     sorted
 }

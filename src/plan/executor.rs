@@ -96,7 +96,8 @@ pub trait Executor: Send {
     /// When the device fails.
     fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, Error>;
 
-    /// Logits of all rows of `source`, in order.
+    /// Logits of all rows of `source`, in order: as many of a row as the model's graph says
+    /// ([`Graph::predicted`](crate::graph::Graph::predicted)).
     ///
     /// # Errors
     /// When the device fails.

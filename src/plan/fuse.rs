@@ -110,7 +110,7 @@ fn find_change(graph: &Graph, kept: &[TensorId]) -> Option<(usize, Node)> {
             Op::Affine(op) => {
                 let draft = Draft::of(op, &node.inputs);
                 let shared = |tensor: TensorId| {
-                    kept.contains(&tensor) || graph.logits == Some(tensor) || !uses.columns_are_added_once(tensor)
+                    kept.contains(&tensor) || graph.is_predicted(tensor) || !uses.columns_are_added_once(tensor)
                 };
                 let changed = (0..draft.parts.len()).find_map(|part| inline(&draft, part, &uses, shared));
                 let (op, inputs) = changed?.build();
@@ -231,7 +231,7 @@ fn remove_unread(graph: &mut Graph, kept: &[TensorId]) {
     loop {
         let uses = Uses::new(graph);
         let unread =
-            |tensor: &TensorId| uses.readers[tensor.0] == 0 && !kept.contains(tensor) && graph.logits != Some(*tensor);
+            |tensor: &TensorId| uses.readers[tensor.0] == 0 && !kept.contains(tensor) && !graph.is_predicted(*tensor);
         let dead =
             graph.nodes.iter().position(|node| matches!(node.op, Op::Affine(_)) && node.outputs.iter().all(unread));
         match dead {

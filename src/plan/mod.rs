@@ -41,7 +41,7 @@ pub use segment::Segment;
 pub use tuning::Tuning;
 
 use crate::graph::{BatchLayout, Graph, RowExtent, TensorId};
-use crate::ops::{Op, OptimizerOptions, StoreLogits};
+use crate::ops::{Affine, Op, OptimizerOptions, StoreLogits};
 
 /// What a training plan needs to know beside the graph.
 #[derive(Clone, Debug)]
@@ -130,17 +130,19 @@ impl Plan {
         Self { mixed_precision: options.mixed_precision, halves, ..plan }
     }
 
-    /// The plan of predicting one batch: what the logits need, without dropout.
+    /// The plan of predicting one batch: what the logits (and those of [`Graph::heads`]) need, without dropout.
     ///
     /// # Panics
     /// When the graph has no logits.
     pub fn inference(graph: &Graph, capacity: usize) -> Self {
         let logits = graph.logits.expect("a model sets its logits");
-        let mut graph = differentiate::forward_only(graph, &[logits]);
-        graph.add("logits", StoreLogits, &[logits]);
+        let all: Vec<TensorId> = std::iter::once(logits).chain(graph.heads.iter().map(|(_, head)| *head)).collect();
+        let mut graph = differentiate::forward_only(graph, &all);
+        let stored = if let [one] = all[..] { one } else { Affine::concat(&mut graph, "logits", &all) };
+        graph.add("logits", StoreLogits, &[stored]);
         let graph = order::order(fuse::fuse(graph, &[]));
         let batch_layout = BatchLayout::inference(&graph, capacity);
-        Self { kept: vec![logits], ..Self::assemble(graph, capacity, batch_layout, Vec::new()) }
+        Self { kept: vec![stored], ..Self::assemble(graph, capacity, batch_layout, Vec::new()) }
     }
 
     /// The plan of computing a graph's probes for one batch.

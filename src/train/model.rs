@@ -4,12 +4,12 @@ use glob::Pattern;
 
 use super::Error;
 use super::memory::main_memory_bytes;
-use crate::config::{Config, ConfigError, EmbeddingAdam, TrainOptions, TrainPrecision};
+use crate::config::{Config, ConfigError, EmbeddingAdam, EntireSpace, TrainOptions, TrainPrecision};
 use crate::data::{Encoder, FieldRole, Rows, nearest, suggestion};
 use crate::gpu::{AdapterSummary, DeviceChoice, Gpu, OpenOptions, Selection, select};
 use crate::graph::{Cross, Graph, ParameterRole};
 use crate::layers::Field;
-use crate::models::{self, Inputs, MirNegatives, ModelEntry, SequenceInput};
+use crate::models::{self, Inputs, MirNegatives, ModelEntry, SequenceInput, entire_space};
 use crate::ops::{ModelState, OptimizerOptions};
 use crate::plan::{CpuExecutor, Executor, GpuExecutor, GpuOptions, Plan, RowSource, TrainingOptions, check_graph};
 use crate::tune::Tuned;
@@ -45,6 +45,10 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
     let left_out = leave_out_foreign(config);
     let (model, inputs) = (entry.configured(config)?, inputs(encoder));
     let (mut graph, mut prediction) = (model.build(&inputs)?, model.build_prediction(&inputs)?);
+    check_clicks(config, encoder)?;
+    if config.train.entire_space == Some(EntireSpace::Esmm) {
+        (graph, prediction) = (entire_space(&graph), entire_space(&prediction));
+    }
     for graph in [&mut graph, &mut prediction] {
         graph.set_embedding_precision(config.train.embedding_precision);
         graph.set_optimizers(config.train.optimizer, config.train.embedding_optimizer());
@@ -61,6 +65,21 @@ pub fn build(config: &mut Config, encoder: &Encoder) -> Result<BuiltModel, Error
     model.write_options(config)?;
     freeze(&mut graph, config)?;
     Ok(BuiltModel { graph, prediction, negatives: model.negatives(), left_out })
+}
+
+/// That clicks are known where they are learnt from, and learnt from where they are known.
+fn check_clicks(config: &Config, encoder: &Encoder) -> Result<(), ConfigError> {
+    match (config.train.entire_space, &encoder.schema().click) {
+        (Some(EntireSpace::Esmm), None) => {
+            let expected = "data.click beside it, the column of clicks that come before the label's conversions";
+            Err(ConfigError::value(config.file(), "train.entire_space", expected, "\"esmm\" alone"))
+        }
+        (None, Some(column)) => {
+            let expected = "train.entire_space = \"esmm\" beside it; without it no model reads clicks";
+            Err(ConfigError::value(config.file(), "data.click", expected, &format!("\"{column}\" alone")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Marks what `train.freeze` names.
@@ -176,6 +195,7 @@ pub fn source<'a>(rows: &'a Rows, encoder: &Encoder) -> RowSource<'a> {
         values: rows.values(),
         value_count: encoder.value_count(),
         labels: rows.labels(),
+        clicks: rows.clicks().unwrap_or_default(),
         weights: &[],
         scenarios: rows.scenarios(),
         sequences: rows.sequences(),

@@ -98,9 +98,9 @@ pub fn score(
     rows: &Rows,
     encoder: &Encoder,
 ) -> Result<Metrics, Error> {
-    let logits = predict(executor, model, rows, encoder)?;
+    let predictions = predict(executor, model, rows, encoder)?;
     let names = scenario_names(encoder, rows.scenarios());
-    Ok(evaluate(&scored(rows, &logits), &names))
+    Ok(evaluate(&scored(rows, &predictions), &names))
 }
 
 /// [`score`], and how often what the model predicted came true.
@@ -113,8 +113,8 @@ pub fn score_and_calibrate(
     rows: &Rows,
     encoder: &Encoder,
 ) -> Result<(Metrics, Reliability), Error> {
-    let logits = predict(executor, model, rows, encoder)?;
-    let (scored, names) = (scored(rows, &logits), scenario_names(encoder, rows.scenarios()));
+    let predictions = predict(executor, model, rows, encoder)?;
+    let (scored, names) = (scored(rows, &predictions), scenario_names(encoder, rows.scenarios()));
     Ok((evaluate(&scored, &names), reliability(&scored, &names)))
 }
 

@@ -402,7 +402,7 @@ fn ten_steps_agree_and_repeat_to_the_bit_from_either_memory() {
     models.push(("dnn", dnn(), DeviceClass::Hardware));
     if !every_case() {
         // What these two have is in others, and in the test of subgroups.
-        models.retain(|(name, ..)| !["optmsm", "dnn"].contains(name));
+        models.retain(|(name, ..)| ["mi-dpg", "saml"].contains(name));
     }
     let gpus = || Some([software()?, another_software()?]);
     let Some(gpus) = gpus() else { return };
@@ -495,7 +495,8 @@ fn sums_within_subgroups_change_no_bit() {
 fn a_renderers_subgroups_change_no_bit() {
     let Some(gpu) = software() else { return };
     let Some(least) = gpu.least_subgroup() else { return };
-    let plain = Tuning::of_class(DeviceClass::Hardware);
+    // A renderer takes long to compile segments, whose kernels are these.
+    let plain = Tuning { segments: false, ..Tuning::of_class(DeviceClass::Hardware) };
     // Two sums in one graph, and rows hot enough for a third.
     let small = small_graphs().into_iter().find(|small| small.name.starts_with("mutual")).unwrap();
     let (graph, options) = (&small.graph, training(131));

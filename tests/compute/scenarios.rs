@@ -1,6 +1,8 @@
 //! What models with parts for each scenario promise: a sample trains its own scenario's parts and no others, and neither
 //! the order of a batch nor the company of longer sequences changes what comes of a sample.
 
+use std::sync::LazyLock;
+
 use crate::common::Golden;
 use polyscene::cpu::LANES;
 use polyscene::gpu::{Gpu, OpenOptions, testing};
@@ -89,6 +91,7 @@ impl Data {
             values: &[],
             value_count: 0,
             labels: &self.labels,
+            clicks: &[],
             weights: &[],
             scenarios: &self.scenarios,
             sequences: &self.sequences,
@@ -106,6 +109,13 @@ impl Data {
 }
 
 const BATCH: usize = 37;
+
+/// One for all tests here: pipelines are compiled once.
+fn software() -> Option<Gpu> {
+    static GPU: LazyLock<Option<Gpu>> =
+        LazyLock::new(|| testing::software_with(OpenOptions { checked: true, ..OpenOptions::default() }));
+    GPU.clone()
+}
 
 fn plans(graph: &Graph, prediction: &Graph) -> (Plan, Plan) {
     let adam = OptimizerOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, l2: 0.0 };
@@ -160,7 +170,7 @@ fn untouched(what: &str, graph: &Graph, own: usize, before: &ModelState<f32>, af
 
 #[test]
 fn a_sample_leaves_other_scenarios_parts_untouched() {
-    let gpu = testing::software_with(OpenOptions { checked: true, ..OpenOptions::default() });
+    let gpu = software();
     for (name, graph, prediction) in models() {
         let state = initial_state(&graph, 3);
         let (train, predict) = plans(&graph, &prediction);
@@ -234,7 +244,7 @@ fn a_grouped_batch_gives_what_a_mixed_one_gives() {
 
 #[test]
 fn predictions_come_in_the_order_of_the_rows_whoever_stands_beside_them() {
-    let gpu = testing::software_with(OpenOptions { checked: true, ..OpenOptions::default() });
+    let gpu = software();
     for (name, graph, prediction) in models() {
         // More than a batch, scenarios mixed, sequences of all lengths; and each row alone.
         let data = Data::new(BATCH + 20, |row| (row * 2 % SCENARIOS) as u32);

@@ -64,8 +64,8 @@ fn finish(
         let mut run = Run::open_with(part.run.root(), &options, &mut |_| ())?;
         for (split, gathered) in [(SplitName::Test, &mut test), (SplitName::Valid, &mut valid)] {
             let rows = run.rows(split, &mut |_| ())?;
-            let logits = run.logits(&rows)?;
-            gathered.add(&rows, &logits);
+            let predictions = run.predictions(&rows)?;
+            gathered.add(&rows, &predictions);
             // Each model knows one scenario only.
             let own = gathered.scored.scenarios.len() - rows.len();
             gathered.scored.scenarios[own..].fill(number as u32);

@@ -9,7 +9,7 @@ use crate::data::SplitName;
 use crate::train::Error;
 use crate::train::comparison::{Cell, Comparison};
 use crate::train::evaluation::bootstrap::{Bootstrap, ResampledAuc, resampled_auc};
-use crate::train::evaluation::predict::scored;
+use crate::train::evaluation::predict::with_logits;
 
 /// Scores the test rows again with each run that lacks its AUC on resamples, and keeps it beside the run; says before which run
 /// it was interrupted, if it was. A run that cannot be scored does not keep the others from it.
@@ -49,7 +49,7 @@ fn of_cell(
     let mut run = Run::open_with(cell.run(root).root(), &run_options, &mut tell)?;
     let rows = run.rows(SplitName::Test, &mut tell)?;
     let logits = run.logits(&rows)?;
-    resampled_auc(&scored(&rows, &logits), options).ok_or_else(|| {
+    resampled_auc(&with_logits(&rows, &logits), options).ok_or_else(|| {
         let expected = "\"rows\", as the data has no users (data.user)";
         ConfigError::value(run.config().file(), "compare.bootstrap_by", expected, "\"users\"").into()
     })

@@ -14,7 +14,7 @@ use crate::config::ConfigError;
 use crate::data::{CellColumn, CellReader, Inputs, Rows, SplitName, UnknownScenario, UnknownValues, split_cells};
 use crate::train::Error;
 use crate::train::evaluation::metrics::{Metrics, ScoredRows, best_reachable, evaluate};
-use crate::train::evaluation::predict::scored;
+use crate::train::evaluation::predict::{Predictions, scored};
 
 /// What came of an evaluation.
 #[derive(Clone, Debug, Serialize)]
@@ -44,8 +44,8 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    pub(super) fn add(&mut self, rows: &Rows, logits: &[f32]) {
-        self.scored.extend(&scored(rows, logits));
+    pub(super) fn add(&mut self, rows: &Rows, predictions: &Predictions) {
+        self.scored.extend(&scored(rows, predictions));
         self.probabilities.extend_from_slice(rows.probabilities().unwrap_or_default());
     }
 
@@ -86,7 +86,7 @@ impl Run {
         let rows = self.rows(split, observer)?;
         let columns = self.cells(split, &rows, &detail.by, observer)?;
         let mut gathered = Gathered::default();
-        gathered.add(&rows, &self.logits(&rows)?);
+        gathered.add(&rows, &self.predictions(&rows)?);
         self.in_detail(&gathered, &columns, Vec::new(), detail)
     }
 
@@ -137,9 +137,9 @@ impl Run {
         if !schema.only_scenarios.is_empty() && schema.unknown_scenario == UnknownScenario::Fail {
             scan = scan.unknown_scenario(UnknownScenario::Skip);
         }
-        score(executor.as_mut(), model, &mut scan, "evaluating", observer, |chunk, logits| {
+        score(executor.as_mut(), model, &mut scan, "evaluating", observer, |chunk, predictions| {
             cells.add(&chunk)?;
-            gathered.add(&chunk.rows, logits);
+            gathered.add(&chunk.rows, predictions);
             Ok(())
         })?;
         open::tell_filtered(scan.filtered(), "data.where", observer);

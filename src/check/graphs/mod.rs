@@ -10,6 +10,7 @@ pub use optimizers::optimizer_graphs;
 use super::data::{ADAM, training};
 use crate::graph::{Cross, Graph, Init, LossTerm, Precision, TensorId, WarmUp};
 use crate::layers::{EmbeddingSet, Field, Linear, cross_entropy, hidden_epilogue};
+use crate::models::entire_space;
 use crate::ops::{
     Activation, Affine, AffinePart, Blocks, Discriminate, Epilogue, Factor, LowRank, OptimizerOptions, Pairing, Repeat,
     RowMap, WeightedLinear,
@@ -40,7 +41,8 @@ pub fn all_small_graphs() -> impl Iterator<Item = SmallGraph> {
 
 /// Every operation with a gradient, in each of its forms.
 pub fn small_graphs() -> Vec<SmallGraph> {
-    let plain = [embeds(), linears(), weighted_linears(), low_ranks(), sums(), vec![logit_loss()], discriminators()];
+    let plain =
+        [embeds(), linears(), weighted_linears(), low_ranks(), sums(), vec![logit_loss(), pair()], discriminators()];
     plain.into_iter().flatten().chain(scenarios::scenario_graphs()).chain(baselines::baseline_graphs()).collect()
 }
 
@@ -341,6 +343,11 @@ fn sums() -> Vec<SmallGraph> {
         Affine::concat(graph, "y", &[of_zero, of_padded])
     }));
     graphs
+}
+
+fn pair() -> SmallGraph {
+    let tower = small("towers of clicks and conversions", |graph, x| before(graph, "before", x, 3));
+    SmallGraph { graph: entire_space(&tower.graph), ..tower }
 }
 
 fn logit_loss() -> SmallGraph {

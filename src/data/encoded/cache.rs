@@ -159,6 +159,7 @@ pub(crate) fn load(folder: &Path, schema: &Schema) -> Result<Cached, String> {
         fields: encoder.fields().len(),
         values: encoder.value_count(),
         users: schema.user.is_some(),
+        clicks: schema.click.is_some(),
         weights: schema.weight.is_some(),
         probabilities: schema.probability.is_some(),
         items: index.splits[k].items.clone(),

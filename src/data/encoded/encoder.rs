@@ -424,13 +424,14 @@ impl Encoder {
             sequences.push((offsets.into(), ids.into()));
         }
         let users = checked.users(plan, chunk)?.map(Into::into);
-        let Checked { labels, weights, probabilities, scenarios, .. } = checked;
+        let Checked { labels, clicks, weights, probabilities, scenarios, .. } = checked;
         let columns = RowColumns {
             ids: ids.into(),
             values: values.into(),
             labels: labels.into(),
             scenarios: scenarios.into(),
             users,
+            clicks: clicks.map(Into::into),
             weights: weights.map(Into::into),
             probabilities: probabilities.map(Into::into),
             sequences,

@@ -94,6 +94,7 @@ pub struct Rows {
     labels: Column<f32>,
     scenarios: Column<u32>,
     users: Option<Column<u64>>,
+    clicks: Option<Column<f32>>,
     weights: Option<Column<f32>>,
     probabilities: Option<Column<f32>>,
     sequences: Vec<Sequence>,
@@ -112,6 +113,8 @@ pub struct RowColumns {
     pub scenarios: Column<u32>,
     /// User hashes `[n]`.
     pub users: Option<Column<u64>>,
+    /// Whether the row was clicked, 0 or 1 `[n]`.
+    pub clicks: Option<Column<f32>>,
     /// Sample weights `[n]`.
     pub weights: Option<Column<f32>>,
     /// True probabilities `[n]`.
@@ -147,6 +150,9 @@ impl Rows {
         if let Some(users) = &columns.users {
             expect("users", users.len(), len)?;
         }
+        if let Some(clicks) = &columns.clicks {
+            expect("clicks", clicks.len(), len)?;
+        }
         if let Some(weights) = &columns.weights {
             expect("weights", weights.len(), len)?;
         }
@@ -159,9 +165,9 @@ impl Rows {
                 return Err(Error::Shape(format!("a sequence's offsets don't rise from 0 to its {} ids", ids.len())));
             }
         }
-        let RowColumns { ids, values, labels, scenarios, users, weights, probabilities, sequences } = columns;
+        let RowColumns { ids, values, labels, scenarios, users, clicks, weights, probabilities, sequences } = columns;
         let sequences = sequences.into_iter().map(|(offsets, ids)| Sequence::new(offsets, ids)).collect();
-        Ok(Rows { len, ids, values, labels, scenarios, users, weights, probabilities, sequences })
+        Ok(Rows { len, ids, values, labels, scenarios, users, clicks, weights, probabilities, sequences })
     }
 
     /// The rows at `chosen`, in that order.
@@ -196,6 +202,7 @@ impl Rows {
             labels: if self.labels.is_empty() { Column::default() } else { pick(&self.labels, 1, chosen) },
             scenarios: pick(&self.scenarios, 1, chosen),
             users: self.users.as_ref().map(|users| pick(users, 1, chosen)),
+            clicks: self.clicks.as_ref().map(|clicks| pick(clicks, 1, chosen)),
             weights: self.weights.as_ref().map(|weights| pick(weights, 1, chosen)),
             probabilities: self.probabilities.as_ref().map(|p| pick(p, 1, chosen)),
             sequences: self.sequences.iter().map(sequence).collect(),
@@ -287,6 +294,11 @@ impl Rows {
     /// The xxh3 hash of each row's user `[len]`, 0 where it is missing; `None` without a user column.
     pub fn users(&self) -> Option<&[u64]> {
         self.users.as_deref()
+    }
+
+    /// Whether each row was clicked `[len]`, 0 or 1; `None` without such a column.
+    pub fn clicks(&self) -> Option<&[f32]> {
+        self.clicks.as_deref()
     }
 
     /// Each row's weight `[len]`, at least 0; `None` without such a column.

@@ -18,6 +18,7 @@ pub(crate) struct Shape {
     pub(crate) fields: usize,
     pub(crate) values: usize,
     pub(crate) users: bool,
+    pub(crate) clicks: bool,
     pub(crate) weights: bool,
     pub(crate) probabilities: bool,
     pub(crate) items: Vec<usize>,
@@ -31,6 +32,7 @@ pub(crate) struct Part {
     pub(crate) labels: Vec<f32>,
     pub(crate) scenarios: Vec<u32>,
     pub(crate) users: Vec<u64>,
+    pub(crate) clicks: Vec<f32>,
     pub(crate) weights: Vec<f32>,
     pub(crate) probabilities: Vec<f32>,
     /// Per sequence each row's length and all items' ids.
@@ -51,6 +53,9 @@ impl Shape {
         tensors.push(("values".to_owned(), Dtype::F32, vec![self.rows, self.values]));
         tensors.push(("labels".to_owned(), Dtype::F32, vec![self.rows]));
         tensors.push(("scenarios".to_owned(), Dtype::U32, vec![self.rows]));
+        if self.clicks {
+            tensors.push(("clicks".to_owned(), Dtype::F32, vec![self.rows]));
+        }
         if self.weights {
             tensors.push(("weights".to_owned(), Dtype::F32, vec![self.rows]));
         }
@@ -134,6 +139,9 @@ impl TensorFile {
         put(self, bytes(&part.values))?;
         put(self, bytes(&part.labels))?;
         put(self, bytes(&part.scenarios))?;
+        if self.shape.clicks {
+            put(self, bytes(&part.clicks))?;
+        }
         if self.shape.weights {
             put(self, bytes(&part.weights))?;
         }
@@ -221,6 +229,9 @@ pub(crate) fn map(file: &File, shape: &Shape, hashes: Option<&[(String, u64)]>) 
     if shape.users {
         rows.users = Some(column(&map, range("users")?)?);
     }
+    if shape.clicks {
+        rows.clicks = Some(column(&map, range("clicks")?)?);
+    }
     if shape.weights {
         rows.weights = Some(column(&map, range("weights")?)?);
     }
@@ -244,6 +255,7 @@ pub(crate) fn collect(shape: &Shape, parts: Vec<Part>) -> Result<Rows, crate::da
         all.labels.extend(part.labels);
         all.scenarios.extend(part.scenarios);
         all.users.extend(part.users);
+        all.clicks.extend(part.clicks);
         all.weights.extend(part.weights);
         all.probabilities.extend(part.probabilities);
         for ((lengths, ids), (more_lengths, more_ids)) in all.sequences.iter_mut().zip(part.sequences) {
@@ -262,6 +274,7 @@ pub(crate) fn collect(shape: &Shape, parts: Vec<Part>) -> Result<Rows, crate::da
         labels: all.labels.into(),
         scenarios: all.scenarios.into(),
         users: shape.users.then(|| all.users.into()),
+        clicks: shape.clicks.then(|| all.clicks.into()),
         weights: shape.weights.then(|| all.weights.into()),
         probabilities: shape.probabilities.then(|| all.probabilities.into()),
         sequences: all.sequences.into_iter().map(sequence).collect(),
@@ -274,7 +287,16 @@ mod tests {
     use super::*;
 
     fn shape() -> Shape {
-        Shape { rows: 3, fields: 2, values: 1, users: true, weights: true, probabilities: true, items: vec![4] }
+        Shape {
+            rows: 3,
+            fields: 2,
+            values: 1,
+            users: true,
+            clicks: true,
+            weights: true,
+            probabilities: true,
+            items: vec![4],
+        }
     }
 
     fn parts() -> Vec<Part> {
@@ -284,6 +306,7 @@ mod tests {
             labels: vec![0.0, 1.0],
             scenarios: vec![1, 0],
             users: vec![u64::MAX, 7],
+            clicks: vec![1.0, 1.0],
             weights: vec![2.0, 0.0],
             probabilities: vec![0.25, 0.75],
             sequences: vec![(vec![0, 3], vec![5, 6, 7])],
@@ -294,6 +317,7 @@ mod tests {
             labels: vec![1.0],
             scenarios: vec![1],
             users: vec![8],
+            clicks: vec![0.0],
             weights: vec![1.5],
             probabilities: vec![0.5],
             sequences: vec![(vec![1], vec![8])],
@@ -305,6 +329,7 @@ mod tests {
         assert_eq!((rows.len(), rows.ids(), rows.values()), (3, &[1, 2, 3, 4, 5, 6][..], &[0.5, -0.5, 1.5][..]));
         assert_eq!((rows.labels(), rows.scenarios()), (&[0.0, 1.0, 1.0][..], &[1, 0, 1][..]));
         assert_eq!((rows.users(), rows.probabilities()), (Some(&[u64::MAX, 7, 8][..]), Some(&[0.25, 0.75, 0.5][..])));
+        assert_eq!(rows.clicks(), Some(&[1.0, 1.0, 0.0][..]));
         assert_eq!(rows.weights(), Some(&[2.0, 0.0, 1.5][..]));
         let sequence = &rows.sequences()[0];
         assert_eq!((sequence.row(0), sequence.row(1), sequence.row(2)), (&[][..], &[5, 6, 7][..], &[8][..]));

@@ -130,7 +130,7 @@ impl Gathered {
             None => vec![scenarios.intern(ONLY_SCENARIO.as_bytes()); checked.keep.len()],
         };
         block.users = checked.users(plan, chunk)?;
-        let Checked { keep, labels, weights, probabilities, splits, times, numbers, .. } = checked;
+        let Checked { keep, labels, clicks, weights, probabilities, splits, times, numbers, .. } = checked;
         block.splits = match &schema.split {
             Split::Seed { seed, valid, test } => {
                 keep.iter().map(|k| by_seed(*seed, *valid, *test, chunk.number(*k))).collect()
@@ -138,7 +138,7 @@ impl Gathered {
             _ => splits,
         };
         self.times.extend_from_slice(&times);
-        Ok(Block { labels, weights, probabilities, times, numbers, ..block })
+        Ok(Block { labels, clicks, weights, probabilities, times, numbers, ..block })
     }
 
     /// Counts over the train rows and fixes all vocabularies, statistics and scenarios, those of `basis` first.

@@ -19,6 +19,7 @@ pub(crate) struct Block {
     /// Empty unless split by time.
     pub(crate) times: Vec<f64>,
     pub(crate) users: Option<Vec<u64>>,
+    pub(crate) clicks: Option<Vec<f32>>,
     pub(crate) weights: Option<Vec<f32>>,
     pub(crate) probabilities: Option<Vec<f32>>,
     /// Per field its ids; empty for fields of numbers.
@@ -39,7 +40,7 @@ impl Block {
         let lists = |v: &Vec<Vec<u32>>| v.iter().map(|c| size_of_val(&c[..])).sum::<usize>();
         let numbers: usize = self.numbers.iter().map(|c| size_of_val(&c[..])).sum();
         let sequences: usize = self.sequences.iter().map(|(n, ids)| 4 * (n.len() + ids.len())).sum();
-        let floats: usize = self.weights.iter().chain(&self.probabilities).map(Vec::len).sum();
+        let floats: usize = self.clicks.iter().chain(&self.weights).chain(&self.probabilities).map(Vec::len).sum();
         let options = 8 * self.users.as_ref().map_or(0, Vec::len) + 4 * floats;
         8 * self.len() + self.splits.len() + 8 * self.times.len() + lists(&self.ids) + numbers + sequences + options
     }
@@ -50,6 +51,7 @@ impl Block {
         put(out, &self.splits)?;
         put(out, &self.times)?;
         put_option(out, self.users.as_deref())?;
+        put_option(out, self.clicks.as_deref())?;
         put_option(out, self.weights.as_deref())?;
         put_option(out, self.probabilities.as_deref())?;
         put(out, &[self.ids.len() as u64, self.sequences.len() as u64])?;
@@ -71,6 +73,7 @@ impl Block {
             splits: get(from)?,
             times: get(from)?,
             users: get_option(from)?,
+            clicks: get_option(from)?,
             weights: get_option(from)?,
             probabilities: get_option(from)?,
             ..Block::default()
@@ -212,6 +215,7 @@ mod tests {
             splits: vec![0, 1, 2],
             times: Vec::new(),
             users: k.is_multiple_of(2).then(|| vec![u64::from(k); 3]),
+            clicks: (k > 2).then(|| vec![1.0; 3]),
             weights: (k > 1).then(|| vec![0.5; 3]),
             probabilities: None,
             ids: vec![vec![k, 1, 2], Vec::new()],

@@ -71,6 +71,7 @@ pub(crate) struct Checked {
     /// Rows that are good but for their scenario, which the model does not know.
     pub(crate) new_scenarios: Faults,
     pub(crate) labels: Vec<f32>,
+    pub(crate) clicks: Option<Vec<f32>>,
     pub(crate) weights: Option<Vec<f32>>,
     pub(crate) probabilities: Option<Vec<f32>>,
     /// Numbers of known scenarios; empty while they are still being collected.
@@ -171,6 +172,7 @@ pub(crate) fn check(
         Split::Time { .. } => Some((column, Check::Number(Rule::Time))),
         Split::Seed { .. } => None,
     }));
+    jobs.extend(plan.click.map(|column| (column, Check::Number(Rule::Label))));
     jobs.extend(plan.weight.map(|column| (column, Check::Number(Rule::Weight))));
     let probability = plan.probability.filter(|p| chunk.column(*p).is_some());
     jobs.extend(probability.map(|column| (column, Check::Number(Rule::Probability))));
@@ -207,7 +209,21 @@ pub(crate) fn check(
         })
         .collect::<Result<_>>()?;
 
-    let faults = Faults::merged(std::iter::once(&chunk.faults).chain(done.iter().map(|(_, faults)| faults)));
+    let numbers = |wanted: Option<usize>| {
+        jobs.iter().zip(&done).find_map(|((column, _), (cells, _))| match cells {
+            Cells::Numbers(numbers) if Some(*column) == wanted => Some(numbers),
+            _ => None,
+        })
+    };
+    let unclicked = match (numbers(plan.label), plan.click, numbers(plan.click)) {
+        (Some(labels), Some(column), Some(clicks)) => {
+            let name = &plan.wanted[column].name;
+            with_column(plan, chunk, column, |array| Ok(without_click(schema, name, array, labels, clicks)))?
+        }
+        _ => Faults::default(),
+    };
+    let own = done.iter().map(|(_, faults)| faults).chain([&unclicked]);
+    let faults = Faults::merged(std::iter::once(&chunk.faults).chain(own));
     let scenarios = jobs.iter().zip(&done).find(|((column, _), _)| Some(*column) == plan.scenario);
     let new_scenarios = match (scenarios, known) {
         (Some(((column, _), (Cells::Codes(codes), _))), Some(known)) => with_column(plan, chunk, *column, |array| {
@@ -222,6 +238,7 @@ pub(crate) fn check(
         faults,
         new_scenarios,
         labels: Vec::new(),
+        clicks: None,
         weights: None,
         probabilities: None,
         scenarios: Vec::new(),
@@ -253,6 +270,8 @@ impl Checked {
                 let good = || keep.iter().map(|k| all[*k as usize]);
                 if Some(column) == plan.label {
                     self.labels = good().map(|x| schema.label.of(x)).collect();
+                } else if Some(column) == plan.click {
+                    self.clicks = Some(good().map(|x| x as f32).collect());
                 } else if Some(column) == plan.weight {
                     self.weights = Some(good().map(|x| x as f32).collect());
                 } else if Some(column) == plan.probability {
@@ -380,6 +399,18 @@ fn run(name: &str, check: Check, nulls: &Nulls, typed: bool, array: &ArrayRef) -
             Ok((Cells::Fine, category_faults(name, array, nulls, must_be, whole, whole && typed)?))
         }
     }
+}
+
+/// Rows with a conversion and no click before it.
+fn without_click(schema: &Schema, name: &str, array: &ArrayRef, labels: &[f64], clicks: &[f64]) -> Faults {
+    let mut faults = Faults::default();
+    for (row, (label, click)) in labels.iter().zip(clicks).enumerate() {
+        if schema.label.of(*label) == 1.0 && *click == 0.0 {
+            let label = &schema.label.column;
+            faults.add(row, || fault(name, array, row, format!("1, as \"{label}\" says that the row converted")));
+        }
+    }
+    faults
 }
 
 /// The cells of a column of categories that are not of the type that the schema asks for, and with `whole` the whole

@@ -39,6 +39,7 @@ pub(crate) struct WantedColumns {
     pub(crate) label: Option<usize>,
     pub(crate) split: Option<usize>,
     pub(crate) user: Option<usize>,
+    pub(crate) click: Option<usize>,
     pub(crate) weight: Option<usize>,
     pub(crate) probability: Option<usize>,
     /// Aware, then agnostic fields.
@@ -75,6 +76,7 @@ impl WantedColumns {
             label: None,
             split: None,
             user: None,
+            click: None,
             weight: None,
             probability: None,
             fields: Vec::new(),
@@ -88,7 +90,9 @@ impl WantedColumns {
         plan.scenario = scenario.map(|s| plan.want(s, "data.scenario", Use::Text, true));
         let user = schema.user.as_ref();
         plan.user = user.map(|u| plan.want(u, "data.user", Use::Text, metrics));
-        // Metrics without it would be others, in silence.
+        // Metrics without these would be others, in silence.
+        let click = schema.click.as_ref().filter(|_| label);
+        plan.click = click.map(|c| plan.want(c, "data.click", Use::Number, true));
         let weight = schema.weight.as_ref().filter(|_| label);
         plan.weight = weight.map(|w| plan.want(w, "data.weight", Use::Number, true));
         let probability = schema.probability.as_ref();

@@ -68,6 +68,9 @@ pub struct Schema {
     /// The column whose equal values are one user, for GAUC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The column of clicks, 0 or 1, where the label is a conversion, which only follows a click.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub click: Option<String>,
     /// The column of sample weights, numbers of at least 0: what a row counts in the loss and in all metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
@@ -113,6 +116,7 @@ impl Default for Schema {
             agnostic: Vec::new(),
             sequence: Vec::new(),
             user: None,
+            click: None,
             weight: None,
             probability: None,
             min_count: 1,

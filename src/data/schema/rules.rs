@@ -30,6 +30,10 @@ impl Schema {
         if let Some(above) = self.label.above.filter(|above| !above.is_finite()) {
             return wrong(format!("data.label.above is {above}; give a number"));
         }
+        if self.click.as_ref() == Some(&self.label.column) {
+            let column = &self.label.column;
+            return wrong(format!("data.label and data.click both name \"{column}\"; the label is the conversion"));
+        }
         if self.scenario.as_ref() == Some(&self.label.column) {
             return wrong(format!("data.label and data.scenario both name \"{}\"", self.label.column));
         }
@@ -82,6 +86,11 @@ impl Schema {
         if name == self.label.column {
             return wrong(format!(
                 "{key} names the label \"{name}\" as a feature, which leaks it to the model; remove it"
+            ));
+        }
+        if self.click.as_deref() == Some(name) {
+            return wrong(format!(
+                "{key} names \"{name}\", data.click's column, as a feature, which leaks it to the model; remove it"
             ));
         }
         if self.probability.as_deref() == Some(name) {

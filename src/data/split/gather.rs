@@ -23,6 +23,7 @@ impl Fitted {
             fields: self.encoder.fields().len(),
             values: self.encoder.value_count(),
             users: schema.user.is_some(),
+            clicks: schema.click.is_some(),
             weights: schema.weight.is_some(),
             probabilities: schema.probability.is_some(),
             items: items.into_iter().map(|n| n as usize).collect(),
@@ -111,6 +112,7 @@ impl Fitted {
             // Rows of scenarios without a number were filtered out.
             scenarios: rows.iter().filter_map(|row| self.scenario_map[block.scenarios[*row] as usize]).collect(),
             users: block.users.iter().flat_map(|users| rows.iter().map(|row| users[*row])).collect(),
+            clicks: block.clicks.iter().flat_map(|w| rows.iter().map(|row| w[*row])).collect(),
             weights: block.weights.iter().flat_map(|w| rows.iter().map(|row| w[*row])).collect(),
             probabilities: block.probabilities.iter().flat_map(|p| rows.iter().map(|row| p[*row])).collect(),
             sequences: (0..block.sequences.len()).map(|k| self.sequence(block, k, rows)).collect(),

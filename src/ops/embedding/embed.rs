@@ -4,8 +4,8 @@ use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
 use crate::gpu::DeviceClass;
 use crate::graph::{EmbeddingTable, Graph, KeyLayout, Node, Precision, Shape, TableField, TensorId};
 use crate::ops::{
-    Arg, BLOCK_INVOCATIONS, Batch, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Phase, Reduce, Stored,
-    TableArg, TableValues, Target,
+    Arg, BLOCK_INVOCATIONS, Batch, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Phase, Reduce,
+    Renumbered, Stored, TableArg, TableValues, Target,
 };
 
 /// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
@@ -106,6 +106,10 @@ impl Operation for Embed {
             graph.add(&node.name, op, &[dx]);
         }
         Vec::new()
+    }
+
+    fn renumber(&mut self, numbers: &Renumbered) {
+        self.table = numbers.tables[self.table];
     }
 
     fn inference(&self) -> Op {

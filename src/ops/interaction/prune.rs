@@ -3,7 +3,7 @@
 use crate::cpu::{Lanes, Real, sigmoid, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::{
-    Arg, Block, Cost, Kernel, ModelState, OnnxExport, Op, Operation, PerSample, StepView, Target, Update,
+    Arg, Block, Cost, Kernel, ModelState, OnnxExport, Op, Operation, PerSample, Renumbered, StepView, Target, Update,
 };
 
 /// π = β σ(α v), and 0 where that is at most ε.
@@ -157,6 +157,10 @@ impl Operation for Anneal {
 
     fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
         Vec::new()
+    }
+
+    fn renumber(&mut self, numbers: &Renumbered) {
+        self.parameter = numbers.parameters[self.parameter];
     }
 
     fn inference(&self) -> Op {

@@ -1,11 +1,13 @@
 //! What a model is asked for: predictions, and terms of the loss.
 
+pub(super) mod joint_logit;
 pub(super) mod logit_loss;
 pub(super) mod orthogonality;
 pub(super) mod sparsity;
 pub(super) mod store_logits;
 
-pub use logit_loss::{LOSS_LANES, LogitLoss};
+pub use joint_logit::{JointLogit, JointLogitGrad};
+pub use logit_loss::{LOSS_LANES, Label, LogitLoss};
 pub use orthogonality::{Orthogonal, Orthogonality};
 pub use sparsity::Sparsity;
 pub use store_logits::StoreLogits;

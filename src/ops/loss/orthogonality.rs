@@ -4,7 +4,7 @@ use crate::cpu::{LANES, Lanes, Real, dot, vectorized};
 use crate::gpu::DeviceClass;
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::loss::loss_kernel;
-use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Renumbered, Target};
 
 /// What of a cosine is to become small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -85,6 +85,10 @@ impl Operation for Orthogonality {
 
     fn is_loss(&self) -> bool {
         true
+    }
+
+    fn renumber(&mut self, numbers: &Renumbered) {
+        self.first_column += numbers.loss_columns;
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {

@@ -3,7 +3,7 @@
 use crate::cpu::{Lanes, Real};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::loss::loss_kernel;
-use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Target};
+use crate::ops::{Arg, Block, Cost, Kernel, Op, Operation, PerSample, Renumbered, Target};
 
 /// (r − (low + high) / 2)² where r = 1 − mean of a sample's factors lies outside low..high, else 0; its mean over the
 /// batch, logged, and its gradient.
@@ -44,6 +44,10 @@ impl Operation for Sparsity {
 
     fn is_loss(&self) -> bool {
         true
+    }
+
+    fn renumber(&mut self, numbers: &Renumbered) {
+        self.first_column += numbers.loss_columns;
     }
 
     fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {

@@ -4,7 +4,7 @@ use crate::cpu::Real;
 use crate::graph::{Graph, Node, Shape};
 use crate::ops::{Arg, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Target};
 
-/// Copies the logits [B, 1] to the results, at the row the step uniforms name.
+/// Copies logits [B, K], K of a sample, to the results, at the row the step uniforms name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreLogits;
 
@@ -13,8 +13,7 @@ impl Operation for StoreLogits {
         "store_logits"
     }
 
-    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
-        assert_eq!(inputs[0].cols, 1, "store_logits: one logit per sample");
+    fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
         Vec::new()
     }
 
@@ -23,13 +22,18 @@ impl Operation for StoreLogits {
     }
 
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
-        Cost::of(node, graph, batch, 0).plus_bytes(4 * batch)
+        Cost::of(node, graph, batch, 0).plus_bytes(4 * batch * graph.width(node.inputs[0]))
     }
 
-    fn kernels(&self, node: &Node, _: &Graph, target: &Target) -> Vec<Kernel> {
+    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
         let logits = target.location(node.inputs[0]);
         let kernel = target.kernel("store_logits", target.capacity).by_pieces().bind([Arg::Results]);
-        vec![kernel.with("LOGITS", logits.first).with("STRIDE", logits.stride)]
+        vec![
+            kernel
+                .with("LOGITS", logits.first)
+                .with("STRIDE", logits.stride)
+                .with("WIDTH", graph.width(node.inputs[0])),
+        ]
     }
 
     fn onnx(&self, node: &Node, export: &mut OnnxExport<'_>) {

@@ -4,7 +4,8 @@
 use crate::cpu::{LANES, Lanes, Real, vectorized};
 use crate::graph::{Graph, Node, Shape, TensorId};
 use crate::ops::{
-    Arg, Batch, Cost, Kernel, ModelState, Op, Operation, Phase, Reduce, Routes, StepView, Target, Update, first_lanes,
+    Arg, Batch, Cost, Kernel, ModelState, Op, Operation, Phase, Reduce, Renumbered, Routes, StepView, Target, Update,
+    first_lanes,
 };
 
 /// Each scenario's mean and variance over its samples of the batch, and how many these are; 0 where there are none.
@@ -130,6 +131,11 @@ impl Operation for RunningMoments {
 
     fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
         Vec::new()
+    }
+
+    fn renumber(&mut self, numbers: &Renumbered) {
+        self.means = numbers.parameters[self.means];
+        self.variances = numbers.parameters[self.variances];
     }
 
     fn inference(&self) -> Op {

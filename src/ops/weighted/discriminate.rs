@@ -7,7 +7,8 @@ use crate::ops::descriptors::Groups;
 use crate::ops::loss::SAMPLES_PER_GROUP;
 use crate::ops::{Activation, Arg, PerSample};
 use crate::ops::{
-    Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, RowMap, Target, View, WeightGrads,
+    Affine, AffinePart, Block, Cost, GradItem, GradPair, Kernel, Op, Operation, Renumbered, RowMap, Target, View,
+    WeightGrads,
 };
 
 /// One discriminator.
@@ -56,6 +57,10 @@ impl Operation for Discriminate {
 
     fn is_loss(&self) -> bool {
         true
+    }
+
+    fn renumber(&mut self, numbers: &Renumbered) {
+        self.pairings.iter_mut().for_each(|pairing| pairing.first_column += numbers.loss_columns);
     }
 
     fn gradient(&self, node: &Node, _: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {

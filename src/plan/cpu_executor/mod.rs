@@ -289,12 +289,12 @@ impl<T: CpuScalar> Program<T> {
         rows: Vec<u32>,
     ) -> Result<(Vec<u32>, Vec<Vec<f32>>), Error> {
         let mut packer = BatchPacker::new(&self.plan.graph, &self.plan.batch_layout, false);
-        let (fields, capacity) = (packer.lookups(), self.plan.capacity);
+        let capacity = self.plan.capacity;
         let mut found = vec![Vec::new(); self.plan.kept.len()];
         let order = predict_in_chunks(&mut packer, source, rows, capacity, 1, |chunk| {
             let uniforms = &chunk.uniforms[0];
             let words = batch_words(&chunk.words, &self.plan.batch_layout, uniforms);
-            let input = StepInput { uniforms, words, source: view(chunk, fields, source.value_count) };
+            let input = StepInput { uniforms, words, source: view(chunk, &self.plan.graph) };
             self.run(state, &input);
             for (values, &tensor) in found.iter_mut().zip(&self.plan.kept) {
                 let Value::Shared(columns) = self.value(tensor, state) else {
@@ -370,9 +370,17 @@ impl<T: CpuScalar> CpuExecutor<T> {
     }
 }
 
-/// The view of a chunk's packed data.
-fn view(chunk: &StepChunk, fields: usize, value_count: usize) -> SourceView<'_> {
-    SourceView { ids: &chunk.ids, fields, values: &chunk.values, value_count, labels: &chunk.labels }
+/// The view of the packed data of a chunk for `graph`.
+fn view<'a>(chunk: &'a StepChunk, graph: &Graph) -> SourceView<'a> {
+    let labels_per_row = graph.labels();
+    SourceView {
+        ids: &chunk.ids,
+        fields: graph.tables.iter().map(|table| table.fields.len()).sum(),
+        values: &chunk.values,
+        value_count: chunk.values.len() / (chunk.labels.len() / labels_per_row).max(1),
+        labels: &chunk.labels,
+        labels_per_row,
+    }
 }
 
 fn batch_words<'a>(words: &'a [u32], batch_layout: &BatchLayout, uniforms: &StepUniforms) -> &'a [u32] {
@@ -403,11 +411,9 @@ impl<T: CpuScalar> Executor for CpuExecutor<T> {
     }
 
     fn train(&mut self, chunk: &StepChunk) -> Result<(), Error> {
-        let fields: usize = self.graph().tables.iter().map(|table| table.fields.len()).sum();
-        let value_count = chunk.values.len() / chunk.labels.len().max(1);
         for uniforms in &chunk.uniforms {
             let words = batch_words(&chunk.words, &self.train.plan.batch_layout, uniforms);
-            let input = StepInput { uniforms, words, source: view(chunk, fields, value_count) };
+            let input = StepInput { uniforms, words, source: view(chunk, self.graph()) };
             self.train.run(&mut self.state, &input);
             self.finished.push(self.train.losses(uniforms));
         }

@@ -15,7 +15,7 @@ impl<T: CpuScalar> CpuExecutor<T> {
     fn run_parts(&mut self, chunk: &StepChunk, parts: Range<usize>, times: Option<&[AtomicU64]>) {
         let plan = &self.train.plan;
         let uniforms = &chunk.uniforms[0];
-        let source = view(chunk, plan.lookups(), chunk.values.len() / chunk.labels.len().max(1));
+        let source = view(chunk, &plan.graph);
         let input = StepInput { uniforms, words: batch_words(&chunk.words, &plan.batch_layout, uniforms), source };
         self.train.run_nodes(parts, &mut self.state, &input, times);
     }

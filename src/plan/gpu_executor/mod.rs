@@ -107,7 +107,8 @@ impl Program {
         results: &wgpu::Buffer,
         (wanted_steps, submit_limit): (usize, Duration),
     ) -> Result<Self, Error> {
-        let step_bytes = 4 * (plan.batch_layout.stride + plan.capacity * (plan.lookups() + plan.value_count() + 1));
+        let step_bytes = 4
+            * (plan.batch_layout.stride + plan.capacity * (plan.lookups() + plan.value_count() + plan.graph.labels()));
         let max = CHUNK_BYTES.min(limits.binding_bytes as usize);
         let steps = wanted_steps.min(max / step_bytes).max(1);
         let arenas = plan
@@ -148,7 +149,7 @@ impl Program {
         let source = GpuSource {
             ids: storage("data ids", rows * plan.lookups())?,
             values: storage("data values", rows * plan.value_count())?,
-            labels: storage("data labels", rows)?,
+            labels: storage("data labels", rows * plan.graph.labels())?,
             resident: false,
         };
         let upload_bytes = steps * (step_bytes + uniforms_stride) + 256;
@@ -337,7 +338,7 @@ impl GpuExecutor {
         });
         let memory = GpuMemory::new(&gpu, &train.graph, &limits, train.gradient_copies(&limits))?;
         memory.write(&gpu, state)?;
-        let results = buffer::storage(&gpu, "predictions", 4 * RESULT_ROWS as u64)?;
+        let results = buffer::storage(&gpu, "predictions", 4 * (RESULT_ROWS * predict.graph.predicted()) as u64)?;
         let pace = (steps, options.submit_limit);
         let train = Program::new(&gpu, train, &limits, &memory, &results, pace)?;
         let predict = Program::new(&gpu, predict, &limits, &memory, &results, pace)?;
@@ -379,7 +380,8 @@ impl Executor for GpuExecutor {
 
     fn load(&mut self, source: &RowSource<'_>) -> Result<bool, Error> {
         let packer = BatchPacker::new(self.graph(), &self.train.plan.batch_layout, true);
-        let words = [packer.lookups(), source.value_count, 1].map(|per_row| source.rows * per_row);
+        let labels = self.graph().labels();
+        let words = [packer.lookups(), source.value_count, labels].map(|per_row| source.rows * per_row);
         let largest = 4 * words.into_iter().max().unwrap_or(0) as u64;
         let total = 4 * words.into_iter().sum::<usize>() as u64;
         if largest > self.gpu.max_binding_bytes() || total > self.options.resident_bytes {
@@ -396,9 +398,9 @@ impl Executor for GpuExecutor {
         for first in (0..source.rows).step_by(ROWS) {
             let ids = packer.lookups_of(source, first, ROWS.min(source.rows - first));
             buffer::upload(&self.gpu, &data.ids, 4 * (first * packer.lookups()) as u64, &ids)?;
-            let weights: Vec<f32> =
-                (first..source.rows.min(first + ROWS)).filter_map(|row| source.signed_weight(row)).collect();
-            buffer::upload(&self.gpu, &data.labels, 4 * first as u64, &weights)?;
+            let rows = first..source.rows.min(first + ROWS);
+            let weights: Vec<f32> = rows.flat_map(|row| source.signed_weights(row, labels)).collect();
+            buffer::upload(&self.gpu, &data.labels, 4 * (first * labels) as u64, &weights)?;
         }
         buffer::upload(&self.gpu, &data.values, 0, source.values)?;
         self.train.source = data;
@@ -442,7 +444,8 @@ impl Executor for GpuExecutor {
     }
 
     fn predict(&mut self, source: &RowSource<'_>) -> Result<Vec<f32>, Error> {
-        let mut logits = Vec::with_capacity(source.rows);
+        let predicted = self.predict.plan.graph.predicted();
+        let mut logits = Vec::with_capacity(source.rows * predicted);
         let Self { gpu, predict, results, .. } = self;
         let mut packer = BatchPacker::new(&predict.plan.graph, &predict.plan.batch_layout, false);
         let (capacity, steps) = (predict.plan.capacity, predict.steps);
@@ -452,7 +455,7 @@ impl Executor for GpuExecutor {
                 predict_in_chunks(&mut packer, &part, (0..part.rows as u32).collect(), capacity, steps, |chunk| {
                     predict.run(gpu, chunk, |_| Ok(()))
                 })?;
-            logits.extend(in_row_order(&order, &buffer::download_as::<f32>(gpu, results, 0, part.rows)?));
+            logits.extend(in_row_order(&order, &buffer::download_as::<f32>(gpu, results, 0, part.rows * predicted)?));
         }
         Ok(logits)
     }

@@ -166,9 +166,9 @@ pub fn importance(
     let &ImportanceOptions { split, repeats, seed } = options;
     let names = scenario_names(encoder, rows.scenarios());
     let mut score = |permuted: &Rows| -> Result<Metrics, Error> {
-        let logits = predict(executor, model, permuted, encoder)?;
+        let predictions = predict(executor, model, permuted, encoder)?;
         // By the rows' own scenarios, wherever they went.
-        Ok(evaluate(&scored(rows, &logits), &names))
+        Ok(evaluate(&scored(rows, &predictions), &names))
     };
     let list = candidates(model, encoder);
     let total = (1 + list.len() * repeats) as u64;

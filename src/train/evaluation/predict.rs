@@ -3,13 +3,41 @@
 use crate::data::{Encoder, Rows};
 use crate::plan::{Executor, RowSource};
 use crate::train::Error;
-use crate::train::evaluation::metrics::Scored;
+use crate::train::evaluation::metrics::{Scored, Towers};
 use crate::train::model::{BuiltModel, source};
 
 /// The name under which metrics have the rows of scenarios that the train split does not have.
 const NEW_SCENARIOS: &str = "(new scenarios)";
 
-/// Logits of rows, in order.
+/// What a model says of n rows, as logits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Predictions {
+    /// Of the label, `[n]`.
+    pub logits: Vec<f32>,
+    /// Of each of the model's [`heads`](crate::graph::Graph::heads), `[n]`.
+    pub heads: Vec<Vec<f32>>,
+}
+
+impl Predictions {
+    /// From `all`, the logits of each row side by side, `each` of a row.
+    fn of(all: Vec<f32>, each: usize) -> Self {
+        if each == 1 {
+            return Self { logits: all, heads: Vec::new() };
+        }
+        let column = |number: usize| all.iter().skip(number).step_by(each).copied().collect();
+        Self { logits: column(0), heads: (1..each).map(column).collect() }
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &Vec<f32>> {
+        std::iter::once(&self.logits).chain(&self.heads)
+    }
+
+    fn columns_mut(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
+        std::iter::once(&mut self.logits).chain(&mut self.heads)
+    }
+}
+
+/// What a model says of rows, in order.
 ///
 /// A row of a scenario that the model was not trained on ([`Encoder::new_scenario`]) is predicted as a row of each trained
 /// scenario in turn; its probability is the mean of these, and the logit is that probability's. A model without parts for
@@ -22,25 +50,32 @@ pub fn predict(
     model: &BuiltModel,
     rows: &Rows,
     encoder: &Encoder,
-) -> Result<Vec<f32>, Error> {
+) -> Result<Predictions, Error> {
     let all = source(rows, encoder);
     let has_parts = model.prediction.scenarios > 0;
+    let each = model.prediction.predicted();
+    let mut predict = |source: &RowSource<'_>| executor.predict(source).map(|all| Predictions::of(all, each));
     let new: Vec<usize> = (0..rows.len()).filter(|row| rows.scenarios()[*row] == encoder.new_scenario()).collect();
     if !has_parts || new.is_empty() {
-        return Ok(executor.predict(&all)?);
+        return Ok(predict(&all)?);
     }
     let scenarios: Vec<u32> =
         rows.scenarios().iter().map(|number| if *number == encoder.new_scenario() { 0 } else { *number }).collect();
-    let mut logits = executor.predict(&RowSource { scenarios: &scenarios, ..all })?;
+    let mut predictions = predict(&RowSource { scenarios: &scenarios, ..all })?;
     let chosen = rows.select(&new)?;
-    let mut means: Vec<MeanProbability> = new.iter().map(|row| MeanProbability::of(logits[*row])).collect();
+    let means_of = |column: &Vec<f32>| new.iter().map(|row| MeanProbability::of(column[*row])).collect();
+    let mut means: Vec<Vec<MeanProbability>> = predictions.columns().map(means_of).collect();
     for scenario in 1..encoder.new_scenario() {
         let scenarios = vec![scenario; new.len()];
-        let found = executor.predict(&RowSource { scenarios: &scenarios, ..source(&chosen, encoder) })?;
-        means.iter_mut().zip(found).for_each(|(mean, logit)| mean.add(logit));
+        let found = predict(&RowSource { scenarios: &scenarios, ..source(&chosen, encoder) })?;
+        for (means, column) in means.iter_mut().zip(found.columns()) {
+            means.iter_mut().zip(column).for_each(|(mean, logit)| mean.add(*logit));
+        }
     }
-    new.iter().zip(means).for_each(|(row, mean)| logits[*row] = mean.logit());
-    Ok(logits)
+    for (column, means) in predictions.columns_mut().zip(&means) {
+        new.iter().zip(means).for_each(|(row, mean)| column[*row] = mean.logit());
+    }
+    Ok(predictions)
 }
 
 /// The mean of probabilities that are given as logits.
@@ -68,9 +103,25 @@ impl MeanProbability {
     }
 }
 
-/// Rows with a model's logits for them, ready to be scored.
-pub fn scored<'a>(rows: &'a Rows, logits: &'a [f32]) -> Scored<'a> {
-    Scored { logits, labels: rows.labels(), scenarios: rows.scenarios(), users: rows.users(), weights: rows.weights() }
+/// Rows with what a model says of them, ready to be scored.
+pub fn scored<'a>(rows: &'a Rows, predictions: &'a Predictions) -> Scored<'a> {
+    let towers = match (&predictions.heads[..], rows.clicks()) {
+        ([ctr, cvr], Some(clicks)) => Some(Towers { clicks, ctr, cvr }),
+        _ => None,
+    };
+    Scored { towers, ..with_logits(rows, &predictions.logits) }
+}
+
+/// Rows with logits of their labels.
+pub fn with_logits<'a>(rows: &'a Rows, logits: &'a [f32]) -> Scored<'a> {
+    Scored {
+        logits,
+        labels: rows.labels(),
+        scenarios: rows.scenarios(),
+        users: rows.users(),
+        weights: rows.weights(),
+        towers: None,
+    }
 }
 
 /// The scenarios by which metrics of these rows are told apart: the trained ones, and all others together where the rows

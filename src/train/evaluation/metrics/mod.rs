@@ -18,7 +18,7 @@ pub(super) use group::{entropy, row_loss};
 pub(super) use rank::descending;
 pub use rank::{auc, gauc, pr_auc};
 pub use reliability::{Bin, BinWeight, Reliability, reliability};
-pub use scored::{Scored, ScoredRows};
+pub use scored::{Scored, ScoredRows, Towers};
 
 use rayon::prelude::*;
 use serde::de::{MapAccess, Visitor};
@@ -28,7 +28,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The numbers of one group of rows, and of each scenario within it.
 ///
 /// As JSON: `{"auc", "pr_auc", "logloss", "normalized_entropy", "gauc", "calibration", "rows", "positives", "scenarios": {NAME:
-/// {...}}}`, and where rows have weights, `"weight"` and `"positive_weight"` after `"positives"`.
+/// {...}}}`, where rows have weights, `"weight"` and `"positive_weight"` after `"positives"`, and of entire-space models then `"ctr"`
+/// and `"cvr"`, each with all of these.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Probability that a random positive row scores above a random negative one, ties counting one half.
@@ -58,6 +59,12 @@ pub struct Metrics {
     /// The sum of the weights of the rows whose label is 1; `None` where rows have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive_weight: Option<f64>,
+    /// Of clicks, by the tower that predicts them, over all rows; `None` where there is none, and for single scenarios.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ctr: Option<Box<Metrics>>,
+    /// Of labels after a click, by the tower that predicts them, over the rows that were clicked; `None` as for `ctr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cvr: Option<Box<Metrics>>,
     /// The same numbers per scenario, in the order of the scenarios' names. A scenario's own list is empty.
     #[serde(
         default,
@@ -94,6 +101,13 @@ pub fn evaluate(rows: &Scored<'_>, scenario_names: &[String]) -> Metrics {
     let per_scenario = evaluate_groups(rows, &rows_of_each(rows.scenarios, scenario_names.len()));
     let mut all = group(rows);
     all.scenarios = scenario_names.iter().cloned().zip(per_scenario).collect();
+    if let Some(Towers { clicks, ctr, cvr }) = rows.towers {
+        let own = Scored { towers: None, ..*rows };
+        all.ctr = Some(Box::new(evaluate(&Scored { logits: ctr, labels: clicks, ..own }, scenario_names)));
+        let clicked: Vec<usize> = (0..clicks.len()).filter(|&row| is_positive(clicks[row])).collect();
+        let after_click = Scored { logits: cvr, ..own }.select(&clicked);
+        all.cvr = Some(Box::new(evaluate(&after_click.view(), scenario_names)));
+    }
     all
 }
 
@@ -112,7 +126,7 @@ pub fn evaluate_groups(rows: &Scored<'_>, groups: &[Vec<usize>]) -> Vec<Metrics>
 /// # Panics
 /// As [`evaluate`].
 pub fn best_reachable(probabilities: &[f32], rows: &Scored<'_>, scenario_names: &[String]) -> Metrics {
-    evaluate(&Scored { logits: &logits(probabilities), ..*rows }, scenario_names)
+    evaluate(&Scored { logits: &logits(probabilities), towers: None, ..*rows }, scenario_names)
 }
 
 /// [`best_reachable`] of groups, as in [`evaluate_groups`].

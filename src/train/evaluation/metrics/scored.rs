@@ -1,5 +1,16 @@
 //! Rows with what a model says of them.
 
+/// What the two towers of an entire-space model say of n rows ([`entire_space`](crate::models::entire_space)).
+#[derive(Clone, Copy, Debug)]
+pub struct Towers<'a> {
+    /// Whether each row was clicked, 0 or 1 `[n]`.
+    pub clicks: &'a [f32],
+    /// Log-odds of the click `[n]`.
+    pub ctr: &'a [f32],
+    /// Log-odds of the label after a click `[n]`.
+    pub cvr: &'a [f32],
+}
+
 /// Predictions of n rows and all that scores them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scored<'a> {
@@ -13,6 +24,8 @@ pub struct Scored<'a> {
     pub users: Option<&'a [u64]>,
     /// How much each row counts `[n]`, finite and not negative; each counts 1 without them.
     pub weights: Option<&'a [f32]>,
+    /// What stands behind the prediction, where that is a product.
+    pub towers: Option<Towers<'a>>,
 }
 
 impl Scored<'_> {
@@ -27,6 +40,9 @@ impl Scored<'_> {
         }
         if let Some(weights) = self.weights {
             assert_eq!(rows, weights.len(), "one weight per logit");
+        }
+        if let Some(Towers { clicks, ctr, cvr }) = self.towers {
+            assert_eq!([rows; 3], [clicks.len(), ctr.len(), cvr.len()], "one click and two logits of towers per logit");
         }
     }
 
@@ -44,6 +60,7 @@ impl Scored<'_> {
             scenarios: pick(self.scenarios, chosen),
             users: self.users.map(|users| pick(users, chosen)),
             weights: self.weights.map(|weights| pick(weights, chosen)),
+            towers: self.towers.map(|towers| [towers.clicks, towers.ctr, towers.cvr].map(|of| pick(of, chosen))),
         }
     }
 }
@@ -61,10 +78,12 @@ pub struct ScoredRows {
     pub users: Option<Vec<u64>>,
     /// As [`Scored::weights`].
     pub weights: Option<Vec<f32>>,
+    /// As [`Scored::towers`]: clicks, and the logits of clicks and of labels after them.
+    pub towers: Option<[Vec<f32>; 3]>,
 }
 
 impl ScoredRows {
-    /// Adds rows behind those that are there. All have users, or none; all have weights, or none.
+    /// Adds rows behind those that are there. All have users, weights and towers, or none has.
     pub fn extend(&mut self, rows: &Scored<'_>) {
         self.logits.extend_from_slice(rows.logits);
         self.labels.extend_from_slice(rows.labels);
@@ -74,6 +93,10 @@ impl ScoredRows {
         }
         if let Some(weights) = rows.weights {
             self.weights.get_or_insert_default().extend_from_slice(weights);
+        }
+        if let Some(Towers { clicks, ctr, cvr }) = rows.towers {
+            let all = self.towers.get_or_insert_default();
+            all.iter_mut().zip([clicks, ctr, cvr]).for_each(|(all, more)| all.extend_from_slice(more));
         }
     }
 
@@ -85,6 +108,7 @@ impl ScoredRows {
             scenarios: &self.scenarios,
             users: self.users.as_deref(),
             weights: self.weights.as_deref(),
+            towers: self.towers.as_ref().map(|[clicks, ctr, cvr]| Towers { clicks, ctr, cvr }),
         }
     }
 }

@@ -104,6 +104,7 @@ fn weighted_metrics_are_scikit_learns() {
         scenarios: &scenarios,
         users: Some(&users),
         weights: Some(&weights),
+        towers: None,
     };
     let found = evaluate(&rows, &names(&["most", "third"]));
     let near = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-12, "{found:?}");
