@@ -214,6 +214,11 @@ fn write_epoch(f: &mut Formatter<'_>, record: &EpochRecord) -> fmt::Result {
     write!(f, "epoch {:<3} {step}train {}", record.epoch, terms.collect::<Vec<_>>().join("  "))?;
     if let Some(valid) = &record.valid {
         write!(f, "  valid AUC {}  LogLoss {}", number(valid.auc), number(valid.logloss))?;
+        for (name, tower) in [("CTR", &valid.ctr), ("CVR", &valid.cvr)] {
+            if let Some(tower) = tower {
+                write!(f, "  {name} AUC {}", number(tower.auc))?;
+            }
+        }
     }
     write!(f, "  {:.0} rows/s", record.train_rows_per_second)?;
     if let Some(speed) = record.valid_rows_per_second {

@@ -34,6 +34,10 @@ pub(super) struct SynthArgs {
     /// The day that the rows are of: some users and items are new each day, and the truth drifts
     #[arg(long, value_name = "N", default_value_t = SyntheticOptions::default().day)]
     day: u32,
+    /// Rows are impressions, some of which are clicked and then convert: adds the columns click and true_cvr, and trains with
+    /// train.entire_space
+    #[arg(long)]
+    clicks: bool,
 }
 
 pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Done> {
@@ -44,6 +48,7 @@ pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Done> {
         vocabulary: args.vocab,
         sequence: args.sequence,
         day: args.day,
+        clicks: args.clicks,
     };
     std::fs::create_dir_all(&args.out).map_err(Error::file(&args.out, "making the folder"))?;
     let bar = counted(options.rows, "generating");

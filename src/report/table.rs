@@ -33,12 +33,24 @@ impl TableStyle {
 
 /// One line per scenario and a last line "all": AUC, LogLoss, GAUC, calibration, rows and positives; "n/a" for a
 /// number that a group does not have. With `best`, the metrics of the true probabilities, each scenario's best
-/// reachable AUC and LogLoss stand beside its own. No newline at the end.
+/// reachable AUC and LogLoss stand beside its own. Of entire-space models those of clicks and of conversions after them follow, in
+/// tables of their own. No newline at the end.
 pub fn scenario_table(metrics: &Metrics, best: Option<&Metrics>, style: TableStyle) -> String {
     let scenarios = metrics.scenarios.iter();
     let groups: Vec<_> =
         scenarios.map(|(name, own)| (name.as_str(), own, best.and_then(|best| best.scenario(name)))).collect();
-    group_table("scenario", &groups, (metrics, best), style)
+    let mut tables = vec![group_table("scenario", &groups, (metrics, best), style)];
+    for (title, tower) in towers(metrics) {
+        tables.push(format!("{title}:\n{}", scenario_table(tower, None, style)));
+    }
+    tables.join("\n")
+}
+
+/// The towers of an entire-space model, each with what its metrics are of.
+pub fn towers(metrics: &Metrics) -> impl Iterator<Item = (&'static str, &Metrics)> {
+    let titles = ["clicks (CTR), all rows", "after a click (CVR), clicked rows"];
+    let towers = [metrics.ctr.as_deref(), metrics.cvr.as_deref()];
+    titles.into_iter().zip(towers).filter_map(|(title, tower)| Some((title, tower?)))
 }
 
 /// As [`scenario_table`], of any groups of rows under a head of one's own: each group's name, its metrics, and those of the true

@@ -94,7 +94,8 @@ fn scenarios_and_items_are_skewed() {
 
 #[test]
 fn equal_options_give_equal_bytes_on_any_number_of_threads() {
-    let options = SyntheticOptions { rows: 30_000, scenarios: 3, seed: 5, vocabulary: 500, sequence: 4, day: 0 };
+    let options =
+        SyntheticOptions { rows: 30_000, scenarios: 3, seed: 5, vocabulary: 500, sequence: 4, day: 0, clicks: false };
     let (_first, files) = generate_in_temporary(&options);
     let bytes = std::fs::read(&files.data).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
@@ -140,7 +141,15 @@ fn progress_counts_rows_up_to_the_last() {
 #[test]
 fn extremes_of_the_options() {
     for options in [
-        SyntheticOptions { rows: 1, scenarios: 1, vocabulary: 1, sequence: 1, seed: u64::MAX, day: 10_000 },
+        SyntheticOptions {
+            rows: 1,
+            scenarios: 1,
+            vocabulary: 1,
+            sequence: 1,
+            seed: u64::MAX,
+            day: 10_000,
+            clicks: true,
+        },
         SyntheticOptions { rows: 2_000, scenarios: 1_500, vocabulary: 3, ..Default::default() },
         SyntheticOptions { rows: 2_000, vocabulary: 1 << 40, ..Default::default() },
     ] {

@@ -64,6 +64,7 @@ impl<'a> Columns<'a> {
         let columns = fields.chain(encoder.sequences().iter().map(|sequence| &sequence.name)).chain(crossed);
         let columns: Vec<&String> = columns.collect();
         OUTPUTS.iter().for_each(|name| onnx.reserve(name));
+        graph.heads.iter().for_each(|(name, _)| onnx.reserve(name));
         if let Some(scenario) = &encoder.schema().scenario {
             [scenario.clone(), format!("{scenario}{SCENARIO}")].iter().for_each(|name| onnx.reserve(name));
         }
@@ -156,9 +157,11 @@ impl<'a> Columns<'a> {
             }
             return Ok(self.made[name].clone());
         }
-        if OUTPUTS.contains(&name) {
-            let expected = "columns that are not called as an output, \"logit\" or \"probability\"";
-            return Err(ConfigError::value(self.run, "data", expected, &format!("\"{name}\"")).into());
+        let outputs: Vec<&str> =
+            OUTPUTS.into_iter().chain(self.graph.heads.iter().map(|(name, _)| name.as_str())).collect();
+        if outputs.contains(&name) {
+            let expected = format!("columns that are not called as an output ({})", outputs.join(", "));
+            return Err(ConfigError::value(self.run, "data", &expected, &format!("\"{name}\"")).into());
         }
         let value = self.onnx.input(name, element, &dims, what);
         self.made.insert(name.to_owned(), value.clone());

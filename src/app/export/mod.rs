@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use super::open::{SavedModel, load_saved};
 use crate::config::ConfigError;
 use crate::data::UnknownScenario;
-use crate::onnx::{Builder, Dim, Element, Weights};
+use crate::onnx::{Builder, Dim, Element, Value, Weights};
 use crate::ops::{OnnxExport, Operation};
 use crate::plan::Plan;
 use crate::train::Error;
@@ -150,24 +150,33 @@ fn write_model(saved: &SavedModel, options: &OnnxOptions, run: &str) -> Result<(
         export.onnx.set_scope(&node.name);
         node.op.onnx(node, &mut export);
     }
-    let logits = export.value(graph.logits.expect("a model sets its logits"));
+    let main = export.value(graph.logits.expect("a model sets its logits"));
+    let heads: Vec<Value> = graph.heads.iter().map(|(_, head)| export.value(*head)).collect();
     let mut onnx = export.onnx;
     onnx.set_scope("");
-    let logits = onnx.squeeze(&logits, 1);
-    let logits = match (&spread, &known) {
-        (Some(spread), _) => spread.means(&mut onnx, &logits),
-        (None, Some(scenarios)) => {
-            let (zero, nan) = (onnx.ints(&[0]), onnx.float(f32::NAN));
-            let is_new = onnx.node("Less", &[scenarios, &zero], &[]);
-            onnx.select(&is_new, &nan, &logits)
+    let of_rows = |onnx: &mut Builder, logits: &Value| {
+        let logits = onnx.squeeze(logits, 1);
+        match (&spread, &known) {
+            (Some(spread), _) => spread.means(onnx, &logits),
+            (None, Some(scenarios)) => {
+                let (zero, nan) = (onnx.ints(&[0]), onnx.float(f32::NAN));
+                let is_new = onnx.node("Less", &[scenarios, &zero], &[]);
+                onnx.select(&is_new, &nan, &logits)
+            }
+            (None, None) => logits,
         }
-        (None, None) => logits,
     };
+    let logits = of_rows(&mut onnx, &main);
     let dims = [Dim::named(ROWS)];
     let probability = onnx.sigmoid(&logits);
     let unknown =
         if known.is_some() && !shared { "; not a number in scenarios that the run does not know" } else { "" };
     onnx.output(OUTPUTS[0], &logits, Element::F32, &dims, &format!("log(p / (1 − p)){unknown}"));
     onnx.output(OUTPUTS[1], &probability, Element::F32, &dims, &format!("p of label 1{unknown}"));
+    for ((name, _), logits) in graph.heads.iter().zip(&heads) {
+        let logits = of_rows(&mut onnx, logits);
+        let probability = onnx.sigmoid(&logits);
+        onnx.output(name, &probability, Element::F32, &dims, &format!("p of the model's {name}{unknown}"));
+    }
     Ok((onnx, inputs))
 }

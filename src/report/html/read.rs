@@ -40,6 +40,8 @@ fn with_readable_names(mut metrics: Metrics) -> Metrics {
     for (name, _) in &mut metrics.scenarios {
         *name = readable(&*name);
     }
+    metrics.ctr = metrics.ctr.map(|ctr| Box::new(with_readable_names(*ctr)));
+    metrics.cvr = metrics.cvr.map(|cvr| Box::new(with_readable_names(*cvr)));
     metrics
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use maud::{Markup, html};
 
 use super::super::chart::{Axis, Figure, Key, Line, LineChart, Mark, Point, Row, RowChart, Shown, number};
-use super::super::table::grouped;
+use super::super::table::{grouped, towers};
 use super::importance::importance_section;
 use super::page::{decimal, document, figures, largest, name_of, numbers, table};
 use super::probes::probe_sections;
@@ -29,6 +29,10 @@ pub(super) fn page(folder: &Path) -> Markup {
             Some(test) => {
                 (figures(&scenario_bars(test, best_reachable).into_iter().collect::<Vec<_>>(), "No scenarios."))
                 (scenario_table(test, best_reachable))
+                @for (title, tower) in towers(test) {
+                    h3 { (title) }
+                    (scenario_table(tower, None))
+                }
             }
             None => p.missing { "The run is not over: there is no result.json." }
         }

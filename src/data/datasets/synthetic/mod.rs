@@ -47,6 +47,13 @@ pub struct SyntheticOptions {
     /// that drifts.
     #[serde(skip_serializing_if = "is_zero")]
     pub day: u32,
+    /// Whether rows are impressions, of which some are clicked: the label is a conversion, which follows a click.
+    #[serde(skip_serializing_if = "is_false")]
+    pub clicks: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -55,7 +62,15 @@ fn is_zero(number: &u32) -> bool {
 
 impl Default for SyntheticOptions {
     fn default() -> Self {
-        SyntheticOptions { rows: 200_000, scenarios: 4, seed: 0, vocabulary: 10_000, sequence: 0, day: 0 }
+        SyntheticOptions {
+            rows: 200_000,
+            scenarios: 4,
+            seed: 0,
+            vocabulary: 10_000,
+            sequence: 0,
+            day: 0,
+            clicks: false,
+        }
     }
 }
 
@@ -79,7 +94,8 @@ pub struct SyntheticScenario {
     pub rows: u64,
     /// Its rows whose label is 1.
     pub positives: u64,
-    /// The conversion rate it was given, 0.05 to 0.2; `positives / rows` varies about it.
+    /// The conversion rate it was given, 0.05 to 0.2; `positives / rows` varies about it, but where rows are impressions: there
+    /// it is that after clicks, were all impressions clicked.
     pub rate: f64,
 }
 
@@ -206,7 +222,7 @@ fn write_rows(
         .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(1 << 18))
         .build();
-    let schema = table::schema(options.sequence > 0);
+    let schema = table::schema(options.sequence > 0, options.clicks);
     let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(parquet)?;
 
     // One window of chunks is written while the next is generated.
@@ -253,7 +269,8 @@ type Chunk = (RecordBatch, Vec<(u32, bool)>);
 
 /// A run's configuration for the generated rows.
 fn config_text(options: &SyntheticOptions) -> String {
-    let SyntheticOptions { rows, scenarios, seed, vocabulary, sequence, .. } = options;
+    let SyntheticOptions { rows, scenarios, seed, vocabulary, sequence, clicks, .. } = options;
+    let (click, entire_space) = if *clicks { ("click = \"click\"\n", "entire_space = \"esmm\"\n") } else { ("", "") };
     let list = |aware| {
         let names: Vec<String> =
             fields::FIELDS.iter().filter(|f| f.aware == aware).map(|f| format!("{:?}", f.name)).collect();
@@ -272,7 +289,7 @@ fn config_text(options: &SyntheticOptions) -> String {
 [data]
 path = "data.parquet"
 label = "label"
-scenario = "scenario"
+{click}scenario = "scenario"
 aware = [{aware}]
 agnostic = [{agnostic}]
 {history}user = "user_id"
@@ -292,7 +309,7 @@ width = 16
 [train]
 epochs = 10
 batch_size = 512
-"#
+{entire_space}"#
     )
 }
 

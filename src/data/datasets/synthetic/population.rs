@@ -14,6 +14,8 @@ pub(crate) struct Features {
     pub(crate) history: Vec<u64>,
     /// A uniform number in [0, 1) that decides the label.
     pub(crate) chance: f64,
+    /// Another that decides the click.
+    pub(crate) click_chance: f64,
 }
 
 impl Features {
@@ -54,6 +56,7 @@ pub(crate) enum Purpose {
     BestAuc,
     Drift,
     Renewal,
+    Click,
 }
 
 /// Days for which a user or an item is there.
@@ -130,7 +133,7 @@ impl Population {
             set(field, self.circumstance(field, scenario, stream));
         }
         let history = self.history(user, stream);
-        Features { ids, history, chance: stream.random() }
+        Features { ids, history, chance: stream.random(), click_chance: stream.random() }
     }
 
     /// An item: one half of the time what is popular everywhere, else what is popular in this scenario or with users

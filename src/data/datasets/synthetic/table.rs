@@ -11,8 +11,9 @@ use arrow_schema::{ArrowError, DataType, Field as Column, Schema, SchemaRef};
 use crate::data::datasets::synthetic::fields::{Description, FIELDS, Field, scenario_name};
 use crate::data::datasets::synthetic::teacher::Row;
 
-/// The columns: the fields, `price`, `history` if there is one, `label` and `true_probability`.
-pub(crate) fn schema(history: bool) -> SchemaRef {
+/// The columns: the fields, `price`, `history` if there is one, `click` where rows are impressions, `label` and `true_probability`,
+/// and of impressions `true_cvr`, the probability of a conversion after a click.
+pub(crate) fn schema(history: bool, clicks: bool) -> SchemaRef {
     let mut columns: Vec<Column> = FIELDS
         .iter()
         .map(|field| match is_text(field) {
@@ -25,8 +26,14 @@ pub(crate) fn schema(history: bool) -> SchemaRef {
         let item = Column::new_list_field(DataType::Int64, true);
         columns.push(Column::new("history", DataType::List(Arc::new(item)), false));
     }
+    if clicks {
+        columns.push(Column::new("click", DataType::Int32, false));
+    }
     columns.push(Column::new("label", DataType::Int32, false));
     columns.push(Column::new("true_probability", DataType::Float32, false));
+    if clicks {
+        columns.push(Column::new("true_cvr", DataType::Float32, false));
+    }
     Arc::new(Schema::new(columns))
 }
 
@@ -42,8 +49,16 @@ pub(crate) fn batch(schema: &SchemaRef, rows: &[Row]) -> Result<RecordBatch, Arr
         }
         columns.push(Arc::new(lists.finish()));
     }
+    let clicks: Vec<_> = rows.iter().filter_map(|row| row.click.as_ref()).collect();
+    let has_clicks = schema.column_with_name("click").is_some();
+    if has_clicks {
+        columns.push(Arc::new(Int32Array::from_iter_values(clicks.iter().map(|click| i32::from(click.clicked)))));
+    }
     columns.push(Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| i32::from(row.label)))));
     columns.push(Arc::new(Float32Array::from_iter_values(rows.iter().map(|row| row.probability))));
+    if has_clicks {
+        columns.push(Arc::new(Float32Array::from_iter_values(clicks.iter().map(|click| click.conversion))));
+    }
     RecordBatch::try_new(schema.clone(), columns)
 }
 

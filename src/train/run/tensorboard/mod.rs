@@ -87,7 +87,8 @@ fn epoch_event(record: &EpochRecord, best: u32, wall_time: f64) -> Event {
     summary(wall_time, record.steps, values)
 }
 
-/// `SPLIT/METRIC`, and the AUC of each scenario as `SPLIT AUC by scenario/NAME`.
+/// `SPLIT/METRIC`, and the AUC of each scenario as `SPLIT AUC by scenario/NAME`; of entire-space models also those of
+/// `SPLIT CTR` and `SPLIT CVR`.
 fn metrics_values(split: &str, metrics: &Metrics) -> Vec<Value> {
     let numbers = [
         ("AUC", metrics.auc),
@@ -100,7 +101,9 @@ fn metrics_values(split: &str, metrics: &Metrics) -> Vec<Value> {
     let overall = numbers.into_iter().filter_map(|(name, number)| value(format!("{split}/{name}"), number));
     let scenarios = metrics.scenarios.iter();
     let scenarios = scenarios.filter_map(|(name, own)| value(format!("{split} AUC by scenario/{name}"), own.auc));
-    overall.chain(scenarios).collect()
+    let towers = [("CTR", &metrics.ctr), ("CVR", &metrics.cvr)].into_iter();
+    let towers = towers.filter_map(|(name, tower)| Some(metrics_values(&format!("{split} {name}"), tower.as_deref()?)));
+    overall.chain(scenarios).chain(towers.flatten()).collect()
 }
 
 /// A number that there is.
