@@ -3,7 +3,8 @@
     run_onnx.py ROWS.csv MODEL.onnx ...
 
 Each model is checked in full by onnx, then runs with and without the runtime's optimisations, on the rows in batches of 1, 7
-and all together. Prints {"MODEL.onnx": {"ran": [[probability, ...], ...], "logit": [...]}} as JSON.
+and all together. Prints {"MODEL.onnx": {"ran": [[probability, ...], ...], "logit": [...],
+"heads": {OUTPUT: [...]}}} as JSON, where the last are further outputs.
 
 Cells are as in the file: empty ones are missing. Lists are separated by "|", numbers of vectors in lists by ";".
 """
@@ -72,7 +73,13 @@ def main(path, models):
                 ]
                 probability, logit = (numpy.concatenate(parts).tolist() for parts in zip(*outputs))
                 ran.append([p if p == p else None for p in probability])
-        found[model] = {"ran": ran, "logit": [x if x == x else None for x in logit]}
+        heads = [output.name for output in session.get_outputs() if output.name not in ("probability", "logit")]
+        further = session.run(heads, feed(session.get_inputs(), rows)) if heads else []
+        found[model] = {
+            "ran": ran,
+            "logit": [x if x == x else None for x in logit],
+            "heads": {head: values.tolist() for head, values in zip(heads, further)},
+        }
     json.dump(found, sys.stdout)
 
 

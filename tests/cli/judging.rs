@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::place::{Outcome, Place};
 
-fn auc(scored: &[(f64, bool)]) -> f64 {
+pub(crate) fn auc(scored: &[(f64, bool)]) -> f64 {
     let of = |label| scored.iter().filter(move |row| row.1 == label).map(|row| row.0);
     let won: f64 = of(true)
         .flat_map(|p| of(false).map(move |n| if p > n { 1.0 } else { f64::from(u8::from(p == n)) / 2.0 }))
@@ -15,7 +15,7 @@ fn auc(scored: &[(f64, bool)]) -> f64 {
 }
 
 /// All rows of the place's data with their predictions: columns by name.
-fn scored(place: &Place, run: &str) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn scored(place: &Place, run: &str) -> BTreeMap<String, Vec<String>> {
     place.run(&format!("predict {run} --device cpu --data data/data.parquet --out rows.csv")).succeeds();
     let mut reader = csv::Reader::from_path(place.path("rows.csv")).unwrap();
     let heads: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();

@@ -11,6 +11,7 @@ mod bench;
 mod commands;
 mod compare;
 mod continuing;
+mod entire_space;
 mod examples;
 mod fields;
 mod fuzz;

@@ -83,15 +83,25 @@ fn place() -> Place {
 /// The probabilities of `polyscene predict`; `None` for a row that has none.
 pub(crate) fn predicted(place: &Place, run: &str, data: &str) -> Vec<Option<f64>> {
     place.run(&format!("predict {run} --device cpu --data {data} --out {run}.csv")).succeeds();
-    let text = place.text(format!("{run}.csv"));
-    text.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse().ok()).collect()
+    predictions(place, run, "prediction")
+}
+
+/// A column of what it wrote.
+pub(crate) fn predictions(place: &Place, run: &str, column: &str) -> Vec<Option<f64>> {
+    let mut reader = csv::Reader::from_path(place.path(format!("{run}.csv"))).unwrap();
+    let place = reader.headers().unwrap().iter().position(|head| head == column).unwrap();
+    reader.records().map(|record| record.unwrap()[place].parse().ok()).collect()
 }
 
 /// Runs models on a file's rows as servers do, and sees to it that they give what `predict` gives: probabilities to 2.5e-6,
 /// which is 1e-5 of a logit where they move most with it, and logits to 1e-5 where probabilities in single precision tell
-/// them as well.
-pub(crate) fn assert_served(place: &Place, data: &str, expected: &BTreeMap<String, Vec<Option<f64>>>) {
-    let Some(python) = std::env::var_os("POLYSCENE_TEST_PYTHON") else { return };
+/// them as well. What else the models give, by model and output.
+pub(crate) fn assert_served(
+    place: &Place,
+    data: &str,
+    expected: &BTreeMap<String, Vec<Option<f64>>>,
+) -> BTreeMap<String, BTreeMap<String, Vec<f64>>> {
+    let Some(python) = std::env::var_os("POLYSCENE_TEST_PYTHON") else { return BTreeMap::new() };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/run_onnx.py");
     let mut command = Command::new(python);
     command.arg(script).arg(place.path(data)).args(expected.keys().map(|model| place.path(model)));
@@ -99,6 +109,7 @@ pub(crate) fn assert_served(place: &Place, data: &str, expected: &BTreeMap<Strin
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: BTreeMap<String, Value> = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found.len(), expected.len());
+    let mut heads = BTreeMap::new();
     for (model, expected) in expected {
         let found = &found[&place.path(model).display().to_string()];
         let runs = found["ran"].as_array().unwrap();
@@ -122,7 +133,9 @@ pub(crate) fn assert_served(place: &Place, data: &str, expected: &BTreeMap<Strin
         let kept: Vec<f64> = expected.iter().flatten().copied().collect();
         let range = kept.iter().fold(0.0, |max: f64, p| max.max((p - kept[0]).abs()));
         assert!(range > 1e-2, "{model}: rows differ by {range:e} only");
+        heads.insert(model.clone(), serde_json::from_value(found["heads"].clone()).unwrap());
     }
+    heads
 }
 
 /// Options that change what is computed when predicting.
