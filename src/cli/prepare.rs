@@ -38,8 +38,19 @@ enum DataName {
     AliExpress,
     /// Reviews of electronics on Amazon, by category (MI-DPG)
     Amazon,
+    /// Ads on phones (Kaggle, 2014), by position of the banner
+    Avazu,
+    /// Display ads (Kaggle, 2014), without scenarios
+    Criteo,
+    /// Ratings of books, films and music on Douban
+    Douban,
+    /// The apps that people use, by time of day
+    Frappe,
     /// Alimama's sponsored search, by category (MI-DPG)
     Iaac,
+    /// Kuaishou's short videos (KuaiRand-Pure, -1K and -27K), by tab of the app
+    #[value(name = "kuairand")]
+    KuaiRand,
     /// MovieLens-1M or MovieLens-100K, by age
     #[value(name = "movielens")]
     MovieLens,
@@ -53,7 +64,12 @@ impl DataName {
             Self::AliCcp => PublicData::AliCcp,
             Self::AliExpress => PublicData::AliExpress,
             Self::Amazon => PublicData::Amazon,
+            Self::Avazu => PublicData::Avazu,
+            Self::Criteo => PublicData::Criteo,
+            Self::Douban => PublicData::Douban,
+            Self::Frappe => PublicData::Frappe,
             Self::Iaac => PublicData::Iaac,
+            Self::KuaiRand => PublicData::KuaiRand,
             Self::MovieLens => PublicData::MovieLens,
             Self::Taobao => PublicData::Taobao,
         }

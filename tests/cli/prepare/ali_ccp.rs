@@ -87,7 +87,7 @@ fn ali_ccp_samples_are_joined_with_common_features() {
     let key = "key000000000001000";
     wrong(format!("1,2,0,{key},1,301\u{2}1\u{3}1.0"), &["column \"click\"", "0 or 1", "\"2\""]);
     wrong(format!("1,1,0,{key},1,301:1:1.0"), &["column \"feature_list\"", "features: a field, \\x02"]);
-    wrong(format!("1,1,0,{key}"), &["expected 6 cells, found 4"]);
+    wrong(format!("1,1,0,{key}"), &["expected 6 cells (sample_id, click, ", "found 4"]);
     std::fs::remove_file(place.path("raw/sample_test/common_features_test.csv")).unwrap();
     refuses(
         &place,

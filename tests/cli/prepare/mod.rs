@@ -4,7 +4,12 @@
 mod ali_ccp;
 mod aliexpress;
 mod amazon;
+mod avazu;
+mod criteo;
+mod douban;
+mod frappe;
 mod iaac;
+mod kuairand;
 mod movielens;
 mod taobao;
 
@@ -19,6 +24,8 @@ use arrow_schema::DataType;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use polyscene::Config;
+use polyscene::data::{Dataset, Prepared, PublicData, open};
 
 /// The prepared rows, by column, each cell as text; a missing one is "-", a list's items are joined by blanks.
 struct Rows(BTreeMap<String, Vec<String>>);
@@ -66,6 +73,25 @@ fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap()
+}
+
+/// Prepares in this process, with a seed: what was told, the rows, and what training would open.
+fn prepared(place: &Place, data: PublicData, seed: u64) -> (Prepared, Rows, Dataset) {
+    let (raw, out) = (place.path("raw"), place.path("out"));
+    let (prepared, config) = polyscene::app::prepare::prepare(data, &raw, &out, seed, &mut |_| ()).unwrap();
+    let schema = Config::load(&config, &["data.cache=false".to_owned()]).unwrap().schema().unwrap();
+    let dataset = open(&schema, &[out], &mut |_| ()).unwrap();
+    (prepared, Rows::read(place, "out/data.parquet"), dataset)
+}
+
+/// That preparing in this process fails and says these.
+#[track_caller]
+fn refused(place: &Place, data: PublicData, says: &[&str]) {
+    let failed = polyscene::app::prepare::prepare(data, &place.path("raw"), &place.path("out"), 0, &mut |_| ());
+    let error = failed.unwrap_err().to_string();
+    for said in says {
+        assert!(error.contains(said), "{said}: {error}");
+    }
 }
 
 fn prepare(place: &Place, data: &str) -> Outcome {

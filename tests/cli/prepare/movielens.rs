@@ -174,7 +174,7 @@ fn movielens_names_the_line_that_is_wrong() {
         let place_of = ["ratings.dat", "line 403", "mend or remove the line, or download the file again"];
         refuses(&place, "movielens", &[&place_of[..], says].concat());
     };
-    wrong("1::2::3", &["expected 4 cells, found 3"]);
+    wrong("1::2::3", &["expected 4 cells (user_id, movie_id, rating, timestamp), found 3"]);
     wrong("99::2::3::4", &["\"user_id\"", "a user that the file of users has", "\"99\""]);
     wrong("1::99::3::4", &["\"movie_id\"", "a film that the file of films has"]);
     wrong("1::2::six::4", &["\"rating\"", "a rating from 0 to 5", "\"six\""]);

@@ -15,7 +15,7 @@ use crate::data::datasets::prepare::{Job, Prepared, own_split, schema};
 use crate::data::error::Result;
 use crate::data::schema::Schema;
 
-const PUBLICATION: Publication = Publication {
+pub(crate) const PUBLICATION: Publication = Publication {
     title: "Ali-CCP",
     home: "https://tianchi.aliyun.com/dataset/408",
     layouts: &[&[

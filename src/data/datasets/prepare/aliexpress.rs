@@ -15,7 +15,7 @@ use crate::data::datasets::prepare::{Job, Prepared, own_split, schema};
 use crate::data::error::{Error, Result};
 use crate::data::schema::{FieldKind, FieldOptions, Schema, SplitName};
 
-const PUBLICATION: Publication = Publication {
+pub(crate) const PUBLICATION: Publication = Publication {
     title: "AliExpress's search",
     home: "https://tianchi.aliyun.com/dataset/74690",
     layouts: &[

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::data::datasets::prepare::arrays::{Layout, Table};
+use crate::data::datasets::prepare::arrays::{Layout, Quotes, Table};
 use crate::data::datasets::prepare::config::RunConfig;
 use crate::data::datasets::prepare::dimension::Dimension;
 use crate::data::datasets::prepare::literal;
@@ -21,7 +21,7 @@ use crate::data::error::Result;
 use crate::data::read::csv_file::quoted;
 use crate::data::schema::{Schema, Split, SplitName};
 
-const PUBLICATION: Publication = Publication {
+pub(crate) const PUBLICATION: Publication = Publication {
     title: "Amazon's electronics",
     home: "https://github.com/MengtingWan/marketBias (the CSV file, which the paper uses) or \
            https://jmcauley.ucsd.edu/data/amazon/ and https://nijianmo.github.io/amazon/ (JSON)",
@@ -71,7 +71,7 @@ pub(crate) fn prepare(mut job: Job) -> Result<Prepared> {
 fn of_table(mut job: Job, path: &Path) -> Result<Prepared> {
     let names =
         ["user_id", "item_id", "category", "brand", "year", "model_attr", "user_attr", "timestamp", "rating", "split"];
-    let layout = Layout { separator: ",", quotes: true, encoding: Encoding::Utf8 };
+    let layout = Layout::quoted(",", Quotes::Doubled);
     let mut table = Table::with_header(path, layout, &names, &job.meter)?;
     let mut columns: Vec<(&str, Kind)> = names.iter().map(|&name| (name, Kind::Text)).collect();
     columns[8].1 = Kind::Number;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::str::FromStr;
 
+use crate::data::datasets::prepare::rows::{Kind, Rows};
 use crate::data::datasets::prepare::source::{Encoding, Lines, Meter};
 use crate::data::error::{Error, Result, list};
 use crate::data::read::csv_file::quoted;
@@ -17,30 +18,48 @@ const FIX: &str = "mend or remove the line, or download the file again";
 pub(crate) struct Layout {
     /// What stands between cells.
     pub(crate) separator: &'static str,
-    /// Whether a cell in double quotes may hold separators.
-    pub(crate) quotes: bool,
+    pub(crate) quotes: Quotes,
     pub(crate) encoding: Encoding,
+}
+
+/// What a double quote at a cell's beginning means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quotes {
+    /// Nothing: it is a character as any other.
+    Plain,
+    /// The cell may hold separators, and ends at the next quote; two stand for one.
+    Doubled,
+    /// The cell may hold anything, quotes and ends of lines too, and ends at a quote that a separator or the end of a line
+    /// follows. What writes texts of people like that is not at one about quotes in them.
+    Loose,
 }
 
 impl Layout {
     /// Cells without quotes, in UTF-8.
     pub(crate) const fn plain(separator: &'static str) -> Self {
-        Self { separator, quotes: false, encoding: Encoding::Utf8 }
+        Self { separator, quotes: Quotes::Plain, encoding: Encoding::Utf8 }
+    }
+
+    /// Cells that may be in double quotes, in UTF-8.
+    pub(crate) const fn quoted(separator: &'static str, quotes: Quotes) -> Self {
+        Self { separator, quotes, encoding: Encoding::Utf8 }
     }
 }
 
 /// The rows of a table: the cells of wanted columns, in the order in which they were asked for.
 pub(crate) struct Table<'a> {
     lines: Lines<'a>,
-    /// The line's cells without quotes about them, where there may be some.
+    /// The row's text, which cells are places of, where there may be quotes.
     unquoted: String,
     layout: Layout,
     /// The wanted columns' names, for messages.
     names: Vec<String>,
     /// Their places in a line.
     places: Vec<usize>,
-    /// How many cells each line has.
+    /// How many cells each row has; 0 while it is not known.
     width: usize,
+    /// What they are, for messages; nothing where the file says it itself.
+    all: String,
     cells: Vec<Range<usize>>,
     rows: u64,
 }
@@ -82,6 +101,7 @@ impl<'a> Table<'a> {
         let mut table = Self::open(path, layout, wanted, meter)?;
         let place = |wanted| names.iter().position(|name| name == wanted).expect("wanted columns are named");
         (table.places, table.width) = (wanted.iter().map(place).collect(), names.len());
+        table.all = format!(" ({})", list(names.iter()));
         Ok(table)
     }
 
@@ -95,6 +115,7 @@ impl<'a> Table<'a> {
             names,
             places: Vec::new(),
             width: 0,
+            all: String::new(),
             cells: Vec::new(),
             rows: 0,
         })
@@ -107,8 +128,8 @@ impl<'a> Table<'a> {
         }
         self.cut()?;
         if self.cells.len() != self.width {
-            let (expected, found) = (format!("{} cells", self.width), self.cells.len().to_string());
-            return Err(self.lines.bad(None, &expected, &found, FIX));
+            let expected = format!("{} cells{}", self.width, self.all);
+            return Err(self.lines.bad(None, &expected, &self.cells.len().to_string(), FIX));
         }
         self.rows += 1;
         Ok(true)
@@ -129,6 +150,24 @@ impl<'a> Table<'a> {
         Some(self.cell(wanted)).filter(|cell| !cell.is_empty() && !missing.contains(cell))
     }
 
+    /// Gives `rows` the cell as one of this kind; without a value where it is empty or one of these words.
+    pub(crate) fn copy(&self, wanted: usize, kind: Kind, missing: &[&str], rows: &mut Rows) -> Result<()> {
+        let present = self.present(wanted, missing);
+        match kind {
+            Kind::Text => rows.text(present),
+            Kind::Integer => rows.integer(match present {
+                Some(_) => Some(self.number(wanted, "a whole number")?),
+                None => None,
+            }),
+            Kind::Number => rows.number(match present {
+                Some(_) => Some(self.finite(wanted)?),
+                None => None,
+            }),
+            Kind::Texts => rows.texts(present),
+        }
+        Ok(())
+    }
+
     /// A cell that must not be empty.
     pub(crate) fn required(&self, wanted: usize) -> Result<&str> {
         match self.cell(wanted) {
@@ -140,6 +179,13 @@ impl<'a> Table<'a> {
     /// A cell as a number; `expected` says of what kind.
     pub(crate) fn number<T: FromStr>(&self, wanted: usize, expected: &str) -> Result<T> {
         self.cell(wanted).parse().map_err(|_| self.bad(wanted, expected))
+    }
+
+    /// A cell as a number that is neither infinite nor none.
+    fn finite(&self, wanted: usize) -> Result<f64> {
+        const EXPECTED: &str = "a number";
+        let number: f64 = self.number(wanted, EXPECTED)?;
+        if number.is_finite() { Ok(number) } else { Err(self.bad(wanted, EXPECTED)) }
     }
 
     /// A cell that is 0 or 1.
@@ -158,14 +204,16 @@ impl<'a> Table<'a> {
 
     /// The text that cells are places of.
     fn line(&self) -> &str {
-        if self.layout.quotes { &self.unquoted } else { self.lines.text() }
+        if self.layout.quotes == Quotes::Plain { self.lines.text() } else { &self.unquoted }
     }
 
     /// Cuts the line into cells.
     fn cut(&mut self) -> Result<()> {
         self.cells.clear();
-        if self.layout.quotes {
-            return self.cut_quoted();
+        match self.layout.quotes {
+            Quotes::Plain => {}
+            Quotes::Doubled => return self.cut_quoted(),
+            Quotes::Loose => return self.cut_loose(),
         }
         let text = self.lines.text();
         let mut start = 0;
@@ -175,6 +223,45 @@ impl<'a> Table<'a> {
         }
         self.cells.push(start..text.len());
         Ok(())
+    }
+
+    /// Cuts a row whose cells may be in double quotes that mean nothing within; it goes on in the next line while a quote is
+    /// open or cells are missing.
+    fn cut_loose(&mut self) -> Result<()> {
+        self.unquoted.clear();
+        self.unquoted.push_str(self.lines.text());
+        while !(self.places_of_loose() && self.cells.len() >= self.width) && self.lines.go_on()? {
+            self.unquoted.push('\n');
+            self.unquoted.push_str(self.lines.text());
+        }
+        Ok(())
+    }
+
+    /// Finds the cells of a row that may be longer; false if a quote is open at its end.
+    fn places_of_loose(&mut self) -> bool {
+        let (text, separator) = (self.unquoted.as_str(), self.layout.separator);
+        self.cells.clear();
+        let mut start = 0;
+        loop {
+            let rest = &text[start..];
+            let end = if rest.starts_with('"') {
+                let closes = |&(place, _): &(usize, &str)| {
+                    let after = &rest[place + 1..];
+                    place > 0 && (after.is_empty() || after.starts_with(separator))
+                };
+                let Some((quote, _)) = rest.match_indices('"').find(closes) else { return false };
+                self.cells.push(start + 1..start + quote);
+                start + quote + 1
+            } else {
+                let end = rest.find(separator).map_or(text.len(), |place| start + place);
+                self.cells.push(start..end);
+                end
+            };
+            if end == text.len() {
+                return true;
+            }
+            start = end + separator.len();
+        }
     }
 
     /// Cuts a line in which cells may be in double quotes; in them, two stand for one.

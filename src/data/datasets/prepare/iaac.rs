@@ -7,13 +7,14 @@ use std::path::Path;
 
 use crate::data::datasets::prepare::arrays::{Layout, Table};
 use crate::data::datasets::prepare::config::RunConfig;
+use crate::data::datasets::prepare::order::ByDay;
 use crate::data::datasets::prepare::raw::Publication;
 use crate::data::datasets::prepare::rows::{Kind, Rows};
 use crate::data::datasets::prepare::{Job, Prepared, own_split, schema};
 use crate::data::error::{Error, Result};
-use crate::data::schema::{FieldKind, FieldOptions, Schema, SplitName};
+use crate::data::schema::{FieldKind, FieldOptions, Schema};
 
-const PUBLICATION: Publication = Publication {
+pub(crate) const PUBLICATION: Publication = Publication {
     title: "IAAC (IJCAI-18, Alimama's sponsored search)",
     home: "https://tianchi.aliyun.com/competition/entrance/231647",
     layouts: &[&["round1_ijcai_18_train_20180301.txt"], &["round2_train.txt"]],
@@ -66,7 +67,7 @@ pub(crate) fn prepare(mut job: Job) -> Result<Prepared> {
     let mut rows = Rows::new(&columns);
     while log.table.next()? {
         let seconds = log.seconds()?;
-        let split = days.split(day(seconds));
+        let split = days.by_day.split(day(seconds));
         let category = log.category(1).unwrap_or_default();
         let scenario = if days.is_scenario(category) { category } else { OTHER };
         let label = log.table.flag(log.label)?;
@@ -156,8 +157,7 @@ fn day(seconds: i64) -> i64 {
 
 /// Which days the log has, and which categories have rows enough to be scenarios.
 struct Days {
-    last: i64,
-    before: i64,
+    by_day: ByDay,
     /// Train rows by category.
     train: BTreeMap<String, u64>,
     rows: u64,
@@ -190,15 +190,7 @@ impl Days {
             *train.entry(category).or_default() += rows;
         }
         let rows = train.values().sum();
-        Ok(Self { last, before, train, rows })
-    }
-
-    fn split(&self, day: i64) -> SplitName {
-        match day {
-            day if day >= self.last => SplitName::Test,
-            day if day >= self.before => SplitName::Valid,
-            _ => SplitName::Train,
-        }
+        Ok(Self { by_day: ByDay { valid: before, test: last }, train, rows })
     }
 
     /// Whether a category has at least a hundredth of the train rows.

@@ -9,11 +9,17 @@ mod ali_ccp;
 mod aliexpress;
 mod amazon;
 mod arrays;
+mod avazu;
 mod config;
+mod criteo;
 mod dimension;
+mod douban;
+mod frappe;
 mod iaac;
+mod kuairand;
 mod literal;
 mod movielens;
+mod order;
 mod raw;
 mod rows;
 mod shares;
@@ -29,6 +35,7 @@ use crate::data::error::{Error, Result};
 use crate::data::schema::{Schema, Split, SplitName};
 use crate::data::split::choice::by_seed;
 use config::RunConfig;
+use raw::Publication;
 use rows::{Rows, Sink};
 use source::Meter;
 
@@ -43,12 +50,40 @@ pub enum PublicData {
     AliExpress,
     /// Reviews of electronics on Amazon, by category.
     Amazon,
+    /// Ads on phones, of a contest by Avazu, by the position of the banner.
+    Avazu,
+    /// Display ads, of a contest by Criteo, without scenarios.
+    Criteo,
+    /// Ratings of books, films and music on Douban.
+    Douban,
+    /// The apps that people use, by time of day.
+    Frappe,
     /// The sponsored search of IJCAI-18's contest, by category.
     Iaac,
+    /// Recommendations of short videos by Kuaishou, by tab of the app.
+    KuaiRand,
     /// MovieLens-1M and MovieLens-100K, by age.
     MovieLens,
     /// Alimama's display advertising on Taobao, by size of city.
     Taobao,
+}
+
+impl PublicData {
+    fn publication(self) -> &'static Publication {
+        match self {
+            Self::AliCcp => &ali_ccp::PUBLICATION,
+            Self::AliExpress => &aliexpress::PUBLICATION,
+            Self::Amazon => &amazon::PUBLICATION,
+            Self::Avazu => &avazu::PUBLICATION,
+            Self::Criteo => &criteo::PUBLICATION,
+            Self::Douban => &douban::PUBLICATION,
+            Self::Frappe => &frappe::PUBLICATION,
+            Self::Iaac => &iaac::PUBLICATION,
+            Self::KuaiRand => &kuairand::PUBLICATION,
+            Self::MovieLens => &movielens::PUBLICATION,
+            Self::Taobao => &taobao::PUBLICATION,
+        }
+    }
 }
 
 /// What to prepare.
@@ -102,14 +137,20 @@ pub fn prepare<'a>(
         left_out: Vec::new(),
         notes: Vec::new(),
     };
-    match options.data {
+    let prepared = match options.data {
         PublicData::AliCcp => ali_ccp::prepare(job),
         PublicData::AliExpress => aliexpress::prepare(job),
         PublicData::Amazon => amazon::prepare(job),
+        PublicData::Avazu => avazu::prepare(job),
+        PublicData::Criteo => criteo::prepare(job),
+        PublicData::Douban => douban::prepare(job),
+        PublicData::Frappe => frappe::prepare(job),
         PublicData::Iaac => iaac::prepare(job),
+        PublicData::KuaiRand => kuairand::prepare(job),
         PublicData::MovieLens => movielens::prepare(job),
         PublicData::Taobao => taobao::prepare(job),
-    }
+    };
+    prepared.map_err(|error| options.data.publication().name_home(error))
 }
 
 /// The work on one data set.
@@ -152,6 +193,20 @@ impl Job<'_> {
         match test {
             true => SplitName::Test,
             false => SplitName::ALL[usize::from(by_seed(self.seed, 0.1, 0.0, row))],
+        }
+    }
+
+    /// That there are rows to learn from, to stop by and to report on.
+    fn whole(&self, rows: &Rows) -> Result<()> {
+        let missing: Vec<&str> =
+            SplitName::ALL.into_iter().filter(|split| !rows.has(*split)).map(SplitName::name).collect();
+        match (missing.len(), self.read.iter().all(|(_, rows)| *rows == 0)) {
+            (0, _) | (_, true) => Ok(()),
+            _ => Err(Error::RawFiles(format!(
+                "{}: of all rows none is for {}: the files are cut off or not all there; download them again",
+                self.raw.display(),
+                missing.join(" or ")
+            ))),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use parquet::arrow::ArrowWriter;
 
 use crate::data::datasets::history::{HistoryOptions, histories};
-use crate::data::datasets::prepare::arrays::{Layout, Table};
+use crate::data::datasets::prepare::arrays::{Layout, Quotes, Table};
 use crate::data::datasets::prepare::config::RunConfig;
 use crate::data::datasets::prepare::dimension::Dimension;
 use crate::data::datasets::prepare::raw::Publication;
@@ -17,7 +17,7 @@ use crate::data::error::{Error, Result};
 use crate::data::read::inputs::Inputs;
 use crate::data::schema::{Format, Schema, SequenceColumn, Split};
 
-const PUBLICATION: Publication = Publication {
+pub(crate) const PUBLICATION: Publication = Publication {
     title: "MovieLens",
     home: "https://grouplens.org/datasets/movielens/",
     layouts: &[
@@ -113,7 +113,7 @@ impl Edition {
 }
 
 fn latin(separator: &'static str) -> Layout {
-    Layout { separator, quotes: false, encoding: Encoding::Latin1 }
+    Layout { separator, quotes: Quotes::Plain, encoding: Encoding::Latin1 }
 }
 
 fn open<'a>(job: &Job<'a>, path: &Path, shape: &Shape, wanted: &[&str]) -> Result<Table<'a>> {
@@ -265,7 +265,7 @@ fn fields() -> Schema {
 fn with_split(mut job: Job, edition: &Edition, tables: &Tables, path: &Path) -> Result<Prepared> {
     let mut count = open(&job, path, &edition.ratings, &[])?;
     while count.next()? {}
-    let mut shares = ExactShares::tenths(count.rows(), job.seed);
+    let mut shares = ExactShares::tenths([1, 1], count.rows(), job.seed);
     let mut rows = Rows::new(&[&COLUMNS[..], &[("split", Kind::Text)]].concat());
     let mut ratings = Ratings::open(&job, path, edition, tables)?;
     while let Some((scenario, label)) = ratings.next(&mut rows)? {

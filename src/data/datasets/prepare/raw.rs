@@ -33,6 +33,20 @@ impl Publication {
         Err(self.missing(raw, &folders))
     }
 
+    /// An error of reading the files, which says where they are published.
+    pub(crate) fn name_home(&self, error: Error) -> Error {
+        let Self { title, home, .. } = self;
+        match error {
+            Error::RawLine { row, fix } => Error::RawLine { row, fix: format!("{fix} ({title} is at {home})") },
+            Error::RawFiles(text) if !text.contains(home) => Error::RawFiles(format!("{text} ({title} is at {home})")),
+            Error::EmptyFile { path } => {
+                let path = path.display();
+                Error::RawFiles(format!("{path}: the file is empty; download it again ({title} is at {home})"))
+            }
+            other => other,
+        }
+    }
+
     /// That no layout is there.
     pub(crate) fn missing(&self, raw: &Path, folders: &[PathBuf]) -> Error {
         let Self { title, home, layouts, hint } = self;

@@ -7,6 +7,7 @@ use arrow_array::builder::{Float64Builder, Int64Builder, ListBuilder, StringBuil
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
+use crate::data::datasets::prepare::dimension::Cells;
 use crate::data::error::{Error, Result};
 use crate::data::schema::SplitName;
 
@@ -121,6 +122,19 @@ impl Rows {
             }
             _ => unreachable!("the next column is not one of lists"),
         }
+    }
+
+    /// The next cells, of so many columns of texts: those of a row that was joined, or none.
+    pub(crate) fn joined(&mut self, cells: Option<Cells<'_>>, columns: usize) {
+        let mut cells = cells.into_iter().flatten();
+        for _ in 0..columns {
+            self.text(cells.next().filter(|cell| !cell.is_empty()));
+        }
+    }
+
+    /// Whether a row of this split has been written.
+    pub(crate) fn has(&self, split: SplitName) -> bool {
+        self.groups.keys().any(|(_, found)| *found == Some(split))
     }
 
     /// Ends the row and counts it; a full batch goes to the sink.

@@ -13,10 +13,14 @@ pub(crate) struct ExactShares {
 }
 
 impl ExactShares {
-    /// A tenth of the rows, rounded, is valid and a tenth is test.
-    pub(crate) fn tenths(rows: u64, seed: u64) -> Self {
-        let tenth = (rows + 5) / 10;
-        Self { seed, row: 0, left: [rows - 2 * tenth, tenth, tenth] }
+    /// So many tenths of the rows, each rounded, are valid and test.
+    ///
+    /// # Panics
+    /// When they are more than half of the rows.
+    pub(crate) fn tenths([valid, test]: [u64; 2], rows: u64, seed: u64) -> Self {
+        assert!(valid + test <= 5, "most rows are left to learn from");
+        let [valid, test] = [valid, test].map(|tenths| (tenths * rows + 5) / 10);
+        Self { seed, row: 0, left: [rows - valid - test, valid, test] }
     }
 
     /// The split of the next row.
@@ -48,7 +52,7 @@ mod tests {
     #[test]
     fn shares_are_met_exactly_and_spread_evenly() {
         let splits = |rows, seed| {
-            let mut shares = ExactShares::tenths(rows, seed);
+            let mut shares = ExactShares::tenths([1, 1], rows, seed);
             (0..rows).map(|_| shares.next()).collect::<Vec<_>>()
         };
         let found = splits(1_005, 1);
@@ -58,6 +62,7 @@ mod tests {
         assert!((35..=65).contains(&early), "{early}");
         assert_eq!(found, splits(1_005, 1));
         assert_ne!(found, splits(1_005, 2));
+        assert_eq!(ExactShares::tenths([2, 1], 1_004, 0).left, [703, 201, 100]);
         assert_eq!(splits(3, 0).len(), 3);
         assert!(splits(0, 0).is_empty());
     }

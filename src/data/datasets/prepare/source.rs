@@ -75,7 +75,9 @@ pub(crate) struct Lines<'a> {
     encoding: Encoding,
     bytes: Vec<u8>,
     text: String,
+    /// The line's number, and that of the row's first one.
     number: u64,
+    first: u64,
 }
 
 impl<'a> Lines<'a> {
@@ -92,7 +94,27 @@ impl<'a> Lines<'a> {
             }
             false => Box::new(BufReader::with_capacity(1 << 18, metered)),
         };
-        Ok(Self { path: path.to_owned(), reader, encoding, bytes: Vec::new(), text: String::new(), number: 0 })
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+            encoding,
+            bytes: Vec::new(),
+            text: String::new(),
+            number: 0,
+            first: 0,
+        })
+    }
+
+    /// How many lines of a file are not empty.
+    ///
+    /// # Errors
+    /// As [`Lines::next`].
+    pub(crate) fn count(path: &Path, encoding: Encoding, meter: &Rc<Meter<'a>>) -> Result<u64> {
+        let (mut lines, mut count) = (Self::open(path, encoding, meter)?, 0);
+        while lines.next()? {
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Reads the next line that is not empty; false at the end.
@@ -101,33 +123,43 @@ impl<'a> Lines<'a> {
     /// When the file cannot be read or decompressed, or the line is no text or does not end.
     pub(crate) fn next(&mut self) -> Result<bool> {
         loop {
-            self.bytes.clear();
-            self.number += 1;
-            let read = (&mut self.reader).take(LONGEST_LINE).read_until(b'\n', &mut self.bytes);
-            match read.map_err(|error| self.unreadable(error))? {
-                0 => return Ok(false),
-                read if read as u64 == LONGEST_LINE => {
-                    let (expected, found) = ("a line of less than 64 MiB", "one that does not end");
-                    return Err(self.bad(
-                        None,
-                        expected,
-                        found,
-                        "download the file again, and unpack it if it is an archive",
-                    ));
-                }
-                _ => {}
-            }
-            while self.bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-                self.bytes.pop();
-            }
-            if !self.bytes.is_empty() {
-                return self.decode().map(|()| true);
+            self.first = self.number + 1;
+            let found = self.go_on()?;
+            if !found || !self.text.is_empty() {
+                return Ok(found);
             }
         }
     }
 
-    fn decode(&mut self) -> Result<()> {
+    /// Reads the next line, empty or not, as one more of the same row; false at the end.
+    ///
+    /// # Errors
+    /// As [`Lines::next`].
+    pub(crate) fn go_on(&mut self) -> Result<bool> {
+        self.bytes.clear();
         self.text.clear();
+        self.number += 1;
+        let read = (&mut self.reader).take(LONGEST_LINE).read_until(b'\n', &mut self.bytes);
+        match read.map_err(|error| self.unreadable(error))? {
+            0 => return Ok(false),
+            read if read as u64 == LONGEST_LINE => {
+                let (expected, found) = ("a line of less than 64 MiB", "one that does not end");
+                return Err(self.bad(
+                    None,
+                    expected,
+                    found,
+                    "download the file again, and unpack it if it is an archive",
+                ));
+            }
+            _ => {}
+        }
+        while self.bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.bytes.pop();
+        }
+        self.decode().map(|()| true)
+    }
+
+    fn decode(&mut self) -> Result<()> {
         if self.encoding == Encoding::Latin1 {
             self.text.extend(self.bytes.iter().map(|&byte| char::from(byte)));
             return Ok(());
@@ -149,11 +181,11 @@ impl<'a> Lines<'a> {
         &self.text
     }
 
-    /// An error that names this line.
+    /// An error that names this row, by its first line.
     pub(crate) fn bad(&self, column: Option<&str>, expected: &str, found: &str, fix: &str) -> Error {
         let row = BadRow {
             path: self.path.clone(),
-            place: Place::Line(self.number),
+            place: Place::Line(self.first),
             column: column.map(str::to_owned),
             expected: expected.to_owned(),
             found: found.to_owned(),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::data::datasets::prepare::arrays::{Layout, Table};
 use crate::data::datasets::prepare::config::RunConfig;
-use crate::data::datasets::prepare::dimension::Dimension;
+use crate::data::datasets::prepare::dimension::{Dimension, Shape};
 use crate::data::datasets::prepare::raw::{Publication, folders, locate};
 use crate::data::datasets::prepare::rows::{Kind, Rows};
 use crate::data::datasets::prepare::{Job, Prepared, own_split, schema};
@@ -19,7 +19,7 @@ use crate::data::read::compressed::Compression;
 use crate::data::schema::{FieldKind, FieldOptions, Schema, SequenceColumn};
 use behaviors::{Behavior, Partitions};
 
-const PUBLICATION: Publication = Publication {
+pub(crate) const PUBLICATION: Publication = Publication {
     title: "Taobao's display advertising",
     home: "https://tianchi.aliyun.com/dataset/56",
     layouts: &[&["user_profile.csv", "ad_feature.csv", "raw_sample.csv"]],
@@ -161,22 +161,16 @@ fn config(histories: bool, seed: u64) -> RunConfig {
 
 /// A table by the numbers of its first column.
 fn read(job: &mut Job, path: &Path, key: &str, columns: &[(&str, &str)]) -> Result<Dimension> {
-    let wanted: Vec<&str> = [key].into_iter().chain(columns.iter().map(|&(name, _)| name)).collect();
-    let mut table = Table::with_header(path, Layout::plain(","), &wanted, &job.meter)?;
-    let (mut found, mut repeated) = (Dimension::default(), 0);
-    while table.next()? {
-        let key: u32 = table.number(0, NUMBER)?;
-        if let Some(price) = wanted.iter().position(|name| *name == "price")
-            && table.present(price, MISSING).is_some()
-        {
+    let names: Vec<&str> = columns.iter().map(|&(name, _)| name).collect();
+    let shape = Shape { layout: Layout::plain(","), key, columns: &names, missing: MISSING };
+    let price = names.iter().position(|name| *name == "price").map(|place| place + 1);
+    Dimension::read(job, path, &shape, |table| {
+        table.number::<u32>(0, NUMBER)?;
+        if let Some(price) = price.filter(|price| table.present(*price, MISSING).is_some()) {
             table.number::<f64>(price, "a price")?;
         }
-        let cells = (1..wanted.len()).map(|column| table.present(column, MISSING).unwrap_or_default());
-        repeated += u64::from(!found.insert(itoa::Buffer::new().format(key), cells));
-    }
-    job.note_read(path, table.rows());
-    job.note_repeated(path, repeated);
-    Ok(found)
+        Ok(())
+    })
 }
 
 const NUMBER: &str = "a whole number below 2^32";
