@@ -1,6 +1,8 @@
 //! Criteo's contest.
 
+use polyscene::Config;
 use polyscene::data::PublicData::Criteo;
+use polyscene::data::open;
 
 use super::{gzip, mixed, prepared, refused};
 use crate::place::Place;
@@ -43,6 +45,11 @@ fn criteo_is_split_in_order_and_has_numbers_and_categories() {
     assert_eq!(dataset.encoder.scenarios(), ["all rows"]);
     assert_eq!(dataset.encoder.value_count(), 13);
     assert_eq!([&dataset.train, &dataset.valid, &dataset.test].map(|rows| rows.len()), [482, 40, 40]);
+    // C9 can be the scenario, with one word.
+    let sets = ["data.scenario=C9", "data.cache=false"].map(str::to_owned);
+    let schema = Config::load(place.path("out/config.toml"), &sets).unwrap().schema().unwrap();
+    let scenarios = open(&schema, &[place.path("out")], &mut |_| ()).unwrap().encoder.scenarios().to_vec();
+    assert_eq!(scenarios, rows.counts("C9").into_keys().collect::<Vec<_>>());
     // Numbers are logarithms, standardised over the train rows; missing ones are 0.
     let log = |cell: &str| cell.parse::<f64>().map(|x: f64| x.signum() * (1.0 + x.abs()).ln());
     let seen: Vec<f64> = rows.column("I3")[..482].iter().filter_map(|cell| log(cell).ok()).collect();

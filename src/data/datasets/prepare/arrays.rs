@@ -5,13 +5,15 @@ use std::path::Path;
 use std::rc::Rc;
 use std::str::FromStr;
 
-use crate::data::datasets::prepare::rows::{Kind, Rows};
 use crate::data::datasets::prepare::source::{Encoding, Lines, Meter};
 use crate::data::error::{Error, Result, list};
 use crate::data::read::csv_file::quoted;
 
 /// What to do about a line that is not as the owner publishes it.
 const FIX: &str = "mend or remove the line, or download the file again";
+
+/// The most bytes of a row of several lines. Where a quote stays open, the rest of the file must not fill the memory.
+const LONGEST_ROW: usize = 1 << 20;
 
 /// How a file's lines are cut.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +32,7 @@ pub(crate) enum Quotes {
     /// The cell may hold separators, and ends at the next quote; two stand for one.
     Doubled,
     /// The cell may hold anything, quotes and ends of lines too, and ends at a quote that a separator or the end of a line
-    /// follows. What writes texts of people like that is not at one about quotes in them.
+    /// follows: for people's texts, whose own quotes are written in one way or another.
     Loose,
 }
 
@@ -150,22 +152,9 @@ impl<'a> Table<'a> {
         Some(self.cell(wanted)).filter(|cell| !cell.is_empty() && !missing.contains(cell))
     }
 
-    /// Gives `rows` the cell as one of this kind; without a value where it is empty or one of these words.
-    pub(crate) fn copy(&self, wanted: usize, kind: Kind, missing: &[&str], rows: &mut Rows) -> Result<()> {
-        let present = self.present(wanted, missing);
-        match kind {
-            Kind::Text => rows.text(present),
-            Kind::Integer => rows.integer(match present {
-                Some(_) => Some(self.number(wanted, "a whole number")?),
-                None => None,
-            }),
-            Kind::Number => rows.number(match present {
-                Some(_) => Some(self.finite(wanted)?),
-                None => None,
-            }),
-            Kind::Texts => rows.texts(present),
-        }
-        Ok(())
+    /// A cell as a whole number, or `None` if it is empty.
+    pub(crate) fn integer(&self, wanted: usize) -> Result<Option<i64>> {
+        self.present(wanted, &[]).map(|_| self.number(wanted, "a whole number")).transpose()
     }
 
     /// A cell that must not be empty.
@@ -179,13 +168,6 @@ impl<'a> Table<'a> {
     /// A cell as a number; `expected` says of what kind.
     pub(crate) fn number<T: FromStr>(&self, wanted: usize, expected: &str) -> Result<T> {
         self.cell(wanted).parse().map_err(|_| self.bad(wanted, expected))
-    }
-
-    /// A cell as a number that is neither infinite nor none.
-    fn finite(&self, wanted: usize) -> Result<f64> {
-        const EXPECTED: &str = "a number";
-        let number: f64 = self.number(wanted, EXPECTED)?;
-        if number.is_finite() { Ok(number) } else { Err(self.bad(wanted, EXPECTED)) }
     }
 
     /// A cell that is 0 or 1.
@@ -233,6 +215,9 @@ impl<'a> Table<'a> {
         while !(self.places_of_loose() && self.cells.len() >= self.width) && self.lines.go_on()? {
             self.unquoted.push('\n');
             self.unquoted.push_str(self.lines.text());
+            if self.unquoted.len() > LONGEST_ROW {
+                return Err(self.lines.bad(None, "a closing quote", &quoted(&self.unquoted), FIX));
+            }
         }
         Ok(())
     }

@@ -22,6 +22,9 @@ pub(crate) const PUBLICATION: Publication = Publication {
 const NUMBERS: usize = 13;
 const CATEGORIES: usize = 26;
 
+/// A column of three values, which models of scenarios can take for the scenario.
+const SCENARIO: &str = "C9";
+
 /// Rows of the file as it is published.
 const PUBLISHED: u64 = 45_840_617;
 /// The log is of seven days, which the rows do not say. Half of the last seventh is valid and half is test.
@@ -50,29 +53,33 @@ pub(crate) fn prepare(mut job: Job) -> Result<Prepared> {
     while table.next()? {
         let (label, split) = (table.flag(0)?, split.split(table.rows() - 1));
         for (place, (_, kind)) in columns[..names.len()].iter().enumerate() {
-            let cell = table.cell(place);
-            if *kind == Kind::Text && !(cell.len() <= 8 && cell.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            if *kind == Kind::Integer {
+                rows.integer(table.integer(place)?);
+                continue;
+            }
+            let hash = table.present(place, &[]);
+            if hash.is_some_and(|hash| hash.len() > 8 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit())) {
                 return Err(table.bad(place, "a hexadecimal number of 32 bits"));
             }
-            table.copy(place, *kind, &[], &mut rows)?;
+            rows.text(hash);
         }
         rows.text(Some(split.name()));
         rows.end(ONLY_SCENARIO, Some(split), label, job.sink)?;
     }
     job.note_read(path, table.rows());
-    let features = &names[1..];
+    let agnostic: Vec<&str> = names[1..].iter().copied().filter(|name| *name != SCENARIO).collect();
     let number = FieldOptions { kind: FieldKind::Numeric, transform: Some(Transform::Log), ..FieldOptions::default() };
     let config = RunConfig {
         about: "Criteo's Display Advertising Challenge: will this ad be clicked? The rows are in order of time, and the last\n\
-                seventh, about a day, is valid and test, half each. There are no scenarios: all rows are of one, and any\n\
-                column of few values can be made the scenario, such as C9, C14, C17 or C23 (docs/datasets.md)."
+                seventh, about a day, is valid and test, half each. There are no scenarios: all rows are of one.\n\
+                Any column of few values can be made the scenario; C9, of three values, is the aware field for that."
             .to_owned(),
         schema: Schema {
             scenario: None,
             split: own_split(),
             min_count: 10,
-            fields: features[..NUMBERS].iter().map(|&name| (name.to_owned(), number.clone())).collect(),
-            ..schema(&[], features)
+            fields: names[1..=NUMBERS].iter().map(|&name| (name.to_owned(), number.clone())).collect(),
+            ..schema(&[SCENARIO], &agnostic)
         },
         model: "name = \"dcn-v2\"\nwidth = 16\nhidden = [400, 400, 400]\n",
         train: "epochs = 3\npatience = 1\nbatch_size = 4096\nlearning_rate = 0.001\n",

@@ -126,7 +126,7 @@ pub(crate) fn prepare(mut job: Job) -> Result<Prepared> {
             rows.texts(tags());
             rows.text(Some(&hour(&log, 5)?.to_string()));
             for place in 6..own.len() {
-                log.copy(place, Kind::Integer, &[], &mut rows)?;
+                rows.integer(log.integer(place)?);
             }
             rows.text(Some(split.name()));
             rows.end(tab, Some(split), label, job.sink)?;

@@ -2,7 +2,7 @@
 //!
 //! [`prepare`] reads one data set's raw files line by line, joins what belongs together and gives the rows out in
 //! batches, so that a log never has to fit in memory; the tables that it is joined with do ([`dimension`]). Scenarios,
-//! features and splits are those of the paper that uses the data set, and come out as a run's configuration.
+//! features and splits are those of the paper that uses the data set, or chosen, and come out as a run's configuration.
 //! `docs/datasets.md` says what each file holds and what becomes of it.
 
 mod ali_ccp;
