@@ -50,13 +50,13 @@ fn criteo_is_split_in_order_and_has_numbers_and_categories() {
     let schema = Config::load(place.path("out/config.toml"), &sets).unwrap().schema().unwrap();
     let scenarios = open(&schema, &[place.path("out")], &mut |_| ()).unwrap().encoder.scenarios().to_vec();
     assert_eq!(scenarios, rows.counts("C9").into_keys().collect::<Vec<_>>());
-    // Numbers are logarithms, standardised over the train rows; missing ones are 0.
+    // Numbers are logarithms, standardised over the train rows; a missing one is an embedding of its own, times 1.
     let log = |cell: &str| cell.parse::<f64>().map(|x: f64| x.signum() * (1.0 + x.abs()).ln());
     let seen: Vec<f64> = rows.column("I3")[..482].iter().filter_map(|cell| log(cell).ok()).collect();
     let mean = seen.iter().sum::<f64>() / seen.len() as f64;
     let deviation = (seen.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / seen.len() as f64).sqrt();
     for (values, cell) in dataset.test.values().chunks(13).zip(&rows.column("I3")[522..]) {
-        let expected = log(cell).map_or(0.0, |x| (x - mean) / deviation);
+        let expected = log(cell).map_or(1.0, |x| (x - mean) / deviation);
         assert!((f64::from(values[2]) - expected).abs() < 1e-5, "{} {expected}", values[2]);
     }
 }
