@@ -5,6 +5,7 @@
 mod common;
 use common::interpreted;
 
+mod entire_space;
 mod golden_cpu;
 mod golden_gpu;
 mod half_tables;
