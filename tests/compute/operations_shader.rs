@@ -575,14 +575,18 @@ fn larger_layers_agree_in_several_arenas() {
         let chunk = Data::random(&graph, 2003, 3).chunk(&plan, 0, &[1999], 0.05, false);
         let expected = run(&mut on_cpu(&graph, &options, &state), &chunk);
         let software = gpus.clone().map(|gpu| run(&mut on_gpu(gpu, &graph, &options, &state), &chunk));
-        let bytes = [None, small_bindings().max_binding_bytes];
-        let hardware = bytes.map(|bytes| {
-            let mut host = on_host(&graph, &options, &state, bytes);
-            let end = host.run_from(&state, &chunk);
-            assert!(host.races.is_empty(), "{}", host.races.join("\n"));
-            end
-        });
-        for (class, ends) in [("software", software), ("hardware", hardware)] {
+        let mut classes = vec![("software", software)];
+        // An interpreter is slow: the sizes that no vector divides.
+        if every_case() || !width.is_multiple_of(4) {
+            let on_host = |bytes: Option<u64>| {
+                let mut host = on_host(&graph, &options, &state, bytes);
+                let end = host.run_from(&state, &chunk);
+                assert!(host.races.is_empty(), "{}", host.races.join("\n"));
+                end
+            };
+            classes.push(("hardware", [None, small_bindings().max_binding_bytes].map(on_host)));
+        }
+        for (class, ends) in classes {
             let faults = differences(&graph, &ends[0], &expected, 5e-5);
             assert!(faults.is_empty(), "{class}: {}", faults.join("\n"));
             assert!(bits(&ends[0].0) == bits(&ends[1].0), "{class}: one arena and several");

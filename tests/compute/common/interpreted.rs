@@ -280,18 +280,20 @@ impl Interpreted {
         if self.predict.batch_layout.scenarios.is_some() {
             order.chunks_mut(capacity).for_each(|rows| source.group_by_scenario(rows));
         }
-        let mut logits = vec![f32::NAN; source.rows];
+        let width = self.predict.graph.predicted();
+        let mut logits = vec![f32::NAN; source.rows * width];
         let mut packer = BatchPacker::new(&self.predict.graph, &self.predict.batch_layout, false);
         for rows in order.chunks(capacity) {
             let mut chunk = StepChunk::default();
             packer.fill(source, &[Step { rows, shuffle: &[], uniforms: StepUniforms::default() }], &mut chunk);
             self.begin(1, &chunk.words, &chunk.ids, &chunk.values, &chunk.labels);
-            self.buffers.insert(Resource::Results, vec![f32::NAN.to_bits(); capacity]);
+            self.buffers.insert(Resource::Results, vec![f32::NAN.to_bits(); capacity * width]);
             for prepared in &self.prepared[1] {
                 self.races.extend(prepared.run(&mut self.buffers, &chunk.uniforms[0], self.subgroup, true).1);
             }
-            for (&row, &word) in rows.iter().zip(&self.buffers[&Resource::Results]) {
-                logits[row as usize] = f32::from_bits(word);
+            for (&row, words) in rows.iter().zip(self.buffers[&Resource::Results].chunks_exact(width)) {
+                let own = &mut logits[row as usize * width..][..width];
+                own.iter_mut().zip(words).for_each(|(logit, &word)| *logit = f32::from_bits(word));
             }
         }
         logits
