@@ -251,7 +251,9 @@ impl Experiment {
                     write_files(&self.comparison, &self.root)?;
                 }
                 CellEnding::Interrupted => return Ok(Some(position)),
-                CellEnding::Failed(reason) => {
+                // Only searches prune.
+                CellEnding::Pruned => {}
+                CellEnding::Failed(reason) | CellEnding::Diverged(reason) => {
                     observer(CompareEvent::RunFailed(&reason));
                     let log = cell.log_file(&self.root);
                     failed.push(format!("{label}, seed {seed}: {reason} (all that it said: {})", log.display()));
