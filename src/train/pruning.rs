@@ -177,5 +177,3 @@ impl OtherRun {
     }
 }
 
-#[cfg(test)]
-mod tests;
