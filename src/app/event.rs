@@ -169,7 +169,10 @@ impl Display for Event<'_> {
             Self::Training(LoopEvent::EpochEnd(record) | LoopEvent::Evaluated(record)) => write_epoch(f, record),
             Self::Training(LoopEvent::Pruned(pruned)) => {
                 let Pruned { valid_auc, needed, .. } = pruned;
-                write!(f, "pruned {pruned}: its best valid AUC is {valid_auc:.4}, and {needed:.4} would have let it go on")
+                write!(
+                    f,
+                    "pruned {pruned}: its best valid AUC is {valid_auc:.4}, and {needed:.4} would have let it go on"
+                )
             }
             Self::Finished(folder) => write!(f, "the run is in {}", folder.root().display()),
             Self::Wrote { what, path } => write!(f, "{what} in {}", path.display()),

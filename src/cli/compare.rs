@@ -94,7 +94,14 @@ fn list(experiment: &Experiment) -> anyhow::Result<Done> {
     }
     let heads = ["label", "seed", "state", "folder"];
     print_line(&draw_marked(&heads, &lines, TableStyle::for_stdout()))?;
-    print_line(&format!("{finished} of {} runs are finished, in {}", lines.len(), experiment.root().display()))?;
+    let root = experiment.root().display();
+    print_line(&match &experiment.comparison().search {
+        Some(search) => {
+            let (drawn, all) = (lines.len(), search.trials.max(lines.len()));
+            format!("{drawn} of {all} trials are drawn and {finished} finished, in {root}")
+        }
+        None => format!("{finished} of {} runs are finished, in {root}", lines.len()),
+    })?;
     for Invalid { label, reason } in &experiment.comparison().invalid {
         note!("cannot be trained: {label}: {reason}");
     }
@@ -135,7 +142,9 @@ impl Show {
             CompareEvent::RunSaid { position, line, seconds_left } => {
                 let is_epoch = line.starts_with("epoch ");
                 if is_epoch
-                    || ["resuming ", "stopped ", "finishing ", "scenario "].iter().any(|word| line.starts_with(word))
+                    || ["resuming ", "stopped ", "finishing ", "scenario ", "pruned "]
+                        .iter()
+                        .any(|word| line.starts_with(word))
                 {
                     self.say(&format!("  {line}"));
                 }
@@ -174,8 +183,23 @@ fn announce(comparison: &Comparison, root: &Path) {
         ExperimentKind::Compare => "models",
         ExperimentKind::Sweep => "combinations",
     };
-    note!("{} {what}, {} runs, in {}", comparison.variants.len(), cells.len(), root.display());
-    for variant in comparison.variants.iter().filter(|variant| !variant.left_out.is_empty()) {
+    match &comparison.search {
+        Some(search) => {
+            let drawn = match cells.len() {
+                0 => String::new(),
+                drawn => format!(" ({drawn} are drawn already)"),
+            };
+            note!(
+                "{} trials, drawn by sweep.method = \"{}\"{drawn}, in {}",
+                search.trials,
+                search.method.name(),
+                root.display()
+            );
+        }
+        None => note!("{} {what}, {} runs, in {}", comparison.variants.len(), cells.len(), root.display()),
+    }
+    let grid = comparison.search.is_none();
+    for variant in comparison.variants.iter().filter(|variant| grid && !variant.left_out.is_empty()) {
         note!("left out for {}, which has no such option: {}", variant.label, variant.left_out.join(", "));
     }
     for Invalid { label, reason } in &comparison.skipped {

@@ -177,3 +177,5 @@ impl OtherRun {
     }
 }
 
+#[cfg(test)]
+mod tests;

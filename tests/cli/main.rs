@@ -26,6 +26,7 @@ mod reports;
 #[cfg(unix)]
 mod resume;
 mod rows;
+mod search;
 mod snapshots;
 mod training;
 mod tuning;

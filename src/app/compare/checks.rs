@@ -64,11 +64,7 @@ pub(super) fn check_variants(
 }
 
 /// Opens the data of a variant, generating it first where `[synth]` says how.
-pub(super) fn open_of(
-    variant: &Variant,
-    bases: &[PathBuf],
-    observer: &mut Observer<'_>,
-) -> Result<Dataset, Error> {
+pub(super) fn open_of(variant: &Variant, bases: &[PathBuf], observer: &mut Observer<'_>) -> Result<Dataset, Error> {
     let schema = variant.config.schema()?;
     generate_missing(&variant.config, &schema, bases, observer)?;
     let from = StartingRun::of(&mut variant.config.clone(), bases)?;
@@ -114,7 +110,12 @@ fn check_individual(
 }
 
 /// That a finished cell was trained on the data as it is now: one table must not be of two.
-pub(super) fn check_same_data(comparison: &Comparison, variant: &Variant, root: &Path, data: &Dataset) -> Result<(), Error> {
+pub(super) fn check_same_data(
+    comparison: &Comparison,
+    variant: &Variant,
+    root: &Path,
+    data: &Dataset,
+) -> Result<(), Error> {
     for cell in comparison.cells().iter().filter(|cell| cell.variant.label == variant.label) {
         if cell.state(root)? != State::Finished {
             continue;

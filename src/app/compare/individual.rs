@@ -39,7 +39,9 @@ pub(super) fn train_parts(
                 CellEnding::Finished => {}
                 // Nothing of a comparison is pruned.
                 CellEnding::Pruned => {}
-                CellEnding::Failed(reason) | CellEnding::Diverged(reason) => return Ok(CellEnding::Failed(format!("scenario {scenario}: {reason}"))),
+                CellEnding::Failed(reason) | CellEnding::Diverged(reason) => {
+                    return Ok(CellEnding::Failed(format!("scenario {scenario}: {reason}")));
+                }
                 CellEnding::Interrupted => return Ok(CellEnding::Interrupted),
             }
         }

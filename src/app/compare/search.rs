@@ -8,7 +8,7 @@ use crate::app::open::{absolute, tell_warnings};
 use crate::config::{EarlyStopMetric, TrainOptions};
 use crate::data::{Dataset, Encoder};
 use crate::report::comparison::write_files;
-use crate::train::comparison::{CellEnding, State, TrialState, Variant, train_cell};
+use crate::train::comparison::{CellEnding, Variant, train_cell};
 use crate::train::model::build;
 use crate::train::run::folder::write_json;
 use crate::train::{Error, check_rows};
@@ -51,7 +51,8 @@ impl Experiment {
             let news = (variant.config.model_name(), &variant.left_out[..]);
             if !told.contains(&news) {
                 told.push(news);
-                let options: Vec<String> = news.1.iter().map(|key| key.trim_start_matches("model.").to_owned()).collect();
+                let options: Vec<String> =
+                    news.1.iter().map(|key| key.trim_start_matches("model.").to_owned()).collect();
                 observer(AppEvent::OptionsLeftOut { model: news.0, options: &options });
             }
         }
@@ -60,7 +61,8 @@ impl Experiment {
         }
         let data = open_of(first, &self.bases, observer)?;
         tell_warnings(&data, observer);
-        check_variant(known.kind, first, &data).or_else(|error| if known.skip_invalid { Ok(()) } else { Err(error) })?;
+        check_variant(known.kind, first, &data)
+            .or_else(|error| if known.skip_invalid { Ok(()) } else { Err(error) })?;
         check_choice(first, &data)?;
         for variant in edges.iter().filter(|_| !known.skip_invalid) {
             check_variant(known.kind, variant, &data)?;
@@ -105,7 +107,8 @@ impl Experiment {
             let Some(cell) = self.comparison.trial(number) else { break };
             let position = self.comparison.described(number);
             // How long each takes does not depend on its label.
-            let left = over.iter().skip(number - 1).filter(|over| !**over).count().max(1) + wanted.saturating_sub(number.max(over.len()));
+            let left = over.iter().skip(number - 1).filter(|over| !**over).count().max(1)
+                + wanted.saturating_sub(number.max(over.len()));
             estimate.begin(&vec![""; left]);
             observer(CompareEvent::RunStart { position: &position, seconds_left: estimate.seconds_left() });
             let mut arguments = vec!["--device".to_owned(), runner.device.to_string()];

@@ -28,7 +28,7 @@ pub use child::{CellEnding, Interrupt, Job, train_cell};
 pub use individual::together;
 pub use outcome::CellOutcome;
 pub use resampled::CellResamples;
-pub use search::{Search, Trial, TrialState};
+pub use search::{Search, Searched, TRIALS, Trial, TrialState};
 pub use sections::ExperimentKind;
 pub use summary::{Costs, Score, Scores, Standing, Summaries, summarise};
 pub use sweep::SweepMethod;

@@ -111,7 +111,9 @@ pub(super) fn read(kind: ExperimentKind, mut document: Table, file: &str) -> Res
     if !document.contains_key(section) {
         let what = match kind {
             ExperimentKind::Compare => "needs this section, with [[compare.models]], to know which models to compare",
-            ExperimentKind::Sweep => "needs this section, with [sweep.grid] or [sweep.space], to know which options to search",
+            ExperimentKind::Sweep => {
+                "needs this section, with [sweep.grid] or [sweep.space], to know which options to search"
+            }
         };
         return Err(other(file, &format!("[{section}]"), what.to_owned()));
     }
@@ -318,7 +320,9 @@ pub(super) fn check_sets(read: &Read, sets: &[String]) -> Result<(), ConfigError
             key if read.search.as_ref().is_some_and(|search| search.keys().any(|own| own == key)) => {
                 format!("`{key}` is searched; set sweep.space instead")
             }
-            key if sweep && read.entries.iter().take(1).any(|entry| entry.settings.iter().any(|(own, _)| own == key)) => {
+            key if sweep
+                && read.entries.iter().take(1).any(|entry| entry.settings.iter().any(|(own, _)| own == key)) =>
+            {
                 format!("`{key}` is in the grid; set sweep.grid instead")
             }
             _ => continue,

@@ -4,9 +4,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::search::Search;
-use super::sections::{
-    Entry, ExperimentKind, MAX_CELLS, Read, dotted, other, repeated, seeds, short_keys,
-};
+use super::sections::{Entry, ExperimentKind, MAX_CELLS, Read, dotted, other, repeated, seeds, short_keys};
 use crate::config::{ConfigError, describe, parse_section, set_argument};
 
 /// How the combinations of a sweep are chosen.

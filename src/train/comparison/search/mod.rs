@@ -25,7 +25,7 @@ use crate::train::pruning::{OtherRun, Pruning, PruningRule, curve};
 use crate::train::run::epoch::EpochRecord;
 use crate::train::run::result::TrainingTime;
 
-pub use trial::{Trial, TrialState};
+pub use trial::{Searched, TRIALS, Trial, TrialState};
 
 /// How a sweep draws its combinations.
 #[derive(Clone, Debug)]
@@ -99,14 +99,16 @@ impl Search {
 
     /// Settings in short.
     fn words(&self, settings: &[(String, Value)]) -> String {
-        let short = |key: &str| self.space.keys.iter().find(|(own, _)| own == key).map_or(key.to_owned(), |own| own.1.clone());
+        let short =
+            |key: &str| self.space.keys.iter().find(|(own, _)| own == key).map_or(key.to_owned(), |own| own.1.clone());
         settings.iter().map(|(key, value)| set_argument(&short(key), value)).collect::<Vec<_>>().join(" ")
     }
 
     fn draw(&self, draw: Draw, seen: &[Seen]) -> Settings {
         /// Draws of the estimator, before it is left to chance to find what was not tried yet.
         const ESTIMATED: usize = 50;
-        let by_estimate = self.method == SweepMethod::Tpe && seen.len() >= self.startup_trials && draw.attempt < ESTIMATED;
+        let by_estimate =
+            self.method == SweepMethod::Tpe && seen.len() >= self.startup_trials && draw.attempt < ESTIMATED;
         let point = if by_estimate { estimated(&self.space, draw, seen) } else { uniform(&self.space, draw) };
         self.space.settings(&point)
     }
@@ -199,10 +201,17 @@ impl Comparison {
             };
             refused += 1;
             if !self.skip_invalid || refused == IN_VAIN {
-                let what = if refused == IN_VAIN { format!("{IN_VAIN} draws in a row cannot be trained, the last ") } else { String::new() };
-                let hint = if self.skip_invalid { "" } else { "\nto draw another in its place: sweep.skip_invalid = true" };
+                let what = if refused == IN_VAIN {
+                    format!("{IN_VAIN} draws in a row cannot be trained, the last ")
+                } else {
+                    String::new()
+                };
+                let hint =
+                    if self.skip_invalid { "" } else { "\nto draw another in its place: sweep.skip_invalid = true" };
                 let message = format!("{what}{} ({words}) cannot be trained: {reason}{hint}", label_of(trial));
-                return Err(ConfigError::Other { origin: self.file.clone(), key: "sweep.space".to_owned(), message }.into());
+                return Err(
+                    ConfigError::Other { origin: self.file.clone(), key: "sweep.space".to_owned(), message }.into()
+                );
             }
             self.skipped.push(Invalid { label: words, reason });
             if let Some(search) = &mut self.search {
@@ -235,7 +244,9 @@ impl Comparison {
         let mut others = Vec::new();
         for trial in self.trials(root)?.into_iter().filter(|trial| trial.number < number) {
             let finished = trial.state == TrialState::Finished;
-            if let (true, Some(cell)) = (finished || matches!(trial.state, TrialState::Pruned(_)), self.trial(trial.number)) {
+            if let (true, Some(cell)) =
+                (finished || matches!(trial.state, TrialState::Pruned(_)), self.trial(trial.number))
+            {
                 others.push(OtherRun { curve: curve(&EpochRecord::read(&cell.run(root).metrics())?), finished });
             }
         }
@@ -262,3 +273,6 @@ impl Comparison {
         Ok(seconds >= 3600.0 * hours)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,10 @@ impl Search {
         let method = section.method;
         let no_effect = |key: &str, why: &str| other(file, &format!("sweep.{key}"), format!("has no effect {why}"));
         if !section.grid.is_empty() {
-            let why = format!("with sweep.method = \"{}\", which draws from [sweep.space]; put its keys there", method.name());
+            let why = format!(
+                "with sweep.method = \"{}\", which draws from [sweep.space]; put its keys there",
+                method.name()
+            );
             return Err(no_effect("grid", &why));
         }
         let space = Space::read(&section.space, &section.together, file)?;
@@ -39,7 +42,8 @@ impl Search {
         }
         let found = seeds(section.seeds.as_ref().or(Some(&1.into())), "sweep.seeds", file)?;
         let &[seed] = &found[..] else {
-            let expected = "one seed, such as 1 or [7], as each trial is one run (compare the best with others over several)";
+            let expected =
+                "one seed, such as 1 or [7], as each trial is one run (compare the best with others over several)";
             return Err(ConfigError::value(file, "sweep.seeds", expected, &format!("{} seeds", found.len())));
         };
         let Some(trials) = section.trials else {
@@ -50,8 +54,9 @@ impl Search {
             return Err(ConfigError::value(file, "sweep.trials", &expected, &trials.to_string()));
         }
         if let Some(count) = space.count().filter(|&count| trials > count) {
-            let expected =
-                format!("at most {count}, all combinations there are (sweep.method = \"grid\" trains lists of values all)");
+            let expected = format!(
+                "at most {count}, all combinations there are (sweep.method = \"grid\" trains lists of values all)"
+            );
             return Err(ConfigError::value(file, "sweep.trials", &expected, &trials.to_string()));
         }
         if let Some(hours) = section.hours.filter(|hours| !(*hours > 0.0 && hours.is_finite())) {
@@ -59,14 +64,21 @@ impl Search {
         }
         let startup_trials = section.startup_trials.unwrap_or(STARTUP_TRIALS);
         if method == SweepMethod::Random && section.startup_trials.is_some() {
-            return Err(no_effect("startup_trials", "with sweep.method = \"random\", as all trials are drawn at random"));
+            return Err(no_effect(
+                "startup_trials",
+                "with sweep.method = \"random\", as all trials are drawn at random",
+            ));
         }
         if method == SweepMethod::Tpe && !(1..trials).contains(&startup_trials) {
             let expected = format!(
                 "a whole number from 1 to below sweep.trials, which is {trials} (so many are drawn at random before the estimator \
                  begins; to draw all so, sweep.method = \"random\")"
             );
-            let key = if section.startup_trials.is_some() { "sweep.startup_trials" } else { "sweep.startup_trials (by default)" };
+            let key = if section.startup_trials.is_some() {
+                "sweep.startup_trials"
+            } else {
+                "sweep.startup_trials (by default)"
+            };
             return Err(ConfigError::value(file, key, &expected, &startup_trials.to_string()));
         }
         Ok(Self {
@@ -96,10 +108,8 @@ fn pruning(section: &SweepSection, file: &str) -> Result<Option<PruningRule>, Co
     ];
     for (key, there, of) in options {
         if there && !of.contains(&rule) {
-            let names: Vec<&str> = of
-                .iter()
-                .map(|rule| if *rule == PruningName::Median { "\"median\"" } else { "\"halving\"" })
-                .collect();
+            let names: Vec<&str> =
+                of.iter().map(|rule| if *rule == PruningName::Median { "\"median\"" } else { "\"halving\"" }).collect();
             let message = format!("has no effect without sweep.pruning = {}", names.join(" or "));
             return Err(other(file, &format!("sweep.{key}"), message));
         }
@@ -121,8 +131,6 @@ fn pruning(section: &SweepSection, file: &str) -> Result<Option<PruningRule>, Co
             let warmup_trials = section.warmup_trials.unwrap_or(WARMUP_TRIALS) as usize;
             Some(PruningRule::Median { warmup_trials, warmup_epochs: epochs })
         }
-        PruningName::Halving => {
-            Some(PruningRule::Halving { reduction: reduction as usize, warmup_epochs: epochs })
-        }
+        PruningName::Halving => Some(PruningRule::Halving { reduction: reduction as usize, warmup_epochs: epochs }),
     })
 }

@@ -107,3 +107,5 @@ fn random_of(axis: &Axis, Draw { seed, trial, attempt }: Draw) -> rand_pcg::Pcg6
     stream(seed, &format!("trial {trial} {}", axis.name()), attempt as u64)
 }
 
+#[cfg(test)]
+mod tests;

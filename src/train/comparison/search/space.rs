@@ -56,7 +56,8 @@ struct RangeTable {
     step: Option<Value>,
 }
 
-const WANTED: &str = "a list of different values, such as [16, 32], or a range, such as { min = 1e-4, max = 1e-2, log = true }";
+const WANTED: &str =
+    "a list of different values, such as [16, 32], or a range, such as { min = 1e-4, max = 1e-2, log = true }";
 
 impl Space {
     /// Reads `[sweep.space]` and `[[sweep.together]]`.
@@ -285,3 +286,5 @@ fn digits(number: f64, count: usize) -> f64 {
     format!("{number:.*e}", count - 1).parse().unwrap_or(number)
 }
 
+#[cfg(test)]
+mod tests;

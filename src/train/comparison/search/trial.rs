@@ -8,13 +8,13 @@ use toml::Value;
 
 use super::{Settings, label_of};
 use crate::train::Error;
-use crate::train::comparison::{Comparison, Invalid, State};
-use crate::train::pruning::Pruned;
+use crate::train::comparison::{Comparison, Invalid, State, SweepMethod};
+use crate::train::pruning::{Pruned, PruningRule};
 use crate::train::run::folder::write_text;
 use crate::train::run::result::RunResult;
 
-/// The file of a search's trials.
-const TRIALS: &str = "trials.jsonl";
+/// The file of a search's trials: a line of JSON for each.
+pub const TRIALS: &str = "trials.jsonl";
 
 /// A trial of a search.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +73,30 @@ impl TrialState {
             TrialState::Diverged(reason) | TrialState::Failed(reason) => Some(reason),
             _ => None,
         }
+    }
+}
+
+/// A search as tables show it.
+#[derive(Clone, Debug)]
+pub struct Searched {
+    /// How its trials are drawn.
+    pub method: SweepMethod,
+    /// How bad ones are stopped.
+    pub pruning: Option<PruningRule>,
+    /// How many there are to be.
+    pub wanted: usize,
+    /// Names of the keys, in the order of each trial's settings.
+    pub heads: Vec<String>,
+    /// Those that were drawn, in order.
+    pub trials: Vec<Trial>,
+}
+
+impl Searched {
+    /// How many trials are not over yet, or not even drawn.
+    pub fn missing(&self) -> usize {
+        let unfinished = |trial: &&Trial| !trial.state.is_over() && !matches!(trial.state, TrialState::Failed(_));
+        let undrawn = self.wanted.saturating_sub(self.trials.len());
+        undrawn + self.trials.iter().filter(unfinished).count()
     }
 }
 
@@ -135,6 +159,16 @@ impl Comparison {
         Ok(trials)
     }
 
+    /// The search as tables show it, if it is one.
+    ///
+    /// # Errors
+    /// As [`Comparison::trials`].
+    pub fn searched(&self, root: &Path) -> Result<Option<Searched>, Error> {
+        let Some(search) = &self.search else { return Ok(None) };
+        let (method, pruning, wanted) = (search.method, search.pruning.clone(), search.trials);
+        Ok(Some(Searched { method, pruning, wanted, heads: search.heads(), trials: self.trials(root)? }))
+    }
+
     /// Writes `trials.jsonl`.
     ///
     /// # Errors
@@ -193,7 +227,8 @@ impl Comparison {
                 Error::content(&path, format!("line {}: {reason}; give another --out to begin anew", place + 1))
             };
             let line: Line = serde_json::from_str(line).map_err(|error| fault(error.to_string()))?;
-            let settings = from_json(&line.settings).map_err(|error| fault(error.to_string()))?;
+            let mut settings = from_json(&line.settings).map_err(|error| fault(error.to_string()))?;
+            settings.sort_by_key(|(key, _)| self.search().keys().position(|own| own == key));
             let words = self.search().words(&settings);
             if self.search().space.point(&settings).is_none() {
                 return Err(fault(format!("{words} is not in [sweep.space], which must be as it was")));
