@@ -26,6 +26,7 @@ mod reports;
 #[cfg(unix)]
 mod resume;
 mod rows;
+#[cfg(unix)]
 mod search;
 mod snapshots;
 mod training;

@@ -109,14 +109,9 @@ fn a_search_that_is_stopped_goes_on_to_the_same_trials() {
         std::thread::sleep(Duration::from_millis(2));
     }
     let interrupt = |pid: u32| std::process::Command::new("kill").args(["-s", "INT", &pid.to_string()]).status();
-    if cfg!(unix) {
-        assert!(interrupt(child.id()).unwrap().success());
-        let said = Outcome::from(child.wait_with_output().unwrap());
-        said.fails(130, &["stopped in trial ", "polyscene sweep s.toml", "--out many"]);
-    } else {
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
+    assert!(interrupt(child.id()).unwrap().success());
+    let said = Outcome::from(child.wait_with_output().unwrap());
+    said.fails(130, &["stopped in trial ", "polyscene sweep s.toml", "--out many"]);
     let drawn = trials(&place, "many").len();
     assert!((4..7).contains(&drawn), "{drawn} are drawn");
     let listed = sweep(&place, "--out many --dry-run").succeeds();
@@ -144,6 +139,8 @@ fn a_search_that_is_stopped_goes_on_to_the_same_trials() {
     let more = sweep(&place, "--out many --set sweep.trials=8").succeeds();
     assert_eq!(more.err.matches("\ntrial ").count(), 1, "{}", more.err);
     assert_eq!(trials(&place, "many")[..7], whole[..]);
+    let resolved = place.run("sweep many/sweep.toml --device cpu --dry-run").succeeds();
+    assert!(resolved.out.contains("8 of 8 trials are drawn"), "{}", resolved.out);
     sweep(&place, "--out many --only trial-1").fails(2, &["--only", "follows from those before it"]);
     let other = "--out many --set sweep.space.\"train.optimizer\"=[\"adagrad\",\"sgd\"]";
     sweep(&place, other).fails(6, &["trials.jsonl: line ", "is not in [sweep.space]"]);

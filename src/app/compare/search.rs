@@ -8,7 +8,7 @@ use crate::app::open::{absolute, tell_warnings};
 use crate::config::{EarlyStopMetric, TrainOptions};
 use crate::data::{Dataset, Encoder};
 use crate::report::comparison::write_files;
-use crate::train::comparison::{CellEnding, Variant, train_cell};
+use crate::train::comparison::{Cell, CellEnding, State, Variant, train_cell};
 use crate::train::model::build;
 use crate::train::run::folder::write_json;
 use crate::train::{Error, check_rows};
@@ -51,9 +51,16 @@ impl Experiment {
             let news = (variant.config.model_name(), &variant.left_out[..]);
             if !told.contains(&news) {
                 told.push(news);
-                let options: Vec<String> =
-                    news.1.iter().map(|key| key.trim_start_matches("model.").to_owned()).collect();
-                observer(AppEvent::OptionsLeftOut { model: news.0, options: &options });
+                let (options, keys): (Vec<&String>, Vec<&String>) =
+                    news.1.iter().partition(|key| key.starts_with("model."));
+                let options: Vec<String> = options.iter().map(|key| key["model.".len()..].to_owned()).collect();
+                let keys: Vec<String> = keys.into_iter().cloned().collect();
+                if !options.is_empty() {
+                    observer(AppEvent::OptionsLeftOut { model: news.0, options: &options });
+                }
+                if !keys.is_empty() {
+                    observer(AppEvent::KeysLeftOut(&keys));
+                }
             }
         }
         if known.search.as_ref().is_some_and(|search| search.searches_data()) {
@@ -67,8 +74,13 @@ impl Experiment {
         for variant in edges.iter().filter(|_| !known.skip_invalid) {
             check_variant(known.kind, variant, &data)?;
         }
-        for variant in &known.variants {
-            check_same_data(known, variant, &self.root, &data)?;
+        // All others were trained on what the first was.
+        let is_finished = |cell: &Cell<'_>| Ok(cell.state(&self.root)? == State::Finished);
+        for cell in known.cells() {
+            if is_finished(&cell)? {
+                check_same_data(known, cell.variant, &self.root, &data)?;
+                break;
+            }
         }
         Ok(KnownData(Some(data.encoder)))
     }
@@ -128,8 +140,7 @@ impl Experiment {
             observer(CompareEvent::RunEnd);
             match ending? {
                 CellEnding::Interrupted => return Ok(Some(position)),
-                CellEnding::Finished => estimate.end(""),
-                CellEnding::Pruned => {}
+                CellEnding::Finished | CellEnding::Pruned => estimate.end(""),
                 CellEnding::Diverged(reason) => {
                     observer(CompareEvent::RunFailed(&reason));
                     self.comparison.note_failure(number, true, &reason);

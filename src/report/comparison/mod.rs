@@ -256,7 +256,11 @@ pub fn notes(summaries: &Summaries, marked: bool) -> Vec<String> {
     });
     if summaries.missing() > 0 {
         let (missing, runs) = (summaries.missing(), if summaries.missing() == 1 { "run" } else { "runs" });
-        notes.push(format!("Not finished yet: {missing} {runs}."));
+        let why = match summaries.search.as_ref().and_then(|search| search.hours) {
+            Some(hours) => format!(" (no trial begins after sweep.hours = {hours} of training)"),
+            None => String::new(),
+        };
+        notes.push(format!("Not finished yet: {missing} {runs}{why}."));
     }
     if !summaries.skipped.is_empty() {
         notes.push(format!("Left out, as they cannot be trained: {}.", summaries.skipped.join(", ")));

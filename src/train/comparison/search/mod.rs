@@ -170,10 +170,12 @@ impl Comparison {
         check: &mut dyn FnMut(&mut Variant) -> Result<Result<(), String>, Error>,
     ) -> Result<Option<usize>, Error> {
         const IN_VAIN: usize = 100;
+        /// Where so many draws were all drawn before, there is hardly anything left.
+        const ATTEMPTS: usize = 100_000;
         let trial = self.variants.len() + 1;
         let seen = self.seen(root)?;
         let mut refused = 0;
-        for attempt in 0.. {
+        for attempt in 0..ATTEMPTS {
             let search = self.search();
             let known = |settings: &Settings| {
                 let mut drawn = self.variants.iter().map(|variant| &variant.settings);

@@ -85,6 +85,8 @@ pub struct Searched {
     pub pruning: Option<PruningRule>,
     /// How many there are to be.
     pub wanted: usize,
+    /// After so many hours of training none begins.
+    pub hours: Option<f64>,
     /// Names of the keys, in the order of each trial's settings.
     pub heads: Vec<String>,
     /// Those that were drawn, in order.
@@ -166,7 +168,14 @@ impl Comparison {
     pub fn searched(&self, root: &Path) -> Result<Option<Searched>, Error> {
         let Some(search) = &self.search else { return Ok(None) };
         let (method, pruning, wanted) = (search.method, search.pruning.clone(), search.trials);
-        Ok(Some(Searched { method, pruning, wanted, heads: search.heads(), trials: self.trials(root)? }))
+        Ok(Some(Searched {
+            method,
+            pruning,
+            wanted,
+            hours: search.hours,
+            heads: search.heads(),
+            trials: self.trials(root)?,
+        }))
     }
 
     /// Writes `trials.jsonl`.
