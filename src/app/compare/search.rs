@@ -8,7 +8,7 @@ use crate::app::open::{absolute, tell_warnings};
 use crate::config::{EarlyStopMetric, TrainOptions};
 use crate::data::{Dataset, Encoder};
 use crate::report::comparison::write_files;
-use crate::train::comparison::{Cell, CellEnding, State, Variant, train_cell};
+use crate::train::comparison::{CellEnding, State, Variant, train_cell};
 use crate::train::model::build;
 use crate::train::run::folder::write_json;
 use crate::train::{Error, check_rows};
@@ -75,9 +75,8 @@ impl Experiment {
             check_variant(known.kind, variant, &data)?;
         }
         // All others were trained on what the first was.
-        let is_finished = |cell: &Cell<'_>| Ok(cell.state(&self.root)? == State::Finished);
         for cell in known.cells() {
-            if is_finished(&cell)? {
+            if cell.state(&self.root)? == State::Finished {
                 check_same_data(known, cell.variant, &self.root, &data)?;
                 break;
             }
@@ -171,7 +170,7 @@ impl Experiment {
                     check_choice(variant, &data)
                 }),
             };
-            Ok(checked.map_err(|error| error.to_string()))
+            checked.map_err(|error| error.to_string())
         })
     }
 }

@@ -162,12 +162,12 @@ impl Comparison {
     /// says what cannot be trained; with `skip_invalid` another is drawn for it. `None` when there is no other one.
     ///
     /// # Errors
-    /// When what was drawn cannot be trained, and is not to be left out; that of `check`; when the folder cannot be read.
+    /// When what was drawn cannot be trained, and is not to be left out; when the folder cannot be read.
     pub fn draw(
         &mut self,
         root: &Path,
         locate: &dyn Fn(&str) -> String,
-        check: &mut dyn FnMut(&mut Variant) -> Result<Result<(), String>, Error>,
+        check: &mut dyn FnMut(&mut Variant) -> Result<(), String>,
     ) -> Result<Option<usize>, Error> {
         const IN_VAIN: usize = 100;
         /// Where so many draws were all drawn before, there is hardly anything left.
@@ -192,7 +192,7 @@ impl Comparison {
             let words = search.words(&settings);
             let variant = self.variant_of(&settings, Some(label_of(trial)), locate);
             let reason = match variant {
-                Ok(mut variant) => match check(&mut variant)? {
+                Ok(mut variant) => match check(&mut variant) {
                     Ok(()) => {
                         self.variants.push(variant);
                         return Ok(Some(trial));

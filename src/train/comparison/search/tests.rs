@@ -122,7 +122,7 @@ fn what_does_not_fit_is_said() {
 /// Draws all trials of a search whose runs nobody trains, so that all are drawn at random.
 fn draw_all(sweep: &mut Comparison, root: &Path, refuse: &dyn Fn(&Variant) -> bool) -> Result<Vec<String>, Error> {
     let mut drawn = Vec::new();
-    let mut check = |variant: &mut Variant| Ok(if refuse(variant) { Err("it is odd".to_owned()) } else { Ok(()) });
+    let mut check = |variant: &mut Variant| if refuse(variant) { Err("it is odd".to_owned()) } else { Ok(()) };
     while drawn.len() < sweep.search().trials {
         let Some(number) = sweep.draw(root, &|path| path.to_owned(), &mut check)? else { break };
         drawn.push(sweep.search().words(&sweep.variants[number - 1].settings));

@@ -14,7 +14,7 @@ fn trials() -> Vec<(f64, usize, Came)> {
         let (x, choice) = ((i as f64 * 0.37 + 0.11) % 1.0, i * i % 3);
         let auc = 0.9 - (x - 0.3) * (x - 0.3) + if choice == 1 { 0.02 } else { 0.0 };
         let epochs = (1 + i % 3) as f64;
-        (x, choice, if i % 4 == 0 { Came::Finished(auc) } else { Came::Pruned { epochs, auc } })
+        (x, choice, if i.is_multiple_of(4) { Came::Finished(auc) } else { Came::Pruned { epochs, auc } })
     };
     (0..TRIALS).map(trial).collect()
 }
