@@ -108,7 +108,7 @@ fn what_does_not_fit_is_said() {
             "sweep.reduction: expected a whole number from 2 on",
         ),
         // Slips in values, before anything runs: each end and each choice.
-        (format!("{random}{SPACE}\"model.dropout\" = {{ min = 0.0, max = 1.5 }}\n"), "dropout"),
+        (format!("{random}{SPACE}\"train.negative_rate\" = {{ min = 0.1, max = 1.5 }}\n"), "train.negative_rate"),
         (format!("{random}{SPACE}\"train.schedule\" = [\"none\", \"linaer\"]\n"), "linaer"),
         (format!("{random}{SPACE}\"model.widht\" = [1, 2]\n"), "did you mean `width`?"),
     ] {

@@ -58,7 +58,7 @@ fn values_are_evenly_spread() {
     assert_eq!(value(&rate, (1.0_f64 / 700.0).ln()).to_string(), "0.0014286");
     let any = axis(r#""model.dropout" = { min = 0.0, max = 0.5 }"#);
     assert_eq!(value(&any, 1.0 / 3.0).to_string(), "0.33333");
-    let narrow = axis(r#""model.dropout" = { min = 1000.0, max = 1000.001 }"#);
+    let narrow = axis(r#""model.dropout" = { min = 1000.0, max = 1000.002 }"#);
     assert_eq!(value(&narrow, 1_000.000_123_44).to_string(), "1000.0001234");
 }
 
