@@ -32,7 +32,7 @@ fn good_trials_are_optunas() {
     order.sort_by(|&a, &b| rank(trials[a].2).partial_cmp(&rank(trials[b].2)).unwrap());
     assert_eq!(
         order,
-        [20, 28, 0, 12, 16, 8, 4, 24, 11, 14, 17, 23, 26, 29, 2, 5, 25, 22, 19, 1, 7, 10, 13, 3, 6, 9, 27, 15, 18, 21]
+        [28, 20, 8, 0, 16, 12, 4, 24, 14, 17, 11, 23, 26, 29, 2, 5, 22, 25, 19, 1, 7, 10, 13, 6, 3, 9, 27, 15, 18, 21]
     );
     assert!(rank(Came::ToNothing) > rank(Came::Pruned { epochs: 1.0, auc: 0.0 }));
 }
@@ -73,7 +73,7 @@ fn a_draw_is_a_function_of_seed_trial_and_what_came_before() {
     let space =
         space("\"model.dropout\" = { min = 0.0, max = 1.0 }\n\"model.width\" = { min = 1, max = 64, log = true }");
     let seen: Vec<Seen> =
-        trials().iter().map(|&(x, _, came)| Seen { point: vec![x, 60.0 * x.max(0.02)].map_log(), came }).collect();
+        trials().iter().map(|&(x, _, came)| Seen { point: vec![x, (60.0 * x.max(0.02)).ln()], came }).collect();
     let draw = Draw { seed: 3, trial: 31, attempt: 0 };
     for other in [Draw { seed: 4, ..draw }, Draw { trial: 32, ..draw }, Draw { attempt: 1, ..draw }] {
         assert_ne!(uniform(&space, draw), uniform(&space, other));
@@ -81,22 +81,10 @@ fn a_draw_is_a_function_of_seed_trial_and_what_came_before() {
     }
     assert_eq!(uniform(&space, draw), uniform(&space, draw));
     assert_eq!(estimated(&space, draw, &seen), estimated(&space, draw, &seen));
-    assert_ne!(estimated(&space, draw, &seen), estimated(&space, draw, &seen[1..]));
+    assert_ne!(estimated(&space, draw, &seen), estimated(&space, draw, &seen[..28]));
     // An axis has random numbers of its own: another one beside it changes none of them.
     let alone = self::space(r#""model.dropout" = { min = 0.0, max = 1.0 }"#);
     assert_eq!(uniform(&alone, draw)[0], uniform(&space, draw)[0]);
-}
-
-trait MapLog {
-    /// The second coordinate as a logarithm.
-    fn map_log(self) -> Vec<f64>;
-}
-
-impl MapLog for Vec<f64> {
-    fn map_log(mut self) -> Vec<f64> {
-        self[1] = self[1].ln();
-        self
-    }
 }
 
 /// Of a function with its best at a learning rate of 0.003, dropout 0.15, width 48 and the second optimiser.
@@ -126,6 +114,5 @@ fn the_estimator_finds_more_than_chance() {
     };
     let mean = |startup: usize| (0..SEEDS).map(|seed| search(seed, startup)).sum::<f64>() / SEEDS as f64;
     let (by_estimate, by_chance) = (mean(10), mean(40));
-    println!("{by_estimate} {by_chance}");
     assert!(by_estimate < 0.5 * by_chance, "{by_estimate} from the best, by chance {by_chance}");
 }
