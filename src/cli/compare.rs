@@ -134,6 +134,7 @@ impl Show {
                     self.signals = interrupt_on_signals(interrupt);
                 }
             }
+            CompareEvent::Skipped(skipped) => note_skipped(skipped),
             CompareEvent::RunStart { position, seconds_left } => {
                 self.bar = Some(working(position));
                 let left = seconds_left.map_or_else(String::new, |left| format!(" ({} left)", about(left)));
@@ -202,9 +203,12 @@ fn announce(comparison: &Comparison, root: &Path) {
     for variant in comparison.variants.iter().filter(|variant| grid && !variant.left_out.is_empty()) {
         note!("left out for {}, which has no such option: {}", variant.label, variant.left_out.join(", "));
     }
-    for Invalid { label, reason } in &comparison.skipped {
-        note!("skipped, as it cannot be trained: {label}: {reason}");
-    }
+    // Those of a search were told when they were drawn.
+    comparison.skipped.iter().filter(|_| grid).for_each(note_skipped);
+}
+
+fn note_skipped(Invalid { label, reason }: &Invalid) {
+    note!("skipped, as it cannot be trained: {label}: {reason}");
 }
 
 /// Passes Ctrl-C on to the run that trains.

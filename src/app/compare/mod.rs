@@ -96,6 +96,8 @@ pub enum CompareEvent<'a> {
         /// The folder of all runs.
         root: &'a Path,
     },
+    /// A combination was drawn that cannot be trained, and another is drawn for it.
+    Skipped(&'a Invalid),
     /// A run begins.
     RunStart {
         /// Which one, for people.

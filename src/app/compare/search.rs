@@ -108,7 +108,9 @@ impl Experiment {
                 return Ok(Some(format!("trial {number} of {wanted}")));
             }
             if is_new {
+                let before = self.comparison.skipped.len();
                 let drawn = self.draw(known, observer);
+                self.comparison.skipped[before..].iter().for_each(|skipped| observer(CompareEvent::Skipped(skipped)));
                 // What was left out on the way is not drawn again.
                 self.comparison.record_trials(&self.root)?;
                 if drawn?.is_none() {

@@ -263,7 +263,13 @@ pub fn notes(summaries: &Summaries, marked: bool) -> Vec<String> {
         notes.push(format!("Not finished yet: {missing} {runs}{why}."));
     }
     if !summaries.skipped.is_empty() {
-        notes.push(format!("Left out, as they cannot be trained: {}.", summaries.skipped.join(", ")));
+        const SHOWN: usize = 20;
+        let shown = summaries.skipped[..summaries.skipped.len().min(SHOWN)].join(", ");
+        let more = match summaries.skipped.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        notes.push(format!("Left out, as they cannot be trained: {shown}{more}."));
     }
     notes
 }

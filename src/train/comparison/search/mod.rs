@@ -108,7 +108,7 @@ impl Search {
         /// Draws of the estimator, before it is left to chance to find what was not tried yet.
         const ESTIMATED: usize = 50;
         let by_estimate =
-            self.method == SweepMethod::Tpe && seen.len() >= self.startup_trials && draw.attempt < ESTIMATED;
+            self.method == SweepMethod::Tpe && draw.trial > self.startup_trials && draw.attempt < ESTIMATED;
         let point = if by_estimate { estimated(&self.space, draw, seen) } else { uniform(&self.space, draw) };
         self.space.settings(&point)
     }
@@ -173,7 +173,7 @@ impl Comparison {
         /// Where so many draws were all drawn before, there is hardly anything left.
         const ATTEMPTS: usize = 100_000;
         let trial = self.variants.len() + 1;
-        let seen = self.seen(root)?;
+        let mut seen = self.seen(root)?;
         let mut refused = 0;
         for attempt in 0..ATTEMPTS {
             let search = self.search();
@@ -215,6 +215,7 @@ impl Comparison {
                     ConfigError::Other { origin: self.file.clone(), key: "sweep.space".to_owned(), message }.into()
                 );
             }
+            seen.extend(search.space.point(&settings).map(|point| Seen { point, came: Came::Refused }));
             self.skipped.push(Invalid { label: words, reason });
             if let Some(search) = &mut self.search {
                 search.untrainable.push(settings);
@@ -223,7 +224,7 @@ impl Comparison {
         Ok(None)
     }
 
-    /// What the trials so far came to, for the estimator.
+    /// What the trials so far came to, for the estimator, and then what cannot be trained.
     fn seen(&self, root: &Path) -> Result<Vec<Seen>, Error> {
         let of = |trial: Trial| {
             let point = self.search().space.point(&trial.settings)?;
@@ -234,7 +235,10 @@ impl Comparison {
             };
             Some(Seen { point, came })
         };
-        Ok(self.trials(root)?.into_iter().filter_map(of).collect())
+        let trials = self.trials(root)?.into_iter().filter_map(of);
+        let search = self.search();
+        let refused = search.untrainable.iter().filter_map(|settings| search.space.point(settings));
+        Ok(trials.chain(refused.map(|point| Seen { point, came: Came::Refused })).collect())
     }
 
     /// What the run of a trial is judged by: the rule, and the curves of the trials before it. `None` without a rule.

@@ -32,6 +32,8 @@ pub(super) enum Came {
     },
     /// Nothing: it failed.
     ToNothing,
+    /// It was no trial, as it cannot be trained.
+    Refused,
 }
 
 /// A trial before the one that is drawn.
@@ -63,13 +65,14 @@ pub(super) fn uniform(space: &Space, draw: Draw) -> Vec<f64> {
     space.axes.iter().map(coordinate).collect()
 }
 
-/// A point drawn by the estimator. Of no trials there is nothing to estimate from.
+/// A point drawn by the estimator, from one trial at least.
 pub(super) fn estimated(space: &Space, draw: Draw, seen: &[Seen]) -> Vec<f64> {
     let mut ranked: Vec<&Seen> = seen.iter().collect();
     // Of equals the earlier one is first.
     ranked.sort_by(|a, b| rank(a.came).partial_cmp(&rank(b.came)).unwrap_or(std::cmp::Ordering::Equal));
-    // The builder takes a share, and rounds what it is of all trials up.
-    let share = (good(seen.len()) as f64 - 0.5) / seen.len() as f64;
+    let trials = seen.iter().filter(|seen| seen.came != Came::Refused).count();
+    // The builder takes a share, and rounds what it is of all up.
+    let share = (good(trials) as f64 - 0.5) / seen.len() as f64;
     let coordinate = |(i, axis): (usize, &Axis)| {
         let (low, high) = axis.bounds();
         let (estimator, bounds) = match axis {
@@ -94,12 +97,14 @@ fn good(trials: usize) -> usize {
 }
 
 /// By which trials are put in order: those that are finished by their AUC, then those that were pruned, the later the better,
-/// then those of which nothing came.
+/// then those of which nothing came. What
+/// cannot be trained is last: where there is much of it, little is drawn.
 fn rank(came: Came) -> (u8, f64, f64) {
     match came {
         Came::Finished(auc) => (0, -auc, 0.0),
         Came::Pruned { epochs, auc } => (1, -epochs, -auc),
         Came::ToNothing => (2, 0.0, 0.0),
+        Came::Refused => (3, 0.0, 0.0),
     }
 }
 

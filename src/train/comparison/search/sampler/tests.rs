@@ -35,6 +35,7 @@ fn good_trials_are_optunas() {
         [28, 20, 8, 0, 16, 12, 4, 24, 14, 17, 11, 23, 26, 29, 2, 5, 22, 25, 19, 1, 7, 10, 13, 6, 3, 9, 27, 15, 18, 21]
     );
     assert!(rank(Came::ToNothing) > rank(Came::Pruned { epochs: 1.0, auc: 0.0 }));
+    assert!(rank(Came::Refused) > rank(Came::ToNothing));
 }
 
 /// Deciles of what numpy's mixtures draw of the same trials (tests/search.py).
@@ -85,6 +86,18 @@ fn a_draw_is_a_function_of_seed_trial_and_what_came_before() {
     // An axis has random numbers of its own: another one beside it changes none of them.
     let alone = self::space(r#""model.dropout" = { min = 0.0, max = 1.0 }"#);
     assert_eq!(uniform(&alone, draw)[0], uniform(&space, draw)[0]);
+}
+
+#[test]
+fn what_cannot_be_trained_is_drawn_less_and_less() {
+    let space = space(r#""model.row_div" = [2, 3]"#);
+    let mut seen: Vec<Seen> =
+        (0..10).map(|i| Seen { point: vec![0.0], came: Came::Finished(0.7 + 0.01 * f64::from(i)) }).collect();
+    // Nothing is known of 3, and so it looks good.
+    let threes = |seen: &[Seen]| draws(&space, seen, 100).iter().filter(|&&at| at >= 1.0).count();
+    assert!(threes(&seen) > 90);
+    seen.extend(std::iter::repeat_n(Seen { point: vec![1.0], came: Came::Refused }, 20));
+    assert_eq!(threes(&seen), 0);
 }
 
 /// Of a function with its best at a learning rate of 0.003, dropout 0.15, width 48 and the second optimiser.
