@@ -139,8 +139,14 @@ fn a_search_that_is_stopped_goes_on_to_the_same_trials() {
     let more = sweep(&place, "--out many --set sweep.trials=8").succeeds();
     assert_eq!(more.err.matches("\ntrial ").count(), 1, "{}", more.err);
     assert_eq!(trials(&place, "many")[..7], whole[..]);
+    let late = sweep(&place, "--out many --set sweep.trials=9 --set sweep.hours=1e-9").succeeds();
+    assert!(
+        !late.err.contains("\ntrial ") && late.out.contains("Not finished yet: 1 run (no trial begins after"),
+        "{}",
+        late.out
+    );
     let resolved = place.run("sweep many/sweep.toml --device cpu --dry-run").succeeds();
-    assert!(resolved.out.contains("8 of 8 trials are drawn"), "{}", resolved.out);
+    assert!(resolved.out.contains("8 of 9 trials are drawn"), "{}", resolved.out);
     sweep(&place, "--out many --only trial-1").fails(2, &["--only", "follows from those before it"]);
     let other = "--out many --set sweep.space.\"train.optimizer\"=[\"adagrad\",\"sgd\"]";
     sweep(&place, other).fails(6, &["trials.jsonl: line ", "is not in [sweep.space]"]);
