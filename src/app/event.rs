@@ -9,6 +9,7 @@ use crate::data::{Dataset, Progress, Skipped};
 use crate::models::CROSS_ENTROPY;
 use crate::train::LoopEvent;
 use crate::train::model::BuiltModel;
+use crate::train::pruning::Pruned;
 use crate::train::run::checkpoint::Position;
 use crate::train::run::epoch::EpochRecord;
 use crate::train::run::folder::RunFolder;
@@ -166,6 +167,13 @@ impl Display for Event<'_> {
                 write!(f, "folder   {}", folder.root().display())
             }
             Self::Training(LoopEvent::EpochEnd(record) | LoopEvent::Evaluated(record)) => write_epoch(f, record),
+            Self::Training(LoopEvent::Pruned(pruned)) => {
+                let Pruned { valid_auc, needed, .. } = pruned;
+                write!(
+                    f,
+                    "pruned {pruned}: its best valid AUC is {valid_auc:.4}, and {needed:.4} would have let it go on"
+                )
+            }
             Self::Finished(folder) => write!(f, "the run is in {}", folder.root().display()),
             Self::Wrote { what, path } => write!(f, "{what} in {}", path.display()),
             Self::Opening(_)

@@ -16,6 +16,7 @@ use crate::train::evaluation::analysis::{analyze, calibration, write};
 use crate::train::evaluation::metrics::best_reachable;
 use crate::train::evaluation::predict::{scenario_names, with_logits};
 use crate::train::memory::peak_memory_bytes;
+use crate::train::pruning::Pruning;
 use crate::train::run::checkpoint::{Position, load_checkpoint, load_model};
 use crate::train::run::folder::{RunFolder, write_json, write_text};
 use crate::train::run::lock::FolderLock;
@@ -44,6 +45,7 @@ pub struct Trainer<'a> {
     folder: Option<PathBuf>,
     resume: bool,
     tuning: TuningChoice,
+    pruning: Option<Pruning>,
     stop: Option<&'a AtomicBool>,
     observer: Box<Observer<'a>>,
 }
@@ -57,7 +59,7 @@ pub struct Trained {
     pub ending: Ending,
     /// How far it came.
     pub position: Position,
-    /// What `result.json` holds; nothing where it was interrupted.
+    /// What `result.json` holds; nothing where it was interrupted or pruned.
     pub result: Option<RunResult>,
 }
 
@@ -72,6 +74,7 @@ impl<'a> Trainer<'a> {
             folder: None,
             resume: false,
             tuning: TuningChoice::Auto,
+            pruning: None,
             stop: None,
             observer: Box::new(|_| ()),
         }
@@ -102,6 +105,11 @@ impl<'a> Trainer<'a> {
         Self { tuning, ..self }
     }
 
+    /// The rule and the other runs by which the run is stopped, where it is one of a search; it then has no result.
+    pub fn pruning(self, pruning: Option<Pruning>) -> Self {
+        Self { pruning, ..self }
+    }
+
     /// Once `stop` is set, by a signal's handler or another thread, training ends after the steps that are under way and
     /// writes a checkpoint.
     pub fn stop(self, stop: &'a AtomicBool) -> Self {
@@ -119,7 +127,7 @@ impl<'a> Trainer<'a> {
     /// When the configuration or the data is at fault, the folder holds something else, a device or a file fails, or a loss
     /// is not a number. What was trained until then is in the folder's checkpoint.
     pub fn train(self) -> Result<Trained, Error> {
-        let Self { config, tables, device, folder: asked, resume, tuning, stop, mut observer } = self;
+        let Self { config, tables, device, folder: asked, resume, tuning, pruning, stop, mut observer } = self;
         let observer = observer.as_mut();
         let opened = open_config_on(config, tables, observer)?;
         let Opened { config, data, model, .. } = &opened;
@@ -167,16 +175,18 @@ impl<'a> Trainer<'a> {
         if !resumed {
             save_vocabularies(&folder, &data.encoder)?;
         }
+        // Who trains it has it go on.
+        remove_if_there(&folder.pruned())?;
         observer(Event::Starting { device: executor.device(), config, data, model, folder: &folder });
         let never = AtomicBool::new(false);
-        let mut training =
-            TrainingLoop::new(&config.train, name, model, data, &folder, executor.as_mut()).from(position);
+        let training = TrainingLoop::new(&config.train, name, model, data, &folder, executor.as_mut());
+        let mut training = training.from(position).pruned_by(pruning.as_ref());
         let ending = training.run(stop.unwrap_or(&never), &mut |event| observer(Event::Training(event)));
         let position = training.into_position();
         observer(Event::TrainingEnded);
         let ending = ending?;
         let result = match ending {
-            Ending::Interrupted => None,
+            Ending::Interrupted | Ending::Pruned => None,
             _ => Some(finish(&opened, &folder, executor.as_mut(), &position, observer)?),
         };
         Ok(Trained { folder, ending, position, result })
@@ -387,6 +397,13 @@ fn check_same_data(folder: &RunFolder, data: &Dataset) -> Result<(), Error> {
     let reason = "was trained on other data (its vocabularies or statistics have changed since); start a new run by \
                   another --out";
     Err(Error::Folder { folder: folder.root().to_owned(), reason: reason.to_owned() })
+}
+
+fn remove_if_there(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file(path, "removing")(error)),
+        _ => Ok(()),
+    }
 }
 
 fn save_vocabularies(folder: &RunFolder, encoder: &Encoder) -> Result<(), Error> {

@@ -94,7 +94,14 @@ fn list(experiment: &Experiment) -> anyhow::Result<Done> {
     }
     let heads = ["label", "seed", "state", "folder"];
     print_line(&draw_marked(&heads, &lines, TableStyle::for_stdout()))?;
-    print_line(&format!("{finished} of {} runs are finished, in {}", lines.len(), experiment.root().display()))?;
+    let root = experiment.root().display();
+    print_line(&match &experiment.comparison().search {
+        Some(search) => {
+            let (drawn, all) = (lines.len(), search.trials.max(lines.len()));
+            format!("{drawn} of {all} trials are drawn and {finished} finished, in {root}")
+        }
+        None => format!("{finished} of {} runs are finished, in {root}", lines.len()),
+    })?;
     for Invalid { label, reason } in &experiment.comparison().invalid {
         note!("cannot be trained: {label}: {reason}");
     }
@@ -127,6 +134,7 @@ impl Show {
                     self.signals = interrupt_on_signals(interrupt);
                 }
             }
+            CompareEvent::Skipped(skipped) => note_skipped(skipped),
             CompareEvent::RunStart { position, seconds_left } => {
                 self.bar = Some(working(position));
                 let left = seconds_left.map_or_else(String::new, |left| format!(" ({} left)", about(left)));
@@ -135,7 +143,9 @@ impl Show {
             CompareEvent::RunSaid { position, line, seconds_left } => {
                 let is_epoch = line.starts_with("epoch ");
                 if is_epoch
-                    || ["resuming ", "stopped ", "finishing ", "scenario "].iter().any(|word| line.starts_with(word))
+                    || ["resuming ", "stopped ", "finishing ", "scenario ", "pruned "]
+                        .iter()
+                        .any(|word| line.starts_with(word))
                 {
                     self.say(&format!("  {line}"));
                 }
@@ -174,13 +184,31 @@ fn announce(comparison: &Comparison, root: &Path) {
         ExperimentKind::Compare => "models",
         ExperimentKind::Sweep => "combinations",
     };
-    note!("{} {what}, {} runs, in {}", comparison.variants.len(), cells.len(), root.display());
-    for variant in comparison.variants.iter().filter(|variant| !variant.left_out.is_empty()) {
+    match &comparison.search {
+        Some(search) => {
+            let drawn = match cells.len() {
+                0 => String::new(),
+                drawn => format!(" ({drawn} are drawn already)"),
+            };
+            note!(
+                "{} trials, drawn by sweep.method = \"{}\"{drawn}, in {}",
+                search.trials,
+                search.method.name(),
+                root.display()
+            );
+        }
+        None => note!("{} {what}, {} runs, in {}", comparison.variants.len(), cells.len(), root.display()),
+    }
+    let grid = comparison.search.is_none();
+    for variant in comparison.variants.iter().filter(|variant| grid && !variant.left_out.is_empty()) {
         note!("left out for {}, which has no such option: {}", variant.label, variant.left_out.join(", "));
     }
-    for Invalid { label, reason } in &comparison.skipped {
-        note!("skipped, as it cannot be trained: {label}: {reason}");
-    }
+    // Those of a search were told when they were drawn.
+    comparison.skipped.iter().filter(|_| grid).for_each(note_skipped);
+}
+
+fn note_skipped(Invalid { label, reason }: &Invalid) {
+    note!("skipped, as it cannot be trained: {label}: {reason}");
 }
 
 /// Passes Ctrl-C on to the run that trains.

@@ -13,6 +13,7 @@ use super::signals::on_interrupt;
 use super::{Device, Sets, Tuning};
 use crate::app::{Event, Trainer};
 use crate::config::{Config, set_argument};
+use crate::train::pruning::Pruning;
 use crate::train::run::folder::RunFolder;
 use crate::train::{Ending, Error};
 use crate::{gpu, plan};
@@ -43,6 +44,9 @@ pub(super) struct TrainArgs {
     /// With --from: begin with new moments (train.fresh_moments)
     #[arg(long)]
     fresh_moments: bool,
+    /// What a search judges its run by; it writes the file itself
+    #[arg(long, value_name = "FILE", hide = true)]
+    prune: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
@@ -66,6 +70,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Done> {
         .device(args.device.device.clone())
         .tuning(args.tuning.tuning.clone())
         .resume(args.resume)
+        .pruning(args.prune.as_deref().map(Pruning::load).transpose()?)
         .stop(&stop);
     let trainer = match &args.out {
         Some(out) => trainer.folder(out),

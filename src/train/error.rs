@@ -93,6 +93,9 @@ fn hint(source: &io::Error) -> &'static str {
 }
 
 impl Error {
+    /// The exit code of a program that ended as a loss or a weight was not a number.
+    pub const NOT_FINITE: u8 = 5;
+
     /// For [`Result::map_err`]: an error of the system while doing `action` to `path`.
     pub fn file(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -113,7 +116,7 @@ impl Error {
             Self::Config(_) | Self::Model(_) | Self::Synthetic(SyntheticError::Option { .. }) => 2,
             Self::Data(_) | Self::Synthetic(_) => 3,
             Self::Device(_) | Self::Plan(_) => 4,
-            Self::NotFinite { .. } => 5,
+            Self::NotFinite { .. } => Self::NOT_FINITE,
             Self::File { .. } | Self::Content { .. } | Self::Folder { .. } => 6,
         }
     }

@@ -8,6 +8,7 @@ pub mod evaluation;
 pub mod memory;
 pub mod model;
 pub mod order;
+pub mod pruning;
 pub mod run;
 pub mod schedule;
 mod training_loop;

@@ -8,7 +8,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::models::MirNegatives;
 
-fn stream(seed: u64, purpose: &str, number: u64) -> Pcg64 {
+/// Random numbers for one purpose, and one time that there is for it.
+pub(super) fn stream(seed: u64, purpose: &str, number: u64) -> Pcg64 {
     let name = format!("{purpose} {number}");
     Pcg64::seed_from_u64(xxh3_64_with_seed(name.as_bytes(), seed))
 }

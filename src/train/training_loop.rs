@@ -17,9 +17,10 @@ use crate::train::evaluation::metrics::{Metrics, Reliability, evaluate, reliabil
 use crate::train::evaluation::predict::{predict, scenario_names, scored};
 use crate::train::model::{BuiltModel, source};
 use crate::train::order::{batch_shuffle, epoch_order, epoch_rows};
+use crate::train::pruning::{self, CurvePoint, Pruned, Pruning};
 use crate::train::run::checkpoint::{Position, save_checkpoint, save_model};
 use crate::train::run::epoch::EpochRecord;
-use crate::train::run::folder::{RunFolder, write_text};
+use crate::train::run::folder::{RunFolder, write_json, write_text};
 use crate::train::run::tensorboard;
 use crate::train::schedule::{rate_factor, step_rates};
 
@@ -48,6 +49,8 @@ pub enum LoopEvent<'a> {
     Evaluated(&'a EpochRecord),
     /// An epoch ended and was validated.
     EpochEnd(&'a EpochRecord),
+    /// The run is stopped, as others of its search did better.
+    Pruned(&'a Pruned),
 }
 
 /// How training ended.
@@ -57,6 +60,8 @@ pub enum Ending {
     Finished,
     /// The validation metric had stopped improving.
     StoppedEarly,
+    /// Other runs of its search did better; where it was stopped is in `pruned.json`.
+    Pruned,
     /// It was asked to stop; a checkpoint was written.
     Interrupted,
 }
@@ -76,6 +81,12 @@ pub struct TrainingLoop<'a> {
     epoch_rows: usize,
     /// When training began or was last evaluated, and how many steps had been taken then.
     since: (Instant, u64),
+    /// What the run is judged by, where it is one of a search.
+    pruning: Option<&'a Pruning>,
+    /// What judging it needs to know of it.
+    curve: Vec<CurvePoint>,
+    /// Where it was pruned.
+    pruned: Option<Pruned>,
 }
 
 /// How a part of an epoch ended.
@@ -84,8 +95,8 @@ enum EpochEnding {
     Whole,
     /// It was asked to stop.
     Interrupted,
-    /// The validation metric had stopped improving.
-    StoppedEarly,
+    /// An evaluation within it ended the run.
+    Ended,
 }
 
 /// Metrics of a model on rows, from one pass on the device.
@@ -166,7 +177,27 @@ impl<'a> TrainingLoop<'a> {
         let weights = relative_weights(data.train.weights().unwrap_or_default());
         let epoch_rows = epoch_rows(data.train.labels(), options.negative_rate);
         let (position, since) = (Position::default(), (Instant::now(), 0));
-        Self { options, name, model, executor, data, folder, position, weights, epoch_rows, since }
+        let (pruning, curve, pruned) = (None, Vec::new(), None);
+        Self {
+            options,
+            name,
+            model,
+            executor,
+            data,
+            folder,
+            position,
+            weights,
+            epoch_rows,
+            since,
+            pruning,
+            curve,
+            pruned,
+        }
+    }
+
+    /// To be stopped where other runs of its search did better.
+    pub fn pruned_by(self, pruning: Option<&'a Pruning>) -> Self {
+        Self { pruning, ..self }
     }
 
     /// From where a checkpoint stands, whose state the executor has.
@@ -179,7 +210,7 @@ impl<'a> TrainingLoop<'a> {
         self.position
     }
 
-    /// Trains until the last epoch, an early stop, or until `stop` is set.
+    /// Trains until the last epoch, an early stop, until it is pruned, or until `stop` is set.
     ///
     /// # Errors
     /// When the device fails, a loss is not a number, or a file cannot be written.
@@ -193,11 +224,17 @@ impl<'a> TrainingLoop<'a> {
         }
         // A resumed run may have been given more patience.
         self.position.finished = self.out_of_patience();
+        let records = EpochRecord::read(&self.folder.metrics())?;
+        self.curve = pruning::curve(&records);
+        // It may have been stopped between an evaluation and what followed from it.
+        if let Some(last) = records.last().filter(|last| last.steps == self.position.total_steps) {
+            self.judge(last);
+        }
         let resident = self
             .executor
             .load(&RowSource { weights: &self.weights, ..source(&self.data.train, &self.data.encoder) })?;
         self.since = (Instant::now(), self.position.total_steps);
-        while self.position.epoch < self.options.epochs && !self.position.finished {
+        while self.goes_on() {
             match self.train_epoch(resident, stop, observer)? {
                 EpochEnding::Whole => self.evaluate(true, observer)?,
                 EpochEnding::Interrupted => {
@@ -205,11 +242,29 @@ impl<'a> TrainingLoop<'a> {
                     self.write_checkpoint(&state)?;
                     return Ok(Ending::Interrupted);
                 }
-                EpochEnding::StoppedEarly => {}
+                EpochEnding::Ended => {}
             }
+        }
+        if let Some(pruned) = &self.pruned {
+            write_json(&self.folder.pruned(), pruned)?;
+            observer(LoopEvent::Pruned(pruned));
+            return Ok(Ending::Pruned);
         }
         let early = self.position.epoch < self.options.epochs;
         Ok(if early { Ending::StoppedEarly } else { Ending::Finished })
+    }
+
+    fn goes_on(&self) -> bool {
+        self.position.epoch < self.options.epochs && !self.position.finished && self.pruned.is_none()
+    }
+
+    /// Prunes the run where it would go on after its last evaluation, and others did better by then.
+    fn judge(&mut self, last: &EpochRecord) {
+        let Some(pruning) = self.pruning.filter(|_| self.goes_on()) else { return };
+        if let (Some(needed), Some(&(epochs, valid_auc))) = (pruning.ends(&self.curve), self.curve.last()) {
+            let EpochRecord { epoch, unfinished, steps, .. } = *last;
+            self.pruned = Some(Pruned { epoch, unfinished, steps, epochs, valid_auc, needed });
+        }
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -278,8 +333,8 @@ impl<'a> TrainingLoop<'a> {
                 if within && evaluations > 0 && self.position.total_steps.is_multiple_of(evaluations) {
                     self.note_losses(true)?;
                     self.evaluate(false, observer)?;
-                    if self.position.finished {
-                        return Ok(EpochEnding::StoppedEarly);
+                    if !self.goes_on() {
+                        return Ok(EpochEnding::Ended);
                     }
                 }
                 if stop.load(Ordering::Relaxed) && within {
@@ -348,6 +403,7 @@ impl<'a> TrainingLoop<'a> {
             epoch,
             steps: position.total_steps,
             unfinished: !at_end,
+            epoch_steps: (!at_end).then(|| self.steps_per_epoch()),
             train,
             learning_rate: self.options.learning_rate
                 * rate_factor(self.options, position.total_steps.saturating_sub(1), run_steps),
@@ -363,6 +419,8 @@ impl<'a> TrainingLoop<'a> {
         self.append_metrics(&record)?;
         tensorboard::append_epoch(&self.folder.events(), &record, self.position.best_epoch)?;
         self.write_checkpoint(&state)?;
+        pruning::extend(&mut self.curve, &record);
+        self.judge(&record);
         observer(if at_end { LoopEvent::EpochEnd(&record) } else { LoopEvent::Evaluated(&record) });
         self.since = (Instant::now(), self.position.total_steps);
         Ok(())

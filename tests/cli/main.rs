@@ -26,6 +26,8 @@ mod reports;
 #[cfg(unix)]
 mod resume;
 mod rows;
+#[cfg(unix)]
+mod search;
 mod snapshots;
 mod training;
 mod tuning;

@@ -25,8 +25,6 @@ pub(super) fn check_variants(
     let mut waiting: Vec<&Variant> = comparison.variants.iter().filter(|variant| unfinished(variant)).collect();
     while let Some(first) = waiting.first() {
         let table = first.config.data.clone();
-        let schema = first.config.schema()?;
-        generate_missing(&first.config, &schema, bases, observer)?;
         let train = first.config.train.clone();
         let of_table = |variant: &&Variant| {
             let other = &variant.config.train;
@@ -36,11 +34,7 @@ pub(super) fn check_variants(
         let refused =
             |variant: &Variant, error: &Error| Invalid { label: variant.label.clone(), reason: error.to_string() };
         let own = waiting.iter().copied().filter(of_table);
-        let opened = StartingRun::of(&mut first.config.clone(), bases).and_then(|from| {
-            let basis = from.as_ref().map(StartingRun::basis);
-            open_data(&schema, bases, basis.as_ref(), observer)
-        });
-        match opened {
+        match open_of(first, bases, observer) {
             Ok(data) => {
                 tell_warnings(&data, observer);
                 invalid.extend(own.filter(|variant| !variant.individual).filter_map(|variant| {
@@ -69,8 +63,17 @@ pub(super) fn check_variants(
     Ok(invalid)
 }
 
+/// Opens the data of a variant, generating it first where `[synth]` says how.
+pub(super) fn open_of(variant: &Variant, bases: &[PathBuf], observer: &mut Observer<'_>) -> Result<Dataset, Error> {
+    let schema = variant.config.schema()?;
+    generate_missing(&variant.config, &schema, bases, observer)?;
+    let from = StartingRun::of(&mut variant.config.clone(), bases)?;
+    let basis = from.as_ref().map(StartingRun::basis);
+    open_data(&schema, bases, basis.as_ref(), observer)
+}
+
 /// That a variant can be trained on this data.
-fn check_variant(kind: ExperimentKind, variant: &Variant, data: &Dataset) -> Result<(), Error> {
+pub(super) fn check_variant(kind: ExperimentKind, variant: &Variant, data: &Dataset) -> Result<(), Error> {
     let mut config = variant.config.clone();
     build_on(&mut config, data)?;
     check_rows(&config.train, &data.train, &data.valid)?;
@@ -107,7 +110,12 @@ fn check_individual(
 }
 
 /// That a finished cell was trained on the data as it is now: one table must not be of two.
-fn check_same_data(comparison: &Comparison, variant: &Variant, root: &Path, data: &Dataset) -> Result<(), Error> {
+pub(super) fn check_same_data(
+    comparison: &Comparison,
+    variant: &Variant,
+    root: &Path,
+    data: &Dataset,
+) -> Result<(), Error> {
     for cell in comparison.cells().iter().filter(|cell| cell.variant.label == variant.label) {
         if cell.state(root)? != State::Finished {
             continue;
@@ -130,6 +138,10 @@ fn check_same_data(comparison: &Comparison, variant: &Variant, root: &Path, data
 
 /// That each label of `--only` is one of the configuration's.
 pub(super) fn check_only(comparison: &Comparison, only: &[String]) -> Result<(), Error> {
+    if let (Some(_), Some(label)) = (&comparison.search, only.first()) {
+        let expected = "nothing, as each trial of a search follows from those before it";
+        return Err(ConfigError::value("the command line", "--only", expected, &format!("\"{label}\"")).into());
+    }
     let labels: Vec<&str> = comparison.variants.iter().map(|variant| variant.label.as_str()).collect();
     for label in only {
         if labels.contains(&label.as_str()) {

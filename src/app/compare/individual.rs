@@ -37,7 +37,11 @@ pub(super) fn train_parts(
             observer(&format!("scenario {} of {}: {scenario}", number + 1, scenarios.len()));
             match train_cell(&part, &runner.program, &device, &runner.interrupt, observer)? {
                 CellEnding::Finished => {}
-                CellEnding::Failed(reason) => return Ok(CellEnding::Failed(format!("scenario {scenario}: {reason}"))),
+                // Nothing of a comparison is pruned.
+                CellEnding::Pruned => {}
+                CellEnding::Failed(reason) | CellEnding::Diverged(reason) => {
+                    return Ok(CellEnding::Failed(format!("scenario {scenario}: {reason}")));
+                }
                 CellEnding::Interrupted => return Ok(CellEnding::Interrupted),
             }
         }

@@ -1,10 +1,11 @@
-//! Many runs of one question, trained one after another: models set against each other, or a grid of options.
+//! Many runs of one question, trained one after another: models set against each other, a grid of options, or a search.
 
 mod checks;
 mod estimate;
 mod folder;
 mod individual;
 mod resample;
+mod search;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,8 @@ pub use crate::train::comparison::{ExperimentKind, Interrupt, Invalid};
 pub struct Experiment {
     comparison: Comparison,
     bases: Vec<PathBuf>,
+    /// Folders in which a run to go on from is looked for.
+    runs: Vec<PathBuf>,
     root: PathBuf,
     only: Vec<String>,
     scenarios: Scenarios,
@@ -93,6 +96,8 @@ pub enum CompareEvent<'a> {
         /// The folder of all runs.
         root: &'a Path,
     },
+    /// A combination was drawn that cannot be trained, and another is drawn for it.
+    Skipped(&'a Invalid),
     /// A run begins.
     RunStart {
         /// Which one, for people.
@@ -136,16 +141,17 @@ impl Experiment {
         let bases = self::bases(config, document.contains_key("synth"));
         let mut comparison = Comparison::load(kind, config, &sets, &|path| absolute(path, &bases))?;
         let runs = self::bases(config, false);
-        for from in comparison.variants.iter_mut().filter_map(|variant| variant.config.train.from.as_mut()) {
-            *from = located(from, &runs, Path::is_dir);
-        }
         if !comparison.left_out.is_empty() {
             observer(CompareEvent::App(AppEvent::KeysLeftOut(&comparison.left_out)));
         }
         check_only(&comparison, &only)?;
         let root = out.unwrap_or_else(|| default_root(kind, config));
         check_root(kind, &root)?;
-        Ok(Self { comparison, bases, root, only, scenarios: Scenarios::new() })
+        if comparison.search.is_some() {
+            comparison.read_trials(&root, &|path| absolute(path, &bases))?;
+        }
+        comparison.variants.iter_mut().for_each(|variant| locate_start(variant, &runs));
+        Ok(Self { comparison, bases, runs, root, only, scenarios: Scenarios::new() })
     }
 
     /// What is compared.
@@ -179,16 +185,25 @@ impl Experiment {
     /// # Errors
     /// When something is known to be wrong before anything is trained, or a file cannot be written.
     pub fn run(&mut self, runner: &Runner, observer: &mut CompareObserver<'_>) -> Result<Compared, Error> {
-        self.comparison.settle(Vec::new())?;
+        let searches = self.comparison.search.is_some();
+        if !searches {
+            self.comparison.settle(Vec::new())?;
+        }
         // A folder that is there may have another process in it; one that is not is made once it is known to be needed.
         let lock = self.root.is_dir().then(|| FolderLock::take(&self.root)).transpose()?;
-        let (invalid, scenarios) = self.check(observer)?;
-        self.scenarios = scenarios;
-        self.comparison.settle(invalid)?;
+        let known = if searches { Some(self.check_space(observer)?) } else { None };
+        if known.is_none() {
+            let (invalid, scenarios) = self.check(observer)?;
+            self.scenarios = scenarios;
+            self.comparison.settle(invalid)?;
+        }
         let _lock = begin(&self.comparison, &self.root, lock)?;
         observer(CompareEvent::Starting { comparison: &self.comparison, root: &self.root });
         let mut failed = Vec::new();
-        let mut interrupted = self.train(runner, &mut failed, observer)?;
+        let mut interrupted = match known {
+            Some(known) => self.search(&known, runner, &mut failed, observer)?,
+            None => self.train(runner, &mut failed, observer)?,
+        };
         if interrupted.is_none() {
             interrupted = resample(&self.comparison, &self.root, runner, &mut failed, observer)?;
         }
@@ -251,7 +266,9 @@ impl Experiment {
                     write_files(&self.comparison, &self.root)?;
                 }
                 CellEnding::Interrupted => return Ok(Some(position)),
-                CellEnding::Failed(reason) => {
+                // Only searches prune.
+                CellEnding::Pruned => {}
+                CellEnding::Failed(reason) | CellEnding::Diverged(reason) => {
                     observer(CompareEvent::RunFailed(&reason));
                     let log = cell.log_file(&self.root);
                     failed.push(format!("{label}, seed {seed}: {reason} (all that it said: {})", log.display()));
@@ -259,6 +276,13 @@ impl Experiment {
             }
         }
         Ok(None)
+    }
+}
+
+/// Where the run is that a variant's go on from.
+fn locate_start(variant: &mut Variant, runs: &[PathBuf]) {
+    if let Some(from) = &mut variant.config.train.from {
+        *from = located(from, runs, Path::is_dir);
     }
 }
 

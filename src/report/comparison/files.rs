@@ -16,7 +16,7 @@ use crate::train::run::folder::write_text;
 /// When a cell's files cannot be read, or a table cannot be written.
 pub fn write_files(comparison: &Comparison, root: &Path) -> Result<Summaries, Error> {
     let outcomes = comparison.outcomes(root)?;
-    let summaries = summarise(comparison, &outcomes);
+    let summaries = summarise(comparison, &outcomes, comparison.searched(root)?);
     let mut markdown = text(&summaries, TableStyle::Markdown);
     markdown.push('\n');
     let all = [

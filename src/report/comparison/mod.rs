@@ -3,6 +3,7 @@
 
 mod files;
 mod html;
+mod trials;
 
 pub use files::{cells_csv, cells_jsonl, models_csv, write_files};
 pub use html::html;
@@ -59,6 +60,7 @@ impl Column {
 fn part(title: impl Into<String>, summaries: &Summaries, columns: Vec<Column>) -> Part {
     let first = match summaries.kind {
         ExperimentKind::Compare => "model",
+        ExperimentKind::Sweep if summaries.search.is_some() => "trial",
         ExperimentKind::Sweep => "combination",
     };
     let heads = std::iter::once(first.to_owned()).chain(columns.iter().map(|column| column.head.clone())).collect();
@@ -81,7 +83,9 @@ pub fn parts(summaries: &Summaries, scenarios: usize) -> Vec<Part> {
         [done, wanted] if done == wanted => done.to_string(),
         [done, wanted] => format!("{done} of {wanted}"),
     });
-    let mut columns = vec![Column::new("seeds", seeds)];
+    // A trial is one run.
+    let mut columns: Vec<Column> =
+        summaries.search.is_none().then(|| Column::new("seeds", seeds)).into_iter().collect();
     if summaries.kind == ExperimentKind::Sweep {
         columns.push(scores("valid AUC", &|standing| standing.valid.auc, true));
         columns.push(scores("valid LogLoss", &|standing| standing.valid.logloss, false));
@@ -95,7 +99,8 @@ pub fn parts(summaries: &Summaries, scenarios: usize) -> Vec<Part> {
     if summaries.kind == ExperimentKind::Compare {
         columns.extend(comparing(summaries));
     }
-    let mut parts = vec![part("Test rows", summaries, columns)];
+    let mut parts: Vec<Part> = summaries.search.as_ref().map(trials::part).into_iter().collect();
+    parts.push(part("Test rows", summaries, columns));
     if summaries.scenarios.len() > 1 {
         let numbered: Vec<(usize, &String)> = summaries.scenarios.iter().enumerate().collect();
         for (metric, pick, larger) in
@@ -193,6 +198,9 @@ pub fn notes(summaries: &Summaries, marked: bool) -> Vec<String> {
         "Mean ± sample standard deviation over seeds, on the test rows, with the weights of each run's best \
                      validation epoch."
             .to_owned();
+    if let Some(search) = &summaries.search {
+        first = trials::note(search);
+    }
     if marked {
         first += " Best mean in bold, second best underlined.";
     }
@@ -230,7 +238,11 @@ pub fn notes(summaries: &Summaries, marked: bool) -> Vec<String> {
         });
     }
     if summaries.kind == ExperimentKind::Sweep {
-        notes.push("Ordered by mean validation AUC, which chooses; test columns are there to look at.".to_owned());
+        let ordered = match summaries.search {
+            Some(_) => "The other tables are ordered by validation AUC",
+            None => "Ordered by mean validation AUC",
+        };
+        notes.push(format!("{ordered}, which chooses; test columns are there to look at."));
     }
     notes.push(
         "samples/s: training rows per second, median over epochs, mean over seeds. Peak memory: main memory of the \
@@ -244,10 +256,20 @@ pub fn notes(summaries: &Summaries, marked: bool) -> Vec<String> {
     });
     if summaries.missing() > 0 {
         let (missing, runs) = (summaries.missing(), if summaries.missing() == 1 { "run" } else { "runs" });
-        notes.push(format!("Not finished yet: {missing} {runs}."));
+        let why = match summaries.search.as_ref().and_then(|search| search.hours) {
+            Some(hours) => format!(" (no trial begins after sweep.hours = {hours} of training)"),
+            None => String::new(),
+        };
+        notes.push(format!("Not finished yet: {missing} {runs}{why}."));
     }
     if !summaries.skipped.is_empty() {
-        notes.push(format!("Left out, as they cannot be trained: {}.", summaries.skipped.join(", ")));
+        const SHOWN: usize = 20;
+        let shown = summaries.skipped[..summaries.skipped.len().min(SHOWN)].join(", ");
+        let more = match summaries.skipped.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        notes.push(format!("Left out, as they cannot be trained: {shown}{more}."));
     }
     notes
 }

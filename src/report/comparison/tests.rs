@@ -55,6 +55,7 @@ fn summaries() -> Summaries {
         baselines: vec!["plain".to_owned(), "other".to_owned()],
         devices: vec!["CPU (2 threads)".to_owned()],
         skipped: Vec::new(),
+        search: None,
     }
 }
 

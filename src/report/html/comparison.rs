@@ -14,6 +14,7 @@ use super::page::{decimal, document, figures, name_of, numbers, table};
 use super::probes::{cloud, cloud_legend, scenarios_by_samples, silhouette};
 use super::read::{PartialResult, Probe, epochs, probes};
 use super::sweep::sweep_figures;
+use super::trials::trials_figure;
 use crate::train::Error;
 use crate::train::comparison::ExperimentKind;
 use crate::train::evaluation::metrics::Metrics;
@@ -142,6 +143,7 @@ pub(super) fn page(folder: &Path) -> Result<Markup, Error> {
         }
         h2 { "Learning curves" }
         (figures(&learning_curves(&labels), "No run's metrics.jsonl with validation metrics was found."))
+        @if let Some(trials) = trials_figure(folder) { h2 { "Search" } (figures(&[trials], "")) }
         @let sweeps = sweep_figures(&cells);
         @if !sweeps.is_empty() { h2 { "AUC by setting" } (figures(&sweeps, "")) }
         @let clouds = clouds(&labels);

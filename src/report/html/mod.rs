@@ -9,6 +9,7 @@ mod probes;
 mod read;
 mod run;
 mod sweep;
+mod trials;
 
 use std::path::{Path, PathBuf};
 

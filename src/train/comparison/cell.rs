@@ -26,6 +26,8 @@ pub enum State {
     New,
     /// A run that was stopped.
     Begun,
+    /// A run that was stopped for good, as others of its search did better.
+    Pruned,
     /// A run with its result.
     Finished,
 }
@@ -36,6 +38,7 @@ impl State {
         match self {
             State::New => "to do",
             State::Begun => "begun",
+            State::Pruned => "pruned",
             State::Finished => "finished",
         }
     }
@@ -60,6 +63,11 @@ impl Cell<'_> {
     /// The file beside its folder that holds what it printed.
     pub fn log_file(&self, root: &Path) -> PathBuf {
         root.join(&self.variant.folder).join(format!("seed-{}.log", self.seed))
+    }
+
+    /// The file beside its folder that holds what it is judged by, where it may be pruned.
+    pub fn pruning_file(&self, root: &Path) -> PathBuf {
+        root.join(&self.variant.folder).join(format!("seed-{}.pruning.json", self.seed))
     }
 
     /// Its configuration.
@@ -99,7 +107,7 @@ impl State {
             return Err(Error::Folder { folder: run.root().to_owned(), reason });
         }
         if !run.result().is_file() {
-            return Ok(State::Begun);
+            return Ok(if run.pruned().is_file() { State::Pruned } else { State::Begun });
         }
         RunResult::load(&run.result())?;
         Ok(State::Finished)

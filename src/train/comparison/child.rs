@@ -19,7 +19,11 @@ pub enum CellEnding {
     Finished,
     /// It was interrupted, and wrote a checkpoint where it could.
     Interrupted,
-    /// With this error.
+    /// It was pruned.
+    Pruned,
+    /// A loss or a weight was not a number, with this error.
+    Diverged(String),
+    /// With another error.
     Failed(String),
 }
 
@@ -127,6 +131,10 @@ pub fn train_cell(
         CellEnding::Interrupted
     } else if status.success() && run.result().is_file() {
         CellEnding::Finished
+    } else if status.success() && run.pruned().is_file() {
+        CellEnding::Pruned
+    } else if status.code() == Some(Error::NOT_FINITE.into()) {
+        CellEnding::Diverged(reason(&said, status))
     } else if interrupt.is_set() && status.code().is_none() {
         // Stopped a second time, before it could catch the signal.
         CellEnding::Interrupted

@@ -9,8 +9,10 @@ mod child;
 mod individual;
 mod outcome;
 mod resampled;
+mod search;
 mod sections;
 mod summary;
+mod sweep;
 mod variant;
 
 use std::path::Path;
@@ -26,8 +28,10 @@ pub use child::{CellEnding, Interrupt, Job, train_cell};
 pub use individual::together;
 pub use outcome::CellOutcome;
 pub use resampled::CellResamples;
+pub use search::{Search, Searched, TRIALS, Trial, TrialState};
 pub use sections::ExperimentKind;
 pub use summary::{Costs, Score, Scores, Standing, Summaries, summarise};
+pub use sweep::SweepMethod;
 pub use variant::Variant;
 
 /// What is to be run, and how its results are to be set against each other.
@@ -35,10 +39,12 @@ pub use variant::Variant;
 pub struct Comparison {
     /// Whether models are compared or a grid is searched.
     pub kind: ExperimentKind,
-    /// What is compared, in the file's order.
+    /// What is compared, in the file's order; of a search the trials that were drawn.
     pub variants: Vec<Variant>,
     /// The label that RelaImpr refers to; a sweep has none.
     pub baseline: Option<String>,
+    /// How a sweep draws its combinations, where they are not those of a grid.
+    pub search: Option<Search>,
     /// How test rows are resampled, for intervals of the variants' AUC less the baseline's; not at all without.
     pub bootstrap: Option<Bootstrap>,
     /// Variants that cannot be trained, with the reason: for a sweep to skip or to refuse.
@@ -80,10 +86,15 @@ impl Comparison {
         let (document, left_out) = load_document(path, sets)?;
         let read = sections::read(kind, document, &file).map_err(|error| error.blame(sets))?;
         sections::check_sets(&read, sets)?;
+        let mut search = read.search.clone();
+        if let Some(search) = &mut search {
+            search.begin_with(&read.base, sets);
+        }
         let mut comparison = Comparison {
             kind,
             variants: Vec::new(),
             baseline: None,
+            search,
             bootstrap: read.bootstrap,
             invalid: Vec::new(),
             skip_invalid: read.skip_invalid,
@@ -92,7 +103,10 @@ impl Comparison {
             resolved: Table::new(),
             file,
         };
-        let wanted = read.entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>();
+        let wanted = match &read.search {
+            Some(search) => search.models(),
+            None => read.entries.iter().map(|entry| entry.name.as_str()).collect(),
+        };
         let shared = variant::Shared { document: &read.base, sets, names: &wanted, locate, file: &comparison.file };
         shared.check_options()?;
         for entry in &read.entries {
@@ -112,6 +126,9 @@ impl Comparison {
             }
             comparison.baseline = Some(baseline);
             resampled::check(&comparison).map_err(|error| error.blame(sets))?;
+        }
+        if comparison.search.is_some() && !comparison.skip_invalid {
+            comparison.edges(locate).into_iter().try_for_each(|edge| edge.map(drop))?;
         }
         comparison.resolved = comparison.resolve(read, locate)?;
         Ok(comparison)
@@ -197,8 +214,10 @@ impl Comparison {
             }
             section.insert("models".to_owned(), models.into());
         }
-        if let Some(entry) = read.entries.first().filter(|_| self.kind == ExperimentKind::Sweep) {
-            section.insert("seeds".to_owned(), seeds(&entry.seeds)?);
+        if self.kind == ExperimentKind::Sweep {
+            let own = read.entries.first().map(|entry| entry.seeds.clone());
+            let own = own.or(self.search.as_ref().map(|search| vec![search.seed()])).unwrap_or_default();
+            section.insert("seeds".to_owned(), seeds(&own)?);
             section.insert("skip_invalid".to_owned(), self.skip_invalid.into());
         }
         base.insert(self.kind.section().to_owned(), Value::Table(section));

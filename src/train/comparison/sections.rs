@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::resampled;
-use crate::config::{ConfigError, describe, parse_section, set_argument, split_path, target};
+use super::search::Search;
+use super::sweep::read_sweep;
+use crate::config::{ConfigError, parse_section, split_path, target};
 use crate::data::{nearest, suggestion};
 use crate::train::evaluation::bootstrap::{Bootstrap, Unit};
 use crate::train::run::folder::folder_name;
 
 /// The most cells of one comparison: a slip in a grid should not begin a year's work.
-const MAX_CELLS: usize = 100_000;
+pub(super) const MAX_CELLS: usize = 100_000;
 
 /// Whether models are compared or a grid is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,20 +77,6 @@ struct ModelEntry {
     set: Table,
 }
 
-/// `[sweep]`.
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct SweepSection {
-    #[serde(default)]
-    seeds: Option<Value>,
-    #[serde(default)]
-    skip_invalid: bool,
-    #[serde(default)]
-    grid: Table,
-    #[serde(default)]
-    together: Vec<Table>,
-}
-
 /// A variant as the file asks for it.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -103,7 +91,7 @@ pub(super) struct Entry {
 
 /// What a file says.
 pub(super) struct Read {
-    kind: ExperimentKind,
+    pub(super) kind: ExperimentKind,
     /// The file without the section.
     pub(super) base: Table,
     /// The section as it stands.
@@ -111,8 +99,10 @@ pub(super) struct Read {
     pub(super) entries: Vec<Entry>,
     pub(super) skip_invalid: bool,
     pub(super) bootstrap: Option<Bootstrap>,
-    baseline: Option<String>,
-    ours: Option<Vec<String>>,
+    pub(super) baseline: Option<String>,
+    pub(super) ours: Option<Vec<String>>,
+    /// A sweep that draws its combinations, and has no entries.
+    pub(super) search: Option<Search>,
 }
 
 /// Takes the section out of `document` and reads it.
@@ -121,7 +111,9 @@ pub(super) fn read(kind: ExperimentKind, mut document: Table, file: &str) -> Res
     if !document.contains_key(section) {
         let what = match kind {
             ExperimentKind::Compare => "needs this section, with [[compare.models]], to know which models to compare",
-            ExperimentKind::Sweep => "needs this section, with [sweep.grid], to know which options to search",
+            ExperimentKind::Sweep => {
+                "needs this section, with [sweep.grid] or [sweep.space], to know which options to search"
+            }
         };
         return Err(other(file, &format!("[{section}]"), what.to_owned()));
     }
@@ -171,103 +163,12 @@ fn read_compare(document: &Table, model: Option<&str>, file: &str) -> Result<Rea
     let bootstrap = resampled::options(section.bootstrap, section.bootstrap_by, file)?;
     let (baseline, ours) = (section.baseline, section.ours);
     let (base, section) = (Table::new(), Table::new());
-    Ok(Read { kind: ExperimentKind::Compare, base, section, entries, skip_invalid: false, bootstrap, baseline, ours })
-}
-
-fn read_sweep(document: &Table, model: Option<&str>, file: &str) -> Result<Read, ConfigError> {
-    let section: SweepSection = parse_section(document, "sweep", file)?;
-    let seeds = seeds(section.seeds.as_ref(), "sweep.seeds", file)?;
-    let mut axes: Vec<Axis> = Vec::new();
-    for (key, values) in dotted(&section.grid, "sweep.grid", file)? {
-        let place = format!("sweep.grid.{key}");
-        let values = list(&values, &place, file)?;
-        if let Some(value) = repeated(&values) {
-            return Err(ConfigError::value(file, &place, LIST, &format!("{value} twice")));
-        }
-        axes.push(Axis { points: values.into_iter().map(|value| vec![(key.clone(), value)]).collect() });
-    }
-    for (number, table) in section.together.iter().enumerate() {
-        axes.push(together(table, &format!("sweep.together[{number}]"), file)?);
-    }
-    if axes.is_empty() {
-        return Err(ConfigError::missing(file, "sweep", "grid"));
-    }
-    let keys: Vec<&str> = axes.iter().flat_map(|axis| axis.points[0].iter().map(|(key, _)| key.as_str())).collect();
-    if let Some(key) = repeated(&keys) {
-        return Err(other(file, "sweep", format!("`{key}` is in the grid more than once")));
-    }
-    let count = axes.iter().try_fold(1_usize, |count, axis| count.checked_mul(axis.points.len()));
-    if count.and_then(|count| count.checked_mul(seeds.len())).is_none_or(|cells| cells > MAX_CELLS) {
-        return Err(other(file, "sweep.grid", format!("has too many combinations; expected at most {MAX_CELLS} runs")));
-    }
-    let short = short_keys(&keys);
-    // The first axis turns slowest, as one would write it down.
-    let mut points: Vec<Vec<(String, Value)>> = vec![Vec::new()];
-    for axis in &axes {
-        points = points.iter().flat_map(|point| axis.points.iter().map(|own| [&point[..], own].concat())).collect();
-    }
-    let mut entries = Vec::new();
-    for settings in points {
-        let words = settings.iter().map(|(key, value)| {
-            let short = short.iter().find(|(long, _)| long == key).map_or(key.as_str(), |(_, short)| short);
-            set_argument(short, value)
-        });
-        let label = words.collect::<Vec<_>>().join(" ");
-        let own = settings.iter().find(|(key, _)| key == "model.name").and_then(|(_, value)| value.as_str());
-        let Some(name) = own.or(model) else {
-            return Err(ConfigError::missing(file, "model", "name"));
-        };
-        entries.push(Entry { name: name.to_owned(), label, seeds: seeds.clone(), individual: false, settings });
-    }
-    let skip_invalid = section.skip_invalid;
-    let (base, section) = (Table::new(), Table::new());
-    let (bootstrap, baseline, ours) = (None, None, None);
-    Ok(Read { kind: ExperimentKind::Sweep, base, section, entries, skip_invalid, bootstrap, baseline, ours })
-}
-
-/// One direction of a grid: the settings at each of its points.
-struct Axis {
-    points: Vec<Vec<(String, Value)>>,
-}
-
-/// An axis along which several keys move.
-fn together(table: &Table, place: &str, file: &str) -> Result<Axis, ConfigError> {
-    let mut columns = Vec::new();
-    for (key, values) in dotted(table, place, file)? {
-        let values = list(&values, &format!("{place}.{key}"), file)?;
-        columns.push((key, values));
-    }
-    let Some((first, values)) = columns.first() else {
-        return Err(other(file, place, "is empty; expected keys with lists of equal length".to_owned()));
-    };
-    let length = values.len();
-    if let Some((key, values)) = columns.iter().find(|(_, values)| values.len() != length) {
-        let expected = format!("{length} values, as many as `{first}` has");
-        return Err(ConfigError::value(file, &format!("{place}.{key}"), &expected, &values.len().to_string()));
-    }
-    let point = |i: usize| columns.iter().map(|(key, values)| (key.clone(), values[i].clone())).collect();
-    let points: Vec<Vec<(String, Value)>> = (0..length).map(point).collect();
-    if let Some(point) = repeated(&points) {
-        let values = point.iter().map(|(key, value)| set_argument(key, value)).collect::<Vec<_>>().join(", ");
-        return Err(other(file, place, format!("has the point {values} twice")));
-    }
-    Ok(Axis { points })
-}
-
-/// What a grid has for each key.
-const LIST: &str = "a list of different values, such as [1, 2, 4]";
-
-/// The values of a key of a grid.
-fn list(value: &Value, place: &str, file: &str) -> Result<Vec<Value>, ConfigError> {
-    match value {
-        Value::Array(values) if values.is_empty() => Err(ConfigError::value(file, place, LIST, "an empty list")),
-        Value::Array(values) => Ok(values.clone()),
-        other => Err(ConfigError::value(file, place, LIST, &describe(other))),
-    }
+    let (kind, skip_invalid, search) = (ExperimentKind::Compare, false, None);
+    Ok(Read { kind, base, section, entries, skip_invalid, bootstrap, baseline, ours, search })
 }
 
 /// A number of seeds, or the seeds.
-fn seeds(value: Option<&Value>, place: &str, file: &str) -> Result<Vec<u64>, ConfigError> {
+pub(super) fn seeds(value: Option<&Value>, place: &str, file: &str) -> Result<Vec<u64>, ConfigError> {
     const DEFAULT: u64 = 3;
     let fault = |found: &str| {
         let expected = "a number of seeds, such as 3 for 0, 1 and 2, or a list of different ones, such as [1, 2, 3]";
@@ -303,7 +204,7 @@ fn settings(set: &Table, place: &str, file: &str) -> Result<Vec<(String, Value)>
 }
 
 /// Dotted keys and their values: `"model.mir" = false` and `model.mir = false` are the same.
-fn dotted(table: &Table, place: &str, file: &str) -> Result<Vec<(String, Value)>, ConfigError> {
+pub(super) fn dotted(table: &Table, place: &str, file: &str) -> Result<Vec<(String, Value)>, ConfigError> {
     let mut found = Vec::new();
     for (key, value) in table {
         let path = split_path(key).filter(|_| !key.is_empty());
@@ -342,7 +243,7 @@ fn quoted(part: &str) -> String {
 }
 
 /// Keys as labels have them: the last part, where that tells them apart.
-fn short_keys(keys: &[&str]) -> Vec<(String, String)> {
+pub(super) fn short_keys(keys: &[&str]) -> Vec<(String, String)> {
     let last = |key: &str| split_path(key).and_then(|path| path.last().cloned()).unwrap_or_else(|| key.to_owned());
     let alone = |key: &str| keys.iter().filter(|other| last(other) == last(key)).count() == 1;
     keys.iter().map(|key| ((*key).to_owned(), if alone(key) { last(key) } else { (*key).to_owned() })).collect()
@@ -416,7 +317,12 @@ pub(super) fn check_sets(read: &Read, sets: &[String]) -> Result<(), ConfigError
         let reason = match key.as_str() {
             "train.seed" => "all runs would have the same seed; set compare.seeds or sweep.seeds".to_owned(),
             "model.name" if !sweep => "all models would be the same; name those to run with --only".to_owned(),
-            key if sweep && read.entries[0].settings.iter().any(|(own, _)| own == key) => {
+            key if read.search.as_ref().is_some_and(|search| search.keys().any(|own| own == key)) => {
+                format!("`{key}` is searched; set sweep.space instead")
+            }
+            key if sweep
+                && read.entries.iter().take(1).any(|entry| entry.settings.iter().any(|(own, _)| own == key)) =>
+            {
                 format!("`{key}` is in the grid; set sweep.grid instead")
             }
             _ => continue,
@@ -427,10 +333,10 @@ pub(super) fn check_sets(read: &Read, sets: &[String]) -> Result<(), ConfigError
 }
 
 /// The first value that is there again.
-fn repeated<T: PartialEq>(values: &[T]) -> Option<&T> {
+pub(super) fn repeated<T: PartialEq>(values: &[T]) -> Option<&T> {
     (1..values.len()).find(|&i| values[..i].contains(&values[i])).map(|i| &values[i])
 }
 
-fn other(file: &str, key: &str, message: String) -> ConfigError {
+pub(super) fn other(file: &str, key: &str, message: String) -> ConfigError {
     ConfigError::Other { origin: file.to_owned(), key: key.to_owned(), message }
 }

@@ -1,6 +1,6 @@
 //! The finished cells of a comparison as numbers: means and deviations over seeds, improvements, tests, costs.
 
-use super::{CellOutcome, Comparison, ExperimentKind};
+use super::{CellOutcome, Comparison, ExperimentKind, Searched};
 use crate::train::evaluation::bootstrap::{Difference, auc_difference};
 use crate::train::evaluation::metrics::{Metrics, relative_improvement};
 use crate::train::evaluation::statistics::{PairedTest, Summary, mean, paired_test};
@@ -105,7 +105,8 @@ pub struct Standing {
 pub struct Summaries {
     /// What kind of comparison it is.
     pub kind: ExperimentKind,
-    /// The variants: of a sweep the best by mean validation AUC first, else in the file's order.
+    /// The variants: of a sweep the best by mean validation AUC first, else in the file's order. Of a search those that are
+    /// finished.
     pub standings: Vec<Standing>,
     /// Names of all scenarios.
     pub scenarios: Vec<String>,
@@ -119,10 +120,12 @@ pub struct Summaries {
     pub devices: Vec<String>,
     /// Labels of combinations that were left out.
     pub skipped: Vec<String>,
+    /// All trials, where it is a search.
+    pub search: Option<Searched>,
 }
 
-/// Sums finished cells up.
-pub fn summarise(comparison: &Comparison, outcomes: &[CellOutcome]) -> Summaries {
+/// Sums finished cells up; of a search its trials with them.
+pub fn summarise(comparison: &Comparison, outcomes: &[CellOutcome], search: Option<Searched>) -> Summaries {
     let of = |label: &str| outcomes.iter().filter(|outcome| outcome.label == label).collect::<Vec<_>>();
     let mut scenarios: Vec<String> = Vec::new();
     let mut devices: Vec<String> = Vec::new();
@@ -139,6 +142,7 @@ pub fn summarise(comparison: &Comparison, outcomes: &[CellOutcome]) -> Summaries
     let mut standings: Vec<Standing> = comparison
         .variants
         .iter()
+        .filter(|variant| search.is_none() || outcomes.iter().any(|outcome| outcome.label == variant.label))
         .map(|variant| {
             let outcomes = of(&variant.label);
             let results: Vec<&RunResult> = outcomes.iter().map(|outcome| &outcome.result).collect();
@@ -197,7 +201,17 @@ pub fn summarise(comparison: &Comparison, outcomes: &[CellOutcome]) -> Summaries
     }
     let skipped = comparison.skipped.iter().map(|skipped| skipped.label.clone()).collect();
     let baseline = comparison.baseline.clone();
-    Summaries { kind: comparison.kind, standings, scenarios, baseline, best_baseline, baselines, devices, skipped }
+    Summaries {
+        kind: comparison.kind,
+        standings,
+        scenarios,
+        baseline,
+        best_baseline,
+        baselines,
+        devices,
+        skipped,
+        search,
+    }
 }
 
 impl Summaries {
@@ -209,6 +223,9 @@ impl Summaries {
 
     /// Cells that have no result yet.
     pub fn missing(&self) -> usize {
+        if let Some(search) = &self.search {
+            return search.missing();
+        }
         self.standings.iter().map(|standing| standing.seeds[1] - standing.seeds[0]).sum()
     }
 }

@@ -373,7 +373,7 @@ seeds = 4
         ("ours", 2, 0.82, 0.7),
         ("ours", 3, 0.82, 0.7),
     ]);
-    let summaries = summarise(&comparison, &cells);
+    let summaries = summarise(&comparison, &cells, None);
     assert_eq!((summaries.best_baseline.as_deref(), summaries.missing()), (Some("other"), 1));
     assert_eq!(summaries.baselines, ["plain", "other"]);
     let [plain, other, ours] = &summaries.standings[..] else { panic!("three models") };
@@ -411,12 +411,12 @@ fn a_sweep_is_ordered_and_decided_by_validation() {
         // The best, but half of it is missing.
         ("d_k=4", 0, 0.8, 0.80),
     ]);
-    let summaries = summarise(&sweep, &cells);
+    let summaries = summarise(&sweep, &cells, None);
     let order: Vec<&str> = summaries.standings.iter().map(|standing| standing.label.as_str()).collect();
     assert_eq!(order, ["d_k=4", "d_k=2", "d_k=1"]);
     assert_eq!(summaries.best().map(|best| best.sets.join(" ")).as_deref(), Some("model.d_k=2"));
     assert!(summaries.standings.iter().all(|standing| standing.improvement.is_none()));
-    assert_eq!(summarise(&sweep, &[]).best().map(|best| best.label.clone()), None);
+    assert_eq!(summarise(&sweep, &[], None).best().map(|best| best.label.clone()), None);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! What is written of an epoch.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
+use crate::train::Error;
 use crate::train::evaluation::metrics::Metrics;
 
 fn is_false(value: &bool) -> bool {
@@ -19,6 +22,9 @@ pub struct EpochRecord {
     /// Whether the epoch went on after it (`train.eval_steps`).
     #[serde(default, skip_serializing_if = "is_false")]
     pub unfinished: bool,
+    /// Where it did, the steps that an epoch has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_steps: Option<u64>,
     /// Mean of each loss term over the epoch, or since the evaluation before, and `loss`, their sum with coefficients.
     #[serde(default)]
     pub train: serde_json::Map<String, serde_json::Value>,
@@ -40,4 +46,26 @@ pub struct EpochRecord {
     /// Validation rows per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_rows_per_second: Option<f64>,
+}
+
+impl EpochRecord {
+    /// The lines of a `metrics.jsonl`; none where there is no such file. What is no whole line is passed over.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn read(path: &Path) -> Result<Vec<Self>, Error> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Error::file(path, "reading")(error)),
+        }
+    }
+
+    /// How many epochs were done, a fraction of one for an evaluation within it.
+    pub fn epochs_done(&self) -> f64 {
+        match self.epoch_steps {
+            Some(steps) if self.unfinished => self.steps as f64 / steps as f64,
+            _ => f64::from(self.epoch),
+        }
+    }
 }

@@ -154,6 +154,11 @@ impl RunFolder {
         self.root.join("result.json")
     }
 
+    /// Where a search stopped the run, as others did better.
+    pub fn pruned(&self) -> PathBuf {
+        self.root.join("pruned.json")
+    }
+
     /// How often the test's predictions came true.
     pub fn calibration(&self) -> PathBuf {
         self.root.join("calibration.csv")

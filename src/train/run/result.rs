@@ -75,13 +75,7 @@ impl TrainingTime {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn of(folder: &RunFolder) -> Result<Self, Error> {
-        let path = folder.metrics();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Error::file(&path, "reading")(error)),
-        };
-        let epochs: Vec<EpochRecord> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let epochs = EpochRecord::read(&folder.metrics())?;
         let speeds: Vec<f64> = epochs.iter().map(|epoch| epoch.train_rows_per_second).collect();
         let seconds = epochs.iter().map(|epoch| epoch.train_seconds).sum();
         Ok(Self { seconds: (!epochs.is_empty()).then_some(seconds), rows_per_second: median(&speeds) })

@@ -13,6 +13,7 @@ fn record(epoch: u32, auc: Option<f64>, best: bool) -> EpochRecord {
     EpochRecord {
         epoch,
         unfinished: false,
+        epoch_steps: None,
         steps: u64::from(epoch) * 100,
         train: json!({ "bce": 0.25, "loss": 0.5 }).as_object().unwrap().clone(),
         valid: Some(valid),
