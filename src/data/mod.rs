@@ -42,8 +42,8 @@ pub use read::remote::is_url;
 pub use read::table::{TABLE, Table};
 pub use schema::value_type::ValueType;
 pub use schema::{
-    FieldKind, FieldOptions, Filter, Format, Label, OnBadRow, Schema, SequenceColumn, Split, SplitName, Transform,
-    UnknownScenario,
+    FieldKind, FieldOptions, Filter, Format, Label, OnBadRow, Pooling, Schema, SequenceColumn, Split, SplitName,
+    Transform, UnknownScenario,
 };
 
 #[cfg(test)]

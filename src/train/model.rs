@@ -7,7 +7,7 @@ use super::memory::main_memory_bytes;
 use crate::config::{Config, ConfigError, EmbeddingAdam, EntireSpace, TrainOptions, TrainPrecision};
 use crate::data::{Encoder, FieldRole, Rows, nearest, suggestion};
 use crate::gpu::{AdapterSummary, DeviceChoice, Gpu, OpenOptions, Selection, select};
-use crate::graph::{Cross, Graph, ParameterRole};
+use crate::graph::{Cross, Graph, ParameterRole, Tags};
 use crate::layers::Field;
 use crate::models::{self, Inputs, MirNegatives, ModelEntry, SequenceInput, entire_space};
 use crate::ops::{ModelState, OptimizerOptions};
@@ -154,6 +154,12 @@ fn inputs(encoder: &Encoder) -> Inputs {
                 rows: field.rows,
                 cross: Cross::None,
                 value: field.value_index,
+                tags: field.tags.map(|tags| Tags {
+                    rows_of: tags.rows_of,
+                    list: tags.list,
+                    longest: tags.max_length,
+                    pooling: tags.pooling,
+                }),
             })
             .collect(),
     }

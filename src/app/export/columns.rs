@@ -280,6 +280,7 @@ impl<'a> Columns<'a> {
                 let row = onnx.add(&bucket, &one);
                 Ok((onnx.select(&missing, &zero, &row), None))
             }
+            Coding::Shared(_) => unreachable!("a field of tags has lists"),
         }
     }
 

@@ -7,6 +7,7 @@ pub(super) mod csv_file;
 pub(super) mod faults;
 pub(super) mod filtering;
 pub(super) mod inputs;
+pub(super) mod lists;
 pub(super) mod local_file;
 pub(super) mod parquet_file;
 pub(super) mod reader;

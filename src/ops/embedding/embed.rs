@@ -2,16 +2,18 @@
 
 use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
 use crate::gpu::DeviceClass;
-use crate::graph::{EmbeddingTable, Graph, KeyLayout, Node, Precision, Shape, TableField, TensorId};
+use crate::graph::{EmbeddingTable, Graph, KeyLayout, Node, Pooling, Precision, Shape, TableField, TensorId};
+use crate::ops::embedding::tags::{self, TagPart, owner};
 use crate::ops::{
     Arg, BLOCK_INVOCATIONS, Batch, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Phase, Reduce,
     Renumbered, Stored, TableArg, TableValues, Target,
 };
 
-/// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
-/// those of the sequences that read the table, token by token.
+/// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value, those of
+/// a field of tags are pooled. Or those of the sequences that read the table, token by token.
 ///
-/// No inputs. Output: [B, fields·width], or [T, sequences·width].
+/// No inputs. Outputs: [B, fields·width], and where tags are pooled by maxima [B, argmax], which notes for
+/// [`EmbedGrad`] of which value each is; or [T, sequences·width].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embed {
     /// Number of the table.
@@ -22,6 +24,8 @@ pub struct Embed {
     pub width: usize,
     /// The most tokens of a sample, where these are looked up; 0 where its fields are.
     pub longest: usize,
+    /// Columns that note maxima; 0 where none are pooled, or no gradient is wanted.
+    pub argmax: usize,
 }
 
 impl Embed {
@@ -53,17 +57,30 @@ impl Embed {
         let first = block.first();
         let count = block.count();
         let mut buffer = S::buffer(self.width);
-        let out = block.output(0);
+        let (out, mut noted) = if self.argmax > 0 {
+            let [out, noted] = block.two_outputs();
+            (out, Some(noted))
+        } else {
+            (block.output(0), None)
+        };
         if count < LANES {
             out.fill(Lanes::zero());
         }
+        let table = &step.layout[self.table];
+        let mut lists = 0..;
         let order = &step.order()[first..first + count];
         let row_of = |field: &TableField, source: u32| {
             step.source.ids[source as usize * step.source.fields + field.column] as usize
         };
         for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
-            let field = &step.layout[self.table].fields[f];
-            let next = step.layout[self.table].fields.get(f + 1);
+            let field = &table.fields[f];
+            if let (Some(tags), Some(list)) = (field.tags, field.tags.and_then(|_| lists.next())) {
+                let noted = noted.as_deref_mut().filter(|_| tags.pooling == Pooling::Max);
+                let noted = noted.map(|noted| &mut noted[tags::argmax_column(table, f)..][..self.width]);
+                tags::pool(&step, (self.table, list), tags, weights, first..first + count, out, noted);
+                continue;
+            }
+            let next = table.fields.get(f + 1).filter(|next| next.tags.is_none());
             for (lane, &source) in order.iter().enumerate() {
                 if let Some(next) = next {
                     prefetch(weights.as_ptr().wrapping_add(row_of(next, source) * self.width));
@@ -96,14 +113,26 @@ impl Operation for Embed {
 
     fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
         let width = self.fields * self.width;
-        vec![if self.longest > 0 { Shape::tokens(self.longest, width) } else { Shape::batch(width) }]
+        let looked_up = if self.longest > 0 { Shape::tokens(self.longest, width) } else { Shape::batch(width) };
+        [looked_up].into_iter().chain((self.argmax > 0).then(|| Shape::batch(self.argmax))).collect()
     }
 
     fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
         if let Some(dx) = grads[0] {
             let (fields, sequences) = if self.longest > 0 { (0, self.fields) } else { (self.fields, 0) };
-            let op = EmbedGrad { table: self.table, fields, sequences, longest: self.longest, width: self.width };
-            graph.add(&node.name, op, &[dx]);
+            let tags = if self.longest > 0 { 0 } else { graph.tables[self.table].longest_tags() };
+            let argmax = self.argmax;
+            let op = EmbedGrad {
+                table: self.table,
+                fields,
+                sequences,
+                longest: self.longest,
+                tags,
+                argmax,
+                width: self.width,
+            };
+            let inputs: Vec<TensorId> = [dx].into_iter().chain(node.outputs.get(1).copied()).collect();
+            graph.add(&node.name, op, &inputs);
         }
         Vec::new()
     }
@@ -113,12 +142,13 @@ impl Operation for Embed {
     }
 
     fn inference(&self) -> Op {
-        self.clone().into()
+        Self { argmax: 0, ..self.clone() }.into()
     }
 
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
-        let values = batch * self.fields * self.width;
-        let flops = if graph.tables[self.table].has_values() { values } else { 0 };
+        let of_tags = if self.longest > 0 { 0 } else { batch * graph.tables[self.table].longest_tags() * self.width };
+        let values = batch * self.fields * self.width + of_tags;
+        let flops = 2 * of_tags + if graph.tables[self.table].has_values() { values - of_tags } else { 0 };
         Cost::of(node, graph, batch, flops)
             .plus_bytes(graph.tables[self.table].precision.bytes() * values + 4 * batch * (self.fields + 1))
     }
@@ -128,7 +158,7 @@ impl Operation for Embed {
         let x = target.location(node.outputs[0]);
         target
             .shards(self.table, table.rows())
-            .map(|(shard, first, rows)| {
+            .flat_map(|(shard, first, rows)| {
                 let kernel = target
                     .kernel("embed", target.rows(self.longest > 0) * x.stride as usize / 4)
                     .with("X", x.first)
@@ -144,12 +174,17 @@ impl Operation for Embed {
                         .with("WIDTH", self.width),
                     _ => lookup_constants(kernel, graph, self.table, target),
                 };
-                row_import(kernel, table).bind([
+                let kernel = row_import(kernel, table).bind([
                     Arg::Table { table: self.table, shard, what: TableArg::Weights },
                     Arg::Ids,
                     Arg::Values,
                     Arg::Batches,
-                ])
+                ]);
+                let of_tags = match self.longest {
+                    0 => tags::kernels(self, node, table, target, (shard, first, rows)),
+                    _ => Vec::new(),
+                };
+                [kernel].into_iter().chain(of_tags)
             })
             .collect()
     }
@@ -207,10 +242,11 @@ fn lookup_constants(kernel: Kernel, graph: &Graph, table: usize, target: &Target
 }
 
 /// The gradient of every distinct row the batch read: for row `unique[u]` the sum over its lookups, in order of
-/// position, of dx (times the value, for numeric fields).
+/// position, of dx (times the value, for numeric fields; times a value's part in what its list is pooled to, for tags).
 ///
-/// Inputs: dx [B, fields·width], and where sequences read the table theirs [T, sequences·width]. Output:
-/// [B, (fields + longest·sequences)·width], read as rows `width` wide of which the first `count` are used.
+/// Inputs: dx [B, fields·width], where sequences read the table theirs [T, sequences·width], and where tags are pooled by
+/// maxima what [`Embed`] noted of these. Output: [B, (fields + longest·sequences + tags)·width], read as rows `width` wide
+/// of which the first `count` are used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbedGrad {
     /// Number of the table.
@@ -221,6 +257,10 @@ pub struct EmbedGrad {
     pub sequences: usize,
     /// The most tokens of a sample.
     pub longest: usize,
+    /// The most values of a sample in all fields of tags.
+    pub tags: usize,
+    /// Columns that note maxima.
+    pub argmax: usize,
     /// Values in a row.
     pub width: usize,
 }
@@ -228,7 +268,12 @@ pub struct EmbedGrad {
 impl EmbedGrad {
     /// Rows for each sample: no step reads more different ones.
     pub fn rows(&self) -> usize {
-        self.fields + self.longest * self.sequences
+        self.fields + self.longest * self.sequences + self.tags
+    }
+
+    /// Which input has what was noted of maxima, if any has.
+    fn noted(&self) -> Option<usize> {
+        (self.argmax > 0).then_some(1 + usize::from(self.sequences > 0))
     }
 }
 
@@ -238,7 +283,7 @@ impl Operation for EmbedGrad {
     }
 
     fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
-        let widths = [self.fields, self.sequences].map(|lookups| lookups * self.width);
+        let widths = [self.fields * self.width, self.sequences * self.width, self.argmax];
         let expected = widths.into_iter().filter(|&width| width > 0);
         assert!(inputs.iter().map(|input| input.cols).eq(expected), "embed_grad: widths");
         vec![Shape::batch(self.rows() * self.width)]
@@ -265,15 +310,31 @@ impl Operation for EmbedGrad {
                 .with("STARTS", keys.starts)
                 .with("POSITIONS", keys.positions)
                 .with("ORDER", target.batch_layout.order);
-            let kernel = match node.inputs.get(1) {
+            let first_token = target.capacity * self.fields;
+            let kernel = match node.inputs.get(1).filter(|_| self.sequences > 0) {
                 None => kernel,
                 Some(&tokens) => {
                     let of_tokens = target.location(tokens);
                     kernel
                         .with("SEQUENCES", self.sequences)
-                        .with("FIRST_TOKEN", target.capacity * self.fields)
+                        .with("FIRST_TOKEN", first_token)
                         .with("OF_TOKENS", of_tokens.first)
                         .with("OF_TOKENS_STRIDE", of_tokens.stride)
+                }
+            };
+            let kernel = match &target.batch_layout.tags[self.table] {
+                _ if self.tags == 0 => kernel,
+                layout => kernel
+                    .with("TAGS", true)
+                    .with("FIRST_TAG", first_token + target.tokens * self.sequences)
+                    .with("OWNERS", layout.owners)
+                    .with("FACTORS", layout.factors),
+            };
+            let kernel = match self.noted() {
+                None => kernel,
+                Some(noted) => {
+                    let argmax = target.location(node.inputs[noted]);
+                    kernel.with("ARGMAX", argmax.first).with("ARGMAX_STRIDE", argmax.stride)
                 }
             };
             lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Batches])
@@ -309,12 +370,39 @@ impl Reduce for EmbedGrad {
         let fields = &step.layout[self.table].fields;
         let dx = batch.tensor(0);
         let of_tokens = (self.sequences > 0).then(|| batch.tensor(1));
+        let noted = self.noted().map(|input| batch.tensor(input));
         let first_token = step.batch_layout.capacity * self.fields;
+        let first_tag = first_token + step.batch_layout.token_capacity() * self.sequences;
+        let of_tags = (self.tags > 0).then(|| &step.batch_layout.tags[self.table]);
         for_chunks(&mut outputs[0][..count * self.width], ROWS_PER_TASK * self.width, |chunk, rows| {
             for (i, out) in rows.chunks_exact_mut(self.width).enumerate() {
                 out.fill(T::zero());
                 let u = chunk * ROWS_PER_TASK + i;
                 for &position in &positions[starts[u] as usize..starts[u + 1] as usize] {
+                    if let (Some(layout), Some(place)) = (of_tags, (position as usize).checked_sub(first_tag)) {
+                        let (position, part) = owner(&step, layout, place);
+                        let (sample, field) = (position / self.fields, position % self.fields);
+                        let (block, lane) = (sample / LANES, sample % LANES);
+                        let dx = &dx.block(block)[field * self.width..][..self.width];
+                        match (part, noted) {
+                            (TagPart::Factor(factor), _) => {
+                                let factor = T::of(f64::from(factor));
+                                out.iter_mut().zip(dx).for_each(|(sum, d)| *sum += factor * d.0[lane]);
+                            }
+                            (TagPart::Largest { column, number }, Some(noted)) => {
+                                let (number, noted) = (T::of(number as f64), &noted.block(block)[column..]);
+                                for ((sum, d), noted) in out.iter_mut().zip(dx).zip(noted) {
+                                    if noted.0[lane] == number {
+                                        *sum += d.0[lane];
+                                    }
+                                }
+                            }
+                            (TagPart::Largest { .. }, None) => {
+                                unreachable!("maxima are noted where they have gradients")
+                            }
+                        }
+                        continue;
+                    }
                     if let (Some(dx), Some(place)) = (of_tokens, (position as usize).checked_sub(first_token)) {
                         let (token, sequence) = (place / self.sequences, place % self.sequences);
                         let dx = &dx.block(token / LANES)[sequence * self.width..][..self.width];

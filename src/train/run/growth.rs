@@ -140,6 +140,7 @@ mod tests {
             cross,
             value: None,
             frozen: false,
+            tags: None,
         };
         let crossed = scenarios * each[1];
         graph.table(EmbeddingTable {

@@ -140,6 +140,7 @@ impl Golden {
                     numeric += 1;
                     numeric - 1
                 }),
+                tags: None,
             })
             .collect();
         let aware = list.iter().filter(|field| field["group"] == "aware").count();
