@@ -168,15 +168,19 @@ fn sequences(graph: &Graph, rows: usize, seed: u64) -> Vec<Sequence> {
 }
 
 /// The values of a graph's fields of tags, of which a row has none, one or up to some more than count: those of every other
-/// list have weights. They come after so many `sequences`.
+/// list have weights. They come after so many `sequences` that the graph reads.
 fn tag_lists(graph: &Graph, rows: usize, seed: u64, sequences: usize) -> Vec<Sequence> {
     let mut random = Pcg64::seed_from_u64(seed);
     let tags = graph.tables.iter().flat_map(|table| table.tags().map(move |(_, tags)| (table, tags)));
     let mut tags: Vec<_> = tags.collect();
     tags.sort_by_key(|(_, tags)| tags.list);
     tags.dedup_by_key(|(_, tags)| tags.list);
-    let lists = tags.into_iter().enumerate().map(|(number, (table, tags))| {
-        assert_eq!(tags.list, sequences + number, "lists of tags follow sequences");
+    let count = tags.last().map_or(sequences, |(_, tags)| tags.list + 1);
+    let lists = (sequences..count).enumerate().map(|(number, list)| {
+        // What no field reads, as a sequence of the data that the graph leaves out, has nothing.
+        let Some(&(table, tags)) = tags.iter().find(|(_, tags)| tags.list == list) else {
+            return Sequence::new(vec![0; rows + 1], Vec::new());
+        };
         let mut offsets = vec![0];
         for row in 0..rows {
             let most = [0, 1, tags.longest + 2][row % 3];

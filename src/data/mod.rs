@@ -25,7 +25,7 @@ pub use encoded::cache::Cache;
 pub(crate) use encoded::cache::user_folder as user_cache_folder;
 pub use encoded::cells::{CellColumn, CellReader, split_cells};
 pub(crate) use encoded::encoder::Coding;
-pub use encoded::encoder::{Encoder, FieldInfo, FieldRole, SequenceInfo};
+pub use encoded::encoder::{Encoder, FieldInfo, FieldRole, SequenceInfo, TagsInfo};
 pub use encoded::rows::{Column, RowColumns, Rows, Sequence};
 pub use encoded::scan::{EncodedChunk, Scan, scan};
 pub use encoded::unknown::UnknownValues;

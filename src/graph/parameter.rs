@@ -218,6 +218,11 @@ impl EmbeddingTable {
         self.len() == 0
     }
 
+    /// The fields that have rows: all but those whose tags are looked up in another's.
+    pub fn stored_fields(&self) -> impl Iterator<Item = &TableField> {
+        self.fields.iter().filter(|field| field.rows > 0)
+    }
+
     /// The fields of tags, with their numbers.
     pub fn tags(&self) -> impl Iterator<Item = (usize, Tags)> + '_ {
         self.fields.iter().enumerate().filter_map(|(number, field)| Some((number, field.tags?)))

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::tag_words::{UsedWords, set_tags, tag_lookups};
+use super::tag_words::{UsedWords, add_tag_lookups, set_tags};
 use crate::data::Sequence;
 use crate::graph::{BatchLayout, BatchMut, EmbeddingTable, Graph};
 use crate::ops::StepUniforms;
@@ -226,7 +226,8 @@ impl BatchPacker {
                     }
                 }
                 let first = first + self.batch_layout.token_capacity() * width;
-                self.lookups.extend(tag_lookups(&mut view, &self.batch_layout, number, table, first, step.rows.len()));
+                let samples = step.rows.len();
+                add_tag_lookups(&mut view, &self.batch_layout, number, table, first, samples, &mut self.lookups);
                 view.set_keys(number, self.lookups.iter().copied(), &mut self.scratch);
             }
             used.add(&self.batch_layout, index * stride, words, &places);

@@ -20,7 +20,6 @@ pub(super) fn set_tags(
     for (k, (field, tags)) in table.tags().enumerate() {
         let rows_of = &table.fields[tags.rows_of];
         let column = argmax_column(table, field) as u32;
-        let first = next;
         next = view.set_tags(
             number,
             k,
@@ -42,7 +41,6 @@ pub(super) fn set_tags(
             let owner = (sample * table.fields.len() + field) as u32 | of_max;
             view.words_from(owners + ends[0])[..ends[1] - ends[0]].fill(owner);
         }
-        debug_assert!(first <= next);
     }
     next
 }
@@ -65,17 +63,17 @@ fn factors<'a>(tags: Tags, count: usize, weights: Option<&'a [f32]>, column: u32
     }
 }
 
-/// The rows and positions of a table's tags that have gradients; their positions begin at `first`.
-pub(super) fn tag_lookups(
+/// Adds the rows and positions of a table's tags that have gradients; their positions begin at `first`.
+pub(super) fn add_tag_lookups(
     view: &mut BatchMut<'_>,
     layout: &BatchLayout,
     number: usize,
     table: &EmbeddingTable,
     first: usize,
     samples: usize,
-) -> Vec<(u32, usize)> {
+    lookups: &mut Vec<(u32, usize)>,
+) {
     let TagLayout { starts, rows, .. } = &layout.tags[number];
-    let mut lookups = Vec::new();
     for ((_, tags), &starts) in table.tags().zip(starts) {
         // As for other fields: what is frozen has no key.
         if table.fields[tags.rows_of].frozen {
@@ -85,7 +83,6 @@ pub(super) fn tag_lookups(
         let own = &view.words_from(rows + begin)[..end - begin];
         lookups.extend(own.iter().copied().zip(first + begin..));
     }
-    lookups
 }
 
 /// Words that lie so near each other are sent together with those between them.

@@ -89,7 +89,8 @@ fn freeze(graph: &mut Graph, config: &Config) -> Result<(), ConfigError> {
     let trained = trained.map(|parameter| (parameter.name.clone(), &mut parameter.frozen));
     let fields = graph.tables.iter_mut().flat_map(|table| {
         let table_name = &table.name;
-        table.fields.iter_mut().map(move |field| (format!("{table_name}.{}", field.name), &mut field.frozen))
+        let stored = table.fields.iter_mut().filter(|field| field.rows > 0);
+        stored.map(move |field| (format!("{table_name}.{}", field.name), &mut field.frozen))
     });
     let mut all: Vec<(String, &mut bool)> = trained.chain(fields).collect();
     for text in &config.train.freeze {

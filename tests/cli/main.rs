@@ -26,5 +26,6 @@ mod reports;
 mod resume;
 mod rows;
 mod snapshots;
+mod tags;
 mod training;
 mod tuning;

@@ -4,10 +4,10 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::crosses::values_of_part;
-use super::encoded::{Encoded, Looked};
+use super::encoded::{Encoded, EncodedTags, Looked};
 use super::{OUTPUTS, OnnxEmbeddings, OnnxInput, OnnxInputs, OnnxOptions, PLACES, ROWS};
 use crate::config::ConfigError;
-use crate::data::{Coding, Encoder, Transform, UnknownScenario, ValueType};
+use crate::data::{Coding, Encoder, TagsInfo, Transform, UnknownScenario, ValueType};
 use crate::graph::{Cross, Graph};
 use crate::onnx::{Attribute, Builder, Dim, Element, Value};
 use crate::ops::Op;
@@ -61,7 +61,9 @@ impl<'a> Columns<'a> {
     ) -> Self {
         let fields = encoder.fields().iter().map(|field| &field.name);
         let crossed = encoder.schema().fields.values().flat_map(|options| &options.cross);
-        let columns = fields.chain(encoder.sequences().iter().map(|sequence| &sequence.name)).chain(crossed);
+        let weights = encoder.schema().fields.values().filter_map(|options| options.weights.as_ref());
+        let sequences = encoder.sequences().iter().map(|sequence| &sequence.name);
+        let columns = fields.chain(sequences).chain(crossed).chain(weights);
         let columns: Vec<&String> = columns.collect();
         OUTPUTS.iter().for_each(|name| onnx.reserve(name));
         graph.heads.iter().for_each(|(name, _)| onnx.reserve(name));
@@ -88,6 +90,7 @@ impl<'a> Columns<'a> {
         let mut ids = BTreeMap::new();
         let mut factors = BTreeMap::new();
         let mut items = BTreeMap::new();
+        let mut tags = BTreeMap::new();
         let mut vectors = BTreeMap::new();
         let (mut of_fields, mut of_sequences) = (BTreeSet::new(), BTreeSet::new());
         for node in &self.graph.nodes {
@@ -103,7 +106,14 @@ impl<'a> Columns<'a> {
         }
         let external = self.options.embeddings == OnnxEmbeddings::External;
         for &(table, field) in &of_fields {
-            if external && self.encoder.codings()[field].is_category() {
+            if let Some(info) = self.encoder.fields()[field].tags {
+                let of = Looked::Field(field);
+                let vector = if external { Some(self.vector(table, of)?) } else { None };
+                if let Entry::Vacant(place) = tags.entry(field) {
+                    place.insert(self.tags(field, info, vector.as_ref())?);
+                }
+                vectors.extend(vector.map(|vector| ((table, of), vector)));
+            } else if external && self.encoder.codings()[field].is_category() {
                 vectors.insert((table, Looked::Field(field)), self.vector(table, Looked::Field(field))?);
             } else if let Entry::Vacant(place) = ids.entry(field) {
                 let (id, factor) = self.field(field)?;
@@ -133,7 +143,7 @@ impl<'a> Columns<'a> {
         };
         let rows = self.size(&first, 0);
         let scenario_count = self.encoder.scenarios().len();
-        Ok(Encoded { rows, scenario_count, scenarios, ids, factors, items, vectors, lengths, places })
+        Ok(Encoded { rows, scenario_count, scenarios, ids, factors, items, tags, vectors, lengths, places })
     }
 
     /// [1]: a dimension of a value.
@@ -327,17 +337,62 @@ impl<'a> Columns<'a> {
         Ok(self.look_up(&input, element, value_type, &Keys::Vocabulary(known), 0))
     }
 
+    /// A field's tags: their embedding rows where no `vectors` are given, how many there are, and their weights.
+    fn tags(&mut self, field: usize, info: TagsInfo, vectors: Option<&Value>) -> Result<EncodedTags, Error> {
+        let encoder = self.encoder;
+        let (name, owner) = (&encoder.fields()[field].name, &encoder.fields()[info.rows_of].name);
+        let places = places_of(name);
+        let dims = [ROWS, &places];
+        let ids = match (vectors, self.options.inputs) {
+            (Some(_), _) => None,
+            (None, OnnxInputs::Encoded) => {
+                let what = format!("the numbers of the values' embedding rows, as those of \"{owner}\"; 0 as padding");
+                Some(self.input(name, Element::I64, &dims, &what)?)
+            }
+            (None, OnnxInputs::Raw) => {
+                let known = encoder.vocabulary(info.rows_of).filter(|known| known.hashed() == 0);
+                let Some(known) = known else { return Err(self.cannot_hash(owner)) };
+                let (element, value_type) = (self.element_of(owner), encoder.value_type(info.rows_of));
+                let what = format!("its values, none of them missing: {}", value_type.in_words());
+                let input = self.input(name, element, &dims, &what)?;
+                Some(self.look_up(&input, element, value_type, &Keys::Vocabulary(known), 0))
+            }
+        };
+        let what = "how many of the row's values, from the first on, are there; the others are padding";
+        let lengths = self.input(&format!("{name}{LENGTH}"), Element::I64, &[ROWS], what)?;
+        let weights = match &encoder.schema().field_options(name).weights {
+            Some(column) => {
+                let what = format!("the weights of the values of \"{name}\", at least 0");
+                Some(self.input(column, Element::F32, &dims, &what)?)
+            }
+            None => None,
+        };
+        let places = match ids.as_ref().or(vectors) {
+            Some(value) => self.size(value, 1),
+            None => unreachable!("values are numbers or vectors"),
+        };
+        Ok(EncodedTags { info, ids, lengths, weights, places })
+    }
+
     /// Vectors of a table that were looked up elsewhere.
     fn vector(&mut self, table: usize, of: Looked) -> Result<Value, Error> {
         let table = &self.graph.tables[table];
+        let tags = match of {
+            Looked::Field(field) => self.encoder.fields()[field].tags,
+            Looked::Sequence(_) => None,
+        };
         let (column, mut dims) = match of {
+            Looked::Field(field) if tags.is_some() => {
+                let name = &self.encoder.fields()[field].name;
+                (name, vec![Dim::named(ROWS), Dim::named(&places_of(name))])
+            }
             Looked::Field(field) => (&self.encoder.fields()[field].name, vec![Dim::named(ROWS)]),
             Looked::Sequence(sequence) => {
                 (&self.encoder.sequences()[sequence].name, vec![Dim::named(ROWS), Dim::named(PLACES)])
             }
         };
         let source = match of {
-            Looked::Field(field) => field,
+            Looked::Field(field) => tags.map_or(field, |tags| tags.rows_of),
             Looked::Sequence(sequence) => self.encoder.sequences()[sequence].field,
         };
         let is_crossed = table.fields.iter().any(|field| field.source == source && field.cross != Cross::None);
@@ -350,7 +405,10 @@ impl<'a> Columns<'a> {
             return Err(ConfigError::value(self.run, "--embeddings", &expected, "external").into());
         }
         dims.push(Dim::Fixed(table.width));
+        let owner = &self.encoder.fields()[source].name;
+        let of_tags = format!("the values' vectors, as those of \"{owner}\"; that of id 0 for an unknown one");
         let what = match of {
+            Looked::Field(_) if tags.is_some() => of_tags.as_str(),
             Looked::Field(_) => "the value's vector; that of id 0 if it is missing or unknown",
             Looked::Sequence(_) => "the items' vectors; that of id 0 for an unknown one",
         };
@@ -408,6 +466,11 @@ impl<'a> Columns<'a> {
             [keys, ("values_int64s", Attribute::Ints(numbers)), ("default_int64", Attribute::Int(unknown))];
         self.onnx.ml_node("LabelEncoder", &[x], &attributes)
     }
+}
+
+/// The dimension of a field's places: each field's lists have as many as the longest of them.
+fn places_of(field: &str) -> String {
+    format!("{PLACES} of {field}")
 }
 
 /// What a column of categories holds.
