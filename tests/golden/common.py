@@ -116,7 +116,7 @@ def random_batch(case, rng):
         for f in TAGS:
             lengths = rng.choice(LENGTHS, BATCH)
             values = np.floor(ROWS[f] * rng.random(lengths.sum()) ** 2).astype(np.int64)
-            weights = rng.integers(0, 17, lengths.sum()) / 8 if TAGS[f] == "sum" else np.ones(lengths.sum())
+            weights = rng.integers(1, 17, lengths.sum()) / 8 if TAGS[f] == "sum" else np.ones(lengths.sum())
             split = lambda x: list(torch.tensor(x).split(lengths.tolist()))  # noqa: E731
             batch["tags"][f] = list(zip(split(values), split(weights), strict=True))
             batch["ids"][:, f] = 0  # of no meaning
