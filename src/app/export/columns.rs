@@ -4,17 +4,18 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::crosses::values_of_part;
-use super::encoded::{Encoded, EncodedTags, Looked};
+use super::encoded::{Encoded, Looked};
+use super::tags::places_of;
 use super::{OUTPUTS, OnnxEmbeddings, OnnxInput, OnnxInputs, OnnxOptions, PLACES, ROWS};
 use crate::config::ConfigError;
-use crate::data::{Coding, Encoder, TagsInfo, Transform, UnknownScenario, ValueType};
+use crate::data::{Coding, Encoder, Transform, UnknownScenario, ValueType};
 use crate::graph::{Cross, Graph};
 use crate::onnx::{Attribute, Builder, Dim, Element, Value};
 use crate::ops::Op;
 use crate::train::Error;
 
 /// What comes after a column's name in the names of further inputs.
-const LENGTH: &str = ".length";
+pub(super) const LENGTH: &str = ".length";
 const SCENARIO: &str = ".scenario";
 
 /// Values that a text, integer or float stands for.
@@ -45,7 +46,7 @@ pub(super) struct Columns<'a> {
     pub(super) onnx: &'a mut Builder,
     graph: &'a Graph,
     pub(super) encoder: &'a Encoder,
-    options: &'a OnnxOptions,
+    pub(super) options: &'a OnnxOptions,
     pub(super) run: &'a str,
     made: BTreeMap<String, Value>,
     inputs: Vec<OnnxInput>,
@@ -147,7 +148,7 @@ impl<'a> Columns<'a> {
     }
 
     /// [1]: a dimension of a value.
-    fn size(&mut self, value: &Value, axis: i64) -> Value {
+    pub(super) fn size(&mut self, value: &Value, axis: i64) -> Value {
         let attributes = [("start", Attribute::Int(axis)), ("end", Attribute::Int(axis + 1))];
         self.onnx.node("Shape", &[value], &attributes)
     }
@@ -294,7 +295,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn cannot_hash(&self, name: &str) -> Error {
+    pub(super) fn cannot_hash(&self, name: &str) -> Error {
         let expected = format!(
             "--inputs encoded or --embeddings external, for the field \"{name}\" is hashed (data.fields.{name}.hash), which ONNX \
              cannot do"
@@ -335,43 +336,6 @@ impl<'a> Columns<'a> {
         let what = format!("items, as the values of \"{field}\": {}", in_words(value_type, element));
         let input = self.input(&info.name, element, &dims, &what)?;
         Ok(self.look_up(&input, element, value_type, &Keys::Vocabulary(known), 0))
-    }
-
-    /// A field's tags: their embedding rows where no `vectors` are given, how many there are, and their weights.
-    fn tags(&mut self, field: usize, info: TagsInfo, vectors: Option<&Value>) -> Result<EncodedTags, Error> {
-        let encoder = self.encoder;
-        let (name, owner) = (&encoder.fields()[field].name, &encoder.fields()[info.rows_of].name);
-        let places = places_of(name);
-        let dims = [ROWS, &places];
-        let ids = match (vectors, self.options.inputs) {
-            (Some(_), _) => None,
-            (None, OnnxInputs::Encoded) => {
-                let what = format!("the numbers of the values' embedding rows, as those of \"{owner}\"; 0 as padding");
-                Some(self.input(name, Element::I64, &dims, &what)?)
-            }
-            (None, OnnxInputs::Raw) => {
-                let known = encoder.vocabulary(info.rows_of).filter(|known| known.hashed() == 0);
-                let Some(known) = known else { return Err(self.cannot_hash(owner)) };
-                let (element, value_type) = (self.element_of(owner), encoder.value_type(info.rows_of));
-                let what = format!("its values, none of them missing: {}", value_type.in_words());
-                let input = self.input(name, element, &dims, &what)?;
-                Some(self.look_up(&input, element, value_type, &Keys::Vocabulary(known), 0))
-            }
-        };
-        let what = "how many of the row's values, from the first on, are there; the others are padding";
-        let lengths = self.input(&format!("{name}{LENGTH}"), Element::I64, &[ROWS], what)?;
-        let weights = match &encoder.schema().field_options(name).weights {
-            Some(column) => {
-                let what = format!("the weights of the values of \"{name}\", at least 0");
-                Some(self.input(column, Element::F32, &dims, &what)?)
-            }
-            None => None,
-        };
-        let places = match ids.as_ref().or(vectors) {
-            Some(value) => self.size(value, 1),
-            None => unreachable!("values are numbers or vectors"),
-        };
-        Ok(EncodedTags { info, ids, lengths, weights, places })
     }
 
     /// Vectors of a table that were looked up elsewhere.
@@ -466,11 +430,6 @@ impl<'a> Columns<'a> {
             [keys, ("values_int64s", Attribute::Ints(numbers)), ("default_int64", Attribute::Int(unknown))];
         self.onnx.ml_node("LabelEncoder", &[x], &attributes)
     }
-}
-
-/// The dimension of a field's places: each field's lists have as many as the longest of them.
-fn places_of(field: &str) -> String {
-    format!("{PLACES} of {field}")
 }
 
 /// What a column of categories holds.

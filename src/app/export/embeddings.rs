@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::encoded::{Encoded, EncodedTags, Looked};
+use super::tags::pool;
 use crate::app::OutFile;
 use crate::app::embeddings::{having, write_field};
 use crate::app::open::SavedModel;
-use crate::graph::{Cross, EmbeddingTable, Pooling, TableField};
-use crate::onnx::{Attribute, Builder, Element, Value};
+use crate::graph::{Cross, EmbeddingTable, TableField};
+use crate::onnx::{Builder, Element, Value};
 use crate::ops::{OnnxExport, Op, TableValues};
 use crate::train::Error;
 use crate::train::run::folder::folder_name;
@@ -106,8 +107,7 @@ impl Lookup<'_> {
 
     /// [N, width]: a field's tags, pooled.
     fn tags(&self, onnx: &mut Builder, field: &TableField, tags: &EncodedTags) -> Value {
-        let EncodedTags { info, ids, lengths, weights, places } = tags;
-        let looked = match (self.vector(Looked::Field(field.source)), ids) {
+        let looked = match (self.vector(Looked::Field(field.source)), &tags.ids) {
             (Some(vectors), _) => vectors.clone(),
             (None, Some(ids)) => {
                 let own = field.tags.expect("a field of tags");
@@ -120,33 +120,7 @@ impl Lookup<'_> {
             }
             (None, None) => unreachable!("values are numbers or vectors"),
         };
-        // The first places count.
-        let longest = onnx.ints(&[info.max_length as i64]);
-        let ends = onnx.node("Min", &[lengths, &longest], &[]);
-        let (place, ends) = (onnx.range(places), onnx.unsqueeze(&ends, 1));
-        let is_there = onnx.node("Less", &[&place, &ends], &[]);
-        let (one, none) = (onnx.float(1.0), onnx.float(0.0));
-        if info.pooling == Pooling::Max {
-            let is_there = onnx.unsqueeze(&is_there, 2);
-            let lowest = onnx.float(f32::MIN);
-            let masked = onnx.select(&is_there, &looked, &lowest);
-            let axis = [("axes", Attribute::Ints(vec![1])), ("keepdims", Attribute::Int(0))];
-            let largest = onnx.node("ReduceMax", &[&masked], &axis);
-            let zero = onnx.ints(&[0]);
-            let any = onnx.node("Greater", &[&ends, &zero], &[]);
-            return onnx.select(&any, &largest, &none);
-        }
-        let factors = onnx.select(&is_there, weights.as_ref().unwrap_or(&one), &none);
-        let columns = onnx.unsqueeze(&factors, 2);
-        let weighted = onnx.mul(&looked, &columns);
-        let sums = onnx.sum(&weighted, 1, false);
-        if info.pooling == Pooling::Sum {
-            return sums;
-        }
-        let total = onnx.sum(&factors, 1, true);
-        let any = onnx.node("Greater", &[&total, &none], &[]);
-        let total = onnx.select(&any, &total, &one);
-        onnx.node("Div", &[&sums, &total], &[])
+        pool(onnx, tags, &looked)
     }
 
     /// A field's part of the table as a constant; the same one whoever asks.

@@ -13,3 +13,4 @@ pub(super) mod parquet_file;
 pub(super) mod reader;
 pub(super) mod remote;
 pub(super) mod table;
+pub(super) mod tag_checks;
