@@ -191,6 +191,7 @@ mod tests {
             rows,
             cross: crate::graph::Cross::None,
             value: None,
+            tags: None,
         };
         Inputs {
             fields: [3, 5, 7].into_iter().enumerate().map(field).collect(),

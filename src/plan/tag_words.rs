@@ -178,6 +178,7 @@ mod tests {
             values: &[],
             value_count: 0,
             labels: &[0.0, 1.0, 1.0],
+            clicks: &[],
             weights: &[],
             scenarios: &[0, 0, 0],
             sequences: lists,

@@ -41,6 +41,7 @@ fn source<'a>(ids: &'a [u32], labels: &'a [f32], lists: &'a [Sequence]) -> RowSo
         values: &[],
         value_count: 0,
         labels,
+        clicks: &[],
         weights: &[],
         scenarios: &[0; ROWS],
         sequences: lists,

@@ -77,7 +77,7 @@ fn the_configuration_names_columns_of_the_file() {
         |key: &str| -> Vec<&str> { data[key].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect() };
     assert_eq!(names("aware"), ["scenario", "channel", "age_group", "daypart"]);
     assert_eq!(names("agnostic").len(), 12);
-    let schema = table::schema(false);
+    let schema = table::schema(false, false);
     for key in ["label", "scenario", "user", "probability"] {
         assert!(schema.column_with_name(data[key].as_str().unwrap()).is_some(), "{key}");
     }
