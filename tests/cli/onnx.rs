@@ -53,7 +53,7 @@ fn cells(row: usize, odd: bool) -> Vec<String> {
                 (cells[13], cells[14], cells[15]) =
                     ("pink|red|red|blue".to_owned(), "2|1|1|9".to_owned(), "999|11|21".to_owned());
                 (cells[10], cells[11], cells[9]) =
-                    ("-1".to_owned(), "1e6".to_owned(), "999|11|12|13|10|15|14".to_owned())
+                    ("-1".to_owned(), "1e4".to_owned(), "999|11|12|13|10|15|14".to_owned())
             }
         }
     }

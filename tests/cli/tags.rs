@@ -17,7 +17,7 @@ liked = { kind = "tags", separator = " ", vocabulary = "item", pooling = "max" }
 age.kind = "numeric"
 [model]
 name = "mi-dpg"
-width = 6
+width = 8
 hidden = [12, 8]
 dropout = 0.1
 [train]
@@ -101,7 +101,7 @@ fn tags_go_through_everything_that_a_field_does() {
         .says(&["new values: genres 1"]);
     let (before, after) = (place.tensors("whole/model.safetensors"), place.tensors("on/model.safetensors"));
     assert_eq!(before["embedding.item"], after["embedding.item"]);
-    assert_eq!(before["embedding.genres"].len() + 6, after["embedding.genres"].len());
+    assert_eq!(before["embedding.genres"].len() + 8, after["embedding.genres"].len());
     place
         .run("train config.toml --device cpu --out no --set train.freeze=[\"embedding.liked\"]")
         .fails(2, &["train.freeze", "embedding.liked"]);

@@ -366,9 +366,9 @@ mod tests {
         let moved = rows.with_lists_from(0..1, &from);
         assert_eq!([0, 1, 2].map(|row| moved.sequences()[0].row(row).to_vec()), [vec![9], vec![7, 8], vec![]]);
         assert_eq!(moved.sequences()[1].ids(), rows.sequences()[1].ids());
-        let moved = rows.with_lists_from(1..2, &from).sequences()[1].clone();
-        assert_eq!([0, 1, 2].map(|row| moved.row(row).to_vec()), [vec![5, 6], vec![4], vec![]]);
-        assert_eq!((moved.weights(0), moved.weights(1)), (Some(&[0.2, 0.3][..]), Some(&[0.1][..])));
+        let tags = rows.with_lists_from(1..2, &from).sequences()[1].clone();
+        assert_eq!([0, 1, 2].map(|row| tags.row(row).to_vec()), [vec![5, 6], vec![4], vec![]]);
+        assert_eq!((tags.weights(0), tags.weights(1)), (Some(&[0.2, 0.3][..]), Some(&[0.1][..])));
         assert_eq!(moved.ids(), rows.ids());
         assert_eq!(rows.with_scenarios_from(&from).scenarios(), [2, 0, 1]);
     }

@@ -25,6 +25,13 @@ pub(crate) enum Use {
     TagWeights { separated: bool },
 }
 
+impl Use {
+    /// Whether it is one of a field of tags.
+    pub(crate) fn is_of_tags(self) -> bool {
+        matches!(self, Use::Tags { .. } | Use::TagWeights { .. })
+    }
+}
+
 /// One column that a schema names for one use.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
