@@ -11,8 +11,8 @@ use crate::ops::{Arg, BLOCK_INVOCATIONS, Batch, Cost, Kernel, Op, Operation, Pha
 /// position, of dx (times the value, for numeric fields; times a value's part in what its list is pooled to, for tags).
 ///
 /// Inputs: dx [B, fields·width], where sequences read the table theirs [T, sequences·width], and where tags are pooled by
-/// maxima what [`Embed`] noted of these. Output: [B, (fields + longest·sequences + tags)·width], read as rows `width` wide
-/// of which the first `count` are used.
+/// maxima what [`Embed`](crate::ops::Embed) noted of these. Output: [B, (fields + longest·sequences + tags)·width], read as
+/// rows `width` wide of which the first `count` are used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbedGrad {
     /// Number of the table.
