@@ -106,7 +106,8 @@ fn papers(entry: &ModelEntry) -> Value {
 impl Subject {
     fn new(entry: &ModelEntry, task: Task) -> anyhow::Result<Self> {
         let rows = task.rows_per_field();
-        let field = |source| Field { name: format!("f{source}"), source, rows, cross: Cross::None, value: None };
+        let field =
+            |source| Field { name: format!("f{source}"), source, rows, cross: Cross::None, value: None, tags: None };
         let inputs = Inputs {
             fields: (0..task.fields).map(field).collect(),
             aware: task.aware,

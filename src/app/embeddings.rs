@@ -55,6 +55,12 @@ pub fn write_embeddings(export: &EmbeddingExport) -> Result<ExportedEmbeddings, 
     let Some(source) = names.iter().position(|name| *name == export.field) else {
         return Err(no_such(&export.run, "--field", &export.field, &names));
     };
+    if let Some(tags) = encoder.fields()[source].tags.filter(|tags| tags.rows_of != source) {
+        let owner = names[tags.rows_of];
+        let expected = format!("\"{owner}\", whose rows \"{}\" shares", export.field);
+        let found = format!("\"{}\"", export.field);
+        return Err(ConfigError::value(&export.run.display().to_string(), "--field", &expected, &found).into());
+    }
     let found: Vec<(usize, usize)> =
         graph.tables.iter().enumerate().filter_map(|(i, table)| Some((i, having(table, source)?))).collect();
     let tables: Vec<&str> = found.iter().map(|&(i, _)| graph.tables[i].name.as_str()).collect();

@@ -60,7 +60,8 @@ impl Workload {
         let entry = models::find(self.model).ok_or_else(|| fault(format!("there is no model {}", self.model)))?;
         let model = entry.with_options(serde_json::json!({})).map_err(|error| fault(error.to_string()))?;
         let rows = (self.rows / FIELDS).max(1);
-        let field = |source| Field { name: format!("f{source}"), source, rows, cross: Cross::None, value: None };
+        let field =
+            |source| Field { name: format!("f{source}"), source, rows, cross: Cross::None, value: None, tags: None };
         let mut graph = model.build(&Inputs {
             fields: (0..FIELDS).map(field).collect(),
             aware: AWARE,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::cpu::Real;
 use crate::data::Sequence;
-use crate::graph::{Cross, Graph, Precision, TableField};
+use crate::graph::{Cross, Graph, Pooling, Precision, TableField};
 use crate::ops::{ModelState, OptimizerOptions, StepUniforms, TableValues};
 use crate::plan::{BatchPacker, Plan, RowSource, Step, StepChunk, TrainingOptions};
 use rand::seq::SliceRandom;
@@ -63,10 +63,14 @@ impl Data {
         fields.sort_by_key(|field| field.source);
         fields.dedup_by_key(|field| field.source);
         let value_count = fields.iter().filter(|field| field.value.is_some()).count();
-        let ids = (0..rows).flat_map(|_| fields.iter()).map(|field| random.random_range(0..values(field)));
+        // What there is as an id of a field of tags has no meaning.
+        let ids = (0..rows)
+            .flat_map(|_| fields.iter())
+            .map(|field| if field.tags.is_some() { u32::MAX } else { random.random_range(0..values(field)) });
         let ids = ids.collect();
         let mut random = Pcg64::seed_from_u64(seed + 1);
-        let sequences = sequences(graph, rows, seed + 2);
+        let mut sequences = sequences(graph, rows, seed + 2);
+        sequences.extend(tag_lists(graph, rows, seed + 3, sequences.len()));
         Self {
             sequences,
             rows,
@@ -161,6 +165,34 @@ fn sequences(graph: &Graph, rows: usize, seed: u64) -> Vec<Sequence> {
             Sequence::new(offsets.clone(), ids)
         })
         .collect()
+}
+
+/// The values of a graph's fields of tags, of which a row has none, one or up to some more than count: those of every other
+/// list have weights. They come after so many `sequences` that the graph reads.
+fn tag_lists(graph: &Graph, rows: usize, seed: u64, sequences: usize) -> Vec<Sequence> {
+    let mut random = Pcg64::seed_from_u64(seed);
+    let tags = graph.tables.iter().flat_map(|table| table.tags().map(move |(_, tags)| (table, tags)));
+    let mut tags: Vec<_> = tags.collect();
+    tags.sort_by_key(|(_, tags)| tags.list);
+    tags.dedup_by_key(|(_, tags)| tags.list);
+    let count = tags.last().map_or(sequences, |(_, tags)| tags.list + 1);
+    let lists = (sequences..count).enumerate().map(|(number, list)| {
+        // What no field reads, as a sequence of the data that the graph leaves out, has nothing.
+        let Some(&(table, tags)) = tags.iter().find(|(_, tags)| tags.list == list) else {
+            return Sequence::new(vec![0; rows + 1], Vec::new());
+        };
+        let mut offsets = vec![0];
+        for row in 0..rows {
+            let most = [0, 1, tags.longest + 2][row % 3];
+            offsets.push(offsets[row] + random.random_range(0..=most as u64));
+        }
+        let count = values(&table.fields[tags.rows_of]);
+        let ids: Vec<u32> = (0..offsets[rows]).map(|_| random.random_range(0..count)).collect();
+        let weights: Vec<f32> = ids.iter().map(|_| random.random_range(0.0..2.0)).collect();
+        let list = Sequence::new(offsets, ids);
+        if number % 2 == 1 && tags.pooling != Pooling::Max { list.weighted(weights) } else { list }
+    });
+    lists.collect()
 }
 
 /// Names and values of everything in a state.

@@ -67,6 +67,10 @@ const CHOICES: [Choice; 3] = [
             ("category", &["type", "min_count", "top", "hash", "cross"]),
             ("bucket", &["buckets", "boundaries"]),
             ("numeric", &["transform"]),
+            (
+                "tags",
+                &["type", "min_count", "top", "hash", "separator", "pooling", "weights", "max_length", "vocabulary"],
+            ),
         ],
     },
     Choice {

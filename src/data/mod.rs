@@ -25,7 +25,7 @@ pub use encoded::cache::Cache;
 pub(crate) use encoded::cache::user_folder as user_cache_folder;
 pub use encoded::cells::{CellColumn, CellReader, split_cells};
 pub(crate) use encoded::encoder::Coding;
-pub use encoded::encoder::{Encoder, FieldInfo, FieldRole, SequenceInfo};
+pub use encoded::encoder::{Encoder, FieldInfo, FieldRole, SequenceInfo, TagsInfo};
 pub use encoded::rows::{Column, RowColumns, Rows, Sequence};
 pub use encoded::scan::{EncodedChunk, Scan, scan};
 pub use encoded::unknown::UnknownValues;
@@ -42,8 +42,8 @@ pub use read::remote::is_url;
 pub use read::table::{TABLE, Table};
 pub use schema::value_type::ValueType;
 pub use schema::{
-    FieldKind, FieldOptions, Filter, Format, Label, OnBadRow, Schema, SequenceColumn, Split, SplitName, Transform,
-    UnknownScenario,
+    FieldKind, FieldOptions, Filter, Format, Label, OnBadRow, Pooling, Schema, SequenceColumn, Split, SplitName,
+    Transform, UnknownScenario,
 };
 
 #[cfg(test)]

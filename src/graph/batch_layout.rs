@@ -10,7 +10,7 @@ use crate::cpu::LANES;
 ///
 /// The batch's lookups are sorted by table row. `unique[u]` is the u-th distinct row; the lookups that read it are
 /// `positions[starts[u]..starts[u + 1]]`, a position being `sample * fields + field`, or
-/// for a sequence's item `capacity * fields + token * sequences + sequence`.
+/// for a sequence's item `capacity * fields + token * sequences + sequence`; those of tags follow, by place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyLayout {
     /// One word: how many distinct rows.
@@ -25,7 +25,7 @@ pub struct KeyLayout {
     pub hot_count: usize,
     /// [`KeyLayout::hot_capacity`] words: which of the distinct rows these are.
     pub hot: usize,
-    /// Capacity: samples × fields, and tokens × sequences.
+    /// Capacity: samples × fields, tokens × sequences, and places of tags.
     pub lookups: usize,
 }
 
@@ -61,6 +61,33 @@ pub fn token_places(samples: usize, longest: usize) -> usize {
     samples.next_multiple_of(LANES) * longest
 }
 
+/// Word offsets, within a batch, of the values of a table's fields of tags.
+///
+/// Their places are numbered one field's after another's, within a field one sample's after another's, without gaps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TagLayout {
+    /// For each field of tags `capacity + 1` words: each sample's first place, and the one beyond the last's.
+    pub starts: Vec<usize>,
+    /// Places that a step can hold.
+    pub places: usize,
+    /// For each place the table's row.
+    pub rows: usize,
+    /// For each place what its embedding is multiplied by, a float; in a field that is pooled by maxima the number of the
+    /// value within its list, and from bit [`TagLayout::NUMBER_BITS`] on the field's first column of what `embed` notes of the largest.
+    pub factors: usize,
+    /// Where a plan trains, for each place `sample * fields + field`, with the highest bit set where it is pooled by maxima.
+    pub owners: usize,
+}
+
+impl TagLayout {
+    /// Bits of a value's number within a list that is pooled by maxima.
+    pub const NUMBER_BITS: u32 = 12;
+    /// The most values of such a list: half floats tell their numbers apart.
+    pub const MOST_OF_MAX: usize = 1 << 11;
+    /// Marks what is pooled by maxima.
+    pub const OF_MAX: u32 = 1 << 31;
+}
+
 /// Layout of one step's batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchLayout {
@@ -76,6 +103,8 @@ pub struct BatchLayout {
     pub scenarios: Option<usize>,
     /// Where the sequences lie, where the graph reads any.
     pub tokens: Option<TokenLayout>,
+    /// The tags of every embedding table.
+    pub tags: Vec<TagLayout>,
     /// The keys of every embedding table; empty where nothing is trained.
     pub keys: Vec<KeyLayout>,
     /// Words from one batch to the next.
@@ -89,8 +118,10 @@ impl BatchLayout {
         batch_layout.shuffle = batch_layout.take(capacity);
         batch_layout.unshuffle = batch_layout.take(capacity);
         let tokens = batch_layout.token_capacity();
-        for table in &graph.tables {
-            let lookups = capacity * table.fields.len() + tokens * table.tokens.len();
+        for (number, table) in graph.tables.iter().enumerate() {
+            let places = batch_layout.tags[number].places;
+            batch_layout.tags[number].owners = batch_layout.take(places);
+            let lookups = capacity * table.fields.len() + tokens * table.tokens.len() + places;
             let keys = KeyLayout {
                 count: batch_layout.take(1),
                 unique: batch_layout.take(lookups),
@@ -107,9 +138,9 @@ impl BatchLayout {
 
     /// The layout for steps that only predict.
     pub fn inference(graph: &Graph, capacity: usize) -> Self {
-        let (shuffle, unshuffle, tokens, keys) = (0, 0, None, Vec::new());
+        let (shuffle, unshuffle, tokens, tags, keys) = (0, 0, None, Vec::new(), Vec::new());
         let mut batch_layout =
-            Self { capacity, order: 0, shuffle, unshuffle, scenarios: None, tokens, keys, stride: capacity };
+            Self { capacity, order: 0, shuffle, unshuffle, scenarios: None, tokens, tags, keys, stride: capacity };
         batch_layout.scenarios = (graph.scenarios > 0).then(|| batch_layout.take(capacity));
         if graph.longest > 0 {
             let places = token_places(capacity, graph.longest);
@@ -119,6 +150,17 @@ impl BatchLayout {
                 lengths: batch_layout.take(capacity),
                 rows: graph.tables.iter().map(|table| batch_layout.take(places * table.tokens.len())).collect(),
             });
+        }
+        for table in &graph.tables {
+            let places = capacity * table.longest_tags();
+            let tags = TagLayout {
+                starts: table.tags().map(|_| batch_layout.take(capacity + 1)).collect(),
+                places,
+                rows: batch_layout.take(places),
+                factors: batch_layout.take(places),
+                owners: 0,
+            };
+            batch_layout.tags.push(tags);
         }
         batch_layout
     }
@@ -197,6 +239,35 @@ impl BatchMut<'_> {
         }
     }
 
+    /// Writes the values of a table's field of tags number `number`, from place `next` on: for each sample in turn its values, as
+    /// pairs of a row and a factor. Returns the place beyond the last.
+    pub fn set_tags<I: Iterator<Item = (u32, u32)>>(
+        &mut self,
+        table: usize,
+        number: usize,
+        mut next: usize,
+        samples: impl Iterator<Item = I>,
+    ) -> usize {
+        let TagLayout { starts, rows, factors, .. } = &self.batch_layout.tags[table];
+        let mut at = starts[number];
+        for values in samples {
+            self.words[at] = next as u32;
+            for (row, factor) in values {
+                self.words[rows + next] = row;
+                self.words[factors + next] = factor;
+                next += 1;
+            }
+            at += 1;
+        }
+        self.words[at] = next as u32;
+        next
+    }
+
+    /// The words of a batch from number `first` on.
+    pub fn words_from(&mut self, first: usize) -> &mut [u32] {
+        &mut self.words[first..]
+    }
+
     /// Sorts the lookups of table number `table` by row and writes its keys. `lookups` are pairs of a table row and a
     /// position; `scratch` is reused between calls.
     pub fn set_keys(&mut self, table: usize, lookups: impl Iterator<Item = (u32, usize)>, scratch: &mut Vec<u64>) {
@@ -243,6 +314,7 @@ mod tests {
             unshuffle: 4,
             scenarios: None,
             tokens: None,
+            tags: Vec::new(),
             keys: vec![keys],
             stride,
         };

@@ -9,10 +9,13 @@ mod batch_layout;
 mod optimizer;
 mod parameter;
 
-pub use batch_layout::{BatchLayout, BatchMut, KeyLayout, TokenLayout, token_places};
+pub use batch_layout::{BatchLayout, BatchMut, KeyLayout, TagLayout, TokenLayout, token_places};
 pub use optimizer::Optimizer;
-pub use parameter::{Cross, EmbeddingTable, Init, Parameter, ParameterRole, Precision, TableField, TokenField, pcg};
+pub use parameter::{
+    Cross, EmbeddingTable, Init, Parameter, ParameterRole, Precision, TableField, Tags, TokenField, pcg,
+};
 
+pub use crate::data::Pooling;
 use crate::ops::{Op, Operation};
 
 /// Index of a tensor in its graph.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Optimizer, TensorId};
+use crate::data::Pooling;
 
 /// Distribution of a parameter's first values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,6 +83,21 @@ pub struct TableField {
     pub value: Option<usize>,
     /// Whether training leaves its rows as they are.
     pub frozen: bool,
+    /// What its values are, where a sample has any number of them: then no id feeds it.
+    pub tags: Option<Tags>,
+}
+
+/// The values of a field of which a sample has any number, pooled to one embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tags {
+    /// The field in whose rows they are looked up: the same, or one whose values they share. Then it has no rows itself.
+    pub rows_of: usize,
+    /// Their number among the data's lists.
+    pub list: usize,
+    /// The most of a sample.
+    pub longest: usize,
+    /// What becomes of their embeddings.
+    pub pooling: Pooling,
 }
 
 /// Whether a field has rows of its own for each scenario.
@@ -200,6 +216,21 @@ impl EmbeddingTable {
     /// Whether it has no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The fields that have rows: all but those whose tags are looked up in another's.
+    pub fn stored_fields(&self) -> impl Iterator<Item = &TableField> {
+        self.fields.iter().filter(|field| field.rows > 0)
+    }
+
+    /// The fields of tags, with their numbers.
+    pub fn tags(&self) -> impl Iterator<Item = (usize, Tags)> + '_ {
+        self.fields.iter().enumerate().filter_map(|(number, field)| Some((number, field.tags?)))
+    }
+
+    /// The most values that a sample has in all fields of tags.
+    pub fn longest_tags(&self) -> usize {
+        self.tags().map(|(_, tags)| tags.longest).sum()
     }
 
     /// Whether any field is numeric.

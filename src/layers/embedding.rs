@@ -1,7 +1,7 @@
 //! Embeddings of a sample's fields.
 
-use crate::graph::{Cross, EmbeddingTable, Graph, Optimizer, Precision, TableField, TensorId, TokenField};
-use crate::ops::{Affine, Embed};
+use crate::graph::{Cross, EmbeddingTable, Graph, Optimizer, Precision, TableField, Tags, TensorId, TokenField};
+use crate::ops::{Affine, Embed, argmax_width};
 
 /// A field of the data, as a model sees it.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Field {
     pub cross: Cross,
     /// Its column of the data's values, for numeric fields.
     pub value: Option<usize>,
+    /// Its values, where a sample has any number of them.
+    pub tags: Option<Tags>,
 }
 
 /// The embeddings of several fields, side by side in their order.
@@ -32,7 +34,7 @@ pub struct EmbeddingSet {
 }
 
 impl EmbeddingSet {
-    /// A new table called `name` with rows for `fields`, looked up; first values N(0, `deviation`²).
+    /// A new table called `name` with rows for `fields`, looked up, those of tags pooled; first values N(0, `deviation`²).
     pub fn new(graph: &mut Graph, name: &str, fields: &[Field], width: usize, deviation: f64) -> Self {
         let first_column = graph.tables.iter().map(|table| table.fields.len()).sum::<usize>();
         let mut offset = 0;
@@ -49,6 +51,7 @@ impl EmbeddingSet {
                     cross: field.cross,
                     value: field.value,
                     frozen: false,
+                    tags: field.tags,
                 };
                 offset += field.rows;
                 placed
@@ -64,14 +67,16 @@ impl EmbeddingSet {
             precision: Precision::F32,
             optimizer: Optimizer::Adam,
         });
-        let all = graph.add_one(name, Embed { table, fields: count, width, longest: 0 }, &[]);
+        let argmax = argmax_width(&graph.tables[table]);
+        let all = graph.add_one(name, Embed { table, fields: count, width, longest: 0, argmax }, &[]);
         Self { all, width, fields: count, table }
     }
 
     /// The embeddings of sequences' items [T, sequences·width], in the rows of the fields that they share. To be called
     /// once.
     pub fn tokens(&self, graph: &mut Graph, name: &str, tokens: Vec<TokenField>) -> TensorId {
-        let op = Embed { table: self.table, fields: tokens.len(), width: self.width, longest: graph.longest };
+        let op =
+            Embed { table: self.table, fields: tokens.len(), width: self.width, longest: graph.longest, argmax: 0 };
         graph.tables[self.table].tokens = tokens;
         graph.add_one(name, op, &[])
     }

@@ -1,5 +1,8 @@
 //! Minibatches as executors take them: several steps at a time, with the integers each needs.
 
+use std::ops::Range;
+
+use super::tag_words::{UsedWords, add_tag_lookups, set_tags};
 use crate::data::Sequence;
 use crate::graph::{BatchLayout, BatchMut, EmbeddingTable, Graph};
 use crate::ops::StepUniforms;
@@ -25,7 +28,8 @@ pub struct RowSource<'a> {
     pub weights: &'a [f32],
     /// Scenarios, one per row; read by models with parts for each scenario.
     pub scenarios: &'a [u32],
-    /// Sequences of items, read by models with attention; the first row here is row `first_in_sequences` there.
+    /// Sequences of items, read by models with attention, then the values of fields of tags; the first row here is row
+    /// `first_in_sequences` there.
     pub sequences: &'a [Sequence],
     /// See `sequences`.
     pub first_in_sequences: usize,
@@ -36,8 +40,14 @@ impl<'a> RowSource<'a> {
         self.sequences[sequence].row(self.first_in_sequences + row as usize)
     }
 
+    /// What `items` has of a row in one of the sequences, and the weights that these have, if any.
+    pub(super) fn weighted_items(&self, list: usize, row: u32) -> (&'a [u32], Option<&'a [f32]>) {
+        let weights = self.sequences[list].weights(self.first_in_sequences + row as usize);
+        (self.items(list, row), weights)
+    }
+
     /// The scenario of a row; 0 where models do not ask.
-    fn scenario(&self, row: u32) -> u32 {
+    pub(super) fn scenario(&self, row: u32) -> u32 {
         self.scenarios.get(row as usize).copied().unwrap_or(0)
     }
 
@@ -90,6 +100,8 @@ pub struct StepChunk {
     pub uniforms: Vec<StepUniforms>,
     /// Their packed batches, one after another.
     pub words: Vec<u32>,
+    /// Which of these words steps read, in order: batches have room for more tags than they hold.
+    pub used: Vec<Range<usize>>,
     /// Table rows of the samples, one line per sample; empty when the data lies on the device.
     pub ids: Vec<u32>,
     /// Values, likewise.
@@ -139,6 +151,7 @@ impl BatchPacker {
         let BatchLayout { capacity, stride, .. } = self.batch_layout;
         let lookups = self.lookups();
         chunk.uniforms.clear();
+        let mut used = UsedWords::new(std::mem::take(&mut chunk.used));
         chunk.words.resize(steps.len() * stride, 0);
         let packed = if self.resident { 0 } else { steps.len() * capacity };
         chunk.ids.resize(packed * lookups, 0);
@@ -186,16 +199,20 @@ impl BatchPacker {
                     set_token_rows(&mut view, number, table, tokens, source, step.rows, self.with_target);
                 }
             }
+            let places: Vec<usize> = (0..self.tables.len())
+                .map(|number| set_tags(&mut view, &self.batch_layout, number, &self.tables[number], source, step.rows))
+                .collect();
             for number in 0..self.batch_layout.keys.len() {
                 let table = &self.tables[number];
                 self.lookups.clear();
                 for (sample, &row) in step.rows.iter().enumerate() {
                     let ids = &source.ids[row as usize * source.fields..][..source.fields];
                     let scenario = source.scenario(row);
-                    let rows = table.fields.iter().map(|field| field.row(ids[field.source], scenario));
                     // What has no key gets no gradient and is not moved.
-                    let keyed = rows.zip(sample * table.fields.len()..).zip(&table.fields);
-                    self.lookups.extend(keyed.filter(|(_, field)| !field.frozen).map(|(lookup, _)| lookup));
+                    let keyed = (sample * table.fields.len()..).zip(&table.fields);
+                    let keyed = keyed.filter(|(_, field)| !field.frozen && field.tags.is_none());
+                    self.lookups
+                        .extend(keyed.map(|(position, field)| (field.row(ids[field.source], scenario), position)));
                 }
                 let (width, first) = (table.tokens.len(), capacity * table.fields.len());
                 if width > 0 {
@@ -208,9 +225,14 @@ impl BatchPacker {
                         self.lookups.extend(keyed.filter(|(_, field)| !field.frozen).map(|(lookup, _)| lookup));
                     }
                 }
+                let first = first + self.batch_layout.token_capacity() * width;
+                let samples = step.rows.len();
+                add_tag_lookups(&mut view, &self.batch_layout, number, table, first, samples, &mut self.lookups);
                 view.set_keys(number, self.lookups.iter().copied(), &mut self.scratch);
             }
+            used.add(&self.batch_layout, index * stride, words, &places);
         }
+        chunk.used = used.finish();
     }
 
     /// Table rows of data rows `first..first + count`, as a device that holds the data wants them.
@@ -251,11 +273,14 @@ fn set_token_rows(
     }
 }
 
+/// A field of tags has no row of its own: shaders find this one in no shard, and leave it out.
+const NO_ROW: u32 = u32::MAX;
+
 fn lookup_rows(tables: &[EmbeddingTable], source: &RowSource<'_>, row: usize, out: &mut [u32]) {
     let ids = &source.ids[row * source.fields..][..source.fields];
     let scenario = source.scenario(row as u32);
     for (out, field) in out.iter_mut().zip(tables.iter().flat_map(|table| &table.fields)) {
-        *out = field.row(ids[field.source], scenario);
+        *out = if field.tags.is_some() { NO_ROW } else { field.row(ids[field.source], scenario) };
     }
 }
 

@@ -103,19 +103,22 @@ fn rows_of(nodes: &mut [Node], table: usize) -> Option<&mut Node> {
     nodes.iter_mut().find(|node| matches!(&node.op, Op::EmbedGrad(op) if op.table == table))
 }
 
-/// A table that both fields and sequences read has one gradient: fields first, then sequences.
+/// A table that both fields and sequences read has one gradient: fields first, then sequences, then what is noted of fields.
 fn join_rows(known: &mut Node, node: Node) {
     let (Op::EmbedGrad(op), Op::EmbedGrad(other)) = (&mut known.op, node.op) else { unreachable!("both sum rows") };
     assert!(op.fields * other.fields == 0 && op.sequences * other.sequences == 0, "a table is looked up once");
-    let fields_first = op.fields > 0;
+    let (fields, tokens) = if op.fields > 0 { (&known.inputs, &node.inputs) } else { (&node.inputs, &known.inputs) };
+    let noted = &fields[1..];
+    let inputs = [fields[0], tokens[0]].into_iter().chain(noted.iter().copied()).collect();
     *op = EmbedGrad {
         fields: op.fields + other.fields,
         sequences: op.sequences + other.sequences,
         longest: op.longest.max(other.longest),
+        tags: op.tags + other.tags,
+        argmax: op.argmax + other.argmax,
         ..op.clone()
     };
-    let inputs = [known.inputs[0], node.inputs[0]];
-    known.inputs = if fields_first { inputs.to_vec() } else { inputs.into_iter().rev().collect() };
+    known.inputs = inputs;
 }
 
 #[derive(Default)]
@@ -199,7 +202,12 @@ pub(super) fn forward_only(graph: &Graph, wanted: &[TensorId]) -> Graph {
             for input in &node.inputs {
                 needed[input.0] = true;
             }
-            nodes.push(Node { op: node.op.inference(), ..node.clone() });
+            let op = node.op.inference();
+            let mut node = Node { op, ..node.clone() };
+            // What only gradients ask for is not made.
+            let shapes: Vec<Shape> = node.inputs.iter().map(|&input| graph.shape(input)).collect();
+            node.outputs.truncate(node.op.outputs(&shapes).len());
+            nodes.push(node);
         }
     }
     nodes.reverse();

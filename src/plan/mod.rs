@@ -23,6 +23,7 @@ mod order;
 mod pacing;
 mod profile;
 mod segment;
+mod tag_words;
 mod tuning;
 
 pub use buffers::{ARENAS, Memory, Place};

@@ -7,7 +7,7 @@ use super::memory::main_memory_bytes;
 use crate::config::{Config, ConfigError, EmbeddingAdam, EntireSpace, TrainOptions, TrainPrecision};
 use crate::data::{Encoder, FieldRole, Rows, nearest, suggestion};
 use crate::gpu::{AdapterSummary, DeviceChoice, Gpu, OpenOptions, Selection, select};
-use crate::graph::{Cross, Graph, ParameterRole};
+use crate::graph::{Cross, Graph, ParameterRole, Tags};
 use crate::layers::Field;
 use crate::models::{self, Inputs, MirNegatives, ModelEntry, SequenceInput, entire_space};
 use crate::ops::{ModelState, OptimizerOptions};
@@ -89,7 +89,8 @@ fn freeze(graph: &mut Graph, config: &Config) -> Result<(), ConfigError> {
     let trained = trained.map(|parameter| (parameter.name.clone(), &mut parameter.frozen));
     let fields = graph.tables.iter_mut().flat_map(|table| {
         let table_name = &table.name;
-        table.fields.iter_mut().map(move |field| (format!("{table_name}.{}", field.name), &mut field.frozen))
+        let stored = table.fields.iter_mut().filter(|field| field.rows > 0);
+        stored.map(move |field| (format!("{table_name}.{}", field.name), &mut field.frozen))
     });
     let mut all: Vec<(String, &mut bool)> = trained.chain(fields).collect();
     for text in &config.train.freeze {
@@ -154,6 +155,12 @@ fn inputs(encoder: &Encoder) -> Inputs {
                 rows: field.rows,
                 cross: Cross::None,
                 value: field.value_index,
+                tags: field.tags.map(|tags| Tags {
+                    rows_of: tags.rows_of,
+                    list: tags.list,
+                    longest: tags.max_length,
+                    pooling: tags.pooling,
+                }),
             })
             .collect(),
     }

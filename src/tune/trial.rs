@@ -191,6 +191,7 @@ mod tests {
             cross,
             value: None,
             frozen: false,
+            tags: None,
         };
         let mut graph = Workload::new("dnn", 8, 16).graph().unwrap();
         graph.tables[0].fields = vec![

@@ -29,5 +29,6 @@ mod rows;
 #[cfg(unix)]
 mod search;
 mod snapshots;
+mod tags;
 mod training;
 mod tuning;

@@ -14,12 +14,16 @@ const ROWS: usize = 36;
 
 /// A column for every type of values.
 /// Some are called as nodes and constants of the graph might be.
-const COLUMNS: &str = "page,channel,flag,zip,ratio,day,columns/list,item,basket,history,age,price,label";
+const COLUMNS: &str =
+    "page,channel,flag,zip,ratio,day,columns/list,item,basket,history,age,price,label,tags,shares,liked";
 
 /// Row number `row`, as the training data has it or, with `odd`, in other spellings and with cells that are missing or new.
 fn cells(row: usize, odd: bool) -> Vec<String> {
     let mix = |salt: usize, count: usize| (((row + 1) * (salt + 3) * 2_654_435_761) >> 7) % count;
     let items: Vec<String> = (0..mix(9, 5)).map(|i| (10 + (mix(10, 12) + i) % 12).to_string()).collect();
+    let tags: Vec<&str> = (0..mix(13, 5)).map(|i| ["red", "blue", "green", "grey"][(mix(14, 4) + i) % 4]).collect();
+    let shares: Vec<&str> = (0..tags.len()).map(|i| ["1", "0.25", "0", "3e1"][mix(15 + i, 4)]).collect();
+    let liked: Vec<String> = (0..mix(19, 4)).map(|i| (10 + (mix(20, 12) + 5 * i) % 12).to_string()).collect();
     let mut cells = vec![
         (1 + mix(0, 3)).to_string(),
         ["web", "app", "mail", ""][mix(1, 4)].to_owned(),
@@ -34,6 +38,9 @@ fn cells(row: usize, odd: bool) -> Vec<String> {
         (18 + mix(11, 50)).to_string(),
         format!("{:.2}", 0.37 * mix(12, 90) as f64),
         u8::from(mix(1, 4) + mix(3, 3) + mix(7, 4) + mix(0, 3) > 4).to_string(),
+        tags.join("|"),
+        shares.join("|"),
+        liked.join("|"),
     ];
     if odd {
         match row % 6 {
@@ -41,10 +48,12 @@ fn cells(row: usize, odd: bool) -> Vec<String> {
             1 => cells[3] = cells[3].trim_start_matches('0').to_owned(),
             2 => (cells[5], cells[6]) = (format!("{}T00:00:00", cells[5]), cells[6].replace('T', " ")),
             3 => (cells[1], cells[7], cells[4]) = ("fax".to_owned(), "999".to_owned(), "0.7".to_owned()),
-            4 => [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].iter().for_each(|&at| cells[at] = String::new()),
+            4 => [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15].iter().for_each(|&at| cells[at] = String::new()),
             _ => {
+                (cells[13], cells[14], cells[15]) =
+                    ("pink|red|red|blue".to_owned(), "2|1|1|9".to_owned(), "999|11|21".to_owned());
                 (cells[10], cells[11], cells[9]) =
-                    ("-1".to_owned(), "1e6".to_owned(), "999|11|12|13|10|15|14".to_owned())
+                    ("-1".to_owned(), "1e4".to_owned(), "999|11|12|13|10|15|14".to_owned())
             }
         }
     }
@@ -57,7 +66,7 @@ path = "rows.csv"
 label = "label"
 scenario = "page"
 aware = ["page", "channel"]
-agnostic = ["flag", "zip", "ratio", "day", "columns/list", "item", "basket", "age", "price"]
+agnostic = ["flag", "zip", "ratio", "day", "columns/list", "item", "tags", "basket", "liked", "age", "price"]
 sequence = [{ column = "history", vocabulary = "item", max_length = 4 }]
 on_bad_row = "skip"
 null_values = ["-1"]
@@ -66,6 +75,8 @@ flag.type = "boolean"
 zip.type = "digits(3)"
 age = { kind = "bucket", buckets = 7 }
 price.kind = "numeric"
+tags = { kind = "tags", separator = "|", weights = "shares", max_length = 3 }
+liked = { kind = "tags", separator = "|", vocabulary = "item", pooling = "max", max_length = 3 }
 "#;
 
 /// A folder with rows to train on, and others to score.
@@ -229,8 +240,12 @@ fn encoded_rows_and_external_vectors_are_served_too() {
     let rows: Vec<Vec<String>> = (1_000..1_000 + ROWS).map(|row| cells(row, false)).collect();
     let columns: Vec<&str> = COLUMNS.split(',').collect();
     let category = ["page", "channel", "flag", "zip", "ratio", "day", "columns/list", "item", "basket"];
+    let of_tags = ["tags"];
     let known: BTreeMap<&str, _> =
-        category.iter().map(|&field| (field, embeddings(&place, "bst", field, "embedding"))).collect();
+        category.iter().chain(&of_tags).map(|&field| (field, embeddings(&place, "bst", field, "embedding"))).collect();
+    place
+        .run("embeddings bst --field liked --out never.csv")
+        .fails(2, &["--field", "expected \"item\", whose rows \"liked\" shares"]);
     let result = place.json("bst/result.json");
     assert!(result["test"]["auc"].is_number());
     let (mut encoded, mut external, mut plain) = (String::new(), String::new(), COLUMNS.to_owned() + "\n");
@@ -250,14 +265,19 @@ fn encoded_rows_and_external_vectors_are_served_too() {
                     ids.push(("page.scenario".to_owned(), (cell.parse::<u32>().unwrap() - 1).to_string()));
                     vectors.push(("page".to_owned(), cell.to_owned()));
                 }
-                "history" => {
+                "history" | "tags" | "liked" => {
+                    let field = if column == "tags" { "tags" } else { "item" };
                     let items: Vec<_> =
-                        cell.split('|').filter(|i| !i.is_empty()).map(|item| found("item", item)).collect();
+                        cell.split('|').filter(|i| !i.is_empty()).map(|item| found(field, item)).collect();
                     let join = |part: &dyn Fn(&(String, String)) -> String| {
                         items.iter().map(part).collect::<Vec<_>>().join("|")
                     };
-                    ids.push(("history".to_owned(), join(&|item| item.0.clone())));
-                    vectors.push(("embedding.history".to_owned(), join(&|item| item.1.clone())));
+                    ids.push((column.to_owned(), join(&|item| item.0.clone())));
+                    vectors.push((format!("embedding.{column}"), join(&|item| item.1.clone())));
+                }
+                "shares" => {
+                    ids.push(("shares".to_owned(), cell.to_owned()));
+                    vectors.push(("shares".to_owned(), cell.to_owned()));
                 }
                 "age" | "price" => {
                     // Missing: the statistics are not at hand here.
@@ -285,7 +305,7 @@ fn encoded_rows_and_external_vectors_are_served_too() {
     }
     let files = std::fs::read_dir(place.path("external.embeddings")).unwrap();
     let files: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(files.len(), category.len());
+    assert_eq!(files.len(), category.len() + of_tags.len());
     assert!(files.iter().any(|file| file.starts_with("embedding.columns-list-")), "{files:?}");
     // The files of vectors are those of `embeddings`.
     place.run("embeddings bst --field item --out item.parquet").succeeds();

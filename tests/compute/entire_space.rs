@@ -16,6 +16,7 @@ fn inputs() -> Inputs {
         rows,
         cross: Cross::None,
         value: None,
+        tags: None,
     };
     Inputs {
         fields: [3, 5, 7].into_iter().enumerate().map(field).collect(),

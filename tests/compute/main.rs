@@ -21,3 +21,4 @@ mod scenarios;
 mod shader_variants;
 #[allow(dead_code, unreachable_pub, reason = "the benchmark of kernels uses what the tests do not")]
 mod simt;
+mod tags;

@@ -357,6 +357,7 @@ pub(crate) fn inputs() -> Inputs {
         rows,
         cross: Cross::None,
         value,
+        tags: None,
     };
     let fields =
         [("scenario", 4, None), ("price", 2, Some(0)), ("user", 50, None), ("age", 2, Some(1)), ("item", 31, None)];

@@ -25,6 +25,7 @@ fn inputs(longest: usize) -> Inputs {
         rows,
         cross: Cross::None,
         value: None,
+        tags: None,
     };
     Inputs {
         fields: ROWS.iter().enumerate().map(field).collect(),

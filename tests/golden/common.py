@@ -11,6 +11,8 @@ torch.set_num_threads(1)
 AWARE = 3  # fields f0..f2 are scenario-aware, the rest agnostic
 ROWS = [5, 4, 7, 23, 31, 11, 3]  # rows of each field's table, row 0 (unknown) included
 NUMERIC = 5  # the field that `dnn-numeric` makes numeric
+TAGS = {2: "mean", 3: "sum", 6: "max"}  # the fields that `dnn-tags` makes lists, and how they are pooled; the sum has weights
+LENGTHS = [0, 1, 2, 4]  # of lists, so that 1 / length is representable in f32
 SEQUENCE = 4  # the field whose vocabulary and tables a behaviour sequence shares
 LONGEST = 5  # behaviours in a sequence, at most
 SHARES = [0.5, 0.3, 0.2]  # of the scenarios
@@ -38,6 +40,10 @@ def fields_of(case):
     fields = []
     for f, rows in enumerate(ROWS):
         numeric = case["numeric"] and f == NUMERIC
+        if case.get("tags") and f in TAGS:
+            group = "aware" if f < AWARE else "agnostic"
+            fields.append({"name": f"f{f}", "group": group, "kind": "tags", "pooling": TAGS[f], "rows": rows})
+            continue
         fields.append(
             {
                 "name": f"f{f}",
@@ -105,12 +111,33 @@ def random_batch(case, rng):
         lengths = rng.integers(0, LONGEST + 1, BATCH)
         history = np.floor(ROWS[SEQUENCE] * rng.random(lengths.sum()) ** 2).astype(np.int64)
         batch["histories"] = list(torch.tensor(history).split(lengths.tolist()))
+    if case.get("tags"):
+        batch["tags"] = {}
+        for f in TAGS:
+            lengths = rng.choice(LENGTHS, BATCH)
+            values = np.floor(ROWS[f] * rng.random(lengths.sum()) ** 2).astype(np.int64)
+            weights = rng.integers(1, 17, lengths.sum()) / 8 if TAGS[f] == "sum" else np.ones(lengths.sum())
+            split = lambda x: list(torch.tensor(x).split(lengths.tolist()))  # noqa: E731
+            batch["tags"][f] = list(zip(split(values), split(weights), strict=True))
+            batch["ids"][:, f] = 0  # of no meaning
     return batch
+
+
+def pooled(table, pooling, values, weights):
+    """One embedding [D] of a sample's values; zeros where there are none."""
+    if len(values) == 0:
+        return torch.zeros(table.shape[1])
+    e = table[values]
+    if pooling == "max":
+        # torch's amax would share the gradient among equal values; the first has it all.
+        return e.gather(0, e.detach().argmax(dim=0, keepdim=True))[0]
+    total = (weights[:, None] * e).sum(0)
+    return total / weights.sum() if pooling == "mean" else total
 
 
 def subset(batch, rows):
     """The samples `rows` of a batch."""
-    taken = {name: t[rows] for name, t in batch.items() if name not in ("histories", "state", "step")}
+    taken = {name: t[rows] for name, t in batch.items() if name not in ("histories", "tags", "state", "step")}
     if "histories" in batch:
         taken["histories"] = [batch["histories"][i] for i in rows.tolist()]
     return taken | {"state": batch["state"], "step": batch["step"]}
@@ -253,6 +280,10 @@ def embed_fields(case, params, batch):
     """The embedding [B, D] of every field, in schema order."""
     embedded = []
     for f, field in enumerate(fields_of(case)):
+        if field["kind"] == "tags":
+            table = params[f"embedding.f{f}"]
+            embedded.append(torch.stack([pooled(table, field["pooling"], *tags) for tags in batch["tags"][f]]))
+            continue
         e = params[f"embedding.f{f}"][batch["ids"][:, f]]
         if field["kind"] == "numeric":
             e = batch["values"][:, 0:1] * e
@@ -268,7 +299,10 @@ def aware_and_all(case, params, batch):
 
 def lookups_of_fields(batch):
     """Which rows of the tables `embedding.f{f}` a batch reads, one entry a reading."""
-    return {f"embedding.f{f}": batch["ids"][:, f] for f in range(len(ROWS))}
+    read = {f"embedding.f{f}": batch["ids"][:, f] for f in range(len(ROWS))}
+    for f, lists in batch.get("tags", {}).items():
+        read[f"embedding.f{f}"] = torch.cat([values for values, _ in lists])
+    return read
 
 
 def close(a, b, tolerance=1e-12):

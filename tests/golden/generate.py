@@ -54,6 +54,11 @@ def input_tensors(case, batches):
         lengths = torch.tensor([0] + [len(history) for history in first["histories"]])
         tensors["input.sequence_offsets"] = lengths.cumsum(0)
         tensors["input.sequence_ids"] = torch.cat(first["histories"])
+    for f, lists in first.get("tags", {}).items():
+        lengths = torch.tensor([0] + [len(values) for values, _ in lists])
+        tensors[f"input.tags.f{f}.offsets"] = lengths.cumsum(0)
+        tensors[f"input.tags.f{f}.ids"] = torch.cat([values for values, _ in lists])
+        tensors[f"input.tags.f{f}.weights"] = torch.cat([weights for _, weights in lists])
     return tensors
 
 

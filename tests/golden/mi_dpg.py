@@ -48,6 +48,7 @@ CASES = {
     "dnn": DNN,
     "dnn-l2": dict(DNN, weight_decay=0.01, embedding_l2=0.02),
     "dnn-numeric": dict(DNN, numeric=True),
+    "dnn-tags": dict(DNN, tags=True),
     # On one batch repeated, dense and lazy Adam agree (an absent row has zero moments): these two change the batch.
     "dnn-lazy-adam": dict(DNN, batches="changing"),
     "dnn-dense-adam": dict(DNN, batches="changing", embedding_adam="dense"),

@@ -110,7 +110,8 @@ impl Run {
             if detail.by[..number].contains(column) {
                 return error(BY, "each column once", &format!("\"{column}\" twice"));
             }
-            if self.schema.sequence.iter().any(|sequence| sequence.column == *column) {
+            let is_sequence = self.schema.sequence.iter().any(|sequence| sequence.column == *column);
+            if is_sequence || self.schema.tag_fields().any(|(_, tags)| tags == column) {
                 return error(BY, "a column with one value per row", &format!("\"{column}\", which has lists"));
             }
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::crosses::values_of_part;
 use super::encoded::{Encoded, Looked};
+use super::tags::places_of;
 use super::{OUTPUTS, OnnxEmbeddings, OnnxInput, OnnxInputs, OnnxOptions, PLACES, ROWS};
 use crate::config::ConfigError;
 use crate::data::{Coding, Encoder, Transform, UnknownScenario, ValueType};
@@ -14,7 +15,7 @@ use crate::ops::Op;
 use crate::train::Error;
 
 /// What comes after a column's name in the names of further inputs.
-const LENGTH: &str = ".length";
+pub(super) const LENGTH: &str = ".length";
 const SCENARIO: &str = ".scenario";
 
 /// Values that a text, integer or float stands for.
@@ -45,7 +46,7 @@ pub(super) struct Columns<'a> {
     pub(super) onnx: &'a mut Builder,
     graph: &'a Graph,
     pub(super) encoder: &'a Encoder,
-    options: &'a OnnxOptions,
+    pub(super) options: &'a OnnxOptions,
     pub(super) run: &'a str,
     made: BTreeMap<String, Value>,
     inputs: Vec<OnnxInput>,
@@ -61,7 +62,9 @@ impl<'a> Columns<'a> {
     ) -> Self {
         let fields = encoder.fields().iter().map(|field| &field.name);
         let crossed = encoder.schema().fields.values().flat_map(|options| &options.cross);
-        let columns = fields.chain(encoder.sequences().iter().map(|sequence| &sequence.name)).chain(crossed);
+        let weights = encoder.schema().fields.values().filter_map(|options| options.weights.as_ref());
+        let sequences = encoder.sequences().iter().map(|sequence| &sequence.name);
+        let columns = fields.chain(sequences).chain(crossed).chain(weights);
         let columns: Vec<&String> = columns.collect();
         OUTPUTS.iter().for_each(|name| onnx.reserve(name));
         graph.heads.iter().for_each(|(name, _)| onnx.reserve(name));
@@ -88,6 +91,7 @@ impl<'a> Columns<'a> {
         let mut ids = BTreeMap::new();
         let mut factors = BTreeMap::new();
         let mut items = BTreeMap::new();
+        let mut tags = BTreeMap::new();
         let mut vectors = BTreeMap::new();
         let (mut of_fields, mut of_sequences) = (BTreeSet::new(), BTreeSet::new());
         for node in &self.graph.nodes {
@@ -103,7 +107,14 @@ impl<'a> Columns<'a> {
         }
         let external = self.options.embeddings == OnnxEmbeddings::External;
         for &(table, field) in &of_fields {
-            if external && self.encoder.codings()[field].is_category() {
+            if let Some(info) = self.encoder.fields()[field].tags {
+                let of = Looked::Field(field);
+                let vector = if external { Some(self.vector(table, of)?) } else { None };
+                if let Entry::Vacant(place) = tags.entry(field) {
+                    place.insert(self.tags(field, info, vector.as_ref())?);
+                }
+                vectors.extend(vector.map(|vector| ((table, of), vector)));
+            } else if external && self.encoder.codings()[field].is_category() {
                 vectors.insert((table, Looked::Field(field)), self.vector(table, Looked::Field(field))?);
             } else if let Entry::Vacant(place) = ids.entry(field) {
                 let (id, factor) = self.field(field)?;
@@ -133,11 +144,11 @@ impl<'a> Columns<'a> {
         };
         let rows = self.size(&first, 0);
         let scenario_count = self.encoder.scenarios().len();
-        Ok(Encoded { rows, scenario_count, scenarios, ids, factors, items, vectors, lengths, places })
+        Ok(Encoded { rows, scenario_count, scenarios, ids, factors, items, tags, vectors, lengths, places })
     }
 
     /// [1]: a dimension of a value.
-    fn size(&mut self, value: &Value, axis: i64) -> Value {
+    pub(super) fn size(&mut self, value: &Value, axis: i64) -> Value {
         let attributes = [("start", Attribute::Int(axis)), ("end", Attribute::Int(axis + 1))];
         self.onnx.node("Shape", &[value], &attributes)
     }
@@ -280,10 +291,11 @@ impl<'a> Columns<'a> {
                 let row = onnx.add(&bucket, &one);
                 Ok((onnx.select(&missing, &zero, &row), None))
             }
+            Coding::Shared(_) => unreachable!("a field of tags has lists"),
         }
     }
 
-    fn cannot_hash(&self, name: &str) -> Error {
+    pub(super) fn cannot_hash(&self, name: &str) -> Error {
         let expected = format!(
             "--inputs encoded or --embeddings external, for the field \"{name}\" is hashed (data.fields.{name}.hash), which ONNX \
              cannot do"
@@ -329,14 +341,22 @@ impl<'a> Columns<'a> {
     /// Vectors of a table that were looked up elsewhere.
     fn vector(&mut self, table: usize, of: Looked) -> Result<Value, Error> {
         let table = &self.graph.tables[table];
+        let tags = match of {
+            Looked::Field(field) => self.encoder.fields()[field].tags,
+            Looked::Sequence(_) => None,
+        };
         let (column, mut dims) = match of {
+            Looked::Field(field) if tags.is_some() => {
+                let name = &self.encoder.fields()[field].name;
+                (name, vec![Dim::named(ROWS), Dim::named(&places_of(name))])
+            }
             Looked::Field(field) => (&self.encoder.fields()[field].name, vec![Dim::named(ROWS)]),
             Looked::Sequence(sequence) => {
                 (&self.encoder.sequences()[sequence].name, vec![Dim::named(ROWS), Dim::named(PLACES)])
             }
         };
         let source = match of {
-            Looked::Field(field) => field,
+            Looked::Field(field) => tags.map_or(field, |tags| tags.rows_of),
             Looked::Sequence(sequence) => self.encoder.sequences()[sequence].field,
         };
         let is_crossed = table.fields.iter().any(|field| field.source == source && field.cross != Cross::None);
@@ -349,7 +369,10 @@ impl<'a> Columns<'a> {
             return Err(ConfigError::value(self.run, "--embeddings", &expected, "external").into());
         }
         dims.push(Dim::Fixed(table.width));
+        let owner = &self.encoder.fields()[source].name;
+        let of_tags = format!("the values' vectors, as those of \"{owner}\"; that of id 0 for an unknown one");
         let what = match of {
+            Looked::Field(_) if tags.is_some() => of_tags.as_str(),
             Looked::Field(_) => "the value's vector; that of id 0 if it is missing or unknown",
             Looked::Sequence(_) => "the items' vectors; that of id 0 for an unknown one",
         };

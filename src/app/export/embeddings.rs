@@ -1,8 +1,11 @@
 //! Embeddings: looked up in the model, or written for a service that does.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::encoded::{Encoded, Looked};
+use super::encoded::{Encoded, EncodedTags, Looked};
+use super::tags::pool;
 use crate::app::OutFile;
 use crate::app::embeddings::{having, write_field};
 use crate::app::open::SavedModel;
@@ -20,7 +23,8 @@ pub(super) fn embed(export: &mut OnnxExport<'_>, read: &Encoded, saved: &SavedMo
         let Op::Embed(embed) = &node.op else { continue };
         let (number, table) = (embed.table, &graph.tables[embed.table]);
         export.onnx.set_scope(&node.name);
-        let lookup = Lookup { number, table, values: &saved.state.tables[number].weights, read };
+        let lookup =
+            Lookup { number, table, values: &saved.state.tables[number].weights, read, parts: RefCell::default() };
         let value = if embed.longest == 0 {
             lookup.fields(&mut export.onnx)
         } else {
@@ -36,6 +40,8 @@ struct Lookup<'a> {
     table: &'a EmbeddingTable,
     values: &'a TableValues<f32>,
     read: &'a Encoded,
+    /// Constants of fields' rows, by the first of these.
+    parts: RefCell<HashMap<usize, Value>>,
 }
 
 impl Lookup<'_> {
@@ -43,7 +49,7 @@ impl Lookup<'_> {
     fn fields(&self, onnx: &mut Builder) -> Value {
         let (fields, width) = (&self.table.fields, self.table.width);
         let vectors = fields.iter().any(|field| self.vector(Looked::Field(field.source)).is_some());
-        if vectors {
+        if vectors || self.table.tags().next().is_some() {
             let parts: Vec<Value> = fields.iter().map(|field| self.field(onnx, field)).collect();
             return onnx.concat(&parts, 1);
         }
@@ -79,13 +85,16 @@ impl Lookup<'_> {
 
     /// [N, width]: one field's, from elsewhere or from its own part of the table.
     fn field(&self, onnx: &mut Builder, field: &TableField) -> Value {
+        if let Some(tags) = self.read.tags.get(&field.source) {
+            return self.tags(onnx, field, tags);
+        }
         if let Some(vector) = self.vector(Looked::Field(field.source)) {
             return vector.clone();
         }
         let row = self.row(onnx, field, &self.read.ids[&field.source], false);
         let offset = onnx.ints(&[field.offset as i64]);
         let row = onnx.node("Sub", &[&row, &offset], &[]);
-        let weights = self.rows(onnx, field.offset..field.offset + field.rows);
+        let weights = self.part(onnx, field);
         let looked = self.gather(onnx, &weights, &row);
         match self.read.factors.get(&field.source) {
             Some(factor) => {
@@ -94,6 +103,34 @@ impl Lookup<'_> {
             }
             None => looked,
         }
+    }
+
+    /// [N, width]: a field's tags, pooled.
+    fn tags(&self, onnx: &mut Builder, field: &TableField, tags: &EncodedTags) -> Value {
+        let looked = match (self.vector(Looked::Field(field.source)), &tags.ids) {
+            (Some(vectors), _) => vectors.clone(),
+            (None, Some(ids)) => {
+                let own = field.tags.expect("a field of tags");
+                let owner = &self.table.fields[own.rows_of];
+                let row = self.row(onnx, owner, ids, true);
+                let offset = onnx.ints(&[owner.offset as i64]);
+                let row = onnx.node("Sub", &[&row, &offset], &[]);
+                let part = self.part(onnx, owner);
+                self.gather(onnx, &part, &row)
+            }
+            (None, None) => unreachable!("values are numbers or vectors"),
+        };
+        pool(onnx, tags, &looked)
+    }
+
+    /// A field's part of the table as a constant; the same one whoever asks.
+    fn part(&self, onnx: &mut Builder, field: &TableField) -> Value {
+        if let Some(known) = self.parts.borrow().get(&field.offset) {
+            return known.clone();
+        }
+        let part = self.rows(onnx, field.offset..field.offset + field.rows);
+        self.parts.borrow_mut().insert(field.offset, part.clone());
+        part
     }
 
     /// [N, L, sequences · width], and with the row's own values as one place more.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::spread::Spread;
+use crate::data::TagsInfo;
 use crate::graph::Graph;
 use crate::onnx::{Builder, Element, Value};
 use crate::ops::OnnxTokens;
@@ -21,12 +22,30 @@ pub(super) struct Encoded {
     pub(super) factors: BTreeMap<usize, Value>,
     /// By sequence, [N, L]: the items' embedding rows.
     pub(super) items: BTreeMap<usize, Value>,
-    /// By table and field or sequence, [N, width] and [N, L, width]: vectors that were looked up elsewhere.
+    /// By field of tags.
+    pub(super) tags: BTreeMap<usize, EncodedTags>,
+    /// By table and field or sequence, [N, width] and [N, L, width]: vectors that were looked up elsewhere; of tags too each
+    /// value's.
     pub(super) vectors: BTreeMap<(usize, Looked), Value>,
     /// [N]: how many items a row's sequences have, and the most that count.
     pub(super) lengths: Option<(Value, usize)>,
     /// [1]: L.
     pub(super) places: Option<Value>,
+}
+
+/// The tags of a batch in a field: L places for each row, of which the first ones are values.
+#[derive(Clone, Debug)]
+pub(super) struct EncodedTags {
+    /// What the field is.
+    pub(super) info: TagsInfo,
+    /// [N, L]: the values' embedding rows, where they are looked up in the model.
+    pub(super) ids: Option<Value>,
+    /// [N]: how many of a row's places are values.
+    pub(super) lengths: Value,
+    /// [N, L]: what each value counts, if they have weights.
+    pub(super) weights: Option<Value>,
+    /// [1]: L.
+    pub(super) places: Value,
 }
 
 /// What a vector belongs to.
@@ -40,6 +59,10 @@ impl Encoded {
     /// The same for all the rows that unknown scenarios make.
     pub(super) fn spread(&mut self, onnx: &mut Builder, spread: &Spread) {
         let maps = self.ids.values_mut().chain(self.factors.values_mut()).chain(self.items.values_mut());
+        let of_tags = self.tags.values_mut().flat_map(|EncodedTags { ids, lengths, weights, .. }| {
+            [Some(lengths), ids.as_mut(), weights.as_mut()].into_iter().flatten()
+        });
+        let maps = maps.chain(of_tags);
         let all = maps.chain(self.vectors.values_mut()).chain(self.lengths.as_mut().map(|(lengths, _)| lengths));
         all.for_each(|value| *value = spread.rows_of(onnx, value));
         self.scenarios = Some(spread.scenarios());

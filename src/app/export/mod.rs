@@ -5,6 +5,7 @@ mod crosses;
 mod embeddings;
 mod encoded;
 mod spread;
+mod tags;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -4,6 +4,7 @@
 mod baselines;
 mod optimizers;
 mod scenarios;
+mod tags;
 
 pub use optimizers::optimizer_graphs;
 
@@ -43,7 +44,9 @@ pub fn all_small_graphs() -> impl Iterator<Item = SmallGraph> {
 pub fn small_graphs() -> Vec<SmallGraph> {
     let plain =
         [embeds(), linears(), weighted_linears(), low_ranks(), sums(), vec![logit_loss(), pair()], discriminators()];
-    plain.into_iter().flatten().chain(scenarios::scenario_graphs()).chain(baselines::baseline_graphs()).collect()
+    let plain = plain.into_iter().flatten();
+    let more = [scenarios::scenario_graphs(), baselines::baseline_graphs(), tags::tag_graphs()];
+    plain.chain(more.into_iter().flatten()).collect()
 }
 
 /// Embeddings [B, fields·width] of a new table; every other field is numeric if `numeric`.
@@ -58,6 +61,7 @@ pub fn embedding(graph: &mut Graph, name: &str, rows: &[usize], width: usize, nu
             rows,
             cross: Cross::None,
             value: (numeric && i % 2 == 1).then_some(i / 2),
+            tags: None,
         })
         .collect();
     EmbeddingSet::new(graph, name, &fields, width, 0.5).all
@@ -138,7 +142,7 @@ pub fn half_graphs() -> Vec<SmallGraph> {
         let second = embedding(graph, "second", &[30, 5], 2, false);
         Affine::concat(graph, "both", &[first, second])
     });
-    widths.into_iter().chain([numeric, tables]).collect()
+    widths.into_iter().chain([numeric, tables]).chain(tags::half_tag_graphs()).collect()
 }
 
 fn linears() -> Vec<SmallGraph> {

@@ -182,8 +182,14 @@ fn attentions() -> Vec<SmallGraph> {
 }
 
 pub(super) fn fields(rows: &[usize], cross: Cross) -> Vec<Field> {
-    let field =
-        |(source, &rows): (usize, &usize)| Field { name: format!("field{source}"), source, rows, cross, value: None };
+    let field = |(source, &rows): (usize, &usize)| Field {
+        name: format!("field{source}"),
+        source,
+        rows,
+        cross,
+        value: None,
+        tags: None,
+    };
     rows.iter().enumerate().map(field).collect()
 }
 

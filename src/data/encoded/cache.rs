@@ -163,6 +163,7 @@ pub(crate) fn load(folder: &Path, schema: &Schema) -> Result<Cached, String> {
         weights: schema.weight.is_some(),
         probabilities: schema.probability.is_some(),
         items: index.splits[k].items.clone(),
+        weighted: encoder.weighted_lists(),
     };
     let rows = map_splits(folder, shape, |k| Some(&index.splits[k].hashes))?;
     Ok(Cached { encoder, rows, notes: index.notes })

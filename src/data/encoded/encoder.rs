@@ -1,16 +1,18 @@
 //! The fitted schema: what turns a row's cells into numbers, the same way in training and in prediction.
 
 use crate::data::encoded::rows::{RowColumns, Rows};
+use crate::data::encoded::tensors::sequence;
 use crate::data::encoded::unknown::{Tally, UnknownValues, near_miss};
 use crate::data::error::Result;
 use crate::data::fit::cross::crossed;
 use crate::data::fit::vocabulary::{Interner, Vocabulary, hashed};
 use crate::data::read::checks::{Checked, Known};
+use crate::data::read::lists::ItemLists;
 use crate::data::read::reader::Chunk;
 use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;
-use crate::data::schema::{Schema, Transform};
+use crate::data::schema::{Pooling, Schema, Transform};
 use rayon::prelude::*;
 
 /// Whether a field tells scenarios apart.
@@ -33,6 +35,24 @@ pub struct FieldInfo {
     pub rows: usize,
     /// `Some(k)`: column k of [`Rows::values`] multiplies the embedding.
     pub value_index: Option<usize>,
+    /// Its values, where a row has any number of them; then its column of [`Rows::ids`] is 0, and it has no rows where its values
+    /// share another field's.
+    pub tags: Option<TagsInfo>,
+}
+
+/// The values of a field of tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TagsInfo {
+    /// Which of [`Rows::sequences`] has them.
+    pub list: usize,
+    /// The field whose ids they are, a position in [`Encoder::fields`]: this one, or the one whose vocabulary it shares.
+    pub rows_of: usize,
+    /// The most values that a row keeps.
+    pub max_length: usize,
+    /// What their embeddings become.
+    pub pooling: Pooling,
+    /// Whether they have weights.
+    pub weighted: bool,
 }
 
 /// One sequence column.
@@ -63,6 +83,8 @@ pub(crate) enum Coding {
         edges: Vec<f64>,
         buckets: u32,
     },
+    /// Tags in the rows of the field of this number.
+    Shared(usize),
 }
 
 impl Coding {
@@ -76,6 +98,7 @@ impl Coding {
             Coding::Hash(rows) => 1 + *rows as usize,
             Coding::Numeric { .. } => 2,
             Coding::Bucket { buckets, .. } => 1 + *buckets as usize,
+            Coding::Shared(_) => 0,
         }
     }
 
@@ -193,7 +216,17 @@ impl Encoder {
                 let value_index = matches!(coding, Coding::Numeric { .. }).then_some(value_count);
                 value_count += usize::from(value_index.is_some());
                 let role = if k < schema.aware.len() { FieldRole::Aware } else { FieldRole::Agnostic };
-                FieldInfo { name: name.to_owned(), role, rows: coding.rows(), value_index }
+                let tags = schema.list_of(k).map(|list| {
+                    let options = schema.field_options(name);
+                    TagsInfo {
+                        list,
+                        rows_of: schema.vocabulary_of(k),
+                        max_length: options.most_tags(),
+                        pooling: options.pooling.unwrap_or_default(),
+                        weighted: options.weights.is_some(),
+                    }
+                });
+                FieldInfo { name: name.to_owned(), role, rows: coding.rows(), value_index, tags }
             })
             .collect();
         let sequences = schema
@@ -237,6 +270,21 @@ impl Encoder {
     /// The sequence columns in the schema's order.
     pub fn sequences(&self) -> &[SequenceInfo] {
         &self.sequences
+    }
+
+    /// The field whose ids a list has, by the list's number: sequences, then fields of tags.
+    pub(crate) fn field_of_list(&self, list: usize) -> usize {
+        let of_tags = || self.fields.iter().filter_map(|field| field.tags).find(|tags| tags.list == list);
+        match self.sequences.get(list) {
+            Some(sequence) => sequence.field,
+            None => of_tags().map_or(0, |tags| tags.rows_of),
+        }
+    }
+
+    /// For each list whether its items have weights.
+    pub(crate) fn weighted_lists(&self) -> Vec<bool> {
+        let of_tags = self.fields.iter().filter_map(|field| field.tags).map(|tags| tags.weighted);
+        self.sequences.iter().map(|_| false).chain(of_tags).collect()
     }
 
     /// The scenarios' names, sorted: by number where all are whole numbers, else by text.
@@ -283,6 +331,7 @@ impl Encoder {
                 mean == m && std == s && transform == t
             }
             (Coding::Bucket { edges, buckets }, Coding::Bucket { edges: e, buckets: b }) => edges == e && buckets == b,
+            (Coding::Shared(a), Coding::Shared(b)) => a == b,
             _ => false,
         };
         self.scenarios == other.scenarios
@@ -337,6 +386,7 @@ impl Encoder {
     pub fn explain(&self, unknown: &UnknownValues) -> String {
         let of_field = self.fields.iter().position(|field| field.name == unknown.column);
         let of_sequence = self.sequences.iter().find(|sequence| sequence.name == unknown.column);
+        let of_field = of_field.map(|field| self.schema.vocabulary_of(field));
         let Some(field) = of_field.or(of_sequence.map(|sequence| sequence.field)) else { return String::new() };
         let (texts, value_type) = (unknown.commonest.iter().map(|(text, _)| text.as_str()), self.types[field]);
         if value_type != ValueType::Text && texts.clone().any(|text| !value_type.holds(text.as_bytes())) {
@@ -375,10 +425,20 @@ impl Encoder {
         let (rows, width) = (checked.keep.len(), self.fields.len());
         tallies.resize_with(width + self.sequences.len(), Tally::default);
         let (of_fields, of_sequences) = tallies.split_at_mut(width);
-        let columns: Vec<Vec<u32>> = of_fields
+        let columns: Vec<(Vec<u32>, Option<ItemLists>)> = of_fields
             .par_iter_mut()
             .enumerate()
             .map(|(f, tally)| match &self.codings[f] {
+                _ if self.fields[f].tags.is_some() => {
+                    let (tags, options) = (self.fields[f].tags, self.schema.field_options(&self.fields[f].name));
+                    let TagsInfo { list, rows_of, .. } = tags.expect("a field of tags");
+                    let mut lookup = self.lookup(rows_of);
+                    let columns = plan.tags[list - self.sequences.len()];
+                    let of_item = |item: &[u8]| lookup.row(Some(item));
+                    let (lists, _) = checked.tags(plan, chunk, columns, &options, &self.nulls, of_item)?;
+                    tally.merge(lookup.tally);
+                    Ok((vec![0; rows], Some(lists)))
+                }
                 Coding::Category(_) | Coding::Hash(_) => {
                     let mut lookup = self.lookup(f);
                     let codes = match &plan.parts[f][..] {
@@ -388,19 +448,19 @@ impl Encoder {
                         })?,
                     };
                     tally.merge(lookup.tally);
-                    Ok(codes)
+                    Ok((codes, None))
                 }
                 coding => {
                     for x in &checked.numbers[f] {
                         if x.is_nan() { tally.missing() } else { tally.known() }
                     }
-                    Ok(checked.numbers[f].iter().map(|x| coding.number(*x).0).collect())
+                    Ok((checked.numbers[f].iter().map(|x| coding.number(*x).0).collect(), None))
                 }
             })
             .collect::<Result<_>>()?;
         let mut ids = vec![0; rows * width];
         let mut values = vec![1.0; rows * self.value_count];
-        for (f, column) in columns.iter().enumerate() {
+        for (f, (column, _)) in columns.iter().enumerate() {
             for (row, id) in column.iter().enumerate() {
                 ids[row * width + f] = *id;
             }
@@ -414,15 +474,12 @@ impl Encoder {
         let sequence_columns = self.sequences.iter().zip(&self.schema.sequence).zip(&plan.sequences);
         for (((info, options), column), tally) in sequence_columns.zip(of_sequences) {
             let mut lookup = self.lookup(info.field);
-            let (lengths, ids) = checked.sequences(plan, chunk, *column, options, |item| lookup.row(Some(item)))?;
+            let lists = checked.sequences(plan, chunk, *column, options, |item| lookup.row(Some(item)))?;
             tally.merge(lookup.tally);
-            let mut offsets = vec![0u64];
-            offsets.extend(lengths.iter().scan(0, |end, n| {
-                *end += u64::from(*n);
-                Some(*end)
-            }));
-            sequences.push((offsets.into(), ids.into()));
+            sequences.push(sequence(lists, false));
         }
+        let tags = columns.into_iter().zip(&self.fields).filter_map(|((_, lists), field)| Some((lists?, field.tags?)));
+        sequences.extend(tags.map(|(lists, tags)| sequence(lists, tags.weighted)));
         let users = checked.users(plan, chunk)?.map(Into::into);
         let Checked { labels, clicks, weights, probabilities, scenarios, .. } = checked;
         let columns = RowColumns {

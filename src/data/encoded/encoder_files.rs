@@ -67,6 +67,8 @@ enum SavedCoding {
         buckets: u32,
         edges: Vec<f64>,
     },
+    /// The schema says in whose rows.
+    Shared,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -89,6 +91,7 @@ impl Encoder {
                 SavedCoding::Numeric { mean: *mean, std: *std, transform: *transform }
             }
             Coding::Bucket { edges, buckets } => SavedCoding::Bucket { buckets: *buckets, edges: edges.clone() },
+            Coding::Shared(_) => SavedCoding::Shared,
         };
         let field = |(k, c): (usize, &Coding)| SavedField {
             name: self.fields()[k].name.clone(),
@@ -160,6 +163,7 @@ impl Encoder {
         }
         for (k, field) in saved.fields.iter().enumerate() {
             let options = saved.schema.field_options(&field.name);
+            let of_categories = if options.kind == FieldKind::Tags { FieldKind::Tags } else { FieldKind::Category };
             let (coding, value_type, kind) = match &field.coding {
                 SavedCoding::Category { values, .. } => {
                     let vocabulary = std::mem::take(&mut vocabularies[k]);
@@ -172,10 +176,10 @@ impl Encoder {
                         Some(value_type) => (vocabulary, value_type),
                         None => typed(vocabulary),
                     };
-                    (Coding::Category(vocabulary), value_type, FieldKind::Category)
+                    (Coding::Category(vocabulary), value_type, of_categories)
                 }
                 SavedCoding::Hash { rows } => {
-                    (Coding::Hash(*rows), field.value_type.unwrap_or_default(), FieldKind::Category)
+                    (Coding::Hash(*rows), field.value_type.unwrap_or_default(), of_categories)
                 }
                 SavedCoding::Numeric { mean, std, transform } => {
                     let coding = Coding::Numeric { mean: *mean, std: *std, transform: *transform };
@@ -186,10 +190,19 @@ impl Encoder {
                     ValueType::default(),
                     FieldKind::Bucket,
                 ),
+                SavedCoding::Shared => {
+                    (Coding::Shared(saved.schema.vocabulary_of(k)), ValueType::default(), FieldKind::Tags)
+                }
             };
+            let is_shared = matches!(coding, Coding::Shared(_));
             let edges_fit = !matches!(&coding, Coding::Bucket { edges, buckets } if edges.len() >= *buckets as usize);
             let parts_fit = field.part_types.len() == options.cross.len();
-            if kind != options.kind || !edges_fit || !parts_fit || matches!(coding, Coding::Hash(0)) {
+            if kind != options.kind
+                || is_shared != options.vocabulary.is_some()
+                || !edges_fit
+                || !parts_fit
+                || matches!(coding, Coding::Hash(0))
+            {
                 return Err(damaged(format!("field \"{}\" is not coded as the schema says", field.name)));
             }
             fit.codings.push(coding);

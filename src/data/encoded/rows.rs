@@ -53,17 +53,24 @@ impl<T: Pod + fmt::Debug> fmt::Debug for Column<T> {
     }
 }
 
-/// One sequence column: for each row a list of ids of the field whose vocabulary it shares.
+/// One column of lists, a sequence's or a field's of tags: for each row ids of the field whose vocabulary it has, and of tags
+/// perhaps their weights.
 #[derive(Debug, Clone)]
 pub struct Sequence {
     offsets: Column<u64>,
     ids: Column<u32>,
+    weights: Option<Column<f32>>,
 }
 
 impl Sequence {
     /// Items `ids`, of row i those at `offsets[i]..offsets[i + 1]`.
     pub fn new(offsets: impl Into<Column<u64>>, ids: impl Into<Column<u32>>) -> Sequence {
-        Sequence { offsets: offsets.into(), ids: ids.into() }
+        Sequence { offsets: offsets.into(), ids: ids.into(), weights: None }
+    }
+
+    /// The same, its items with these weights.
+    pub fn weighted(self, weights: impl Into<Column<f32>>) -> Sequence {
+        Sequence { weights: Some(weights.into()), ..self }
     }
 
     /// Row i's items lie at `offsets[i]..offsets[i + 1]` of [`ids`](Sequence::ids). Shape `[len + 1]`, from 0.
@@ -81,7 +88,33 @@ impl Sequence {
     /// # Panics
     /// If there is no such row.
     pub fn row(&self, row: usize) -> &[u32] {
-        &self.ids[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+        &self.ids[self.range(row)]
+    }
+
+    /// The weights of row `row`'s items; `None` where items have none.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn weights(&self, row: usize) -> Option<&[f32]> {
+        self.weights.as_ref().map(|weights| &weights[self.range(row)])
+    }
+
+    fn range(&self, row: usize) -> Range<usize> {
+        self.offsets[row] as usize..self.offsets[row + 1] as usize
+    }
+
+    /// The lists of the rows `from`, in that order.
+    fn select(&self, from: impl Iterator<Item = usize>) -> Sequence {
+        let (mut offsets, mut ids) = (vec![0u64], Vec::new());
+        let mut weights = self.weights.as_ref().map(|_| Vec::new());
+        for row in from {
+            ids.extend_from_slice(self.row(row));
+            if let Some(weights) = &mut weights {
+                weights.extend_from_slice(self.weights(row).unwrap_or_default());
+            }
+            offsets.push(ids.len() as u64);
+        }
+        Sequence { offsets: offsets.into(), ids: ids.into(), weights: weights.map(Into::into) }
     }
 }
 
@@ -119,8 +152,8 @@ pub struct RowColumns {
     pub weights: Option<Column<f32>>,
     /// True probabilities `[n]`.
     pub probabilities: Option<Column<f32>>,
-    /// Per sequence column its offsets `[n + 1]` and ids.
-    pub sequences: Vec<(Column<u64>, Column<u32>)>,
+    /// The lists: those of sequences, then those of fields of tags.
+    pub sequences: Vec<Sequence>,
 }
 
 impl<T> Default for Column<T> {
@@ -159,14 +192,16 @@ impl Rows {
         if let Some(probabilities) = &columns.probabilities {
             expect("probabilities", probabilities.len(), len)?;
         }
-        for (offsets, ids) in &columns.sequences {
+        for Sequence { offsets, ids, weights } in &columns.sequences {
             expect("a sequence's offsets", offsets.len(), len + 1)?;
+            if weights.as_ref().is_some_and(|weights| weights.len() != ids.len()) {
+                return Err(Error::Shape(format!("there is no weight for each of a list's {} ids", ids.len())));
+            }
             if offsets[0] != 0 || offsets.windows(2).any(|w| w[0] > w[1]) || offsets[len] != ids.len() as u64 {
                 return Err(Error::Shape(format!("a sequence's offsets don't rise from 0 to its {} ids", ids.len())));
             }
         }
         let RowColumns { ids, values, labels, scenarios, users, clicks, weights, probabilities, sequences } = columns;
-        let sequences = sequences.into_iter().map(|(offsets, ids)| Sequence::new(offsets, ids)).collect();
         Ok(Rows { len, ids, values, labels, scenarios, users, clicks, weights, probabilities, sequences })
     }
 
@@ -187,15 +222,7 @@ impl Rows {
         }
         let width = |length: usize| length.checked_div(self.len).unwrap_or(0);
         let (fields, values) = (width(self.ids.len()), width(self.values.len()));
-        let sequence = |sequence: &Sequence| {
-            let mut offsets = vec![0u64];
-            let mut ids = Vec::new();
-            for row in chosen {
-                ids.extend_from_slice(sequence.row(*row));
-                offsets.push(ids.len() as u64);
-            }
-            (offsets.into(), ids.into())
-        };
+        let sequence = |sequence: &Sequence| sequence.select(chosen.iter().copied());
         let columns = RowColumns {
             ids: pick(&self.ids, fields, chosen),
             values: pick(&self.values, values, chosen),
@@ -234,20 +261,16 @@ impl Rows {
         Rows { ids, values, ..self.clone() }
     }
 
-    /// These rows, each with the sequences of another row, as in [`Rows::with_field_from`].
+    /// These rows, each with these lists of another row, as in [`Rows::with_field_from`].
     ///
     /// # Panics
-    /// If there is no such row.
-    pub fn with_sequences_from(&self, from: &[u32]) -> Rows {
-        let sequence = |sequence: &Sequence| {
-            let (mut offsets, mut ids) = (vec![0u64], Vec::with_capacity(sequence.ids.len()));
-            for &row in from {
-                ids.extend_from_slice(sequence.row(row as usize));
-                offsets.push(ids.len() as u64);
-            }
-            Sequence::new(offsets, ids)
-        };
-        Rows { sequences: self.sequences.iter().map(sequence).collect(), ..self.clone() }
+    /// If there is no such row or list.
+    pub fn with_lists_from(&self, lists: Range<usize>, from: &[u32]) -> Rows {
+        let mut sequences = self.sequences.clone();
+        for list in &mut sequences[lists] {
+            *list = list.select(from.iter().map(|&row| row as usize));
+        }
+        Rows { sequences, ..self.clone() }
     }
 
     /// These rows, each with the scenario's number of another row, as in [`Rows::with_field_from`].
@@ -311,7 +334,7 @@ impl Rows {
         self.probabilities.as_deref()
     }
 
-    /// The sequence columns in the schema's order.
+    /// The lists: those of the sequence columns in the schema's order, then those of the fields of tags in the fields'.
     pub fn sequences(&self) -> &[Sequence] {
         &self.sequences
     }
@@ -328,7 +351,10 @@ mod tests {
             values: vec![0.1, 0.2, 0.3].into(),
             labels: vec![0.0, 1.0, 0.0].into(),
             scenarios: vec![0, 1, 2].into(),
-            sequences: vec![(vec![0, 2, 2, 3].into(), vec![7, 8, 9].into())],
+            sequences: vec![
+                Sequence::new(vec![0, 2, 2, 3], vec![7, 8, 9]),
+                Sequence::new(vec![0, 1, 1, 3], vec![4, 5, 6]).weighted(vec![0.1, 0.2, 0.3]),
+            ],
             ..RowColumns::default()
         };
         let rows = Rows::from_columns(2, 1, columns).unwrap();
@@ -337,8 +363,12 @@ mod tests {
         assert_eq!((moved.ids(), moved.values()), (&[1, 30, 2, 10, 3, 20][..], &[0.3, 0.1, 0.2][..]));
         assert_eq!((moved.labels(), moved.scenarios()), (rows.labels(), rows.scenarios()));
         assert_eq!(rows.with_field_from(0, None, &from).values(), rows.values());
-        let moved = rows.with_sequences_from(&from);
+        let moved = rows.with_lists_from(0..1, &from);
         assert_eq!([0, 1, 2].map(|row| moved.sequences()[0].row(row).to_vec()), [vec![9], vec![7, 8], vec![]]);
+        assert_eq!(moved.sequences()[1].ids(), rows.sequences()[1].ids());
+        let tags = rows.with_lists_from(1..2, &from).sequences()[1].clone();
+        assert_eq!([0, 1, 2].map(|row| tags.row(row).to_vec()), [vec![5, 6], vec![4], vec![]]);
+        assert_eq!((tags.weights(0), tags.weights(1)), (Some(&[0.2, 0.3][..]), Some(&[0.1][..])));
         assert_eq!(moved.ids(), rows.ids());
         assert_eq!(rows.with_scenarios_from(&from).scenarios(), [2, 0, 1]);
     }

@@ -9,7 +9,8 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::data::encoded::rows::{Column, RowColumns, Rows};
+use crate::data::encoded::rows::{Column, RowColumns, Rows, Sequence};
+use crate::data::read::lists::ItemLists;
 
 /// The shape of one split: rows, fields, values per row, optional columns, items of each sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(crate) struct Shape {
     pub(crate) weights: bool,
     pub(crate) probabilities: bool,
     pub(crate) items: Vec<usize>,
+    /// Whether the items of each have weights.
+    pub(crate) weighted: Vec<bool>,
 }
 
 /// A run of encoded rows on its way into a split.
@@ -35,8 +38,8 @@ pub(crate) struct Part {
     pub(crate) clicks: Vec<f32>,
     pub(crate) weights: Vec<f32>,
     pub(crate) probabilities: Vec<f32>,
-    /// Per sequence each row's length and all items' ids.
-    pub(crate) sequences: Vec<(Vec<u32>, Vec<u32>)>,
+    /// Per sequence, then per field of tags.
+    pub(crate) sequences: Vec<ItemLists>,
 }
 
 impl Shape {
@@ -64,6 +67,9 @@ impl Shape {
         }
         for (k, items) in self.items.iter().enumerate() {
             tensors.push((format!("sequence.{k}.ids"), Dtype::U32, vec![*items]));
+            if self.weighted[k] {
+                tensors.push((format!("sequence.{k}.weights"), Dtype::F32, vec![*items]));
+            }
         }
         tensors
     }
@@ -131,8 +137,8 @@ impl TensorFile {
         if self.shape.users {
             put(self, bytes(&part.users))?;
         }
-        for (k, (lengths, _)) in part.sequences.iter().enumerate() {
-            let offsets = running(&mut self.items[k], lengths);
+        for (k, lists) in part.sequences.iter().enumerate() {
+            let offsets = running(&mut self.items[k], &lists.lengths);
             put(self, bytes(&offsets))?;
         }
         put(self, bytes(&part.ids))?;
@@ -148,8 +154,11 @@ impl TensorFile {
         if self.shape.probabilities {
             put(self, bytes(&part.probabilities))?;
         }
-        for (_, ids) in &part.sequences {
-            put(self, bytes(ids))?;
+        for (k, lists) in part.sequences.iter().enumerate() {
+            put(self, bytes(&lists.ids))?;
+            if self.shape.weighted[k] {
+                put(self, bytes(&lists.weights))?;
+            }
         }
         Ok(())
     }
@@ -239,10 +248,22 @@ pub(crate) fn map(file: &File, shape: &Shape, hashes: Option<&[(String, u64)]>) 
         rows.probabilities = Some(column(&map, range("probabilities")?)?);
     }
     for k in 0..shape.items.len() {
-        let offsets = column(&map, range(&format!("sequence.{k}.offsets"))?)?;
-        rows.sequences.push((offsets, column(&map, range(&format!("sequence.{k}.ids"))?)?));
+        let offsets: Column<u64> = column(&map, range(&format!("sequence.{k}.offsets"))?)?;
+        let lists = Sequence::new(offsets, column(&map, range(&format!("sequence.{k}.ids"))?)?);
+        rows.sequences.push(match shape.weighted[k] {
+            true => lists.weighted(column(&map, range(&format!("sequence.{k}.weights"))?)?),
+            false => lists,
+        });
     }
     Rows::from_columns(shape.fields, shape.values, rows).map_err(|e| e.to_string())
+}
+
+/// Lists as rows have them.
+pub(crate) fn sequence(lists: ItemLists, weighted: bool) -> Sequence {
+    let mut offsets = vec![0];
+    offsets.extend(running(&mut 0, &lists.lengths));
+    let sequence = Sequence::new(offsets, lists.ids);
+    if weighted { sequence.weighted(lists.weights) } else { sequence }
 }
 
 /// Rows in memory, collected from parts.
@@ -258,16 +279,10 @@ pub(crate) fn collect(shape: &Shape, parts: Vec<Part>) -> Result<Rows, crate::da
         all.clicks.extend(part.clicks);
         all.weights.extend(part.weights);
         all.probabilities.extend(part.probabilities);
-        for ((lengths, ids), (more_lengths, more_ids)) in all.sequences.iter_mut().zip(part.sequences) {
-            lengths.extend(more_lengths);
-            ids.extend(more_ids);
+        for (lists, more) in all.sequences.iter_mut().zip(part.sequences) {
+            lists.extend(more);
         }
     }
-    let sequence = |(lengths, ids): (Vec<u32>, Vec<u32>)| {
-        let mut offsets = vec![0];
-        offsets.extend(running(&mut 0, &lengths));
-        (offsets.into(), ids.into())
-    };
     let columns = RowColumns {
         ids: all.ids.into(),
         values: all.values.into(),
@@ -277,7 +292,12 @@ pub(crate) fn collect(shape: &Shape, parts: Vec<Part>) -> Result<Rows, crate::da
         clicks: shape.clicks.then(|| all.clicks.into()),
         weights: shape.weights.then(|| all.weights.into()),
         probabilities: shape.probabilities.then(|| all.probabilities.into()),
-        sequences: all.sequences.into_iter().map(sequence).collect(),
+        sequences: all
+            .sequences
+            .into_iter()
+            .zip(&shape.weighted)
+            .map(|(lists, weighted)| sequence(lists, *weighted))
+            .collect(),
     };
     Rows::from_columns(shape.fields, shape.values, columns)
 }
@@ -295,8 +315,13 @@ mod tests {
             clicks: true,
             weights: true,
             probabilities: true,
-            items: vec![4],
+            items: vec![4, 3],
+            weighted: vec![false, true],
         }
+    }
+
+    fn lists(lengths: &[u32], ids: &[u32], weights: &[f32]) -> ItemLists {
+        ItemLists { lengths: lengths.to_vec(), ids: ids.to_vec(), weights: weights.to_vec() }
     }
 
     fn parts() -> Vec<Part> {
@@ -309,7 +334,7 @@ mod tests {
             clicks: vec![1.0, 1.0],
             weights: vec![2.0, 0.0],
             probabilities: vec![0.25, 0.75],
-            sequences: vec![(vec![0, 3], vec![5, 6, 7])],
+            sequences: vec![lists(&[0, 3], &[5, 6, 7], &[]), lists(&[2, 0], &[1, 2], &[0.5, 1.5])],
         };
         let second = Part {
             ids: vec![5, 6],
@@ -320,7 +345,7 @@ mod tests {
             clicks: vec![0.0],
             weights: vec![1.5],
             probabilities: vec![0.5],
-            sequences: vec![(vec![1], vec![8])],
+            sequences: vec![lists(&[1], &[8], &[]), lists(&[1], &[3], &[2.5])],
         };
         vec![first, second]
     }
@@ -333,6 +358,10 @@ mod tests {
         assert_eq!(rows.weights(), Some(&[2.0, 0.0, 1.5][..]));
         let sequence = &rows.sequences()[0];
         assert_eq!((sequence.row(0), sequence.row(1), sequence.row(2)), (&[][..], &[5, 6, 7][..], &[8][..]));
+        assert_eq!(sequence.weights(1), None);
+        let tags = &rows.sequences()[1];
+        assert_eq!((tags.row(0), tags.row(1), tags.row(2)), (&[1, 2][..], &[][..], &[3][..]));
+        assert_eq!((tags.weights(0), tags.weights(2)), (Some(&[0.5, 1.5][..]), Some(&[2.5][..])));
     }
 
     fn write() -> (File, Vec<(String, u64)>) {
@@ -354,7 +383,7 @@ mod tests {
         let length = file.metadata().unwrap().len();
         file.seek(SeekFrom::Start(length - 1)).unwrap();
         file.write_all(&[99]).unwrap();
-        assert_eq!(map(&file, &shape(), Some(&hashes)).unwrap_err(), "tensor sequence.0.ids is damaged");
+        assert_eq!(map(&file, &shape(), Some(&hashes)).unwrap_err(), "tensor sequence.1.weights is damaged");
         let other = Shape { rows: 4, ..shape() };
         assert!(map(&file, &other, None).unwrap_err().contains("not"));
         file.set_len(length - 2).unwrap();
@@ -375,7 +404,7 @@ mod tests {
 
     #[test]
     fn no_rows_are_fine() {
-        let shape = Shape { rows: 0, items: vec![0], ..shape() };
+        let shape = Shape { rows: 0, items: vec![0, 0], ..shape() };
         let (file, hashes) = TensorFile::new(tempfile::tempfile().unwrap(), shape.clone()).unwrap().finish().unwrap();
         assert!(map(&file, &shape, Some(&hashes)).unwrap().is_empty());
     }

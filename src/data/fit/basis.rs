@@ -42,7 +42,7 @@ impl Basis<'_> {
             if is_field {
                 self.check_numbers(name, &options, coding)?;
             }
-            if !is_field || options.kind != FieldKind::Category || !coding.is_category() {
+            if !is_field || !options.kind.is_of_categories() || !coding.is_category() || options.vocabulary.is_some() {
                 continue;
             }
             let cross = self.encoder.schema().field_options(name).cross;

@@ -21,7 +21,7 @@ const MANY_ROWS: u64 = 1000;
 
 /// What is counted of a field over the train rows.
 pub(super) enum Tally {
-    /// How many are not missing.
+    /// How many are not missing; of values that are hashed, or looked up in another field's vocabulary.
     Hashed(u64),
     Counts(Counts),
     Moments(Moments, Option<Transform>),
@@ -33,13 +33,28 @@ impl Tally {
         match values {
             Values::Category { values, .. } => Tally::Counts(Counts::new(values.len() + 1)),
             Values::Cross(crossing) => Tally::Counts(Counts::new(crossing.len() + 1)),
-            Values::Hash(_) => Tally::Hashed(0),
+            Values::Hash(_) | Values::Shared(_) => Tally::Hashed(0),
             Values::Number if options.kind == FieldKind::Bucket => Tally::Sample(Sample::default()),
             Values::Number => Tally::Moments(Moments::default(), options.transform),
         }
     }
 
-    pub(super) fn add(&mut self, block: &Block, field: usize, train: &[u32]) {
+    /// Counts the rows `train` of a block. `list` is the number of the field's lists, where it is one of tags.
+    pub(super) fn add(&mut self, block: &Block, field: usize, list: Option<usize>, train: &[u32]) {
+        if let Some(lists) = list.map(|list| &block.sequences[list]) {
+            let starts = lists.starts();
+            for &row in train {
+                let row = row as usize;
+                for &id in &lists.ids[starts[row]..][..lists.lengths[row] as usize] {
+                    match self {
+                        Tally::Counts(counts) => counts.add(id),
+                        Tally::Hashed(count) => *count += u64::from(id > 0),
+                        Tally::Moments(..) | Tally::Sample(_) => {}
+                    }
+                }
+            }
+            return;
+        }
         let numbers = || train.iter().map(|row| block.numbers[field][*row as usize]).filter(|x| !x.is_nan());
         match self {
             Tally::Hashed(count) => {
@@ -55,7 +70,7 @@ impl Tally {
 }
 
 /// What a column of the train split has that a user should know of, if anything.
-pub(super) fn warning(name: &str, tally: &Tally, rows: u64) -> Option<String> {
+pub(super) fn warning(name: &str, tally: &Tally, rows: u64, is_list: bool) -> Option<String> {
     let nothing = || Some(format!("column \"{name}\" has no value in the train split: it teaches the model nothing"));
     let one = || Some(format!("column \"{name}\" has one value only in the train split: it teaches the model nothing"));
     match tally {
@@ -69,6 +84,7 @@ pub(super) fn warning(name: &str, tally: &Tally, rows: u64) -> Option<String> {
             }
             match different {
                 0 => nothing(),
+                _ if is_list => None,
                 1 if values == rows && rows > 1 => one(),
                 _ if rows >= MANY_ROWS && different * 10 >= rows * 9 => Some(format!(
                     "column \"{name}\" has {different} different values in {rows} train rows: what is learned of one is \
@@ -167,6 +183,7 @@ pub(super) fn finish(
                 _ => Coding::Bucket { edges: sample.edges(asked), buckets: asked },
             })
         }
+        (Values::Shared(field), _) => number(Coding::Shared(field)),
         (Values::Hash(Hashing { rows, value_type, .. }), _) => Finished { value_type, ..number(Coding::Hash(rows)) },
         (Values::Category { .. } | Values::Cross(_) | Values::Number, Tally::Counts(_) | Tally::Hashed(_)) => {
             unreachable!("categories are counted, and numbers have moments or a sample")

@@ -37,6 +37,8 @@ pub(super) struct Gathered {
     pub(super) skipped: Skipped,
     /// How many rows `data.where` left out.
     pub(super) filtered: u64,
+    /// Per list how many rows have more values than are kept.
+    cut: Vec<u64>,
     values: Vec<Values>,
     scenarios: Interner,
     scenario_evidence: Evidence,
@@ -59,12 +61,14 @@ pub(super) fn gather(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Option<Gathered>> {
     known.resize_with(plan.fields.len(), Evidence::default);
-    let values =
-        schema.field_names().zip(known.iter()).map(|(name, known)| Values::new(schema.field_options(name), known));
+    let values = schema.field_names().zip(known.iter()).enumerate().map(|(field, (name, known))| {
+        Values::new(schema.field_options(name), (field, schema.vocabulary_of(field)), known)
+    });
     let mut gathered = Gathered {
         spool,
         skipped: Skipped::default(),
         filtered: 0,
+        cut: vec![0; schema.lists()],
         values: values.collect(),
         scenarios: Interner::default(),
         scenario_evidence: Evidence::default(),
@@ -114,11 +118,12 @@ impl Gathered {
             .enumerate()
             .map(|(f, values)| values.encode(schema, plan, chunk, &checked, (f, names[f]), nulls))
             .collect::<Result<_>>()?;
-        let mut block = Block { sequences: vec![Default::default(); plan.sequences.len()], ..Block::default() };
+        let mut block = Block { sequences: vec![Default::default(); self.cut.len()], ..Block::default() };
         for FieldBlock { ids, sequences } in columns {
             block.ids.push(ids);
-            for (k, lengths, ids) in sequences {
-                block.sequences[k] = (lengths, ids);
+            for (k, lists, cut) in sequences {
+                block.sequences[k] = lists;
+                self.cut[k] += cut;
             }
         }
         let scenarios = &mut self.scenarios;
@@ -155,7 +160,7 @@ impl Gathered {
             .zip(&self.values)
             .map(|(name, values)| Tally::new(values, &schema.field_options(name)))
             .collect();
-        let mut sizes = Sizes::new(self.scenarios.len(), schema.sequence.len(), assignment.times());
+        let mut sizes = Sizes::new(self.scenarios.len(), schema.lists(), assignment.times());
         let (mut done, total) = (0, self.spool.rows());
         let known = basis.map(|basis| (basis.encoder.scenarios(), basis.encoder.scenario_type()));
         let names =
@@ -173,6 +178,7 @@ impl Gathered {
             let names = names(&train_rows);
             chosen = Some((names.chosen(&schema.only_scenarios)?, names));
         }
+        let lists: Vec<Option<usize>> = (0..self.values.len()).map(|field| schema.list_of(field)).collect();
         let is_chosen = |scenario: u32| chosen.as_ref().is_none_or(|(chosen, _)| chosen[scenario as usize]);
         let mut other_scenarios = 0;
         self.spool.for_each(|block| {
@@ -180,7 +186,11 @@ impl Gathered {
             let is_used = |row: &u32| is_chosen(block.scenarios[*row as usize]);
             let used: Vec<u32> = (0..block.len() as u32).filter(is_used).collect();
             let train: Vec<u32> = used.iter().copied().filter(|row| splits[*row as usize] == 0).collect();
-            tallies.par_iter_mut().enumerate().for_each(|(f, tally)| tally.add(block, f, &train));
+            tallies
+                .par_iter_mut()
+                .zip(&lists)
+                .enumerate()
+                .for_each(|(f, (tally, list))| tally.add(block, f, *list, &train));
             sizes.add(block, &splits, &used);
             other_scenarios += (block.len() - used.len()) as u64;
             done += block.len() as u64;
@@ -197,8 +207,10 @@ impl Gathered {
         let mut fit = Fit { scenarios, scenario_type: names.value_type, ..Fit::default() };
         let (mut maps, mut missing, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         let train_rows = sizes.rows[0].iter().sum();
-        for ((name, values), tally) in schema.field_names().zip(self.values).zip(tallies) {
-            warnings.extend(warning(name, &tally, train_rows));
+        for (((name, values), tally), list) in schema.field_names().zip(self.values).zip(tallies).zip(&lists) {
+            warnings.extend(warning(name, &tally, train_rows, list.is_some()));
+            warnings
+                .extend(list.filter(|list| self.cut[*list] > 0).map(|list| cut_warning(schema, name, self.cut[list])));
             let Finished { coding, value_type, part_types, map, missing: nulls } =
                 finish(schema, name, values, tally, &self.nulls, basis, &mut warnings);
             fit.codings.push(coding);
@@ -222,6 +234,14 @@ impl Gathered {
             warnings,
         })
     }
+}
+
+/// That lists are longer than what is kept of them.
+fn cut_warning(schema: &Schema, name: &str, cut: u64) -> String {
+    let most = schema.field_options(name).most_tags();
+    format!(
+        "column \"{name}\" has more than {most} values in {cut} rows: the first {most} are kept (data.fields.{name}.max_length)"
+    )
 }
 
 /// A fitted encoder with the rows that are still to be given their final ids.

@@ -102,8 +102,8 @@ impl Sizes {
             if split == 0 {
                 self.classes[usize::from(block.labels[row] != 0.0)] += 1;
             }
-            for (items, (lengths, _)) in self.items[split].iter_mut().zip(&block.sequences) {
-                items[scenario] += u64::from(lengths[row]);
+            for (items, lists) in self.items[split].iter_mut().zip(&block.sequences) {
+                items[scenario] += u64::from(lists.lengths[row]);
             }
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bytemuck::Pod;
 
 use crate::data::error::{Error, Result};
+use crate::data::read::lists::ItemLists;
 
 /// The good rows of one chunk, with provisional ids: category ids count values from 1 in the order in which they were
 /// first seen, and 0 is missing; hashed ids are final. All vectors are by column.
@@ -22,12 +23,12 @@ pub(crate) struct Block {
     pub(crate) clicks: Option<Vec<f32>>,
     pub(crate) weights: Option<Vec<f32>>,
     pub(crate) probabilities: Option<Vec<f32>>,
-    /// Per field its ids; empty for fields of numbers.
+    /// Per field its ids; empty for fields of numbers and of tags.
     pub(crate) ids: Vec<Vec<u32>>,
     /// Per field its numbers, NaN where missing; empty for categories.
     pub(crate) numbers: Vec<Vec<f64>>,
-    /// Per sequence column each row's length, and all items' ids.
-    pub(crate) sequences: Vec<(Vec<u32>, Vec<u32>)>,
+    /// Per sequence column, then per field of tags.
+    pub(crate) sequences: Vec<ItemLists>,
 }
 
 impl Block {
@@ -39,7 +40,7 @@ impl Block {
     fn bytes(&self) -> usize {
         let lists = |v: &Vec<Vec<u32>>| v.iter().map(|c| size_of_val(&c[..])).sum::<usize>();
         let numbers: usize = self.numbers.iter().map(|c| size_of_val(&c[..])).sum();
-        let sequences: usize = self.sequences.iter().map(|(n, ids)| 4 * (n.len() + ids.len())).sum();
+        let sequences: usize = self.sequences.iter().map(ItemLists::bytes).sum();
         let floats: usize = self.clicks.iter().chain(&self.weights).chain(&self.probabilities).map(Vec::len).sum();
         let options = 8 * self.users.as_ref().map_or(0, Vec::len) + 4 * floats;
         8 * self.len() + self.splits.len() + 8 * self.times.len() + lists(&self.ids) + numbers + sequences + options
@@ -59,9 +60,10 @@ impl Block {
             put(out, ids)?;
             put(out, numbers)?;
         }
-        for (lengths, ids) in &self.sequences {
+        for ItemLists { lengths, ids, weights } in &self.sequences {
             put(out, lengths)?;
             put(out, ids)?;
+            put(out, weights)?;
         }
         Ok(())
     }
@@ -85,7 +87,7 @@ impl Block {
             block.numbers.push(get(from)?);
         }
         for _ in 0..sequences {
-            block.sequences.push((get(from)?, get(from)?));
+            block.sequences.push(ItemLists { lengths: get(from)?, ids: get(from)?, weights: get(from)? });
         }
         Ok(block)
     }
@@ -220,7 +222,7 @@ mod tests {
             probabilities: None,
             ids: vec![vec![k, 1, 2], Vec::new()],
             numbers: vec![Vec::new(), vec![0.5, f64::from(k), -1.0]],
-            sequences: vec![(vec![1, 0, 2], vec![k, k, k])],
+            sequences: vec![ItemLists { lengths: vec![1, 0, 2], ids: vec![k, k, k], weights: vec![0.5, 1.0, 0.0] }],
         }
     }
 

@@ -5,6 +5,7 @@ use crate::data::fit::cross::Crossing;
 use crate::data::fit::evidence::Evidence;
 use crate::data::fit::vocabulary::{Interner, hashed};
 use crate::data::read::checks::Checked;
+use crate::data::read::lists::ItemLists;
 use crate::data::read::reader::Chunk;
 use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
@@ -16,10 +17,15 @@ const MAX_VALUES: usize = 4_000_000_000;
 
 /// What is known of a field's values before they are counted.
 pub(super) enum Values {
-    Category { values: Interner, evidence: Evidence },
+    Category {
+        values: Interner,
+        evidence: Evidence,
+    },
     Hash(Hashing),
     Cross(Crossing),
     Number,
+    /// Tags that are looked up in the vocabulary of the field of this number, which also reads them.
+    Shared(usize),
 }
 
 /// A field whose values are hashed as they are read, so that their type must be known by then.
@@ -38,25 +44,29 @@ pub(super) struct Hashing {
 /// One field's part of a block.
 pub(super) struct FieldBlock {
     pub(super) ids: Vec<u32>,
-    /// The sequence columns that share the field's vocabulary: position, lengths, ids.
-    pub(super) sequences: Vec<(usize, Vec<u32>, Vec<u32>)>,
+    /// The lists that share the field's vocabulary, its own included: number, lists, how many were cut.
+    pub(super) sequences: Vec<(usize, ItemLists, u64)>,
 }
 
 impl Values {
-    /// `known` is what an earlier reading of the same files learned of the values' type.
-    pub(super) fn new(options: FieldOptions, known: &Evidence) -> Self {
+    /// Of field number `field`, whose values are looked up in the vocabulary of `vocabulary`. `known` is what an earlier reading
+    /// of the same files learned of the values' type.
+    pub(super) fn new(options: FieldOptions, (field, vocabulary): (usize, usize), known: &Evidence) -> Self {
+        if vocabulary != field {
+            return Values::Shared(vocabulary);
+        }
         if !options.cross.is_empty() {
             return Values::Cross(Crossing::new(options.cross.len()));
         }
         match (options.kind, options.hash.filter(|_| !options.has_vocabulary())) {
-            (FieldKind::Category, Some(rows)) => Values::Hash(Hashing {
+            (FieldKind::Category | FieldKind::Tags, Some(rows)) => Values::Hash(Hashing {
                 rows,
                 value_type: options.value_type.unwrap_or_else(|| known.decide()),
                 evidence: options.value_type.is_none().then(|| known.clone()),
                 began: false,
                 was_wrong: false,
             }),
-            (FieldKind::Category, None) => {
+            (FieldKind::Category | FieldKind::Tags, None) => {
                 Values::Category { values: Interner::default(), evidence: Evidence::default() }
             }
             _ => Values::Number,
@@ -79,7 +89,8 @@ impl Values {
         (field, name): (usize, &str),
         nulls: &Nulls,
     ) -> Result<FieldBlock> {
-        if schema.field_options(name).kind != FieldKind::Category {
+        let options = schema.field_options(name);
+        if !options.kind.is_of_categories() || matches!(self, Values::Shared(_)) {
             return Ok(FieldBlock { ids: Vec::new(), sequences: Vec::new() });
         }
         if let Values::Cross(crossing) = self {
@@ -90,11 +101,21 @@ impl Values {
             return Ok(FieldBlock { ids, sequences: Vec::new() });
         }
         let column = plan.fields[field];
-        let container = checked.value_type(plan, chunk, column)?;
+        let is_list = options.kind == FieldKind::Tags;
+        let container = match is_list {
+            true => checked.tag_values(plan, chunk, column, &options, nulls, |_| {})?,
+            false => checked.value_type(plan, chunk, column)?,
+        };
         match self {
             Values::Category { evidence, .. } => evidence.hold_as(container),
-            Values::Hash(hashing) => hashing.learn(container, plan, chunk, checked, column, nulls)?,
-            Values::Cross(_) | Values::Number => {}
+            Values::Hash(hashing) => hashing.learn(container, |add| {
+                if is_list {
+                    checked.tag_values(plan, chunk, column, &options, nulls, |item| add(item, nulls)).map(|_| ())
+                } else {
+                    checked.codes(plan, chunk, column, |cell| add(cell.unwrap_or_default(), nulls)).map(|_| ())
+                }
+            })?,
+            Values::Cross(_) | Values::Number | Values::Shared(_) => {}
         }
         let mut room = String::new();
         let mut id = |text: &[u8]| match self {
@@ -103,13 +124,22 @@ impl Values {
                 hashing.began = true;
                 hashing.value_type.canonical(text, nulls, &mut room).map_or(0, |text| hashed(text, hashing.rows))
             }
-            Values::Cross(_) | Values::Number => 0,
+            Values::Cross(_) | Values::Number | Values::Shared(_) => 0,
         };
-        let ids = checked.codes(plan, chunk, column, |cell| cell.map_or(0, &mut id))?;
+        let ids = match is_list {
+            true => Vec::new(),
+            false => checked.codes(plan, chunk, column, |cell| cell.map_or(0, &mut id))?,
+        };
         let mut sequences = Vec::new();
         for (k, sequence) in schema.sequence.iter().enumerate().filter(|(_, s)| s.vocabulary == name) {
-            let (lengths, ids) = checked.sequences(plan, chunk, plan.sequences[k], sequence, &mut id)?;
-            sequences.push((k, lengths, ids));
+            sequences.push((k, checked.sequences(plan, chunk, plan.sequences[k], sequence, &mut id)?, 0));
+        }
+        for (k, (number, tags)) in schema.tag_fields().enumerate() {
+            if schema.vocabulary_of(number) == field {
+                let options = schema.field_options(tags);
+                let (lists, cut) = checked.tags(plan, chunk, plan.tags[k], &options, nulls, &mut id)?;
+                sequences.push((schema.sequence.len() + k, lists, cut));
+            }
         }
         if matches!(self, Values::Category { values, .. } if values.len() > MAX_VALUES) {
             return Err(Error::TooManyValues { column: name.to_owned() });
@@ -119,19 +149,15 @@ impl Values {
 }
 
 impl Hashing {
-    /// Learns the type of the values from a chunk, before these are hashed.
+    /// Learns the type of the values from a chunk, which `read` calls its argument for, before these are hashed.
     fn learn(
         &mut self,
         container: ValueType,
-        plan: &WantedColumns,
-        chunk: &Chunk,
-        checked: &Checked,
-        column: usize,
-        nulls: &Nulls,
+        read: impl FnOnce(&mut dyn FnMut(&[u8], &Nulls)) -> Result<()>,
     ) -> Result<()> {
         let Some(evidence) = &mut self.evidence else { return Ok(()) };
         evidence.hold_as(container);
-        checked.codes(plan, chunk, column, |cell| evidence.add(cell.unwrap_or_default(), nulls))?;
+        read(&mut |value, nulls| evidence.add(value, nulls))?;
         let value_type = evidence.decide();
         self.was_wrong = self.began && value_type != self.value_type;
         self.value_type = value_type;

@@ -12,7 +12,9 @@ use crate::data::fit::vocabulary::Interner;
 use crate::data::read::cells::{Lists, Text, numbers, whole_limit};
 use crate::data::read::csv_file::quoted;
 use crate::data::read::faults::{Fault, Faults, MAX_MESSAGES};
+use crate::data::read::lists::ItemLists;
 use crate::data::read::reader::Chunk;
+use crate::data::read::tag_checks::tag_faults;
 use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::{ValueType, WHOLE, is_rounded, truth};
@@ -178,6 +180,9 @@ pub(crate) fn check(
     jobs.extend(probability.map(|column| (column, Check::Number(Rule::Probability))));
     for (f, (name, column)) in schema.field_names().zip(&plan.fields).enumerate() {
         let options = schema.field_options(name);
+        if options.kind == FieldKind::Tags {
+            continue;
+        }
         if options.kind != FieldKind::Category {
             jobs.push((*column, Check::Number(Rule::Feature)));
             continue;
@@ -222,8 +227,17 @@ pub(crate) fn check(
         }
         _ => Faults::default(),
     };
-    let own = done.iter().map(|(_, faults)| faults).chain([&unclicked]);
-    let faults = Faults::merged(std::iter::once(&chunk.faults).chain(own));
+    let of_tags: Vec<Faults> = schema
+        .tag_fields()
+        .zip(&plan.tags)
+        .map(|((_, name), columns)| {
+            let options = schema.field_options(name);
+            let must_be = options.value_type.filter(|kind| known.is_none() && *kind != ValueType::Text);
+            tag_faults(name, &options, plan, chunk, *columns, must_be, nulls)
+        })
+        .collect::<Result<_>>()?;
+    let of_columns = done.iter().map(|(_, faults)| faults).chain([&unclicked]).chain(&of_tags);
+    let faults = Faults::merged(std::iter::once(&chunk.faults).chain(of_columns));
     let scenarios = jobs.iter().zip(&done).find(|((column, _), _)| Some(*column) == plan.scenario);
     let new_scenarios = match (scenarios, known) {
         (Some(((column, _), (Cells::Codes(codes), _))), Some(known)) => with_column(plan, chunk, *column, |array| {
@@ -319,13 +333,13 @@ impl Checked {
         column: usize,
         sequence: &SequenceColumn,
         id: impl FnMut(&[u8]) -> u32,
-    ) -> Result<(Vec<u32>, Vec<u32>)> {
+    ) -> Result<ItemLists> {
         with_column(plan, chunk, column, |array| {
             let (mut lengths, mut ids) = (Vec::with_capacity(self.keep.len()), Vec::new());
             let rows = self.keep.iter().map(|k| *k as usize);
             let SequenceColumn { separator, max_length, .. } = sequence;
             Lists::of(array)?.encode(rows, separator, *max_length, id, &mut lengths, &mut ids);
-            Ok((lengths, ids))
+            Ok(ItemLists { lengths, ids, weights: Vec::new() })
         })
     }
 }

@@ -333,8 +333,12 @@ impl Selected {
             names.iter().chain(partitions.iter().map(|partition| &partition.column)).cloned().collect();
         let located = locate(wanted, &all, &file.path)?;
         for (wanted, column) in wanted.iter().zip(&located) {
-            if let Some(field) = types.zip(*column).and_then(|(types, column)| types.get(column)) {
-                check_type(wanted, field.data_type(), &file.path)?;
+            let Some(column) = *column else { continue };
+            match types.and_then(|types| types.get(column)) {
+                Some(field) => check_type(wanted, field.data_type(), &file.path)?,
+                // Text can be anything, but a list only where the schema says how.
+                None if wanted.r#use.is_of_tags() => check_type(wanted, &DataType::Utf8, &file.path)?,
+                None => {}
             }
         }
         let (selected, columns) = select(&located, all.len(), all_columns);

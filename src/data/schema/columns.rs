@@ -19,6 +19,17 @@ pub(crate) enum Use {
     Time,
     /// A list per row.
     List,
+    /// A list per row, or a text that is cut into one, as the schema says.
+    Tags { separated: bool },
+    /// The same, of numbers.
+    TagWeights { separated: bool },
+}
+
+impl Use {
+    /// Whether it is one of a field of tags.
+    pub(crate) fn is_of_tags(self) -> bool {
+        matches!(self, Use::Tags { .. } | Use::TagWeights { .. })
+    }
 }
 
 /// One column that a schema names for one use.
@@ -47,6 +58,8 @@ pub(crate) struct WantedColumns {
     /// Per field the columns that it crosses, the first of which stands in `fields`; none where it is a column itself.
     pub(crate) parts: Vec<Vec<usize>>,
     pub(crate) sequences: Vec<usize>,
+    /// For each field of tags its values, and their weights.
+    pub(crate) tags: Vec<(usize, Option<usize>)>,
     /// Those of the filter's conditions; none where rows are not filtered.
     pub(crate) filter: Vec<usize>,
 }
@@ -82,6 +95,7 @@ impl WantedColumns {
             fields: Vec::new(),
             parts: Vec::new(),
             sequences: Vec::new(),
+            tags: Vec::new(),
             filter: Vec::new(),
         };
         // Faults of one row are reported in this order.
@@ -108,9 +122,20 @@ impl WantedColumns {
                     plan.fields.push(*first);
                     continue;
                 }
-                let category = options.kind == FieldKind::Category;
-                let column = plan.want(name, key, if category { Use::Text } else { Use::Number }, true);
+                let separated = options.separator.is_some();
+                let (r#use, own_key) = match options.kind {
+                    FieldKind::Category => (Use::Text, key.to_owned()),
+                    FieldKind::Numeric | FieldKind::Bucket => (Use::Number, key.to_owned()),
+                    FieldKind::Tags => (Use::Tags { separated }, format!("data.fields.{name}")),
+                };
+                let column = plan.want(name, &own_key, r#use, true);
                 plan.fields.push(column);
+                if options.kind == FieldKind::Tags {
+                    let key = format!("data.fields.{name}.weights");
+                    let weights = options.weights.as_ref();
+                    let weights = weights.map(|column| plan.want(column, &key, Use::TagWeights { separated }, true));
+                    plan.tags.push((column, weights));
+                }
             }
         }
         for sequence in &schema.sequence {
@@ -181,6 +206,18 @@ pub(crate) fn check_type(wanted: &Wanted, found: &DataType, path: &Path) -> Resu
         Use::Number => (is_number(found) || is_string(found), "one number per row"),
         Use::Time => (is_number(found) || is_string(found) || found.is_temporal(), "one number, date or time per row"),
         Use::List => (is_list(found) || is_string(found), "a list per row, or text with separators"),
+        Use::Tags { separated: true } => (
+            is_string(found) || *found == DataType::Null,
+            "text, as it has a separator (a column of lists needs none; remove it)",
+        ),
+        Use::Tags { separated: false } => (
+            is_list(found),
+            "a list per row; of text it must know what separates the values: give it a separator, such as separator = \"|\"",
+        ),
+        Use::TagWeights { separated: true } => {
+            (is_string(found) || *found == DataType::Null, "text with the separator of the values")
+        }
+        Use::TagWeights { separated: false } => (is_list_of(found, is_number), "a list of numbers per row"),
     };
     if fits {
         return Ok(());
@@ -220,12 +257,14 @@ fn is_text(found: &DataType) -> bool {
 }
 
 fn is_list(found: &DataType) -> bool {
+    is_list_of(found, is_text)
+}
+
+fn is_list_of(found: &DataType, fits: fn(&DataType) -> bool) -> bool {
     match found {
         // As of other columns: nulls only are missing values, here empty lists.
         DataType::Null => true,
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            is_text(item.data_type())
-        }
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => fits(item.data_type()),
         _ => false,
     }
 }

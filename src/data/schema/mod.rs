@@ -208,9 +208,42 @@ pub struct FieldOptions {
     /// For categories: a Parquet or CSV file of values and the vectors that their embeddings begin with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<String>,
+    /// For `kind = "tags"`: what separates the values of a text; a column of lists needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
+    /// For `kind = "tags"`: what the embeddings of a row's values become (their mean).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooling>,
+    /// For `kind = "tags"`: a column of as many numbers of at least 0, what each value counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// For `kind = "tags"`: how many values of a row are kept, the first ones (50).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<u32>,
+    /// For `kind = "tags"`: the field whose vocabulary and embedding rows the values share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<String>,
+}
+
+/// What the embeddings of a row's values become; of none it is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// Their mean: Σ w e / Σ w where values have weights.
+    #[default]
+    Mean,
+    /// Their sum: Σ w e where values have weights.
+    Sum,
+    /// In each column the largest; the gradient goes to the first value that has it.
+    Max,
 }
 
 impl FieldOptions {
+    /// How many values of a row of tags are kept.
+    pub(crate) fn most_tags(&self) -> usize {
+        self.max_length.map_or_else(fifty, |length| length as usize)
+    }
+
     /// Whether some values of a category have rows of their own.
     pub(crate) fn has_vocabulary(&self) -> bool {
         self.hash.is_none() || self.top.is_some() || self.min_count.is_some()
@@ -247,6 +280,15 @@ pub enum FieldKind {
     Numeric,
     /// One row per quantile bucket of the train split.
     Bucket,
+    /// A list per row, of any number of values with a row each, pooled to one embedding.
+    Tags,
+}
+
+impl FieldKind {
+    /// Whether values have rows of their own.
+    pub(crate) fn is_of_categories(self) -> bool {
+        matches!(self, FieldKind::Category | FieldKind::Tags)
+    }
 }
 
 /// A column that holds a sequence of another field's values.
@@ -361,6 +403,29 @@ impl Schema {
     /// The options of a field, defaults where the schema names none.
     pub fn field_options(&self, name: &str) -> FieldOptions {
         self.fields.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The fields of tags, each with its number among all fields. Their lists are numbered in this order, after the sequences'.
+    pub(crate) fn tag_fields(&self) -> impl Iterator<Item = (usize, &str)> {
+        let of_tags = |name: &str| self.fields.get(name).is_some_and(|options| options.kind == FieldKind::Tags);
+        self.field_names().enumerate().filter(move |(_, name)| of_tags(name))
+    }
+
+    /// How many columns hold lists: sequences and fields of tags.
+    pub(crate) fn lists(&self) -> usize {
+        self.sequence.len() + self.tag_fields().count()
+    }
+
+    /// The number of a field's list, if it is one of tags.
+    pub(crate) fn list_of(&self, field: usize) -> Option<usize> {
+        self.tag_fields().position(|(number, _)| number == field).map(|tags| self.sequence.len() + tags)
+    }
+
+    /// The field in whose vocabulary the values of a field are looked up: itself, but for tags that share another's.
+    pub(crate) fn vocabulary_of(&self, field: usize) -> usize {
+        let mut names = self.field_names();
+        let own = names.nth(field).and_then(|name| self.fields.get(name)?.vocabulary.as_deref());
+        own.and_then(|shared| self.field_names().position(|name| name == shared)).unwrap_or(field)
     }
 
     /// All feature columns: aware in the schema's order, then agnostic.

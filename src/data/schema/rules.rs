@@ -3,10 +3,14 @@
 use std::collections::HashSet;
 
 use crate::data::error::{Error, Result, nearest, suggestion};
-use crate::data::schema::{FieldKind, FieldOptions, Schema, SequenceColumn, Split};
+use crate::data::schema::{FieldKind, FieldOptions, Pooling, Schema, SequenceColumn, Split};
 
 /// The largest number of rows that one embedding table may have, so that all row numbers fit 32 bits.
 const MAX_ROWS: u32 = 1 << 31;
+
+/// The most values of a row of tags; and where the largest is taken, whose number half floats must tell from others'.
+const MAX_TAGS: u32 = 1 << 16;
+const MOST_OF_MAX: u32 = 1 << 11;
 
 fn wrong<T>(what: impl Into<String>) -> Result<T> {
     Err(Error::Schema(what.into()))
@@ -110,7 +114,8 @@ impl Schema {
             let near = nearest(name, self.field_names());
             return wrong(format!("{key}: no field of that name in data.aware or data.agnostic{}", suggestion(near)));
         }
-        let category = options.kind == FieldKind::Category;
+        self.check_tags(name, options)?;
+        let category = options.kind.is_of_categories();
         match options {
             FieldOptions { buckets: Some(_), kind, .. } if *kind != FieldKind::Bucket => {
                 wrong(format!("{key}.buckets needs {key}.kind = \"bucket\""))
@@ -166,6 +171,88 @@ impl Schema {
         }
     }
 
+    /// The options that a field of tags has and others have not, and the other way round.
+    fn check_tags(&self, name: &str, options: &FieldOptions) -> Result<()> {
+        let key = format!("data.fields.{name}");
+        let FieldOptions { separator, pooling, weights, max_length, vocabulary, .. } = options;
+        if options.kind != FieldKind::Tags {
+            let given = [
+                ("separator", separator.is_some()),
+                ("pooling", pooling.is_some()),
+                ("weights", weights.is_some()),
+                ("max_length", max_length.is_some()),
+                ("vocabulary", vocabulary.is_some()),
+            ];
+            return match given.iter().find(|(_, is_given)| *is_given) {
+                Some((option, _)) => wrong(format!("{key}.{option} needs {key}.kind = \"tags\"")),
+                None => Ok(()),
+            };
+        }
+        if !options.cross.is_empty() {
+            return wrong(format!("{key}: a cross is one category and has no tags; remove cross or kind = \"tags\""));
+        }
+        if separator.as_deref() == Some("") {
+            return wrong(format!("{key}.separator is empty; name what separates the values, such as \"|\""));
+        }
+        let most = if *pooling == Some(Pooling::Max) { MOST_OF_MAX } else { MAX_TAGS };
+        if let Some(length) = max_length.filter(|length| !(1..=most).contains(length)) {
+            let which = if *pooling == Some(Pooling::Max) { " with pooling = \"max\"" } else { "" };
+            return wrong(format!("{key}.max_length is {length}; it must be from 1 to {most}{which}"));
+        }
+        if let Some(column) = weights {
+            if *pooling == Some(Pooling::Max) {
+                return wrong(format!("{key}.weights have no meaning for pooling = \"max\"; remove one"));
+            }
+            if column.is_empty() || column == name {
+                return wrong(format!("{key}.weights: expected another column than the values', found \"{column}\""));
+            }
+            self.check_leak(&format!("{key}.weights"), column)?;
+        }
+        if self.scenario.as_deref() == Some(name) || self.user.as_deref() == Some(name) {
+            return wrong(format!("{key}: data.scenario and data.user have one value per row, and tags are lists"));
+        }
+        match vocabulary {
+            Some(shared) => self.check_shared(name, options, shared),
+            None => Ok(()),
+        }
+    }
+
+    /// That a field of tags can share the rows of another field.
+    fn check_shared(&self, name: &str, options: &FieldOptions, shared: &str) -> Result<()> {
+        let key = format!("data.fields.{name}");
+        let FieldOptions { value_type, min_count, top, hash, pretrained, .. } = options;
+        let given = [
+            ("type", value_type.is_some()),
+            ("min_count", min_count.is_some()),
+            ("top", top.is_some()),
+            ("hash", hash.is_some()),
+            ("pretrained", pretrained.is_some()),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
+            return wrong(format!(
+                "{key}.{option}: \"{shared}\", whose vocabulary it shares, says that; remove it here"
+            ));
+        }
+        if !self.field_names().any(|field| field == shared) {
+            let near = nearest(shared, self.field_names());
+            return wrong(format!(
+                "{key}.vocabulary: \"{shared}\" is no field of data.aware or data.agnostic{}",
+                suggestion(near)
+            ));
+        }
+        let other = self.field_options(shared);
+        if shared == name || other.vocabulary.is_some() {
+            return wrong(format!("{key}.vocabulary: \"{shared}\" has no vocabulary of its own"));
+        }
+        if !other.kind.is_of_categories() {
+            return wrong(format!("{key}.vocabulary: \"{shared}\" must be a field of categories or tags"));
+        }
+        if !self.is_column(shared) {
+            return wrong(format!("{key}.vocabulary: \"{shared}\" is a cross, whose values no list has"));
+        }
+        Ok(())
+    }
+
     fn check_cross(&self, name: &str, options: &FieldOptions) -> Result<()> {
         let key = format!("data.fields.{name}");
         let FieldOptions { cross, kind, value_type, .. } = options;
@@ -190,6 +277,9 @@ impl Schema {
             }
             if self.sequence.iter().any(|sequence| sequence.column == *part) {
                 return wrong(format!("{key}.cross names \"{part}\", which is a sequence"));
+            }
+            if self.tag_fields().any(|(_, tags)| tags == part) {
+                return wrong(format!("{key}.cross names \"{part}\", which is a field of tags"));
             }
             self.check_leak(&format!("{key}.cross"), part)?;
         }

@@ -12,6 +12,7 @@ use crate::data::encoded::unknown::{Tally, UnknownValues};
 use crate::data::error::Result;
 use crate::data::fit::Fitted;
 use crate::data::fit::spool::Block;
+use crate::data::read::lists::ItemLists;
 
 impl Fitted {
     /// The shape of split 0, 1 or 2.
@@ -27,6 +28,7 @@ impl Fitted {
             weights: schema.weight.is_some(),
             probabilities: schema.probability.is_some(),
             items: items.into_iter().map(|n| n as usize).collect(),
+            weighted: self.encoder.weighted_lists(),
         }
     }
 
@@ -61,7 +63,19 @@ impl Fitted {
             Coding::Category(_) if self.maps[field][id as usize] == 0 => tally.unnamed(),
             _ => tally.known(),
         };
+        let count_lists = |list: usize, field: usize, tally: &mut Tally| {
+            let lists = &block.sequences[list];
+            let starts = lists.starts();
+            for row in rows {
+                let own = &lists.ids[starts[*row]..][..lists.lengths[*row] as usize];
+                own.iter().for_each(|id| count(field, *id, tally));
+            }
+        };
         of_fields.par_iter_mut().enumerate().for_each(|(f, tally)| match self.encoder.codings()[f].is_category() {
+            _ if self.encoder.fields()[f].tags.is_some() => {
+                let tags = self.encoder.fields()[f].tags.expect("a field of tags");
+                count_lists(tags.list, tags.rows_of, tally);
+            }
             true => rows.iter().for_each(|row| count(f, block.ids[f][*row], tally)),
             false => rows.iter().for_each(|row| match block.numbers[f][*row].is_nan() {
                 true => tally.missing(),
@@ -69,13 +83,7 @@ impl Fitted {
             }),
         });
         for (k, tally) in of_sequences.iter_mut().enumerate() {
-            let (lengths, items) = &block.sequences[k];
-            let starts = starts(lengths);
-            let field = self.encoder.sequences()[k].field;
-            for row in rows {
-                let own = &items[starts[*row]..starts[*row] + lengths[*row] as usize];
-                own.iter().for_each(|id| count(field, *id, tally));
-            }
+            count_lists(k, self.encoder.sequences()[k].field, tally);
         }
     }
 
@@ -88,6 +96,10 @@ impl Fitted {
         let mut ids = vec![0; rows.len() * width];
         ids.par_chunks_mut(TILE * width).zip(rows.par_chunks(TILE)).for_each(|(ids, rows)| {
             for (f, coding) in self.encoder.codings().iter().enumerate() {
+                // Of tags the lists tell.
+                if self.encoder.fields()[f].tags.is_some() {
+                    continue;
+                }
                 let here = ids[f..].iter_mut().step_by(width).zip(rows);
                 let (column, numbers, map) = (&block.ids[f], &block.numbers[f], &self.maps[f]);
                 match coding {
@@ -119,20 +131,23 @@ impl Fitted {
         }
     }
 
-    fn sequence(&self, block: &Block, sequence: usize, rows: &[usize]) -> (Vec<u32>, Vec<u32>) {
-        let (lengths, items) = &block.sequences[sequence];
-        let starts = starts(lengths);
-        let field = self.encoder.sequences()[sequence].field;
+    fn sequence(&self, block: &Block, list: usize, rows: &[usize]) -> ItemLists {
+        let all = &block.sequences[list];
+        let starts = all.starts();
+        let field = self.encoder.field_of_list(list);
         let map = &self.maps[field];
-        let mut ids = Vec::new();
+        let mut lists = ItemLists::default();
         for row in rows {
-            let items = &items[starts[*row]..starts[*row] + lengths[*row] as usize];
+            let range = starts[*row]..starts[*row] + all.lengths[*row] as usize;
+            let items = &all.ids[range.clone()];
             match self.encoder.codings()[field] {
-                Coding::Category(_) => ids.extend(items.iter().map(|id| map[*id as usize])),
-                _ => ids.extend(items),
+                Coding::Category(_) => lists.ids.extend(items.iter().map(|id| map[*id as usize])),
+                _ => lists.ids.extend(items),
             }
+            lists.weights.extend(all.weights.get(range).unwrap_or_default());
+            lists.lengths.push(all.lengths[*row]);
         }
-        (rows.iter().map(|row| lengths[*row]).collect(), ids)
+        lists
     }
 
     /// All three splits in memory. `progress` is called with the rows done so far.
@@ -186,19 +201,6 @@ impl Fitted {
             None => written.into_iter().map(TensorFile::finish).collect(),
         })
     }
-}
-
-/// Where each row's items begin.
-fn starts(lengths: &[u32]) -> Vec<usize> {
-    let mut end = 0;
-    lengths
-        .iter()
-        .map(|length| {
-            let start = end;
-            end += *length as usize;
-            start
-        })
-        .collect()
 }
 
 /// Per split its file, and each tensor's name and hash.

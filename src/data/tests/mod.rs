@@ -19,6 +19,7 @@ mod filtering;
 mod guises;
 mod scanning;
 mod tables;
+mod tags;
 mod types;
 
 /// A folder with files, and a schema over them.

@@ -1,17 +1,17 @@
-//! Embedding lookups and the gradient of the rows they read.
+//! Embedding lookups.
 
-use crate::cpu::{LANES, Lanes, Real, for_chunks, prefetch};
-use crate::gpu::DeviceClass;
-use crate::graph::{EmbeddingTable, Graph, KeyLayout, Node, Precision, Shape, TableField, TensorId};
+use super::{EmbedGrad, tags};
+use crate::cpu::{LANES, Lanes, Real, prefetch};
+use crate::graph::{EmbeddingTable, Graph, Node, Pooling, Precision, Shape, TableField, TensorId};
 use crate::ops::{
-    Arg, BLOCK_INVOCATIONS, Batch, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Phase, Reduce,
-    Renumbered, Stored, TableArg, TableValues, Target,
+    Arg, Block, Cost, Kernel, OnnxExport, Op, Operation, PerSample, Renumbered, Stored, TableArg, TableValues, Target,
 };
 
-/// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value. Or
-/// those of the sequences that read the table, token by token.
+/// The embeddings of all fields of a table, side by side; a numeric field's embedding is multiplied by its value, those of
+/// a field of tags are pooled. Or those of the sequences that read the table, token by token.
 ///
-/// No inputs. Output: [B, fields·width], or [T, sequences·width].
+/// No inputs. Outputs: [B, fields·width], and where tags are pooled by maxima [B, argmax], which notes for
+/// [`EmbedGrad`] of which value each is; or [T, sequences·width].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embed {
     /// Number of the table.
@@ -22,6 +22,8 @@ pub struct Embed {
     pub width: usize,
     /// The most tokens of a sample, where these are looked up; 0 where its fields are.
     pub longest: usize,
+    /// Columns that note maxima; 0 where none are pooled, or no gradient is wanted.
+    pub argmax: usize,
 }
 
 impl Embed {
@@ -53,17 +55,30 @@ impl Embed {
         let first = block.first();
         let count = block.count();
         let mut buffer = S::buffer(self.width);
-        let out = block.output(0);
+        let (out, mut noted) = if self.argmax > 0 {
+            let [out, noted] = block.two_outputs();
+            (out, Some(noted))
+        } else {
+            (block.output(0), None)
+        };
         if count < LANES {
             out.fill(Lanes::zero());
         }
+        let table = &step.layout[self.table];
+        let mut lists = 0..;
         let order = &step.order()[first..first + count];
         let row_of = |field: &TableField, source: u32| {
             step.source.ids[source as usize * step.source.fields + field.column] as usize
         };
         for (f, out) in out.chunks_exact_mut(self.width).enumerate() {
-            let field = &step.layout[self.table].fields[f];
-            let next = step.layout[self.table].fields.get(f + 1);
+            let field = &table.fields[f];
+            if let (Some(tags), Some(list)) = (field.tags, field.tags.and_then(|_| lists.next())) {
+                let noted = noted.as_deref_mut().filter(|_| tags.pooling == Pooling::Max);
+                let noted = noted.map(|noted| &mut noted[tags::argmax_column(table, f)..][..self.width]);
+                tags::pool(&step, (self.table, list), tags, weights, first..first + count, out, noted);
+                continue;
+            }
+            let next = table.fields.get(f + 1).filter(|next| next.tags.is_none());
             for (lane, &source) in order.iter().enumerate() {
                 if let Some(next) = next {
                     prefetch(weights.as_ptr().wrapping_add(row_of(next, source) * self.width));
@@ -96,14 +111,26 @@ impl Operation for Embed {
 
     fn outputs(&self, _: &[Shape]) -> Vec<Shape> {
         let width = self.fields * self.width;
-        vec![if self.longest > 0 { Shape::tokens(self.longest, width) } else { Shape::batch(width) }]
+        let looked_up = if self.longest > 0 { Shape::tokens(self.longest, width) } else { Shape::batch(width) };
+        [looked_up].into_iter().chain((self.argmax > 0).then(|| Shape::batch(self.argmax))).collect()
     }
 
     fn gradient(&self, node: &Node, grads: &[Option<TensorId>], graph: &mut Graph) -> Vec<Option<TensorId>> {
         if let Some(dx) = grads[0] {
             let (fields, sequences) = if self.longest > 0 { (0, self.fields) } else { (self.fields, 0) };
-            let op = EmbedGrad { table: self.table, fields, sequences, longest: self.longest, width: self.width };
-            graph.add(&node.name, op, &[dx]);
+            let tags = if self.longest > 0 { 0 } else { graph.tables[self.table].longest_tags() };
+            let argmax = self.argmax;
+            let op = EmbedGrad {
+                table: self.table,
+                fields,
+                sequences,
+                longest: self.longest,
+                tags,
+                argmax,
+                width: self.width,
+            };
+            let inputs: Vec<TensorId> = [dx].into_iter().chain(node.outputs.get(1).copied()).collect();
+            graph.add(&node.name, op, &inputs);
         }
         Vec::new()
     }
@@ -113,12 +140,13 @@ impl Operation for Embed {
     }
 
     fn inference(&self) -> Op {
-        self.clone().into()
+        Self { argmax: 0, ..self.clone() }.into()
     }
 
     fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
-        let values = batch * self.fields * self.width;
-        let flops = if graph.tables[self.table].has_values() { values } else { 0 };
+        let of_tags = if self.longest > 0 { 0 } else { batch * graph.tables[self.table].longest_tags() * self.width };
+        let values = batch * self.fields * self.width + of_tags;
+        let flops = 2 * of_tags + if graph.tables[self.table].has_values() { values - of_tags } else { 0 };
         Cost::of(node, graph, batch, flops)
             .plus_bytes(graph.tables[self.table].precision.bytes() * values + 4 * batch * (self.fields + 1))
     }
@@ -128,7 +156,7 @@ impl Operation for Embed {
         let x = target.location(node.outputs[0]);
         target
             .shards(self.table, table.rows())
-            .map(|(shard, first, rows)| {
+            .flat_map(|(shard, first, rows)| {
                 let kernel = target
                     .kernel("embed", target.rows(self.longest > 0) * x.stride as usize / 4)
                     .with("X", x.first)
@@ -144,12 +172,17 @@ impl Operation for Embed {
                         .with("WIDTH", self.width),
                     _ => lookup_constants(kernel, graph, self.table, target),
                 };
-                row_import(kernel, table).bind([
+                let kernel = row_import(kernel, table).bind([
                     Arg::Table { table: self.table, shard, what: TableArg::Weights },
                     Arg::Ids,
                     Arg::Values,
                     Arg::Batches,
-                ])
+                ]);
+                let of_tags = match self.longest {
+                    0 => tags::kernels(self, node, table, target, (shard, first, rows)),
+                    _ => Vec::new(),
+                };
+                [kernel].into_iter().chain(of_tags)
             })
             .collect()
     }
@@ -181,7 +214,7 @@ pub(crate) fn row_import(kernel: Kernel, table: &EmbeddingTable) -> Kernel {
 pub const MAX_FIELDS_WITH_NUMERIC: usize = 96;
 
 /// The constants of `shaders/common/lookup.wgsl`: fields, widths and which fields are numeric.
-fn lookup_constants(kernel: Kernel, graph: &Graph, table: usize, target: &Target) -> Kernel {
+pub(super) fn lookup_constants(kernel: Kernel, graph: &Graph, table: usize, target: &Target) -> Kernel {
     let table = &graph.tables[table];
     let first_column = table.fields[0].column;
     let mut masks = [0usize; MAX_FIELDS_WITH_NUMERIC / 32];
@@ -205,139 +238,3 @@ fn lookup_constants(kernel: Kernel, graph: &Graph, table: usize, target: &Target
         .with("VALUE_MASK_1", masks[1])
         .with("VALUE_MASK_2", masks[2])
 }
-
-/// The gradient of every distinct row the batch read: for row `unique[u]` the sum over its lookups, in order of
-/// position, of dx (times the value, for numeric fields).
-///
-/// Inputs: dx [B, fields·width], and where sequences read the table theirs [T, sequences·width]. Output:
-/// [B, (fields + longest·sequences)·width], read as rows `width` wide of which the first `count` are used.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EmbedGrad {
-    /// Number of the table.
-    pub table: usize,
-    /// Fields that read it.
-    pub fields: usize,
-    /// Sequences that read it.
-    pub sequences: usize,
-    /// The most tokens of a sample.
-    pub longest: usize,
-    /// Values in a row.
-    pub width: usize,
-}
-
-impl EmbedGrad {
-    /// Rows for each sample: no step reads more different ones.
-    pub fn rows(&self) -> usize {
-        self.fields + self.longest * self.sequences
-    }
-}
-
-impl Operation for EmbedGrad {
-    fn name(&self) -> &'static str {
-        "embed_grad"
-    }
-
-    fn outputs(&self, inputs: &[Shape]) -> Vec<Shape> {
-        let widths = [self.fields, self.sequences].map(|lookups| lookups * self.width);
-        let expected = widths.into_iter().filter(|&width| width > 0);
-        assert!(inputs.iter().map(|input| input.cols).eq(expected), "embed_grad: widths");
-        vec![Shape::batch(self.rows() * self.width)]
-    }
-
-    fn inference(&self) -> Op {
-        self.clone().into()
-    }
-
-    fn cost(&self, node: &Node, graph: &Graph, batch: usize) -> Cost {
-        let lookups = batch * self.rows();
-        Cost::of(node, graph, batch, lookups * self.width).plus_bytes(8 * lookups)
-    }
-
-    fn kernels(&self, node: &Node, graph: &Graph, target: &Target) -> Vec<Kernel> {
-        let keys = target.batch_layout.keys[self.table];
-        let quads = self.width.div_ceil(4);
-        let of_lookups = |kernel: Kernel| {
-            let dx = target.location(node.inputs[0]);
-            let kernel = kernel
-                .with("DX", dx.first)
-                .with("DX_STRIDE", dx.stride)
-                .with("GRADIENT", target.location(node.outputs[0]).first)
-                .with("STARTS", keys.starts)
-                .with("POSITIONS", keys.positions)
-                .with("ORDER", target.batch_layout.order);
-            let kernel = match node.inputs.get(1) {
-                None => kernel,
-                Some(&tokens) => {
-                    let of_tokens = target.location(tokens);
-                    kernel
-                        .with("SEQUENCES", self.sequences)
-                        .with("FIRST_TOKEN", target.capacity * self.fields)
-                        .with("OF_TOKENS", of_tokens.first)
-                        .with("OF_TOKENS_STRIDE", of_tokens.stride)
-                }
-            };
-            lookup_constants(kernel, graph, self.table, target).bind([Arg::Values, Arg::Batches])
-        };
-        let kernel = target.kernel("embed_grad", keys.lookups * quads).by_items().with("COUNT", keys.count);
-        let most_hot = KeyLayout::hot_capacity(keys.lookups);
-        // Renderers have few threads to wait for.
-        if target.class == DeviceClass::Software || most_hot == 0 || quads > BLOCK_INVOCATIONS / 2 {
-            return vec![of_lookups(kernel)];
-        }
-        let hot = target
-            .kernel("embed_grad_hot", most_hot * BLOCK_INVOCATIONS)
-            .by_tiles()
-            .with("HOT_COUNT", keys.hot_count)
-            .with("HOT", keys.hot);
-        let hot = target.exchanging(hot, "parts", "parts_subgroup");
-        // What takes longest begins first.
-        [hot, kernel.with("MOST", KeyLayout::MOST)].map(of_lookups).into()
-    }
-}
-
-impl Reduce for EmbedGrad {
-    fn phase(&self) -> Phase {
-        Phase::Sums
-    }
-
-    fn reduce<T: Real>(&self, batch: &Batch<'_, T>, outputs: &mut [Vec<T>]) {
-        let step = batch.step;
-        let keys = step.batch_layout.keys[self.table];
-        let count = step.words[keys.count] as usize;
-        let starts = &step.words[keys.starts..];
-        let positions = &step.words[keys.positions..];
-        let fields = &step.layout[self.table].fields;
-        let dx = batch.tensor(0);
-        let of_tokens = (self.sequences > 0).then(|| batch.tensor(1));
-        let first_token = step.batch_layout.capacity * self.fields;
-        for_chunks(&mut outputs[0][..count * self.width], ROWS_PER_TASK * self.width, |chunk, rows| {
-            for (i, out) in rows.chunks_exact_mut(self.width).enumerate() {
-                out.fill(T::zero());
-                let u = chunk * ROWS_PER_TASK + i;
-                for &position in &positions[starts[u] as usize..starts[u + 1] as usize] {
-                    if let (Some(dx), Some(place)) = (of_tokens, (position as usize).checked_sub(first_token)) {
-                        let (token, sequence) = (place / self.sequences, place % self.sequences);
-                        let dx = &dx.block(token / LANES)[sequence * self.width..][..self.width];
-                        for (sum, d) in out.iter_mut().zip(dx) {
-                            *sum += d.0[token % LANES];
-                        }
-                        continue;
-                    }
-                    let (sample, field) = (position as usize / self.fields, position as usize % self.fields);
-                    let dx = &dx.block(sample / LANES)[field * self.width..][..self.width];
-                    let lane = sample % LANES;
-                    let value = fields[field].value.map_or(T::one(), |column| {
-                        let source = step.order()[sample] as usize;
-                        T::of(f64::from(step.source.values[source * step.source.value_count + column]))
-                    });
-                    for (sum, d) in out.iter_mut().zip(dx) {
-                        *sum += value * d.0[lane];
-                    }
-                }
-            }
-        });
-    }
-}
-
-/// Distinct rows one task sums.
-const ROWS_PER_TASK: usize = 256;

@@ -223,8 +223,12 @@ impl Program {
             bytes[..size_of::<StepUniforms>()].copy_from_slice(bytemuck::bytes_of(uniforms));
         }
         let piece = |bytes, target| Piece { bytes, target, offset: 0 };
-        let mut pieces =
-            vec![piece(bytemuck::cast_slice(&chunk.words), &self.batches), piece(uniforms.as_slice(), &self.uniforms)];
+        let words = chunk.used.iter().map(|range| Piece {
+            bytes: bytemuck::cast_slice(&chunk.words[range.clone()]),
+            target: &self.batches,
+            offset: 4 * range.start as u64,
+        });
+        let mut pieces: Vec<Piece<'_>> = words.chain([piece(uniforms.as_slice(), &self.uniforms)]).collect();
         if !self.source.resident {
             pieces.extend([
                 piece(bytemuck::cast_slice(&chunk.ids), &self.source.ids),

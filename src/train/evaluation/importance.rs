@@ -4,6 +4,8 @@
 //! rows, all else stays, and the model scores the rows again. What it loses is what it got from the column and from nowhere
 //! else: of two columns that tell the same, each may look unimportant.
 
+use std::ops::Range;
+
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
@@ -22,7 +24,7 @@ use crate::train::model::BuiltModel;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Permuted {
-    /// A feature's values.
+    /// A feature's values, of tags with their weights.
     Field,
     /// The lists of a sequence; of several, whose items belong together, those of all.
     Sequence,
@@ -112,6 +114,8 @@ struct Candidate {
     aware: Option<bool>,
     /// The field, and the column of its multiplier.
     field: Option<(usize, Option<usize>)>,
+    /// Which lists.
+    lists: Range<usize>,
 }
 
 /// What the model has from columns that can be permuted.
@@ -123,15 +127,17 @@ fn candidates(model: &BuiltModel, encoder: &Encoder) -> Vec<Candidate> {
             permuted: Permuted::Field,
             aware: Some(field.role == FieldRole::Aware),
             field: Some((number, field.value_index)),
+            lists: field.tags.map_or(0..0, |tags| tags.list..tags.list + 1),
         })
         .collect();
     let sequences: Vec<&str> = encoder.sequences().iter().map(|sequence| sequence.name.as_str()).collect();
     if model.graph.longest > 0 && !sequences.is_empty() {
         let column = sequences.join(", ");
-        list.push(Candidate { column, permuted: Permuted::Sequence, aware: None, field: None });
+        let lists = 0..sequences.len();
+        list.push(Candidate { column, permuted: Permuted::Sequence, aware: None, field: None, lists });
     }
     if let Some(scenario) = encoder.schema().scenario.as_ref().filter(|_| model.prediction.scenarios > 0) {
-        let of = |permuted, field| Candidate { column: scenario.clone(), permuted, aware: None, field };
+        let of = |permuted, field| Candidate { column: scenario.clone(), permuted, aware: None, field, lists: 0..0 };
         let field = list.iter().find(|own| own.column == *scenario).and_then(|own| own.field);
         list.push(of(Permuted::ScenarioParts, None));
         list.extend(field.map(|field| of(Permuted::ScenarioEverywhere, Some(field))));
@@ -188,8 +194,8 @@ pub fn importance(
             if let Some((field, value)) = own.field {
                 permuted = permuted.with_field_from(field, value, &order);
             }
-            if own.permuted == Permuted::Sequence {
-                permuted = permuted.with_sequences_from(&order);
+            if !own.lists.is_empty() {
+                permuted = permuted.with_lists_from(own.lists.clone(), &order);
             }
             if matches!(own.permuted, Permuted::ScenarioParts | Permuted::ScenarioEverywhere) {
                 permuted = permuted.with_scenarios_from(&order);

@@ -114,7 +114,7 @@ fn tensors<'a>(graph: &Graph, state: &'a ModelState<f32>, moments: bool) -> Vec<
         }
     }
     for (table, state) in graph.tables.iter().zip(&state.tables) {
-        for field in &table.fields {
+        for field in table.stored_fields() {
             let range = field.offset * table.width..(field.offset + field.rows) * table.width;
             let values = Values::of_table(&state.weights, range);
             take(format!("{}.{}", table.name, field.name), [field.rows, table.width], values);
@@ -129,7 +129,7 @@ fn tensors<'a>(graph: &Graph, state: &'a ModelState<f32>, moments: bool) -> Vec<
         }
         for (table, state) in graph.tables.iter().zip(&state.tables) {
             let (width, prefix) = (table.optimizer.kept(table.width)[moment], prefixes(table.optimizer)[moment]);
-            for field in table.fields.iter().filter(|_| width > 0) {
+            for field in table.stored_fields().filter(|_| width > 0) {
                 let values =
                     &[&state.first, &state.second][moment][field.offset * width..(field.offset + field.rows) * width];
                 take(format!("{prefix}{}.{}", table.name, field.name), [field.rows, width], Values::F32(values));
@@ -269,7 +269,7 @@ fn load(
     }
     let table = |table: &EmbeddingTable| -> Result<TableValues<f32>, Error> {
         let mut values = TableValues::zeros(table.len(), table.precision);
-        for field in &table.fields {
+        for field in table.stored_fields() {
             let name = format!("{}.{}", table.name, field.name);
             let (dtype, bytes) = find(&name, field.rows, table.width)?;
             let stored = if dtype == Dtype::F16 { Precision::F16 } else { Precision::F32 };
@@ -304,7 +304,7 @@ fn load(
         for (table, state) in graph.tables.iter().zip(&mut state.tables) {
             let (width, prefix) = (table.optimizer.kept(table.width)[moment], prefixes(table.optimizer)[moment]);
             let values = [&mut state.first, &mut state.second].into_iter().nth(moment).expect("two of them");
-            for field in table.fields.iter().filter(|_| width > 0) {
+            for field in table.stored_fields().filter(|_| width > 0) {
                 let name = format!("{prefix}{}.{}", table.name, field.name);
                 let (dtype, bytes) = find(&name, field.rows, width)?;
                 let values = &mut values[field.offset * width..];

@@ -74,9 +74,9 @@ fn take_over_table(
     told: &mut Vec<String>,
 ) {
     let width = table.width;
-    for field in &table.fields {
+    for field in table.stored_fields() {
         let name = format!("{}.{}", table.name, field.name);
-        let Some(known) = before.fields.iter().find(|known| known.name == field.name) else {
+        let Some(known) = before.stored_fields().find(|known| known.name == field.name) else {
             told.push(format!("{name} begins anew: there is none in it"));
             continue;
         };
@@ -99,7 +99,7 @@ fn take_over_table(
             }
         }
     }
-    let left = before.fields.iter().filter(|known| !table.fields.iter().any(|field| field.name == known.name));
+    let left = before.stored_fields().filter(|known| !table.stored_fields().any(|field| field.name == known.name));
     told.extend(left.map(|field| format!("{}.{} is left behind", table.name, field.name)));
 }
 
@@ -140,6 +140,7 @@ mod tests {
             cross,
             value: None,
             frozen: false,
+            tags: None,
         };
         let crossed = scenarios * each[1];
         graph.table(EmbeddingTable {

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use polyscene::data::Sequence;
 use polyscene::gpu::Gpu;
-use polyscene::graph::{BatchLayout, Cross, Graph, Init, ParameterRole};
+use polyscene::graph::{BatchLayout, Cross, Graph, Init, ParameterRole, Tags};
 use polyscene::layers::Field;
 use polyscene::models::{self, Inputs, SequenceInput};
 use polyscene::ops::{ModelState, OptimizerOptions, StepUniforms, TableValues};
@@ -127,7 +127,7 @@ impl Golden {
 
     pub fn inputs(&self) -> Inputs {
         let list = self.case["fields"].as_array().unwrap();
-        let mut numeric = 0;
+        let (mut numeric, mut lists) = (0, 0);
         let fields = list
             .iter()
             .enumerate()
@@ -140,11 +140,18 @@ impl Golden {
                     numeric += 1;
                     numeric - 1
                 }),
+                tags: (field["kind"] == "tags").then(|| {
+                    let list = lists;
+                    lists += 1;
+                    let pooling = serde_json::from_value(field["pooling"].clone()).unwrap();
+                    Tags { rows_of: source, list, longest: MOST_TAGS, pooling }
+                }),
             })
             .collect();
         let aware = list.iter().filter(|field| field["group"] == "aware").count();
         let scenarios = self.case.get("scenarios").and_then(Value::as_u64).unwrap_or(1) as usize;
-        let items = self.sequences().into_iter().map(|sequence| {
+        let has_sequence = usize::from(self.has("input.sequence_ids"));
+        let items = self.sequences().into_iter().take(has_sequence).map(|sequence| {
             let lengths = sequence.offsets().windows(2).map(|pair| (pair[1] - pair[0]) as usize);
             SequenceInput { field: SEQUENCE_FIELD, longest: lengths.max().unwrap_or(0) }
         });
@@ -235,13 +242,23 @@ impl Golden {
         executor.predict(&source).unwrap()
     }
 
-    /// The sequences of items, if the case has any.
+    /// The sequences of items, if the case has any, or the lists of its fields of tags.
     fn sequences(&self) -> Vec<Sequence> {
-        if !self.has("input.sequence_ids") {
-            return Vec::new();
+        let list = |offsets: &str, ids: &str| {
+            let offsets: Vec<u64> = self.integers(offsets).into_iter().map(u64::from).collect();
+            Sequence::new(offsets, self.integers(ids))
+        };
+        if self.has("input.sequence_ids") {
+            return vec![list("input.sequence_offsets", "input.sequence_ids")];
         }
-        let offsets: Vec<u64> = self.integers("input.sequence_offsets").into_iter().map(u64::from).collect();
-        vec![Sequence::new(offsets, self.integers("input.sequence_ids"))]
+        let fields = self.case["fields"].as_array().unwrap().iter().filter(|field| field["kind"] == "tags");
+        let of_field = |field: &Value| {
+            let of = |what: &str| format!("input.tags.{}.{what}", field["name"].as_str().unwrap());
+            let weights: Vec<f32> = self.values(&of("weights")).into_iter().map(|weight| weight as f32).collect();
+            let tags = list(&of("offsets"), &of("ids"));
+            if field["pooling"] == "sum" { tags.weighted(weights) } else { tags }
+        };
+        fields.map(of_field).collect()
     }
 
     /// The scenario of each row; 0 where the case has none.
@@ -319,6 +336,7 @@ pub const CASES: &[&str] = &[
     "dnn",
     "dnn-l2",
     "dnn-numeric",
+    "dnn-tags",
     "dnn-lazy-adam",
     "dnn-dense-adam",
     "dpg-r",
@@ -377,6 +395,9 @@ pub const CASES: &[&str] = &[
 
 /// The field whose vocabulary the golden cases' sequences share.
 const SEQUENCE_FIELD: usize = 4;
+
+/// The most values of their lists of tags.
+const MOST_TAGS: usize = 4;
 
 /// The training and prediction plans of a case.
 pub fn plans(golden: &Golden) -> (Graph, Plan, Plan) {

@@ -23,6 +23,7 @@ pub fn inputs(rows: &[usize], aware: usize, numeric: bool) -> Inputs {
             rows,
             cross: Cross::None,
             value: (numeric && source % 3 == 1).then_some(source / 3),
+            tags: None,
         })
         .collect();
     Inputs { fields, aware, scenarios: 3, has_scenarios: true, scenario: Some(0), sequences: Vec::new() }
