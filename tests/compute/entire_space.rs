@@ -28,8 +28,17 @@ fn inputs() -> Inputs {
     }
 }
 
-/// The pair's logits, three of a row, those of the towers as models of their own, and the losses of one step.
-fn found(tower: &Graph) -> (Vec<[f64; 3]>, [Vec<f64>; 2], Vec<(String, f64)>) {
+/// What comes of a pair.
+struct Found {
+    /// Its logits, three of a row.
+    logits: Vec<[f64; 3]>,
+    /// Those of the towers as models of their own.
+    towers: [Vec<f64>; 2],
+    /// The terms of the loss of one step.
+    losses: Vec<(String, f64)>,
+}
+
+fn found(tower: &Graph) -> Found {
     let pair = entire_space(tower);
     let state = random_state::<f64>(&pair, 4);
     let data = Data::random(&pair, ROWS, 3);
@@ -47,7 +56,8 @@ fn found(tower: &Graph) -> (Vec<[f64; 3]>, [Vec<f64>; 2], Vec<(String, f64)>) {
     let terms = executor.losses(true).unwrap()[0].terms.clone();
     let losses = pair.losses.iter().map(|term| term.name.clone()).zip(terms).collect();
     let towers = [CLICK_HEAD, CONVERSION_HEAD].map(|name| alone(tower, &pair, &state, name, &data.source()));
-    (all.chunks_exact(3).map(|row| [row[0], row[1], row[2]].map(f64::from)).collect(), towers, losses)
+    let logits = all.chunks_exact(3).map(|row| [row[0], row[1], row[2]].map(f64::from)).collect();
+    Found { logits, towers, losses }
 }
 
 /// What the model says by itself, with the parameters of one of the towers.
@@ -78,9 +88,9 @@ fn a_pair_is_two_models_and_the_product_of_their_probabilities() {
         Star { width: 4, hidden: vec![6], auxiliary_hidden: 3, ..Star::default() }.build(&inputs()).unwrap(),
     ];
     for tower in &towers {
-        let (all, [ctr, cvr], losses) = found(tower);
+        let Found { logits, towers: [ctr, cvr], losses } = found(tower);
         let near = |found: f64, expected: f64| (found - expected).abs() < 1e-6 * (1.0 + expected.abs());
-        for (row, [joint, click, conversion]) in all.iter().enumerate() {
+        for (row, [joint, click, conversion]) in logits.iter().enumerate() {
             assert!(near(*click, ctr[row]) && near(*conversion, cvr[row]), "{click}, {conversion} of row {row}");
             assert!(near(sigmoid(*joint), sigmoid(ctr[row]) * sigmoid(cvr[row])), "{joint} of row {row}");
         }
@@ -90,7 +100,7 @@ fn a_pair_is_two_models_and_the_product_of_their_probabilities() {
         assert_eq!(names.contains(&"ctr.auxiliary"), names.contains(&"auxiliary"));
     }
     // The losses of a plain pair, from its probabilities and the labels.
-    let (all, _, losses) = found(&towers[0]);
+    let Found { logits, losses, .. } = found(&towers[0]);
     let pair = entire_space(&towers[0]);
     let data = Data::random(&pair, ROWS, 3);
     let source = data.source();
@@ -98,8 +108,8 @@ fn a_pair_is_two_models_and_the_product_of_their_probabilities() {
     let mean = |of: &dyn Fn(usize) -> f64| {
         (0..ROWS).map(|row| f64::from(source.weights[row]) * of(row)).sum::<f64>() / ROWS as f64
     };
-    let clicks = mean(&|row| entropy(sigmoid(all[row][1]), source.clicks[row]));
-    let both = mean(&|row| entropy(sigmoid(all[row][1]) * sigmoid(all[row][2]), source.labels[row]));
+    let clicks = mean(&|row| entropy(sigmoid(logits[row][1]), source.clicks[row]));
+    let both = mean(&|row| entropy(sigmoid(logits[row][1]) * sigmoid(logits[row][2]), source.labels[row]));
     for (name, expected) in [("ctr.bce", clicks), ("bce", both)] {
         let found = losses.iter().find(|(known, _)| known == name).unwrap().1;
         assert!((found - expected).abs() < 1e-6, "{name}: {found}, expected {expected}");
