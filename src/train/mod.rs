@@ -2,6 +2,7 @@
 //!
 //! *Stability*: the files of a run stay readable; the loop changes as the engine needs.
 
+mod batches;
 pub mod comparison;
 mod error;
 pub mod evaluation;

@@ -8,21 +8,21 @@ use std::time::Instant;
 
 use crate::config::{ConfigError, EarlyStopMetric, TrainOptions};
 use crate::data::{Dataset, Encoder, Rows};
-use crate::graph::BatchLayout;
 use crate::models::CROSS_ENTROPY;
-use crate::ops::{ModelState, StepUniforms};
-use crate::plan::{BatchPacker, Executor, RowSource, Step, StepChunk};
+use crate::ops::ModelState;
+use crate::plan::{Executor, RowSource, StepChunk};
 use crate::train::Error;
+use crate::train::batches::{Batches, When};
 use crate::train::evaluation::metrics::{Metrics, Reliability, evaluate, reliability};
 use crate::train::evaluation::predict::{predict, scenario_names, scored};
 use crate::train::model::{BuiltModel, source};
-use crate::train::order::{batch_shuffle, epoch_order, epoch_rows};
+use crate::train::order::epoch_rows;
 use crate::train::pruning::{self, CurvePoint, Pruned, Pruning};
 use crate::train::run::checkpoint::{Position, save_checkpoint, save_model};
 use crate::train::run::epoch::EpochRecord;
 use crate::train::run::folder::{RunFolder, write_json, write_text};
 use crate::train::run::tensorboard;
-use crate::train::schedule::{rate_factor, step_rates};
+use crate::train::schedule::rate_factor;
 
 /// What the loop tells whoever watches it.
 #[derive(Debug)]
@@ -300,16 +300,23 @@ impl<'a> TrainingLoop<'a> {
         observer(LoopEvent::EpochStart { epoch, epochs, steps, done: self.position.step });
         let first = self.position.step;
         let per_chunk = self.executor.steps_per_chunk() as u64;
-        let batches = Batches::new(self, epoch, resident);
+        let when = When {
+            epoch,
+            epoch_first: self.position.total_steps - first,
+            steps_before: self.position.steps_before,
+            run_steps: self.run_steps(),
+        };
+        let weights = Arc::clone(&self.weights);
+        let mut batches = Batches::new(self.data, self.model, self.options, weights, when, resident);
+        let options = self.options;
         std::thread::scope(|scope| {
             // The next chunks are sorted and packed while the device computes this one.
             let (give, take) = mpsc::sync_channel::<StepChunk>(2);
             let (give_back, take_back) = mpsc::channel::<StepChunk>();
             scope.spawn(move || {
-                let mut batches = batches;
                 let mut next = first;
                 while next < steps {
-                    let end = Self::chunk_end(batches.options, batches.epoch_first, next, steps, per_chunk);
+                    let end = Self::chunk_end(options, when.epoch_first, next, steps, per_chunk);
                     let mut chunk = take_back.try_recv().unwrap_or_default();
                     batches.fill(next..end, &mut chunk);
                     if give.send(chunk).is_err() {
@@ -525,94 +532,5 @@ impl<'a> TrainingLoop<'a> {
         line.push('\n');
         let file = OpenOptions::new().append(true).create(true).open(&path);
         file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::file(&path, "writing"))
-    }
-}
-
-/// Makes an epoch's batches.
-struct Batches<'a> {
-    data: &'a Dataset,
-    /// See [`TrainingLoop::weights`].
-    weights: Arc<[f32]>,
-    model: &'a BuiltModel,
-    options: &'a TrainOptions,
-    packer: BatchPacker,
-    order: Vec<u32>,
-    /// Steps of this run before the epoch.
-    epoch_first: u64,
-    /// Steps of the runs that it goes on from.
-    steps_before: u64,
-    /// See [`TrainingLoop::run_steps`].
-    run_steps: u64,
-}
-
-impl<'a> Batches<'a> {
-    /// Those of the epoch in which training stands.
-    fn new(training: &TrainingLoop<'a>, epoch: u32, resident: bool) -> Self {
-        let &TrainingLoop { model, data, options, ref position, .. } = training;
-        let batch_size = options.batch_size as usize;
-        let batch_layout = BatchLayout::training(&model.graph, batch_size);
-        let mut order = epoch_order(data.train.labels(), options.negative_rate, options.seed, epoch);
-        if model.graph.scenarios > 0 {
-            let source = source(&data.train, &data.encoder);
-            order.chunks_mut(batch_size).for_each(|rows| source.group_by_scenario(rows));
-        }
-        Self {
-            data,
-            weights: Arc::clone(&training.weights),
-            model,
-            options,
-            packer: BatchPacker::new(&model.graph, &batch_layout, resident),
-            order,
-            epoch_first: position.total_steps - position.step,
-            steps_before: position.steps_before,
-            run_steps: training.run_steps(),
-        }
-    }
-
-    fn fill(&mut self, steps: std::ops::Range<u64>, chunk: &mut StepChunk) {
-        let batch = self.options.batch_size as usize;
-        let scenarios = self.data.train.scenarios();
-        let rows = |step: u64| {
-            let first = step as usize * batch;
-            &self.order[first..self.order.len().min(first + batch)]
-        };
-        let shuffles: Vec<Vec<u32>> = steps
-            .clone()
-            .map(|step| match self.model.negatives {
-                Some(negatives) => {
-                    let scenarios: Vec<u32> = rows(step).iter().map(|&row| scenarios[row as usize]).collect();
-                    batch_shuffle(&scenarios, negatives, self.options.seed, self.global_step(step))
-                }
-                None => Vec::new(),
-            })
-            .collect();
-        let list: Vec<Step<'_>> = steps
-            .zip(&shuffles)
-            .map(|(step, shuffle)| Step { rows: rows(step), shuffle, uniforms: self.uniforms(step) })
-            .collect();
-        let source = RowSource { weights: &self.weights, ..source(&self.data.train, &self.data.encoder) };
-        self.packer.fill(&source, &list, chunk);
-    }
-
-    /// How many steps there were before one of this epoch, those of runs that this one goes on from included.
-    fn global_step(&self, step: u64) -> u64 {
-        self.steps_before + self.epoch_first + step
-    }
-
-    fn uniforms(&self, step: u64) -> StepUniforms {
-        let options = self.options;
-        // A run that goes on from another begins a schedule of its own.
-        let factor = rate_factor(options, self.epoch_first + step, self.run_steps);
-        let step = self.global_step(step);
-        let [learning_rate, embedding_rate] = step_rates(options, factor, step).map(|rate| rate as f32);
-        StepUniforms {
-            seed: (options.seed ^ (options.seed >> 32)) as u32,
-            step: step as u32,
-            learning_rate,
-            embedding_rate,
-            // The odds of those drawn are 1 / r of the odds of all.
-            logit_offset: -options.negative_rate.ln() as f32,
-            ..StepUniforms::default()
-        }
     }
 }
