@@ -326,7 +326,7 @@ fn damaged_runs() {
         "calibration.csv",
         "analysis/weighting.0-samples.csv",
     ];
-    fuzz("run", 250, &folder, &files, |name| {
+    fuzz("run", 100, &folder, &files, |name| {
         let run = RunFolder::open(&folder).map_err(said)?;
         if !name.starts_with("vocabularies") && !name.ends_with("safetensors") {
             // A page leaves out what it cannot read.
