@@ -7,7 +7,7 @@ use polyscene::gpu::DeviceClass;
 use polyscene::graph::{Cross, Graph, Pooling, Tags};
 use polyscene::layers::{EmbeddingSet, Field, Linear, cross_entropy};
 use polyscene::ops::{Activation, StepUniforms};
-use polyscene::plan::{BatchPacker, CpuExecutor, Executor, Plan, RowSource, Step, StepChunk, Tuning};
+use polyscene::plan::{BatchPacker, CpuExecutor, Executor, Plan, RowSource, Step, StepChunk, TrainingOptions, Tuning};
 
 const ROWS: usize = 7;
 const WIDTH: usize = 3;
@@ -157,28 +157,36 @@ fn one_value_each_is_a_category_to_the_bit() {
     }
 }
 
-/// A table cut into shards of a few rows: what one pools, the next goes on with.
+/// A table cut into shards of a few rows, of which each goes on with what the one before has pooled; and activations stored as
+/// halves, what is noted of maxima among them.
 #[test]
-fn tags_in_several_shards_are_pooled_all_the_same() {
-    for poolings in [[Pooling::Mean, Pooling::Sum, Pooling::Max], [Pooling::Max, Pooling::Max, Pooling::Mean]] {
+fn kernels_pool_in_shards_and_in_halves_as_the_cpu_does() {
+    // Of rows of four values, three in a shard.
+    let shards = Some(3 * 4 * 4);
+    for (poolings, mixed_precision, binding_bytes, tolerance) in [
+        ([Pooling::Mean, Pooling::Sum, Pooling::Max], false, shards, 1e-5),
+        ([Pooling::Max, Pooling::Max, Pooling::Mean], false, shards, 1e-5),
+        ([Pooling::Max, Pooling::Max, Pooling::Mean], true, None, 4.0 / 2048.0),
+    ] {
         let graph = graph(poolings);
-        let options = training(40);
+        let options = TrainingOptions { mixed_precision, ..training(40) };
         let state = random_state::<f32>(&graph, 5);
         let data = Data::random(&graph, 60, 3);
         let plan = Plan::training(&graph, &options);
+        let noted = plan.graph.nodes.iter().find_map(|node| node.outputs.get(1).copied());
+        assert_eq!(noted.is_some_and(|noted| plan.is_half(noted)), mixed_precision);
         let chunk = data.chunk(&plan, 0, &[40, 37], 0.05, false);
         let mut cpu = CpuExecutor::new(plan.clone(), Plan::inference(&graph, 40), state.clone());
         cpu.train(&chunk).unwrap();
-        // Of rows of four values, three in a shard.
         let tuning = Tuning::of_class(DeviceClass::Hardware);
-        let mut host = Interpreted::new(plan, Plan::inference(&graph, 40), &state, Some(3 * 4 * 4), tuning);
+        let mut host = Interpreted::new(plan, Plan::inference(&graph, 40), &state, binding_bytes, tuning);
         host.train(&chunk);
         let (found, expected) = (host.state(), cpu.state().unwrap());
         for ((name, found), (_, expected)) in named(&graph, &found).into_iter().zip(named(&graph, &expected)) {
-            assert_eq!(fault(&found, &expected, 1e-5), None, "{name}, {poolings:?}");
+            assert_eq!(fault(&found, &expected, tolerance), None, "{name}, {poolings:?}");
         }
         let (found, expected) = (host.predict(&data.source()), cpu.predict(&data.source()).unwrap());
-        assert_eq!(fault(&found, &expected, 1e-5), None, "{poolings:?}");
+        assert_eq!(fault(&found, &expected, tolerance), None, "{poolings:?}");
         assert!(host.races.is_empty(), "{}", host.races.join("\n"));
     }
 }

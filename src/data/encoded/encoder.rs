@@ -1,5 +1,6 @@
 //! The fitted schema: what turns a row's cells into numbers, the same way in training and in prediction.
 
+use crate::data::encoded::info::{FieldInfo, FieldRole, SequenceInfo, TagsInfo};
 use crate::data::encoded::rows::{RowColumns, Rows};
 use crate::data::encoded::tensors::sequence;
 use crate::data::encoded::unknown::{Tally, UnknownValues, near_miss};
@@ -12,59 +13,8 @@ use crate::data::read::reader::Chunk;
 use crate::data::schema::columns::WantedColumns;
 use crate::data::schema::nulls::Nulls;
 use crate::data::schema::value_type::ValueType;
-use crate::data::schema::{Pooling, Schema, Transform};
+use crate::data::schema::{Schema, Transform};
 use rayon::prelude::*;
-
-/// Whether a field tells scenarios apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FieldRole {
-    /// Named in `data.aware`.
-    Aware,
-    /// Named in `data.agnostic`.
-    Agnostic,
-}
-
-/// One embedding field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldInfo {
-    /// The column's name.
-    pub name: String,
-    /// Whether it tells scenarios apart.
-    pub role: FieldRole,
-    /// Embedding rows, row 0 (missing and unknown values) included.
-    pub rows: usize,
-    /// `Some(k)`: column k of [`Rows::values`] multiplies the embedding.
-    pub value_index: Option<usize>,
-    /// Its values, where a row has any number of them; then its column of [`Rows::ids`] is 0, and it has no rows where its values
-    /// share another field's.
-    pub tags: Option<TagsInfo>,
-}
-
-/// The values of a field of tags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TagsInfo {
-    /// Which of [`Rows::sequences`] has them.
-    pub list: usize,
-    /// The field whose ids they are, a position in [`Encoder::fields`]: this one, or the one whose vocabulary it shares.
-    pub rows_of: usize,
-    /// The most values that a row keeps.
-    pub max_length: usize,
-    /// What their embeddings become.
-    pub pooling: Pooling,
-    /// Whether they have weights.
-    pub weighted: bool,
-}
-
-/// One sequence column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SequenceInfo {
-    /// The column's name.
-    pub name: String,
-    /// The field whose ids the items are, a position in [`Encoder::fields`].
-    pub field: usize,
-    /// The most items that a row keeps.
-    pub max_length: usize,
-}
 
 /// How a field's values become embedding rows.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ pub(super) mod cache;
 pub(super) mod cells;
 pub(super) mod encoder;
 pub(super) mod encoder_files;
+pub(super) mod info;
 pub(super) mod rows;
 pub(super) mod scan;
 pub(super) mod tensors;
