@@ -1,10 +1,12 @@
 //! Fields of tags: what they pool to, by sums written out here; and that one value each is a category.
 
+use std::ops::Range;
+
 use crate::common::interpreted::Interpreted;
 use polyscene::check::data::{Data, bits, fault, named, random_state, training};
 use polyscene::data::Sequence;
 use polyscene::gpu::DeviceClass;
-use polyscene::graph::{Cross, Graph, Pooling, Tags};
+use polyscene::graph::{BatchLayout, Cross, Graph, Pooling, Tags};
 use polyscene::layers::{EmbeddingSet, Field, Linear, cross_entropy};
 use polyscene::ops::{Activation, StepUniforms};
 use polyscene::plan::{BatchPacker, CpuExecutor, Executor, Plan, RowSource, Step, StepChunk, TrainingOptions, Tuning};
@@ -189,4 +191,66 @@ fn kernels_pool_in_shards_and_in_halves_as_the_cpu_does() {
         assert_eq!(fault(&found, &expected, tolerance), None, "{poolings:?}");
         assert!(host.races.is_empty(), "{}", host.races.join("\n"));
     }
+}
+
+/// A category of 10 rows, then a field of tags for each of these, with rows of its own.
+fn packed_graph(pooled: &[Pooling], longest: usize) -> Graph {
+    let mut graph = Graph::new();
+    let mut fields = vec![field("plain", 0, 10, None)];
+    for (list, &pooling) in pooled.iter().enumerate() {
+        fields.push(field("tags", 1 + list, 5, Some(Tags { rows_of: 1 + list, list, longest, pooling })));
+    }
+    EmbeddingSet::new(&mut graph, "e", &fields, WIDTH, 1.0);
+    graph
+}
+
+/// Two batches of the lists' three rows, the last of them first.
+fn packed(graph: &Graph, lists: &[Sequence], is_training: bool) -> (BatchLayout, StepChunk) {
+    let layout = if is_training { BatchLayout::training(graph, 4) } else { BatchLayout::inference(graph, 4) };
+    let fields = graph.tables[0].fields.len();
+    let ids = vec![1; ROWS * fields];
+    let step = Step { rows: &[2, 0, 1], shuffle: &[], uniforms: StepUniforms::default() };
+    let mut chunk = StepChunk::default();
+    BatchPacker::new(graph, &layout, false).fill(&source(&ids, &LABELS, lists), &[step, step], &mut chunk);
+    (layout, chunk)
+}
+
+#[test]
+fn batches_say_what_each_value_counts_and_whose_it_is() {
+    let graph = packed_graph(&[Pooling::Mean, Pooling::Mean, Pooling::Sum], 2);
+    let lists = Sequence::new(vec![0, 2, 2, 5], vec![1, 2, 3, 4, 3]);
+    let weighted = Sequence::new(vec![0, 2, 2, 4], vec![1, 2, 3, 4]).weighted(vec![1.0, 3.0, 0.0, 0.0]);
+    let (layout, chunk) = packed(&graph, &[lists, weighted.clone(), weighted], true);
+    let tags = &layout.tags[0];
+    let starts = |k: usize| chunk.words[tags.starts[k]..][..4].to_vec();
+    // Of sample 0, row 2, the first two of three values count.
+    assert_eq!([starts(0), starts(1), starts(2)], [[0, 2, 4, 4], [4, 6, 8, 8], [8, 10, 12, 12]]);
+    let floats = |first: usize| chunk.words[first..][..12].iter().map(|&w| f32::from_bits(w)).collect::<Vec<_>>();
+    assert_eq!(chunk.words[tags.rows..][..4], [10 + 3, 10 + 4, 10 + 1, 10 + 2]);
+    assert_eq!(floats(tags.factors), [0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.25, 0.75, 0.0, 0.0, 1.0, 3.0]);
+    assert_eq!(chunk.words[tags.owners..][..12], [1, 1, 5, 5, 2, 2, 6, 6, 3, 3, 7, 7]);
+    // A plain lookup for each sample, and one for each value; none for what the data has of fields of tags as ids.
+    let keys = layout.keys[0];
+    let count = chunk.words[keys.count] as usize;
+    assert_eq!(chunk.words[keys.starts + count], 3 + 12);
+    assert_eq!(chunk.ids[..4], [1, u32::MAX, u32::MAX, u32::MAX]);
+}
+
+#[test]
+fn only_words_in_use_are_sent() {
+    let longest = 20_000;
+    let graph = packed_graph(&[Pooling::Mean], longest);
+    let lists = [Sequence::new(vec![0, 2, 2, 5], vec![1, 2, 3, 4, 3])];
+    for is_training in [true, false] {
+        let (layout, chunk) = packed(&graph, &lists, is_training);
+        assert!(layout.stride > 4 * 2 * longest);
+        let sent: usize = chunk.used.iter().map(Range::len).sum();
+        assert!(sent < 10_000, "{sent} of {}", chunk.words.len());
+        assert!(chunk.used.windows(2).all(|pair| pair[0].end < pair[1].start), "{:?}", chunk.used);
+        // All that is not 0 is in use.
+        let is_unused = |at: &usize| !chunk.used.iter().any(|range| range.contains(at));
+        assert!((0..chunk.words.len()).filter(is_unused).all(|at| chunk.words[at] == 0));
+    }
+    let (_, chunk) = packed(&packed_graph(&[], 1), &[], true);
+    assert!(chunk.used.len() == 1 && chunk.used[0].len() == chunk.words.len());
 }
