@@ -68,7 +68,7 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Done> {
         let shape = format!("{} [{}]", input.element, dims.join(", "));
         note!("  {:name_width$}  {shape:16}  {}", input.name, input.what);
     }
-    note!("and gives logit and probability, float [N]");
+    note!("and gives {}, float [N]", exported.outputs.join(" and "));
     for path in [exported.weights, exported.embeddings].into_iter().flatten() {
         note!("with {}", path.display());
     }

@@ -74,13 +74,15 @@ pub struct OnnxInput {
 pub struct ExportedOnnx {
     /// What the model takes; every input is needed.
     pub inputs: Vec<OnnxInput>,
+    /// What it gives, a number of each row.
+    pub outputs: Vec<String>,
     /// The file of weights beside the model, where there is one: it is read from the same folder.
     pub weights: Option<PathBuf>,
     /// The folder of embeddings, where they are external.
     pub embeddings: Option<PathBuf>,
 }
 
-/// What a model gives.
+/// What every model gives.
 const OUTPUTS: [&str; 2] = ["logit", "probability"];
 
 /// The rows of a batch, and the places of their sequences, as dimensions are called.
@@ -88,7 +90,7 @@ const ROWS: &str = "N";
 const PLACES: &str = "L";
 
 /// Writes a trained model as an ONNX file (opset 17, `ai.onnx.ml` 3): its inputs are the data's columns, its outputs `logit`
-/// and `probability`, \[N\] each.
+/// and `probability`, \[N\] each, and of entire-space models the probabilities `ctr` and `cvr`.
 ///
 /// # Errors
 /// When the folder holds no run, a column cannot be an input (hashed ones, with [`OnnxInputs::Raw`]), the model is larger than
@@ -117,7 +119,9 @@ pub fn export_onnx(options: &OnnxOptions) -> Result<ExportedOnnx, Error> {
         write_whole(path, |file| written.write_weights(file))?;
     }
     write_whole(&options.out, |file| file.write_all(&written.model))?;
-    Ok(ExportedOnnx { inputs, weights, embeddings })
+    let heads = saved.model.prediction.heads.iter().map(|(name, _)| name.clone());
+    let outputs = OUTPUTS.map(str::to_owned).into_iter().chain(heads).collect();
+    Ok(ExportedOnnx { inputs, outputs, weights, embeddings })
 }
 
 /// The model's graph of nodes, and its inputs.
