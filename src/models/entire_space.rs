@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 
-use super::CROSS_ENTROPY;
 use crate::graph::{EmbeddingTable, Graph, LossTerm, Node, Parameter, Probe, Tensor, TensorId};
 use crate::layers::cross_entropy_with;
 use crate::ops::{JointLogit, Label, Op, Operation, Renumbered};
@@ -37,7 +36,7 @@ pub fn entire_space(model: &Graph) -> Graph {
         cross_entropy_as(&mut graph, &format!("{CLICK_HEAD}.{}", click.term.name), click, click.logit, Label::Click);
         let name = &conversion.term.name;
         let joint = graph.add_one(&format!("{name}.joint"), JointLogit, &[click.logit, conversion.logit]);
-        if name == CROSS_ENTROPY {
+        if conversion.logit == conversions.logit {
             graph.logits = Some(joint);
         }
         cross_entropy_as(&mut graph, name, conversion, joint, Label::Main);
