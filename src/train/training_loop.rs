@@ -216,7 +216,7 @@ impl<'a> TrainingLoop<'a> {
     /// When the device fails, a loss is not a number, or a file cannot be written.
     pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn FnMut(LoopEvent<'_>)) -> Result<Ending, Error> {
         check_rows(self.options, &self.data.train, &self.data.valid)?;
-        self.keep_metrics_until(self.position.total_steps)?;
+        self.keep_metrics()?;
         if self.position.total_steps == 0 {
             // So that there is a model whatever happens, and one to compare with when there are no epochs.
             let state = self.sound_state()?;
@@ -514,13 +514,18 @@ impl<'a> TrainingLoop<'a> {
         save_checkpoint(&self.folder.checkpoint(), &self.model.graph, state, self.name, &self.position)
     }
 
-    /// Drops lines of `metrics.jsonl` beyond so many steps, and TensorBoard's events: a resumed run writes them again.
-    fn keep_metrics_until(&self, steps: u64) -> Result<(), Error> {
+    /// Drops lines of `metrics.jsonl` of evaluations that are still to come, and TensorBoard's events: a resumed run writes them
+    /// again.
+    fn keep_metrics(&self) -> Result<(), Error> {
+        let Position { total_steps, step, .. } = self.position;
+        // A checkpoint may have been written after an epoch's last step and before its evaluation.
+        let is_past = |record: &EpochRecord| {
+            record.steps < total_steps || record.steps == total_steps && (record.unfinished || step == 0)
+        };
         let path = self.folder.metrics();
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let parsed = text.lines().filter_map(|line| Some((line, serde_json::from_str::<EpochRecord>(line).ok()?)));
-        let (lines, records): (Vec<&str>, Vec<EpochRecord>) =
-            parsed.filter(|(_, record)| record.steps <= steps).unzip();
+        let (lines, records): (Vec<&str>, Vec<EpochRecord>) = parsed.filter(|(_, record)| is_past(record)).unzip();
         let kept: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
         write_text(&path, &kept)?;
         tensorboard::keep(&self.folder.events(), &records)
